@@ -1,0 +1,1 @@
+"""Stepwell: durable workflows of agents and tools, governed, behind MCP and gRPC."""

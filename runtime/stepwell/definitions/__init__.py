@@ -1,0 +1,1 @@
+"""Workflow definitions: YAML or Python in, a checked graph out."""

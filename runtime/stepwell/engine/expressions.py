@@ -1,0 +1,186 @@
+"""`=` expressions: Google's CEL behind our own small port.
+
+A string that begins with `=` is an expression, everything else is literal. What an
+expression may see is `input`, `run` (id, workflow) and the nodes that ended, each as a map
+with `output`. CEL has no loops without a bound, and its regular expressions are RE2; here
+the text, what goes in and what comes out are capped besides.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
+
+from stepwell.engine.values import Json
+from stepwell.errors import Code, StepwellError
+
+MAX_TEXT = 4096
+MAX_OUTPUT = 4 * 1024 * 1024
+"""Characters and elements that one result may hold."""
+
+
+class ExpressionError(StepwellError):
+    """An expression does not compile, or has no value for what it was given."""
+
+    code = Code.EXPRESSION_ERROR
+
+
+class Expression:
+    """One compiled expression. `refs` are the variables that it reads.
+
+    Raises:
+        ExpressionError: it is too long, does not parse, names something that is not in
+            `variables`, or cannot be of type bool where `condition` is set.
+    """
+
+    __slots__ = ("_program", "refs", "text")
+
+    def __init__(
+        self, text: str, variables: Iterable[str], *, condition: bool = False
+    ) -> None:
+        if len(text) > MAX_TEXT:
+            raise ExpressionError(
+                f"the expression has {len(text)} characters, the limit is {MAX_TEXT}"
+            )
+        self.text = text
+        names = frozenset(variables)
+        self.refs = names & _identifiers(text)
+        try:
+            self._program = _environment(names).compile(text)
+        except RuntimeError as error:
+            raise ExpressionError(_reason(error)) from error
+        kind = self._program.return_type()
+        if condition and not kind.is_assignable_from(cel.Type.BOOL):
+            raise ExpressionError(f"a condition must be a bool, this is {kind.name().lower()}")
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def evaluate(self, bindings: Mapping[str, Json]) -> Json:
+        """The value for these bindings of `refs`, as JSON.
+
+        Raises:
+            ExpressionError: a key is not there, types do not fit, the budget of iterations is
+                used up, or the result is too large or not JSON.
+        """
+        try:
+            result = self._program.eval(data={name: bindings[name] for name in self.refs})
+            if result.type() == cel.Type.ERROR:
+                raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
+            value = result.plain_value()
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+        if isinstance(value, bool | int | float | None):
+            return value
+        return _as_json(value, self.text)
+
+    def holds(self, bindings: Mapping[str, Json]) -> bool:
+        """The value, which has to be true or false.
+
+        Raises:
+            ExpressionError: as `evaluate`, or it is neither.
+        """
+        value = self.evaluate(bindings)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"={self.text} gave {value!r:.80}, a condition must be a bool")
+        return value
+
+
+class Template:
+    """JSON with expressions in it; `refs` are the variables that they read."""
+
+    __slots__ = ("_plan", "refs")
+
+    def __init__(self, plan: Json | Expression) -> None:
+        """`plan` is JSON in which a leaf may be an `Expression`."""
+        self._plan = plan
+        self.refs: frozenset[str] = frozenset().union(*(e.refs for e in _leaves(plan)))
+
+    def render(self, bindings: Mapping[str, Json]) -> Json:
+        """The JSON with every expression replaced by its value.
+
+        Raises:
+            ExpressionError: one of them has none.
+        """
+        return _render(self._plan, bindings) if self.refs else _literal(self._plan)
+
+
+def _render(plan: Json | Expression, bindings: Mapping[str, Json]) -> Json:
+    if isinstance(plan, Expression):
+        return plan.evaluate(bindings)
+    if isinstance(plan, dict):
+        return {key: _render(part, bindings) for key, part in plan.items()}
+    if isinstance(plan, list):
+        return [_render(part, bindings) for part in plan]
+    return plan
+
+
+def _literal(plan: Json | Expression) -> Json:
+    """A plan that reads no variable: constant expressions are still to be evaluated."""
+    return _render(plan, {})
+
+
+def _leaves(plan: Json | Expression) -> list[Expression]:
+    if isinstance(plan, Expression):
+        return [plan]
+    parts = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
+    return [leaf for part in parts for leaf in _leaves(part)]
+
+
+@lru_cache(maxsize=256)
+def _environment(names: frozenset[str]) -> cel.Env:
+    extensions = [
+        ext_strings.ExtStrings(),
+        ext_math.ExtMath(),
+        ext_optional.ExtOptional(),
+        ext_bindings.ExtBindings(),
+    ]
+    objects = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    return cel.NewEnv(variables=dict.fromkeys(names, objects), extensions=extensions)
+
+
+_WORD = re.compile(
+    r"""[rRbB]*(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''"""
+    r"""|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""  # strings, passed over
+    r"""|//[^\n]*"""  # comments, passed over
+    r"""|(?P<member>\.\s*[A-Za-z_][A-Za-z0-9_]*)"""
+    r"""|(?P<name>[A-Za-z_][A-Za-z0-9_]*)""",
+    re.DOTALL,
+)
+
+
+def _identifiers(text: str) -> frozenset[str]:
+    """The words at the root of a path. A few too many do no harm, one too few would."""
+    return frozenset(word for match in _WORD.finditer(text) if (word := match.group("name")))
+
+
+def _reason(error: object) -> str:
+    """CEL's own sentence, without the status it is wrapped in."""
+    text = str(error).strip()
+    text = re.sub(r"^[A-Z_]+: (ERROR: )?", "", text)
+    return re.sub(r"\s*\[[A-Z_]+\]$", "", text) or "the expression failed"
+
+
+def _as_json(value: object, text: str) -> Json:
+    budget = [MAX_OUTPUT]
+
+    def convert(part: object) -> Json:
+        budget[0] -= len(part) if isinstance(part, str) else 1
+        if budget[0] < 0:
+            raise ExpressionError(f"={text} gives more than {MAX_OUTPUT} characters and elements")
+        if part is None or isinstance(part, bool | int | float | str):
+            return part
+        if isinstance(part, dict):
+            return {str(key): convert(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [convert(inner) for inner in part]
+        if isinstance(part, datetime):
+            return part.isoformat()
+        if isinstance(part, timedelta):
+            return f"{part.total_seconds():g}s"
+        raise ExpressionError(f"={text} gives a {type(part).__name__}, which is not JSON")
+
+    return convert(value)

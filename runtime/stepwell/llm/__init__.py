@@ -1,0 +1,1 @@
+"""Models: one port, thin adapters over the providers' own SDKs."""

@@ -1,0 +1,1 @@
+"""Makes runs happen: the use cases, the worker, the journal, the effects."""

@@ -1,0 +1,1 @@
+"""Things that can be called: the registry, and the kinds of tools."""

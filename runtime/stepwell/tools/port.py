@@ -1,0 +1,64 @@
+"""What a tool is, and what one call of it is given."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from stepwell.engine.values import Data, Json
+from stepwell.errors import Code, StepwellError
+
+
+class ToolSpec(Struct, frozen=True, kw_only=True):
+    """A tool as callers see it; maps one to one to an MCP Tool.
+
+    `timeout` is in microseconds. `published` tools are offered to MCP clients.
+    """
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    title: str = ""
+    output_schema: Mapping[str, Any] | None = None
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    timeout: int | None = None
+    published: bool = True
+
+
+class CallContext(Struct, frozen=True, kw_only=True):
+    """What a call knows besides its arguments.
+
+    `key` is the idempotency key: the same on every attempt of the same call, different for
+    any other; pass it to systems that deduplicate.
+    """
+
+    namespace: str
+    principal: str
+    run: str
+    step: str
+    attempt: int
+    key: str
+
+
+class ToolFailed(StepwellError):
+    """The tool did not do what it was asked; the message says why."""
+
+    code = Code.TOOL_ERROR
+    retryable = True
+
+
+class Tool(Protocol):
+    """Something that can be called."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+        """Calls it; cancellation stops it. Arguments fit the schema already.
+
+        Raises:
+            ToolFailed: whatever went wrong, with a code and whether trying again may help.
+        """
+        ...

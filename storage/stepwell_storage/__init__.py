@@ -1,0 +1,1 @@
+"""Where runs are kept: ports, the in-memory adapter, and SQL."""

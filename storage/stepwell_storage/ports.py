@@ -1,0 +1,326 @@
+"""What the runtime asks of a store. Storage holds opaque records and knows no domain type.
+
+Everything lives in exactly one namespace, and every method takes it first. Times are UTC
+microseconds, handed in by the caller: a store owns no clock. Every adapter passes the same
+conformance suite (`tests/contract`); change the suite with the port.
+
+Two orders: a record's `sequence` counts from 1 without a gap inside its run; its `position`
+grows over the whole namespace in commit order, so a reader that passes its last position
+misses nothing that is committed later.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True):
+    """One event as the store sees it: a kind and bytes."""
+
+    sequence: int
+    kind: str
+    principal: str
+    body: bytes
+
+
+class Logged(Struct, frozen=True):
+    """A record as read back from the log of a namespace."""
+
+    run: str
+    position: int
+    record: Record
+
+
+class Blob(Struct, frozen=True):
+    """Content that an event refers to by its digest; kept with the run that wrote it.
+
+    `key_id` names the key it is encrypted with ("" is plain). `label` is what policy and
+    retention go by, for instance `datasource:shop`.
+    """
+
+    digest: str
+    size: int
+    data: bytes
+    label: str = ""
+    key_id: str = ""
+
+
+class Head(Struct, frozen=True):
+    """What the list of runs shows, updated in the transaction of the event that changes it.
+
+    `ended_at` set means that the run has ended: its lease is given up and never claimed again.
+    """
+
+    status: str
+    at: int
+    ended_at: int | None = None
+    detail: bytes = b""
+
+
+class NewRun(Struct, frozen=True):
+    """The row and the first lease of a run, made with its first events.
+
+    `request_id`, where given, is unique per (namespace, principal); `request_digest` tells
+    whether a second request with the same id asks for the same thing.
+    """
+
+    workflow: str
+    version: str
+    principal: str
+    created_at: int
+    owner: str
+    lease_expires_at: int
+    labels: Mapping[str, str] = {}
+    request_id: str | None = None
+    request_digest: str = ""
+
+
+class Append(Struct, frozen=True):
+    """Consecutive events of one run, all or nothing.
+
+    `after` is the sequence of the run's last event so far; `epoch` is the writer's lease.
+    With `new` the run must not exist yet, `after` is 0 and `epoch` is 1.
+    """
+
+    namespace: str
+    run: str
+    epoch: int
+    after: int
+    records: tuple[Record, ...]
+    blobs: tuple[Blob, ...] = ()
+    head: Head | None = None
+    new: NewRun | None = None
+
+
+class RunRow(Struct, frozen=True):
+    """One line of the list of runs."""
+
+    namespace: str
+    run: str
+    workflow: str
+    version: str
+    principal: str
+    status: str
+    created_at: int
+    updated_at: int
+    ended_at: int | None
+    labels: Mapping[str, str]
+    detail: bytes
+
+
+class Lease(Struct, frozen=True):
+    """The right to append to a run, fenced by its epoch."""
+
+    namespace: str
+    run: str
+    epoch: int
+
+
+class DefinitionRow(Struct, frozen=True):
+    """An immutable version of a workflow, named by the digest of its source."""
+
+    name: str
+    version: str
+    source: bytes
+    principal: str
+    created_at: int
+
+
+class DatasourceRow(Struct, frozen=True):
+    """A database that the SQL tools may reach."""
+
+    name: str
+    url: str
+    principal: str
+    created_at: int
+
+
+class EventLog(Protocol):
+    """The append-only log. Nothing but retention of whole runs ever deletes from it."""
+
+    def append(self, append: Append) -> asyncio.Future[int]:
+        """Queues an append; the future ends after the commit that holds it.
+
+        Appends of one process are committed in the order in which they were queued, many in
+        one transaction; one that is refused does not fail its neighbours. The result is the
+        position of the last record.
+
+        Raises (through the future):
+            Fenced: the run's lease has another epoch, or is given up.
+            Conflict: the run's log does not end at `after`, or `new` and the run exists.
+            Duplicate: `new.request_id` was used before by this principal.
+            Full, Unavailable: nothing of it was written.
+        """
+        ...
+
+    async def read(
+        self, namespace: str, run: str, *, after: int = 0, limit: int = 1000
+    ) -> list[Record]:
+        """The run's records with a sequence above `after`, in order, at most `limit`."""
+        ...
+
+    async def read_log(
+        self, namespace: str, *, after: int, limit: int = 1000, run: str | None = None
+    ) -> list[Logged]:
+        """Records with a position above `after`, in order; of one run only where it is given."""
+        ...
+
+    async def last_position(self, namespace: str) -> int:
+        """The position of the newest record; 0 for an empty log."""
+        ...
+
+    async def wait_past(self, namespace: str, position: int, *, timeout: float) -> bool:
+        """Ends when the log may hold more than `position`, or after `timeout` seconds with False."""
+        ...
+
+
+class Claims(Protocol):
+    """Who may append to which run."""
+
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int
+    ) -> list[Lease]:
+        """Takes over runs that have not ended and whose lease expired by `now`, oldest first.
+
+        Each gets the next epoch, so every append of the owner before is refused from then on.
+        """
+        ...
+
+    async def heartbeat(self, owner: str, *, expires_at: int) -> int:
+        """Extends every lease of `owner` in one statement; tells how many there are."""
+        ...
+
+    async def release(self, owner: str, *, now: int) -> int:
+        """Lets every lease of `owner` expire at `now`, so that others may claim at once."""
+        ...
+
+
+class Blobs(Protocol):
+    """Content too large, or too private, for the body of an event. Written by `append`."""
+
+    async def get(self, namespace: str, run: str, digests: Sequence[str]) -> dict[str, Blob]:
+        """The blobs of these digests; one that is not there is left out."""
+        ...
+
+
+class Runs(Protocol):
+    """The list of runs."""
+
+    async def get(self, namespace: str, run: str) -> RunRow:
+        """One run.
+
+        Raises:
+            Missing: there is no such run in this namespace.
+        """
+        ...
+
+    async def list(
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        before: tuple[int, str] | None = None,
+        status: str | None = None,
+        workflow: str | None = None,
+    ) -> list[RunRow]:
+        """Newest first; `before` is (created_at, run) of the last row of the page before."""
+        ...
+
+
+class Definitions(Protocol):
+    """Workflow versions. Immutable: the newest one put is what a bare name means."""
+
+    async def put(self, namespace: str, row: DefinitionRow) -> bool:
+        """Adds a version, or makes one that exists the newest again; True when it is new."""
+        ...
+
+    async def get(
+        self, namespace: str, name: str, version: str | None = None
+    ) -> DefinitionRow:
+        """One version, the newest by default.
+
+        Raises:
+            Missing: there is no such workflow or version.
+        """
+        ...
+
+    async def list(self, namespace: str) -> list[DefinitionRow]:
+        """The newest version of every workflow, by name."""
+        ...
+
+
+class Datasources(Protocol):
+    """Databases that tools may reach."""
+
+    async def add(self, namespace: str, row: DatasourceRow) -> None:
+        """Adds one.
+
+        Raises:
+            Exists: the name is taken.
+        """
+        ...
+
+    async def get(self, namespace: str, name: str) -> DatasourceRow:
+        """One datasource.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
+    async def list(self, namespace: str) -> list[DatasourceRow]:
+        """All of them, by name."""
+        ...
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Forgets one.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """All ports over one database."""
+
+    @property
+    def id(self) -> str:
+        """Made with the database; a cursor of another log is told apart by it."""
+        ...
+
+    @property
+    def log(self) -> EventLog: ...
+    @property
+    def claims(self) -> Claims: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def definitions(self) -> Definitions: ...
+    @property
+    def datasources(self) -> Datasources: ...
+
+    async def open(self) -> None:
+        """Connects, and brings the schema up to date.
+
+        Raises:
+            Incompatible: the database belongs to a newer version or to something else.
+            Unavailable: it cannot be reached.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Proves that the database can be read and written.
+
+        Raises:
+            Unavailable, Full: it cannot.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Waits for what is queued, then disconnects."""
+        ...
