@@ -1,0 +1,1 @@
+"""The MCP door: Streamable HTTP, a Unix socket, and the stdio relay."""

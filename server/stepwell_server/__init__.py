@@ -1,0 +1,1 @@
+"""The front ends' host: gRPC services, the daemon and the command line."""

@@ -1,0 +1,1 @@
+"""Storage over SQL: tables, statements, and what differs between databases."""
