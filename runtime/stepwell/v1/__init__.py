@@ -1,0 +1,1 @@
+"""Code generated from proto/stepwell/v1 by `make proto`; `make verify` proves it fresh."""
