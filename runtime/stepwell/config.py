@@ -1,1 +1,388 @@
-"""Settings: defaults here, then `config.toml` in the home, then `STEPWELL_SECTION__KEY`, then flags."""
+"""Settings: defaults here, then `config.toml` in the home, then `STEPWELL_SECTION__KEY`, then flags.
+
+The tree is the single source: its fields carry their own description, and the page
+`docs/reference/configuration.md`, `stepwell config` and the messages about wrong keys are
+made from it. A setting that nobody reads does not belong here.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from stepwell.durations import format_duration, parse_duration
+from stepwell.errors import Code, SetupError
+
+PREFIX: Final = "STEPWELL_"
+CONFIG_FILE: Final = "config.toml"
+DATABASE_FILE: Final = "stepwell.db"
+
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings that belong together."""
+
+
+class ServerSettings(Section, frozen=True):
+    """Where the daemon listens, and how it stops."""
+
+    grpc_host: Annotated[str, Meta(description="Address of the gRPC server.")] = "127.0.0.1"
+    grpc_port: Annotated[Port, Meta(description="Port of the gRPC server; 0 picks a free one.")] = (
+        7420
+    )
+    http_host: Annotated[str, Meta(description="Address of the HTTP server (`/mcp`, probes).")] = (
+        "127.0.0.1"
+    )
+    http_port: Annotated[Port, Meta(description="Port of the HTTP server; 0 picks a free one.")] = (
+        7421
+    )
+    drain: Annotated[
+        timedelta,
+        Meta(description="How long calls in flight may take to end when the daemon stops."),
+    ] = timedelta(seconds=10)
+    idle_timeout: Annotated[
+        timedelta,
+        Meta(description="A daemon started on demand ends after this long without work."),
+    ] = timedelta(minutes=10)
+
+
+class McpSettings(Section, frozen=True):
+    """How MCP clients are answered."""
+
+    wait: Annotated[
+        timedelta,
+        Meta(description="How long a workflow tool waits for its result before it answers a run."),
+    ] = timedelta(seconds=20)
+
+
+class StorageSettings(Section, frozen=True):
+    """Where the log lives."""
+
+    url: Annotated[
+        str, Meta(description="The database; empty is SQLite in the home. Also `DATABASE_URL`.")
+    ] = ""
+    max_page_count: Annotated[
+        Count | None,
+        Meta(description="Caps the SQLite file at this many pages of 4 KiB, as a full disk would."),
+    ] = None
+
+
+class LimitSettings(Section, frozen=True):
+    """What is refused with LIMIT_EXCEEDED before anything breaks."""
+
+    inline_bytes: Annotated[
+        Count, Meta(description="Arguments and results above this become blobs beside the log.")
+    ] = 16 * 1024
+    blob_bytes: Annotated[Count, Meta(description="The largest argument or result.")] = (
+        64 * 1024 * 1024
+    )
+    message_bytes: Annotated[Count, Meta(description="The largest gRPC message.")] = 4 * 1024 * 1024
+    history_events: Annotated[Count, Meta(description="The most events that one run may have.")] = (
+        1_000_000
+    )
+    graph_nodes: Annotated[
+        Count, Meta(description="The most nodes that one workflow may have.")
+    ] = 1000
+
+
+class ToolSettings(Section, frozen=True):
+    """Your own Python tools."""
+
+    paths: Annotated[
+        tuple[str, ...],
+        Meta(description="Files or modules to load tools from; files relative to the home."),
+    ] = ()
+    processes: Annotated[
+        Count, Meta(description="The most worker processes for tools that are not async.")
+    ] = 4
+
+
+class WorkerSettings(Section, frozen=True):
+    """How this process works on runs."""
+
+    lease: Annotated[
+        timedelta,
+        Meta(description="How long a run stays with a process that gives no sign of life."),
+    ] = timedelta(seconds=15)
+
+
+class ProviderSettings(Section, frozen=True):
+    """One provider of models, by the name that `provider:model` uses."""
+
+    kind: Annotated[
+        Literal["openai", "openai-compatible", "anthropic", "google", ""],
+        Meta(description="What it speaks; empty when the name says it."),
+    ] = ""
+    base_url: Annotated[str, Meta(description="Where it is; empty is the provider's own.")] = ""
+    api_key_env: Annotated[
+        str, Meta(description="The variable that holds its key; empty is the provider's own.")
+    ] = ""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set. `home` is the folder that all of it is about."""
+
+    home: Path
+    server: ServerSettings = ServerSettings()
+    mcp: McpSettings = McpSettings()
+    storage: StorageSettings = StorageSettings()
+    limits: LimitSettings = LimitSettings()
+    tools: ToolSettings = ToolSettings()
+    worker: WorkerSettings = WorkerSettings()
+    models: Annotated[
+        dict[str, str],
+        Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),
+    ] = {}
+    providers: dict[str, ProviderSettings] = {}
+
+    @property
+    def database_url(self) -> str:
+        """The database: what was set, else SQLite in the home."""
+        return self.storage.url or f"sqlite:///{(self.home / DATABASE_FILE).as_posix()}"
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One line of the reference: `key` is `section.name`, `*` stands for a name of yours."""
+
+    key: str
+    kind: str
+    default: Any
+    description: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return PREFIX + self.key.replace(".", "__").upper()
+
+
+def load_settings(
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings of a home; `overrides` are flags, by key (`server.grpc_port`).
+
+    Raises:
+        SetupError: INVALID_CONFIG; it names the file, variable or flag, what is wrong with
+            it, and the nearest valid key.
+    """
+    tree: dict[str, Any] = {}
+    for origin, key, value in _layers(home, environ or {}, overrides or {}):
+        _put(tree, origin, key, value)
+    return Settings(
+        home=home,
+        **{name: msgspec.convert(value, _hints(Settings)[name]) for name, value in tree.items()},
+    )
+
+
+def reference() -> list[Setting]:
+    """Every setting there is, in the order of the tree."""
+    rows: list[Setting] = []
+    for section, hint in _hints(Settings).items():
+        if isinstance(hint, type) and issubclass(hint, Section):
+            rows += _rows(hint, section)
+        elif section == "providers":
+            rows += _rows(ProviderSettings, f"{section}.*")
+        elif section != "home":
+            rows.append(
+                Setting(key=f"{section}.*", kind="text", default="", description=_about(hint))
+            )
+    return rows
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Every setting with its value, by key, fit to be printed: passwords are blotted out."""
+    found: dict[str, Any] = {}
+    for section in Settings.__struct_fields__:
+        value = getattr(settings, section)
+        if isinstance(value, Section):
+            found |= _values(value, section)
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                key = f"{section}.{name}"
+                found |= _values(item, key) if isinstance(item, Section) else {key: item}
+    found["storage.url"] = redact_url(settings.database_url)
+    return found
+
+
+def redact_url(url: str) -> str:
+    """The URL without its password and without its query, where drivers put keys."""
+    parts = urlsplit(url)
+    if parts.password is None and not parts.query:
+        return url
+    host = parts.netloc.rpartition("@")
+    user = f"{host[0].partition(':')[0]}:***@" if host[1] else ""
+    return urlunsplit(parts._replace(netloc=user + host[2], query="***" if parts.query else ""))
+
+
+# --- layers ---------------------------------------------------------------------------------
+
+
+def _layers(
+    home: Path, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> Iterator[tuple[str, tuple[str, ...], object]]:
+    """(origin, key, value), weakest first; the origin is what a person can go and change."""
+    yield from _file(home / CONFIG_FILE)
+    if url := environ.get("DATABASE_URL"):
+        yield "DATABASE_URL", ("storage", "url"), url
+    for name in sorted(environ):
+        if name.startswith(PREFIX):
+            yield from _variable(name, environ[name])
+    for key, value in overrides.items():
+        yield f"--{key.rpartition('.')[2].replace('_', '-')}", tuple(key.split(".")), value
+
+
+def _file(path: Path) -> Iterator[tuple[str, tuple[str, ...], object]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise _invalid(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(f"{path} is not valid TOML: {error}") from error
+    yield from ((str(path), key, value) for key, value in _leaves(document, ()))
+
+
+def _leaves(value: object, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for name, item in value.items():
+        yield from _leaves(item, (*key, name))
+
+
+def _variable(name: str, text: str) -> Iterator[tuple[str, tuple[str, ...], object]]:
+    """A variable with `__` is a setting; one that lacks it and looks like a setting is an error.
+
+    Others (`STEPWELL_HOME`) are not settings.
+    """
+    bare = name.removeprefix(PREFIX).lower()
+    if "__" in bare:
+        yield name, tuple(bare.split("__")), text
+        return
+    section, _, rest = bare.partition("_")
+    if section in Settings.__struct_fields__ and section != "home" and rest:
+        raise _invalid(
+            f"{name} is not a setting; did you mean {PREFIX}{section.upper()}__{rest.upper()}?"
+        )
+
+
+# --- one value ------------------------------------------------------------------------------
+
+
+def _put(tree: dict[str, Any], origin: str, key: tuple[str, ...], value: object) -> None:
+    hint = _hint_of(origin, key)
+    try:
+        parsed = _parse(value, hint)
+    except ValueError as error:
+        raise _invalid(f"{origin}: `{'.'.join(key)}`: {error} (it is {value!r})") from error
+    for part in key[:-1]:
+        tree = tree.setdefault(part, {})
+    tree[key[-1]] = parsed
+
+
+def _parse(value: object, hint: Any) -> object:
+    """One value of its type; text, as variables and flags give it, is read for what it says.
+
+    Raises:
+        ValueError: it is not of that type (msgspec's ValidationError is one).
+    """
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if bare is timedelta and not isinstance(value, timedelta):
+        return parse_duration(str(value))
+    if get_origin(bare) is Literal and value not in get_args(bare):
+        raise ValueError(f"must be one of {', '.join(filter(None, get_args(bare)))}")
+    if isinstance(value, str) and get_origin(bare) is tuple:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return msgspec.convert(value, hint, strict=not isinstance(value, str))
+
+
+def _hint_of(origin: str, key: tuple[str, ...]) -> Any:
+    """The type of a setting.
+
+    Raises:
+        SetupError: there is none of that name; the nearest ones are named.
+    """
+    section, *rest = key
+    hints = _hints(Settings)
+    if section in hints and section != "home" and rest:
+        hint = hints[section]
+        if section == "models" and len(rest) == 1:
+            return str
+        if section == "providers" and len(rest) == 2:
+            hint, rest = ProviderSettings, rest[1:]
+        if isinstance(hint, type) and len(rest) == 1 and rest[0] in (names := _hints(hint)):
+            return names[rest[0]]
+    raise _invalid(f"{origin}: there is no setting `{'.'.join(key)}`{_nearest(key)}")
+
+
+def _nearest(key: tuple[str, ...]) -> str:
+    known = [row.key for row in reference()]
+    mine = list(key)
+    if key[0] == "providers" and len(key) == 3:
+        mine[1] = "*"
+    near = difflib.get_close_matches(".".join(mine), known, n=1, cutoff=0.5)
+    if not near:
+        sections = ", ".join(name for name in Settings.__struct_fields__ if name != "home")
+        return f"; the sections are {sections}"
+    return f"; did you mean `{near[0].replace('*', key[1] if len(key) == 3 else '*')}`?"
+
+
+# --- the tree as a table --------------------------------------------------------------------
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _rows(cls: type[Section], prefix: str) -> list[Setting]:
+    default = cls()
+    return [
+        Setting(
+            key=f"{prefix}.{name}",
+            kind=_kind(hint),
+            default=_plain(getattr(default, name)),
+            description=_about(hint),
+        )
+        for name, hint in _hints(cls).items()
+    ]
+
+
+def _values(section: Section, prefix: str) -> dict[str, Any]:
+    return {
+        f"{prefix}.{name}": _shown(getattr(section, name)) for name in section.__struct_fields__
+    }
+
+
+def _plain(value: object) -> Any:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+def _shown(value: object) -> Any:
+    return redact_url(value) if isinstance(value, str) and "://" in value else _plain(value)
+
+
+def _about(hint: Any) -> str:
+    texts = [m.description for m in get_args(hint)[1:] if isinstance(m, Meta) and m.description]
+    return texts[-1] if texts else ""
+
+
+def _kind(hint: Any) -> str:
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if get_origin(bare) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(bare) if choice)
+    names = {str: "text", timedelta: "duration", tuple[str, ...]: "list of text"}
+    return names.get(bare, "number")
+
+
+def _invalid(message: str) -> SetupError:
+    return SetupError(message, code=Code.INVALID_CONFIG)
