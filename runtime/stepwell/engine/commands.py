@@ -7,6 +7,21 @@ from msgspec import Struct
 from stepwell.engine.values import Data
 
 
+def model_call_id(step: str, attempt: int, call: int) -> str:
+    """The id of a `CallModel`."""
+    return f"{step}/{attempt}/model/{call}"
+
+
+def tool_call_id(step: str, attempt: int, call: str) -> str:
+    """The id of a `CallTool`, and of the `JudgeLost` that takes its place."""
+    return f"{step}/{attempt}/tool/{call}"
+
+
+def expire_id(step: str, attempt: int) -> str:
+    """The id of an `ExpireStep`."""
+    return f"{step}/{attempt}/expire"
+
+
 class CallModel(Struct, frozen=True):
     """Ask the step's model for its next message, with the conversation so far."""
 
@@ -16,11 +31,15 @@ class CallModel(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        return f"{self.step}/{self.attempt}/model/{self.call}"
+        """The same however often it is asked for."""
+        return model_call_id(self.step, self.attempt, self.call)
 
 
 class CallTool(Struct, frozen=True):
-    """Call a tool. `key` is its idempotency key inside the run, the same for every attempt."""
+    """Call a tool. `key` is its idempotency key inside the run, the same for every attempt.
+
+    `idempotent` is what the node says; None leaves it to what the tool says of itself.
+    """
 
     step: str
     attempt: int
@@ -28,22 +47,23 @@ class CallTool(Struct, frozen=True):
     tool: str
     key: str
     arguments: Data
+    idempotent: bool | None = None
 
     @property
     def id(self) -> str:
-        return f"{self.step}/{self.attempt}/tool/{self.call}"
+        """The same however often it is asked for."""
+        return tool_call_id(self.step, self.attempt, self.call)
 
 
 class JudgeLost(Struct, frozen=True):
     """A call that may not be repeated was begun and never came back: find out, never repeat."""
 
-    step: str
-    attempt: int
-    call: str
+    call: CallTool
 
     @property
     def id(self) -> str:
-        return f"{self.step}/{self.attempt}/tool/{self.call}"
+        """The same however often it is asked for."""
+        return self.call.id
 
 
 class ExpireStep(Struct, frozen=True):
@@ -54,7 +74,8 @@ class ExpireStep(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        return f"{self.step}/{self.attempt}/expire"
+        """The same however often it is asked for."""
+        return expire_id(self.step, self.attempt)
 
 
 class Stop(Struct, frozen=True):

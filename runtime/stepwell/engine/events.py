@@ -91,8 +91,10 @@ class StepSkipped(Fact, frozen=True):
 class LlmCall(Fact, frozen=True):
     """A model was asked and answered, or failed to.
 
-    `call` counts the model calls of the step from 1. `messages` is what this request added to
-    the conversation, tool results by the id of their call; the rest is in earlier events.
+    `call` counts the turns of the step from 1; a turn that fails is tried again under the
+    same number. `messages` is what this request added to the conversation: a tool result
+    stands there by the id of its call, its text is in the `tool_call` event. `problem` is
+    what was wrong with an answer that the model is asked to give again.
     """
 
     step: str
@@ -104,6 +106,7 @@ class LlmCall(Fact, frozen=True):
     tools: Data = NOTHING
     opaque: Data = NOTHING
     finish: str = ""
+    problem: str = ""
     usage: Usage = Usage()
     latency_us: int = 0
     failure: Failure | None = None
@@ -123,7 +126,8 @@ class ToolCallStarted(Fact, frozen=True):
 class ToolCall(Fact, frozen=True):
     """A tool was called and answered (`result`), or failed (`failure`).
 
-    `key` is the idempotency key that the tool was given: the same for every attempt.
+    `key` is the idempotency key that the tool was given, less the run's id and a slash: the
+    same for every attempt. `call` is "" for a tool node, `turn.index` inside an agent.
     `decision` tells what policy said of it (`allow`, and the rules after a colon).
     """
 
@@ -193,4 +197,3 @@ KINDS: dict[str, type[Event]] = {
     "custom": Custom,
 }
 NAMES: dict[type[Event], str] = {event: kind for kind, event in KINDS.items()}
-

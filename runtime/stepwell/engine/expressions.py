@@ -38,9 +38,7 @@ class Expression:
 
     __slots__ = ("_program", "refs", "text")
 
-    def __init__(
-        self, text: str, variables: Iterable[str], *, condition: bool = False
-    ) -> None:
+    def __init__(self, text: str, variables: Iterable[str], *, condition: bool = False) -> None:
         if len(text) > MAX_TEXT:
             raise ExpressionError(
                 f"the expression has {len(text)} characters, the limit is {MAX_TEXT}"

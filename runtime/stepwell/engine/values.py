@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 Json: TypeAlias = Any
 """A decoded JSON value. The one place where `Any` travels: it belongs to the user."""
@@ -24,7 +24,7 @@ class Data(Struct, frozen=True, omit_defaults=True):
     computed from sealed data is sealed too, so that no event body ever holds a row.
     """
 
-    value: Json | UnsetType = UNSET
+    value: Json = UNSET
     blob: BlobRef | None = None
     sealed: str = ""
 

@@ -140,9 +140,7 @@ class Service:
         """
         raise NotImplementedError
 
-    async def publish_event(
-        self, caller: Caller, run: str, type: str, payload: Json
-    ) -> None:
+    async def publish_event(self, caller: Caller, run: str, type: str, payload: Json) -> None:
         """Writes a `custom` event into the log of a run that has not ended.
 
         Raises:
@@ -165,9 +163,7 @@ class Service:
         """
         raise NotImplementedError
 
-    async def get_workflow(
-        self, caller: Caller, name: str, version: str | None = None
-    ) -> Workflow:
+    async def get_workflow(self, caller: Caller, name: str, version: str | None = None) -> Workflow:
         """One version, the newest by default.
 
         Raises:

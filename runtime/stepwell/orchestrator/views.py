@@ -97,5 +97,3 @@ class Datasource(Struct, frozen=True, kw_only=True):
     url: str
     principal: str
     created_at: int
-
-

@@ -1,0 +1,85 @@
+"""Events to bytes and back. What is large or sealed leaves the event and becomes a blob.
+
+Bodies are JSON, so that a person can read the log with nothing but the database's own shell.
+Histories are replayed for ever: a field that a later version adds has a default, and a body
+of an older shape is upcast here, never branched on anywhere else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+
+import msgspec
+
+from stepwell.engine.events import KINDS, Event
+from stepwell.engine.values import BlobRef, Data
+from stepwell_storage.ports import Blob
+
+_encode = msgspec.json.Encoder().encode
+_decoders = {kind: msgspec.json.Decoder(event) for kind, event in KINDS.items()}
+
+
+def encode(event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
+    """The body of an event, and the blobs that it refers to.
+
+    Data stays in the body when it is not sealed and has at most `inline_limit` bytes.
+    """
+    body = _encode(event)
+    fields = _data_fields(type(event))
+    if len(body) <= inline_limit and not any(getattr(event, name).sealed for name in fields):
+        return body, ()
+    references: dict[str, Data] = {}
+    blobs = []
+    for name in fields:
+        data: Data = getattr(event, name)
+        content = _encode(data.value)
+        if data.sealed or len(content) > inline_limit:
+            blob = Blob(digest(content), len(content), content, data.sealed)
+            blobs.append(blob)
+            references[name] = Data(blob=BlobRef(blob.digest, blob.size, blob.label))
+    return _encode(msgspec.structs.replace(event, **references)), tuple(blobs)
+
+
+def decode(kind: str, body: bytes) -> Event:
+    """The event of a record; its data may be references that `fill` replaces.
+
+    Raises:
+        LookupError: this version does not know the kind.
+        msgspec.DecodeError: the body is not one of its kind.
+    """
+    return _decoders[kind].decode(body)
+
+
+def references(event: Event) -> list[str]:
+    """The digests of the blobs that an event needs."""
+    found = (getattr(event, name).blob for name in _data_fields(type(event)))
+    return [blob.digest for blob in found if blob is not None]
+
+
+def fill(event: Event, blobs: Mapping[str, Blob]) -> Event:
+    """The event with the content of its references in place.
+
+    Raises:
+        KeyError: a blob is not there.
+    """
+    filled = {
+        name: resolve(data, blobs[data.blob.digest])
+        for name in _data_fields(type(event))
+        if (data := getattr(event, name)).blob is not None
+    }
+    return msgspec.structs.replace(event, **filled) if filled else event
+
+
+def resolve(data: Data, blob: Blob) -> Data:
+    """Data with its value, read from the blob that it refers to."""
+    return Data(value=msgspec.json.decode(blob.data), blob=data.blob, sealed=blob.label)
+
+
+def digest(content: bytes) -> str:
+    """How content is named: `sha256:` and 64 hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@cache
+def _data_fields(event: type[Event]) -> tuple[str, ...]:
+    return tuple(f.name for f in msgspec.structs.fields(event) if f.type is Data)
