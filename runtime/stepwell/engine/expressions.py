@@ -31,12 +31,15 @@ class ExpressionError(StepwellError):
 class Expression:
     """One compiled expression. `refs` are the variables that it reads.
 
+    `paths` are the members that it reads of them by name, each with its variable first:
+    `ask.output.total > 3` has the path ("ask", "output", "total").
+
     Raises:
         ExpressionError: it is too long, does not parse, names something that is not in
             `variables`, or cannot be of type bool where `condition` is set.
     """
 
-    __slots__ = ("_program", "refs", "text")
+    __slots__ = ("_program", "paths", "refs", "text")
 
     def __init__(self, text: str, variables: Iterable[str], *, condition: bool = False) -> None:
         if len(text) > MAX_TEXT:
@@ -45,14 +48,21 @@ class Expression:
             )
         self.text = text
         names = frozenset(variables)
-        self.refs = names & _identifiers(text)
         try:
             self._program = _environment(names).compile(text)
+            kind = self._program.return_type()
         except RuntimeError as error:
             raise ExpressionError(_reason(error)) from error
-        kind = self._program.return_type()
-        if condition and not kind.is_assignable_from(cel.Type.BOOL):
+        if condition and kind not in (cel.Type.BOOL, cel.Type.DYN):
             raise ExpressionError(f"a condition must be a bool, this is {kind.name().lower()}")
+        bound = frozenset(_BINDING.findall(text))
+        paths = [path for path in _paths(text) if path[0] in names]
+        self.paths = tuple(path for path in paths if path[0] not in bound)
+        self.refs = frozenset(
+            name
+            for name in {path[0] for path in paths}
+            if name not in bound or not _compiles(text, names - {name})
+        )
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -140,19 +150,43 @@ def _environment(names: frozenset[str]) -> cel.Env:
     return cel.NewEnv(variables=dict.fromkeys(names, objects), extensions=extensions)
 
 
-_WORD = re.compile(
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_STRING = (
     r"""[rRbB]*(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''"""
-    r"""|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""  # strings, passed over
-    r"""|//[^\n]*"""  # comments, passed over
-    r"""|(?P<member>\.\s*[A-Za-z_][A-Za-z0-9_]*)"""
-    r"""|(?P<name>[A-Za-z_][A-Za-z0-9_]*)""",
+    r"""|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
+)
+_TOKEN = re.compile(
+    rf"{_STRING}|//[^\n]*|[0-9][0-9A-Za-z_]*"  # passed over
+    rf"|(?P<path>(?P<dot>\.\s*)?(?:\?\s*)?{_NAME}(?:\s*\.\s*\??\s*{_NAME})*)(?P<call>\s*\()?",
     re.DOTALL,
 )
+_BINDING = re.compile(
+    r"\b(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap"
+    rf"|transformMapEntry|optMap|optFlatMap|bind)\s*\(\s*({_NAME})\s*,"
+)
+"""The variables that macros bind, which hide ours of the same name."""
 
 
-def _identifiers(text: str) -> frozenset[str]:
-    """The words at the root of a path. A few too many do no harm, one too few would."""
-    return frozenset(word for match in _WORD.finditer(text) if (word := match.group("name")))
+def _paths(text: str) -> list[tuple[str, ...]]:
+    """The dotted names of a text that begin at a variable, without the methods called."""
+    paths = []
+    for match in _TOKEN.finditer(text):
+        if match["path"] is None:
+            continue
+        before = text[: match.start()].rstrip()[-1:]
+        if match["dot"] and (before.isalnum() or before in tuple("_)]}\"'`")):
+            continue  # a member of what stands before it; a leading dot alone means the root
+        path = tuple(re.findall(_NAME, match["path"]))
+        paths.append(path[:-1] if match["call"] and len(path) > 1 else path)
+    return paths
+
+
+def _compiles(text: str, names: frozenset[str]) -> bool:
+    try:
+        _environment(names).compile(text)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _reason(error: object) -> str:

@@ -1,0 +1,50 @@
+"""What an expression reads: definitions and the engine both stand on it."""
+
+import pytest
+
+from stepwell.engine.expressions import Expression, ExpressionError
+
+NAMES = ("input", "run", "ask", "item")
+
+
+@pytest.mark.parametrize(
+    ("text", "refs", "paths"),
+    [
+        ("ask.output.total > 3", {"ask"}, [("ask", "output", "total")]),
+        ("has(input.a.b)", {"input"}, [("input", "a", "b")]),
+        (".input.q", {"input"}, [("input", "q")]),
+        ("input.q.startsWith('a')", {"input"}, [("input", "q")]),
+        ("ask.?output.?total.orValue(1)", {"ask"}, [("ask", "output", "total")]),
+        ("ask.output[0].item", {"ask"}, [("ask", "output")]),
+        ("{'a': input.x}.ask", {"input"}, [("input", "x")]),
+        ("'ask.output' + run.id // item", {"run"}, [("run", "id")]),
+        ("1u + 2u", set(), []),
+    ],
+)
+def test_an_expression_knows_the_variables_and_members_that_it_reads(
+    text: str, refs: set[str], paths: list[tuple[str, ...]]
+) -> None:
+    expression = Expression(text, NAMES)
+
+    assert (expression.refs, list(expression.paths)) == (refs, paths)
+
+
+def test_a_variable_that_a_macro_binds_hides_the_node_of_the_same_name() -> None:
+    assert Expression("input.items.map(item, item.x)", NAMES).refs == {"input"}
+    assert Expression("input.items.map(item, item.x) + item.output", NAMES).refs == {
+        "input",
+        "item",
+    }
+
+
+def test_a_condition_may_be_of_a_type_that_only_the_run_knows() -> None:
+    assert Expression("ask.output.ok", NAMES, condition=True).holds(
+        {"ask": {"output": {"ok": True}}}
+    )
+    with pytest.raises(ExpressionError, match="a condition must be a bool, this is string"):
+        Expression("'yes'", NAMES, condition=True)
+
+
+def test_a_map_with_a_key_that_json_has_not_is_refused_like_any_other_mistake() -> None:
+    with pytest.raises(ExpressionError, match="Unsupported map key type"):
+        Expression("{input: 1}", NAMES)
