@@ -90,7 +90,9 @@ class WatchEventsRequest(message.Message):
     cursor: builtins.str
     """Starts strictly after this; empty is the beginning of the log."""
     from_now: builtins.bool
-    """Leaves out everything that is in the log already."""
+    """Leaves out everything that is in the log already. The first batch comes at once and holds the
+    cursor of now.
+    """
     def __init__(
         self,
         *,

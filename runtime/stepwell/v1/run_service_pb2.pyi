@@ -137,6 +137,7 @@ class Run(message.Message):
     ENDED_AT_FIELD_NUMBER: builtins.int
     OUTPUT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"runs/{id}". Knowing it grants nothing."""
     workflow: builtins.str
@@ -145,6 +146,8 @@ class Run(message.Message):
     principal: builtins.str
     """Who started it."""
     state: RunState.ValueType
+    reason: builtins.str
+    """Why it was cancelled, where somebody said so."""
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -177,10 +180,11 @@ class Run(message.Message):
         ended_at: timestamp_pb2.Timestamp | None = ...,
         output: common_pb2.Data | None = ...,
         failure: common_pb2.Failure | None = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "output", b"output", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "labels", b"labels", "name", b"name", "output", b"output", "principal", b"principal", "state", b"state", "updated_at", b"updated_at", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "labels", b"labels", "name", b"name", "output", b"output", "principal", b"principal", "reason", b"reason", "state", b"state", "updated_at", b"updated_at", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
