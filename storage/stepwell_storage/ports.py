@@ -6,14 +6,18 @@ conformance suite (`tests/contract`); change the suite with the port.
 
 Two orders: a record's `sequence` counts from 1 without a gap inside its run; its `position`
 grows over the whole namespace in commit order, so a reader that passes its last position
-misses nothing that is committed later.
+misses nothing that is committed later. A run's id is a UUID in its canonical text form; any
+other text names no run.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+
+_is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 class Record(Struct, frozen=True):
@@ -62,6 +66,8 @@ class Head(Struct, frozen=True):
 class NewRun(Struct, frozen=True):
     """The row and the first lease of a run, made with its first events.
 
+    The lease has epoch 1. `labels` are kept as they are.
+
     `request_id`, where given, is unique per (namespace, principal); `request_digest` tells
     whether a second request with the same id asks for the same thing.
     """
@@ -81,7 +87,11 @@ class Append(Struct, frozen=True):
     """Consecutive events of one run, all or nothing.
 
     `after` is the sequence of the run's last event so far; `epoch` is the writer's lease.
-    With `new` the run must not exist yet, `after` is 0 and `epoch` is 1.
+    With `new` the run must not exist yet, `after` is 0, `epoch` is 1 and there is a `head`.
+    A blob that the run has already is left as it is.
+
+    Raises:
+        ValueError: it cannot be right, whatever the store holds.
     """
 
     namespace: str
@@ -92,6 +102,24 @@ class Append(Struct, frozen=True):
     blobs: tuple[Blob, ...] = ()
     head: Head | None = None
     new: NewRun | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_run_id(self.run):
+            raise ValueError(f"{self.run!r} is not a run id: it must be a UUID in canonical form")
+        if not self.records:
+            raise ValueError("an append has at least one record")
+        expected = self.after
+        for record in self.records:
+            expected += 1
+            if record.sequence != expected:
+                raise ValueError(f"record {record.sequence} stands where {expected} must be")
+        if self.new is not None and (self.after or self.epoch != 1 or self.head is None):
+            raise ValueError("a new run begins after 0, in epoch 1, with a head")
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last record."""
+        return self.after + len(self.records)
 
 
 class RunRow(Struct, frozen=True):
@@ -144,15 +172,20 @@ class EventLog(Protocol):
         """Queues an append; the future ends after the commit that holds it.
 
         Appends of one process are committed in the order in which they were queued, many in
-        one transaction; one that is refused does not fail its neighbours. The result is the
-        position of the last record.
+        one transaction; one that is refused does not fail its neighbours. Cancelling the future
+        does not take back what is queued. The result is the position of the last record.
 
         Raises (through the future):
-            Fenced: the run's lease has another epoch, or is given up.
-            Conflict: the run's log does not end at `after`, or `new` and the run exists.
+            Fenced: the run's lease has another epoch, or is given up, or was never given.
             Duplicate: `new.request_id` was used before by this principal.
+            Conflict: the run's log does not end at `after`, or `new` and the run exists.
             Full, Unavailable: nothing of it was written.
         """
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How much is queued that no transaction has taken yet."""
         ...
 
     async def read(
@@ -172,19 +205,22 @@ class EventLog(Protocol):
         ...
 
     async def wait_past(self, namespace: str, position: int, *, timeout: float) -> bool:
-        """Ends when the log may hold more than `position`, or after `timeout` seconds with False."""
+        """Ends when the log may hold more than `position`, or after `timeout` seconds with False.
+
+        A commit of this process ends it at once; one of another process may be seen only
+        when the time is over.
+        """
         ...
 
 
 class Claims(Protocol):
     """Who may append to which run."""
 
-    async def claim(
-        self, owner: str, *, now: int, expires_at: int, limit: int
-    ) -> list[Lease]:
+    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
         """Takes over runs that have not ended and whose lease expired by `now`, oldest first.
 
         Each gets the next epoch, so every append of the owner before is refused from then on.
+        Those that `owner` holds itself are left alone, expired or not.
         """
         ...
 
@@ -193,7 +229,10 @@ class Claims(Protocol):
         ...
 
     async def release(self, owner: str, *, now: int) -> int:
-        """Lets every lease of `owner` expire at `now`, so that others may claim at once."""
+        """Lets go of every lease of `owner` at `now`, so that anybody may claim it at once.
+
+        Tells how many there were. What `owner` has still queued is accepted until then.
+        """
         ...
 
 
@@ -236,9 +275,7 @@ class Definitions(Protocol):
         """Adds a version, or makes one that exists the newest again; True when it is new."""
         ...
 
-    async def get(
-        self, namespace: str, name: str, version: str | None = None
-    ) -> DefinitionRow:
+    async def get(self, namespace: str, name: str, version: str | None = None) -> DefinitionRow:
         """One version, the newest by default.
 
         Raises:

@@ -1,21 +1,45 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
+import msgspec
+
+from stepwell.clock import Clock, IdSource
+from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
-from stepwell.engine.values import Json
+from stepwell.engine.graph import Graph
+from stepwell.engine.inputs import Cancel, Input, Publish, Start
+from stepwell.engine.state import RunPhase, RunState
+from stepwell.engine.values import Data, Json
+from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.nldb.datasources import check_url
+from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.reader import LogReader
+from stepwell.orchestrator.refusals import NOT_OURS, refusals
+from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
+    Outcome,
     Page,
     Run,
     RunStatus,
     Step,
     Workflow,
 )
+from stepwell.orchestrator.worker import Worker
+from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
+from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.schema import compiled
+from stepwell_storage.errors import Duplicate, Exists
+from stepwell_storage.ports import DatasourceRow, DefinitionRow, RunRow, Storage
+
+MAX_PAGE = 1000
 
 
 class Service:
@@ -25,7 +49,27 @@ class Service:
         Unavailable: the database cannot be used right now; nothing was changed.
     """
 
-    # --- runs ---------------------------------------------------------------------------
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        worker: Worker,
+        workflows: Workflows,
+        journal: Journal,
+        tools: ToolRegistry,
+        clock: Clock,
+        ids: IdSource,
+    ) -> None:
+        self._storage = storage
+        self._worker = worker
+        self._workflows = workflows
+        self._journal = journal
+        self._reader = LogReader(storage)
+        self._tools = tools
+        self._clock = clock
+        self._ids = ids
+
+    # --- runs -----------------------------------------------------------------------------
 
     async def start_run(
         self,
@@ -45,7 +89,36 @@ class Service:
             AlreadyExists: REQUEST_ID_REUSED, the id was used for another request.
             Unavailable: STORAGE_FULL or STORAGE_UNAVAILABLE.
         """
-        raise NotImplementedError
+        with refusals():
+            graph = await self._workflows.graph(caller.namespace, workflow, version)
+        self._check_input(graph, input)
+        run = self._ids.new_id()
+        given = Start(
+            at=self._clock.now(),
+            principal=caller.principal,
+            input=Data(value=input),
+            labels=dict(labels or {}),
+        )
+        digest = _request_digest(graph, given) if request_id else ""
+        try:
+            with refusals():
+                state = await self._worker.start(
+                    caller.namespace,
+                    run,
+                    graph,
+                    given,
+                    request_id=request_id,
+                    request_digest=digest,
+                )
+        except Duplicate as duplicate:
+            if duplicate.digest != digest:
+                raise AlreadyExists(
+                    f"the request id {request_id!r} was used for another request; "
+                    "take a new one for each request",
+                    code=Code.REQUEST_ID_REUSED,
+                ) from None
+            return await self.get_run(caller, duplicate.run), False
+        return _started(state, given), True
 
     async def call_tool(
         self,
@@ -61,7 +134,9 @@ class Service:
             NotFound: TOOL_NOT_FOUND.
             InvalidRequest: INVALID_ARGUMENTS, with what does not fit.
         """
-        raise NotImplementedError
+        given = {"tool": tool, "arguments": dict(arguments)}
+        run, _ = await self.start_run(caller, CALL.name, given, request_id=request_id)
+        return run
 
     async def get_run(self, caller: Caller, run: str) -> Run:
         """One run, with its output where it has one.
@@ -69,7 +144,12 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        raise NotImplementedError
+        with refusals(_no_run(run)):
+            view = _run(await self._storage.runs.get(caller.namespace, _run_id(run)))
+            if view.output is None:
+                return view
+            output = await self._journal.resolve(caller.namespace, run, view.output)
+        return msgspec.structs.replace(view, output=output)
 
     async def wait_run(self, caller: Caller, run: str, timeout: timedelta) -> Run:
         """The run when it has ended, or as it is after `timeout`.
@@ -77,7 +157,8 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        raise NotImplementedError
+        await self._worker.wait_ended(caller.namespace, run, timeout.total_seconds())
+        return await self.get_run(caller, run)
 
     async def list_runs(
         self,
@@ -88,27 +169,52 @@ class Service:
         status: RunStatus | None = None,
         workflow: str | None = None,
     ) -> Page:
-        """Runs, newest first.
+        """Runs, newest first; outputs are left out where they are not inline.
 
         Raises:
             InvalidRequest: INVALID_CURSOR, the token is not one of this list.
         """
-        raise NotImplementedError
+        filter = f"{status or ''}/{workflow or ''}"
+        size = min(page_size or 50, MAX_PAGE)
+        with refusals():
+            rows = await self._storage.runs.list(
+                caller.namespace,
+                limit=size + 1,
+                before=run_place(page_token, filter),
+                status=status,
+                workflow=workflow,
+            )
+        shown = rows[:size]
+        more = len(rows) > size
+        token = run_token(filter, shown[-1].created_at, shown[-1].run) if more else ""
+        return Page(runs=tuple(_run(row) for row in shown), next_token=token)
 
     async def list_steps(self, caller: Caller, run: str) -> tuple[Step, ...]:
-        """The steps of a run, in the order in which they were scheduled."""
-        raise NotImplementedError
-
-    async def cancel_run(self, caller: Caller, run: str, reason: str = "") -> Run:
-        """Stops a run; calls in flight are cancelled. A run that ended stays as it is.
+        """The steps of a run, in the order in which they were scheduled.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
-            FailedPrecondition: RUN_ENDED.
         """
-        raise NotImplementedError
+        await self.get_run(caller, run)
+        with refusals():
+            pages = [page async for page in self._journal.read(caller.namespace, run)]
+        return steps_of(event for page in pages for event in page)
 
-    # --- events -------------------------------------------------------------------------
+    async def cancel_run(self, caller: Caller, run: str, reason: str = "") -> Run:
+        """Stops a run; calls in flight are cancelled.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+            FailedPrecondition: RUN_ENDED, it stays as it is.
+        """
+        await self._tell(
+            caller,
+            run,
+            Cancel(at=self._clock.now(), principal=caller.principal, reason=reason),
+        )
+        return await self.get_run(caller, run)
+
+    # --- events ---------------------------------------------------------------------------
 
     async def list_events(
         self, caller: Caller, *, run: str | None = None, cursor: str = "", limit: int = 1000
@@ -119,9 +225,14 @@ class Service:
             NotFound: RUN_NOT_FOUND.
             InvalidRequest: INVALID_CURSOR, or CURSOR_EXPIRED when it belongs to another log.
         """
-        raise NotImplementedError
+        if run is not None:
+            await self.get_run(caller, run)
+        with refusals():
+            return await self._reader.page(
+                caller.namespace, run=run, cursor=cursor, limit=min(limit or MAX_PAGE, MAX_PAGE)
+            )
 
-    def watch_events(
+    async def watch_events(
         self,
         caller: Caller,
         *,
@@ -133,12 +244,18 @@ class Service:
         """Batches as they happen, after a cursor; None is "from now on".
 
         An idle watch gets an empty batch every `heartbeat`. With `run` it ends by itself
-        after the event that ends the run.
+        once the run has ended and everything of it was given.
 
         Raises:
             As `list_events`.
         """
-        raise NotImplementedError
+        if run is not None:
+            await self.get_run(caller, run)
+        with refusals():
+            async for found in self._reader.watch(
+                caller.namespace, run=run, cursor=cursor, batch=batch, heartbeat=heartbeat
+            ):
+                yield found
 
     async def publish_event(self, caller: Caller, run: str, type: str, payload: Json) -> None:
         """Writes a `custom` event into the log of a run that has not ended.
@@ -147,13 +264,22 @@ class Service:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED.
         """
-        raise NotImplementedError
+        await self._tell(
+            caller,
+            run,
+            Publish(
+                at=self._clock.now(),
+                principal=caller.principal,
+                type=type,
+                payload=Data(value=payload),
+            ),
+        )
 
-    # --- workflows ----------------------------------------------------------------------
+    # --- workflows ------------------------------------------------------------------------
 
     async def check_workflow(self, caller: Caller, source: bytes) -> tuple[Problem, ...]:
         """Everything that is wrong with a definition, at once; () when nothing is."""
-        raise NotImplementedError
+        return self._workflows.check(source)
 
     async def put_workflow(self, caller: Caller, source: bytes) -> tuple[Workflow, bool]:
         """Stores a version and makes it the newest; the flag tells whether it is new.
@@ -161,7 +287,11 @@ class Service:
         Raises:
             InvalidRequest: INVALID_DEFINITION, with every problem.
         """
-        raise NotImplementedError
+        with refusals():
+            row, created = await self._workflows.put(
+                caller.namespace, source, principal=caller.principal, now=self._clock.now()
+            )
+        return await self._workflow(caller, row), created
 
     async def get_workflow(self, caller: Caller, name: str, version: str | None = None) -> Workflow:
         """One version, the newest by default.
@@ -169,17 +299,21 @@ class Service:
         Raises:
             NotFound: WORKFLOW_NOT_FOUND.
         """
-        raise NotImplementedError
+        with refusals():
+            row = await self._workflows.get(caller.namespace, name, version)
+        return await self._workflow(caller, row)
 
     async def list_workflows(self, caller: Caller) -> tuple[Workflow, ...]:
         """The newest version of every workflow, by name."""
-        raise NotImplementedError
+        with refusals():
+            rows = await self._storage.definitions.list(caller.namespace)
+        return tuple([await self._workflow(caller, row) for row in rows])
 
-    # --- tools and datasources ----------------------------------------------------------
+    # --- tools and datasources ------------------------------------------------------------
 
     async def list_tools(self, caller: Caller) -> tuple[ToolSpec, ...]:
         """The published tools, by name."""
-        raise NotImplementedError
+        return self._tools.published()
 
     async def add_datasource(self, caller: Caller, name: str, url: str) -> Datasource:
         """Names a database; it is opened once, read-only, to see that it is there.
@@ -188,11 +322,22 @@ class Service:
             AlreadyExists: the name is taken.
             InvalidRequest: the URL is not one that we can read.
         """
-        raise NotImplementedError
+        await check_url(url)
+        row = DatasourceRow(name, url, caller.principal, self._clock.now())
+        try:
+            with refusals():
+                await self._storage.datasources.add(caller.namespace, row)
+        except Exists:
+            raise AlreadyExists(
+                f"there is a datasource {name!r} already; remove it first, or take another name"
+            ) from None
+        return _datasource(row)
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
         """All of them, by name."""
-        raise NotImplementedError
+        with refusals():
+            rows = await self._storage.datasources.list(caller.namespace)
+        return tuple(_datasource(row) for row in rows)
 
     async def remove_datasource(self, caller: Caller, name: str) -> None:
         """Forgets a datasource.
@@ -200,7 +345,8 @@ class Service:
         Raises:
             NotFound: DATASOURCE_NOT_FOUND.
         """
-        raise NotImplementedError
+        with refusals(f"there is no datasource {name!r}", Code.DATASOURCE_NOT_FOUND):
+            await self._storage.datasources.remove(caller.namespace, name)
 
     async def ping(self) -> None:
         """Proves that the database can be used.
@@ -208,4 +354,110 @@ class Service:
         Raises:
             Unavailable: it cannot.
         """
-        raise NotImplementedError
+        with refusals():
+            await self._storage.ping()
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _check_input(self, graph: Graph, input: Json) -> None:
+        problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
+        if problems:
+            raise InvalidRequest(
+                f"the input does not fit the workflow {graph.name!r}: {'; '.join(problems)}",
+                code=Code.INVALID_INPUT,
+                detail={"input": "; ".join(problems)},
+            )
+        if graph is CALL:
+            self._check_call(input["tool"], input["arguments"])
+
+    def _check_call(self, name: str, arguments: Json) -> None:
+        tool = self._tools.get(name)
+        if tool is None or not tool.spec.published:
+            raise NotFound(f"there is no published tool {name!r}", code=Code.TOOL_NOT_FOUND)
+        problems = compiled(tool.spec.input_schema).problems(arguments)
+        if problems:
+            raise InvalidRequest(
+                f"the arguments do not fit the tool {name!r}: {'; '.join(problems)}",
+                code=Code.INVALID_ARGUMENTS,
+                detail={"arguments": "; ".join(problems)},
+            )
+
+    async def _tell(self, caller: Caller, run: str, given: Input) -> None:
+        """Tells a run something, and waits for the commit."""
+        owned = self._worker.find(caller.namespace, run)
+        if owned is not None and await owned.record(given):
+            return
+        view = await self.get_run(caller, run)
+        if view.status.ended:
+            raise FailedPrecondition(f"the run {run} has ended ({view.status})")
+        raise FailedPrecondition(NOT_OURS, code=Code.LEASE_LOST)
+
+    async def _workflow(self, caller: Caller, row: DefinitionRow) -> Workflow:
+        graph = await self._workflows.graph(caller.namespace, row.name, row.version)
+        return Workflow(
+            name=row.name,
+            version=row.version,
+            description=graph.description,
+            input_schema=graph.input_schema,
+            source=row.source,
+            principal=row.principal,
+            created_at=row.created_at,
+        )
+
+
+def _started(state: RunState, given: Start) -> Run:
+    """A run that was just accepted; one without effects has ended already."""
+    ended = state.has_ended
+    return Run(
+        id=state.run,
+        workflow=state.graph.name,
+        version=state.graph.version,
+        principal=given.principal,
+        status=RunStatus(state.phase),
+        created_at=given.at,
+        updated_at=given.at,
+        ended_at=given.at if ended else None,
+        labels=given.labels,
+        output=state.output if state.phase is RunPhase.COMPLETED else None,
+        failure=state.failure,
+    )
+
+
+def _run(row: RunRow) -> Run:
+    outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()
+    return Run(
+        id=row.run,
+        workflow=row.workflow,
+        version=row.version,
+        principal=row.principal,
+        status=RunStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+        labels=row.labels,
+        output=outcome.output,
+        failure=outcome.failure,
+        reason=outcome.reason,
+    )
+
+
+def _datasource(row: DatasourceRow) -> Datasource:
+    return Datasource(
+        name=row.name, url=row.url, principal=row.principal, created_at=row.created_at
+    )
+
+
+def _no_run(run: str) -> str:
+    return f"there is no run {run}; `stepwell runs` lists those that there are"
+
+
+def _run_id(run: str) -> str:
+    """The id, if it has the form of one: what is no UUID is no run."""
+    if len(run) != 36 or not all(c in "0123456789abcdef-" for c in run):
+        raise NotFound(_no_run(run))
+    return run
+
+
+def _request_digest(graph: Graph, given: Start) -> str:
+    asked = [graph.name, graph.version, given.input.value, given.labels]
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()

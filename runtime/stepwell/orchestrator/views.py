@@ -24,6 +24,14 @@ class RunStatus(StrEnum):
         return self is not RunStatus.RUNNING
 
 
+class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a run ended: its output, why it failed, or why it was cancelled."""
+
+    output: Data | None = None
+    failure: Failure | None = None
+    reason: str = ""
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """One execution of a workflow version. Times are UTC microseconds."""
 
@@ -38,6 +46,8 @@ class Run(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     output: Data | None = None
     failure: Failure | None = None
+    reason: str = ""
+    """Why it was cancelled."""
 
 
 class Step(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,72 @@
+"""What a model's reply means: tools to call, a final answer, or what is wrong with it."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stepwell.agents.requests import bound_arguments
+from stepwell.engine.graph import Agent
+from stepwell.engine.inputs import Answer
+from stepwell.engine.messages import ToolRequest
+from stepwell.engine.state import StepState
+from stepwell.engine.values import Data, Failure, Json
+from stepwell.errors import Code
+from stepwell.llm.port import ModelReply
+from stepwell.tools.port import ToolSpec
+from stepwell.tools.schema import Schema
+
+
+def read_reply(
+    reply: ModelReply, step: StepState, agent: Agent, tools: Mapping[str, ToolSpec]
+) -> Answer | Failure:
+    """The reply as the engine takes it; a failure when there is no answer in it at all."""
+    text = Data(value=reply.message.text, sealed=step.sealed)
+    if reply.finish == "refusal":
+        return Failure(
+            Code.MODEL_REFUSED, f"the model refused: {reply.message.text or 'no reason'}"
+        )
+    if reply.message.tools:
+        bound = bound_arguments(step)
+        requests = tuple(_bind(request, tools, bound) for request in reply.message.tools)
+        return Answer(text=text, tools=requests, opaque=reply.message.opaque, finish=reply.finish)
+    if reply.finish == "length":
+        return Failure(
+            Code.MODEL_OUTPUT_INVALID,
+            "the model's answer was cut off at its limit of tokens; ask for a shorter one",
+        )
+    final, problem = _final(reply.message.text, agent, step.sealed)
+    return Answer(
+        text=text, opaque=reply.message.opaque, finish=reply.finish, final=final, problem=problem
+    )
+
+
+def _bind(
+    request: ToolRequest, tools: Mapping[str, ToolSpec], bound: Mapping[str, Json]
+) -> ToolRequest:
+    spec = tools.get(request.name)
+    known = spec.input_schema.get("properties", {}) if spec else {}
+    filled = {name: value for name, value in bound.items() if name in known}
+    if not filled or request.problem:
+        return request
+    return msgspec.structs.replace(request, arguments={**request.arguments, **filled})
+
+
+def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
+    if agent.output is None:
+        return Data(value=text, sealed=sealed), ""
+    try:
+        value = msgspec.json.decode(_unfenced(text).encode())
+    except msgspec.DecodeError as error:
+        return None, f"it is not JSON ({error})"
+    problems = Schema(agent.output).problems(value)
+    if problems:
+        return None, "; ".join(problems)
+    return Data(value=value, sealed=sealed), ""
+
+
+def _unfenced(text: str) -> str:
+    """The JSON inside a Markdown fence, which many models put around it unasked."""
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```"):
+        return text.removeprefix("```").removeprefix("json").removesuffix("```")
+    return text

@@ -1,0 +1,215 @@
+"""What the engine asks of the world: model calls and tool calls, each one told as an input.
+
+Policy is asked before every effect. A call that may not be repeated is committed as begun
+before it is made, by the `begin` that the owner of the run hands in.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from stepwell.agents.answers import read_reply
+from stepwell.agents.requests import build_request, new_messages
+from stepwell.clock import Clock
+from stepwell.definitions.builtin import CALL
+from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.graph import AgentNode
+from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered
+from stepwell.engine.state import RunState
+from stepwell.engine.values import NOTHING, Failure
+from stepwell.errors import Code, StepwellError
+from stepwell.llm.port import Models
+from stepwell.policy.port import Action, Decision, Policy
+from stepwell.tools.invoke import invoke
+from stepwell.tools.port import CallContext, ToolSpec
+from stepwell.tools.registry import ToolRegistry
+
+Begin: TypeAlias = Callable[[], Awaitable[bool]]
+"""Commits that a call is about to be made; False when nobody waits for it any more."""
+
+
+class Effects(Protocol):
+    """Carries out commands. Cancellation stops what is in flight."""
+
+    async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
+        """Asks the step's model; failures are told as inputs too."""
+        ...
+
+    async def call_tool(
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+    ) -> Input | None:
+        """Calls a tool, if policy allows it; None when nobody waits for it any more."""
+        ...
+
+
+class WorldEffects:
+    """The effects on the real world."""
+
+    def __init__(
+        self, *, tools: ToolRegistry, models: Models, policy: Policy, clock: Clock
+    ) -> None:
+        self._tools = tools
+        self._models = models
+        self._policy = policy
+        self._clock = clock
+
+    async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
+        """Asks the step's model; failures are told as inputs too."""
+        step = state.steps[command.step]
+        node = state.graph.nodes[step.node]
+        assert isinstance(node, AgentNode), f"{command.step} asks a model and is no agent"
+        specs = self._specs(node.agent.tools)
+        messages = new_messages(step)
+        begun = self._clock.now()
+        try:
+            model = self._models.resolve(namespace, node.agent.model)
+            reply = await model.complete(build_request(step, node.agent, specs.values()))
+        except StepwellError as error:
+            now = self._clock.now()
+            return ModelAnswered(
+                at=now,
+                step=command.step,
+                attempt=command.attempt,
+                call=command.call,
+                model=node.agent.model,
+                messages=messages,
+                failure=failure_of(error),
+                latency_us=now - begun,
+            )
+        now = self._clock.now()
+        answer = read_reply(reply, step, node.agent, specs)
+        return ModelAnswered(
+            at=now,
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            model=reply.model,
+            messages=messages,
+            answer=None if isinstance(answer, Failure) else answer,
+            failure=answer if isinstance(answer, Failure) else None,
+            usage=reply.usage,
+            latency_us=now - begun,
+        )
+
+    async def call_tool(
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+    ) -> Input | None:
+        """Calls a tool, if policy allows it; None when nobody waits for it any more."""
+        tool = self._tools.get(command.tool)
+        if tool is None:
+            return self._answered(command, failure=_unknown_tool(command.tool))
+        decision = self._decide(namespace, state, command)
+        if decision.effect == "deny":
+            return CallDenied(
+                at=self._clock.now(),
+                step=command.step,
+                attempt=command.attempt,
+                call=command.call,
+                rules=decision.rules,
+                reason=decision.reason,
+            )
+        may_repeat = command.idempotent
+        if may_repeat is None:
+            may_repeat = tool.spec.idempotent or tool.spec.read_only
+        if not may_repeat and not await begin():
+            return None
+        context = CallContext(
+            namespace=namespace,
+            principal=state.principal,
+            run=state.run,
+            step=command.step,
+            attempt=command.attempt,
+            key=f"{state.run}/{command.key}",
+        )
+        allowed = f"{decision.effect}: {', '.join(decision.rules)}"
+        begun = self._clock.now()
+        try:
+            result = await invoke(tool, command.arguments.value, context)
+        except StepwellError as error:
+            return self._answered(command, failure=failure_of(error), begun=begun, decision=allowed)
+        now = self._clock.now()
+        return ToolAnswered(
+            at=now,
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            result=result,
+            latency_us=now - begun,
+            decision=allowed,
+        )
+
+    def _answered(
+        self,
+        command: CallTool,
+        *,
+        failure: Failure,
+        begun: int | None = None,
+        decision: str = "",
+    ) -> ToolAnswered:
+        now = self._clock.now()
+        return ToolAnswered(
+            at=now,
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            failure=failure,
+            latency_us=now - (now if begun is None else begun),
+            decision=decision,
+        )
+
+    def _decide(self, namespace: str, state: RunState, command: CallTool) -> Decision:
+        return self._policy.decide(
+            Action(
+                namespace=namespace,
+                principal=state.principal,
+                workflow=state.graph.name,
+                run=state.run,
+                step=command.step,
+                tool=command.tool,
+                arguments=command.arguments.value,
+                granted=self._granted(state),
+            )
+        )
+
+    def _granted(self, state: RunState) -> frozenset[str]:
+        if state.graph is CALL:
+            return frozenset(spec.name for spec in self._tools.published())
+        return state.graph.tools
+
+    def _specs(self, names: tuple[str, ...]) -> Mapping[str, ToolSpec]:
+        tools = ((name, self._tools.get(name)) for name in names)
+        return {name: tool.spec for name, tool in tools if tool is not None}
+
+
+def failure_of(error: StepwellError) -> Failure:
+    """An error as an event holds it."""
+    return Failure(error.code, error.message, error.retryable, error.detail)
+
+
+def broken(command: CallModel | CallTool, error: Exception, at: int) -> Input:
+    """What a run is told when carrying a command out hit a defect of ours."""
+    failure = Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    if isinstance(command, CallTool):
+        return ToolAnswered(
+            at=at,
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            failure=failure,
+        )
+    return ModelAnswered(
+        at=at,
+        step=command.step,
+        attempt=command.attempt,
+        call=command.call,
+        model="",
+        messages=NOTHING,
+        failure=failure,
+    )
+
+
+def _unknown_tool(name: str) -> Failure:
+    return Failure(
+        Code.TOOL_NOT_FOUND,
+        f"there is no tool {name!r} here any more; start the daemon with the file that has it "
+        "(stepwell up --tools FILE)",
+    )

@@ -1,0 +1,118 @@
+"""Between events and the store: what is committed, and how it is read back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from stepwell.engine import codec
+from stepwell.engine.events import (
+    NAMES,
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+)
+from stepwell.engine.values import Data
+from stepwell.orchestrator.views import Outcome, RunStatus
+from stepwell_storage.ports import Append, Blob, Head, NewRun, Record, Storage
+
+PAGE = 1000
+
+
+class Journal:
+    """Writes the events of runs, and reads them."""
+
+    def __init__(self, storage: Storage, *, inline_limit: int) -> None:
+        self._storage = storage
+        self._inline_limit = inline_limit
+
+    def append(
+        self,
+        namespace: str,
+        run: str,
+        *,
+        epoch: int,
+        after: int,
+        events: Sequence[tuple[Event, str]],
+        new: NewRun | None = None,
+    ) -> asyncio.Future[int]:
+        """Queues events, each with who caused it; the future ends with their commit.
+
+        Raises (through the future):
+            What `EventLog.append` raises.
+        """
+        records: list[Record] = []
+        blobs: list[Blob] = []
+        head: Head | None = None
+        for sequence, (event, principal) in enumerate(events, after + 1):
+            body, parts = codec.encode(event, self._inline_limit)
+            records.append(Record(sequence, NAMES[type(event)], principal, body))
+            blobs.extend(parts)
+            head = self._head(event, body) or head
+        return self._storage.log.append(
+            Append(namespace, run, epoch, after, tuple(records), tuple(blobs), head, new)
+        )
+
+    async def read(self, namespace: str, run: str) -> AsyncIterator[list[Event]]:
+        """The events of a run, page by page, as they are in the log.
+
+        Raises:
+            LookupError, msgspec.DecodeError: a record is not one that this version knows.
+        """
+        after = 0
+        while records := await self._storage.log.read(namespace, run, after=after, limit=PAGE):
+            yield [codec.decode(record.kind, record.body) for record in records]
+            after = records[-1].sequence
+
+    async def load(self, namespace: str, run: str) -> list[Event]:
+        """Every event of a run, with the data that it refers to.
+
+        Raises:
+            LookupError, msgspec.DecodeError: a record is not one that this version knows, or
+                a blob is gone.
+        """
+        events: list[Event] = []
+        async for page in self.read(namespace, run):
+            blobs = await self._blobs(namespace, run, page)
+            events += (codec.fill(event, blobs) for event in page)
+        return events
+
+    async def resolve(self, namespace: str, run: str, data: Data) -> Data:
+        """Data with its value.
+
+        Raises:
+            LookupError: its blob is gone.
+        """
+        if data.blob is None:
+            return data
+        digest = data.blob.digest
+        blobs = await self._storage.blobs.get(namespace, run, [digest])
+        return codec.resolve(data, blobs[digest])
+
+    async def _blobs(self, namespace: str, run: str, events: Sequence[Event]) -> dict[str, Blob]:
+        digests = {digest for event in events for digest in codec.references(event)}
+        if not digests:
+            return {}
+        return await self._storage.blobs.get(namespace, run, sorted(digests))
+
+    @staticmethod
+    def _head(event: Event, body: bytes) -> Head | None:
+        """The line that the list of runs shows, where the event changes it."""
+        match event:
+            case RunStarted():
+                return Head(RunStatus.RUNNING, event.at)
+            case RunCompleted():
+                stored = msgspec.json.decode(body, type=RunCompleted)
+                return _ended(RunStatus.COMPLETED, event.at, Outcome(output=stored.output))
+            case RunFailed():
+                return _ended(RunStatus.FAILED, event.at, Outcome(failure=event.failure))
+            case RunCancelled():
+                return _ended(RunStatus.CANCELLED, event.at, Outcome(reason=event.reason))
+            case _:
+                return None
+
+
+def _ended(status: RunStatus, at: int, outcome: Outcome) -> Head:
+    return Head(status, at, ended_at=at, detail=msgspec.json.encode(outcome))

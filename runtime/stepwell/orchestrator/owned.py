@@ -1,0 +1,260 @@
+"""A run in the hands of its one owner: what it is told, committed, and set going.
+
+The order is always the same: an input is decided, its events are folded and queued, and
+only after their commit the commands that follow from them are carried out. One append of a
+run is in flight at a time; what happens meanwhile waits and goes into the next one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from stepwell.clock import Clock
+from stepwell.engine.commands import (
+    CallModel,
+    CallTool,
+    Command,
+    ExpireStep,
+    JudgeLost,
+    Stop,
+    WakeAt,
+)
+from stepwell.engine.decide import decide
+from stepwell.engine.due import due
+from stepwell.engine.events import Event
+from stepwell.engine.inputs import CallLost, Expire, Input, ToolBegun
+from stepwell.engine.state import RunState, evolve
+from stepwell.orchestrator.effects import Effects, broken
+from stepwell.orchestrator.journal import Journal
+from stepwell_storage.errors import Full as StorageFull
+from stepwell_storage.errors import StorageError
+from stepwell_storage.errors import Unavailable as StorageUnavailable
+
+RETRY_APPEND = 0.5
+"""Seconds until an append is tried again that found the disk full or the database away."""
+
+log = logging.getLogger(__name__)
+
+
+class Tasks(Protocol):
+    """Where effects run: an `asyncio.TaskGroup`."""
+
+    def create_task(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts a task of the group."""
+        ...
+
+
+class OwnedRun:
+    """Drives one run for as long as its lease is ours."""
+
+    def __init__(
+        self,
+        namespace: str,
+        state: RunState,
+        *,
+        epoch: int,
+        journal: Journal,
+        effects: Effects,
+        clock: Clock,
+        tasks: Tasks,
+        jitter: Callable[[], float],
+        on_end: Callable[["OwnedRun"], None],
+    ) -> None:
+        """`on_end` is called once: when the run has ended, or its lease is lost.
+
+        `jitter` draws a number in [0, 1) that spreads the retries of many.
+        """
+        self.namespace = namespace
+        self.state = state
+        self.epoch = epoch
+        self.committed = state.sequence
+        self._journal = journal
+        self._effects = effects
+        self._clock = clock
+        self._tasks = tasks
+        self._jitter = jitter
+        self._on_end = on_end
+        self._events: list[tuple[Event, str]] = []
+        self._commands: list[Command] = []
+        self._appending = False
+        self._gone = False
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._commits: list[tuple[int, asyncio.Future[bool]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def go_on(self) -> None:
+        """Sets going whatever should be in flight, as the state stands."""
+        self._carry_out(due(self.state, self._clock.now()))
+
+    def give(self, given: Input) -> bool:
+        """Tells the run something; False when that teaches it nothing."""
+        if self._gone:
+            return False
+        events = decide(self.state, given)
+        if not events:
+            return False
+        principal = given.principal or self.state.principal
+        for event in events:
+            evolve(self.state, event)
+            self._events.append((event, principal))
+        self._commands += due(self.state, given.at)
+        self._flush()
+        return True
+
+    async def record(self, given: Input) -> bool:
+        """Tells the run something and waits for its commit; False when it was not recorded."""
+        if not self.give(given):
+            return False
+        commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._commits.append((self.state.sequence, commit))
+        return await commit
+
+    def drop(self) -> None:
+        """Lets go of the run: nothing is written any more, effects in flight are cancelled."""
+        if self._gone:
+            return
+        self._gone = True
+        for task in tuple(self._in_flight.values()):
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        for _, commit in self._commits:
+            if not commit.done():
+                commit.set_result(False)
+        self._commits.clear()
+        self._on_end(self)
+
+    # --- committing -----------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        if self._appending or self._gone or not self._events:
+            return
+        self._appending = True
+        events, self._events = self._events, []
+        commands, self._commands = self._commands, []
+        append = self._journal.append(
+            self.namespace,
+            self.state.run,
+            epoch=self.epoch,
+            after=self.committed,
+            events=events,
+        )
+        append.add_done_callback(partial(self._appended, events, commands))
+
+    def _appended(
+        self,
+        events: list[tuple[Event, str]],
+        commands: list[Command],
+        append: asyncio.Future[int],
+    ) -> None:
+        self._appending = False
+        if self._gone or append.cancelled():
+            return
+        error = append.exception()
+        if error is not None:
+            self._not_appended(events, commands, error)
+            return
+        self.committed += len(events)
+        while self._commits and self._commits[0][0] <= self.committed:
+            commit = self._commits.pop(0)[1]
+            if not commit.done():
+                commit.set_result(True)
+        self._carry_out(commands)
+        if self._events:
+            self._flush()
+            return
+        late, self._commands = self._commands, []
+        self._carry_out(late)
+        if self.state.has_ended:
+            self.drop()
+
+    def _not_appended(
+        self, events: list[tuple[Event, str]], commands: list[Command], error: BaseException
+    ) -> None:
+        if isinstance(error, StorageFull | StorageUnavailable):
+            # What happened stays in memory and is written once there is room again.
+            log.warning("run %s waits for the database: %s", self.state.run, error)
+            self._events = events + self._events
+            self._commands = commands + self._commands
+            asyncio.get_running_loop().call_later(RETRY_APPEND, self._flush)
+            return
+        if isinstance(error, StorageError):
+            log.warning("run %s is not ours any more: %s", self.state.run, error)
+        else:
+            log.error("run %s cannot be written", self.state.run, exc_info=error)
+        self.drop()
+
+    # --- carrying out ---------------------------------------------------------------------
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case CallModel() | CallTool():
+                    self._in_flight[command.id] = self._tasks.create_task(self._perform(command))
+                case JudgeLost(call=call):
+                    self.give(
+                        CallLost(
+                            at=self._clock.now(),
+                            step=call.step,
+                            attempt=call.attempt,
+                            call=call.call,
+                        )
+                    )
+                case ExpireStep():
+                    self.give(
+                        Expire(
+                            at=self._clock.now(),
+                            step=command.step,
+                            attempt=command.attempt,
+                            jitter=self._jitter(),
+                        )
+                    )
+                case Stop():
+                    task = self._in_flight.get(command.id)
+                    if task is not None:
+                        task.cancel()
+                case WakeAt():
+                    self._wake_at(command.at)
+
+    async def _perform(self, command: CallModel | CallTool) -> None:
+        try:
+            if isinstance(command, CallModel):
+                given = await self._effects.call_model(self.namespace, self.state, command)
+            else:
+                given = await self._effects.call_tool(
+                    self.namespace, self.state, command, partial(self._begin, command)
+                )
+        except Exception as error:
+            log.exception("run %s: %s could not be carried out", self.state.run, command.id)
+            given = broken(command, error, self._clock.now())
+        finally:
+            self._in_flight.pop(command.id, None)
+        if given is not None:
+            self.give(replace(given, jitter=self._jitter()))
+
+    async def _begin(self, command: CallTool) -> bool:
+        return await self.record(
+            ToolBegun(
+                at=self._clock.now(),
+                step=command.step,
+                attempt=command.attempt,
+                call=command.call,
+            )
+        )
+
+    def _wake_at(self, at: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0, at - self._clock.now()) / 1_000_000
+        self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        commands = due(self.state, self._clock.now())
+        if self._appending or self._events:
+            self._commands += commands
+        else:
+            self._carry_out(commands)

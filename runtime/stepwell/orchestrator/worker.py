@@ -1,0 +1,210 @@
+"""Runs in progress: started here, or taken over from an owner that is gone."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from stepwell.clock import Clock
+from stepwell.config import WorkerSettings
+from stepwell.engine.decide import decide
+from stepwell.engine.events import RunStarted
+from stepwell.engine.graph import Graph
+from stepwell.engine.inputs import Start
+from stepwell.engine.state import RunState, evolve
+from stepwell.errors import StepwellError
+from stepwell.orchestrator.effects import Effects
+from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.workflows import Workflows
+from stepwell_storage.errors import StorageError
+from stepwell_storage.ports import Lease, NewRun, Storage
+
+CLAIM_BATCH = 100
+FOREVER = 2**62
+"""A time that every lease has expired by."""
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Owns runs, keeps their leases alive, and takes over those whose owner is gone.
+
+    Use it as an async context manager; leaving it gives the leases back.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        owner: str,
+        journal: Journal,
+        workflows: Workflows,
+        effects: Effects,
+        clock: Clock,
+        settings: WorkerSettings,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`owner` names this worker among all; no two that live at once may share it."""
+        self._storage = storage
+        self._owner = owner
+        self._journal = journal
+        self._workflows = workflows
+        self._effects = effects
+        self._clock = clock
+        self._lease_us = int(settings.lease.total_seconds() * 1_000_000)
+        self._beat = settings.lease.total_seconds() / 3
+        self._jitter = jitter
+        self._runs: dict[tuple[str, str], OwnedRun] = {}
+        self._ended: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs this worker owns that have not ended."""
+        return len(self._runs)
+
+    async def run(self, *, alone: bool, started: Callable[[], None] = lambda: None) -> None:
+        """Works until it is cancelled; then lets go of every run, so that others may claim them.
+
+        `alone` says that nobody else can own a run of this store (the home's lock is ours):
+        then all open runs are taken over at once, whatever their leases say.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                if alone:
+                    await self._take_over(FOREVER)
+                started()
+                while True:
+                    await self._keep()
+                    await asyncio.sleep(self._beat)
+        finally:
+            self._tasks = None
+            for owned in tuple(self._runs.values()):
+                owned.drop()
+            await asyncio.shield(self._storage.claims.release(self._owner, now=self._clock.now()))
+
+    async def start(
+        self,
+        namespace: str,
+        run: str,
+        graph: Graph,
+        given: Start,
+        *,
+        request_id: str | None = None,
+        request_digest: str = "",
+    ) -> RunState:
+        """Begins a run; its first events are committed when this returns.
+
+        Raises:
+            What `EventLog.append` raises; nothing was begun then.
+        """
+        state = RunState(run, graph)
+        events = decide(state, given)
+        for event in events:
+            evolve(state, event)
+        new = NewRun(
+            workflow=graph.name,
+            version=graph.version,
+            principal=given.principal,
+            created_at=given.at,
+            owner=self._owner,
+            lease_expires_at=given.at + self._lease_us,
+            labels=given.labels,
+            request_id=request_id,
+            request_digest=request_digest,
+        )
+        await self._journal.append(
+            namespace,
+            run,
+            epoch=1,
+            after=0,
+            events=[(event, given.principal) for event in events],
+            new=new,
+        )
+        if not state.has_ended:
+            self._own(namespace, state, epoch=1).go_on()
+        return state
+
+    def find(self, namespace: str, run: str) -> OwnedRun | None:
+        """The run, if it is in our hands."""
+        return self._runs.get((namespace, run))
+
+    async def wait_ended(self, namespace: str, run: str, timeout: float) -> bool:
+        """Waits until the run is out of our hands; False when the time is over first."""
+        key = namespace, run
+        if key not in self._runs:
+            return True
+        if key not in self._ended:
+            self._ended[key] = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._ended[key]], timeout=timeout)
+        return bool(done)
+
+    # --- leases ---------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """One heartbeat for all our runs, and a look at what others left behind."""
+        try:
+            now = self._clock.now()
+            await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
+            await self._take_over(now)
+        except StorageError as error:
+            log.warning("leases could not be renewed, trying again: %s", error)
+
+    async def _take_over(self, expired_by: int) -> None:
+        while leases := await self._storage.claims.claim(
+            self._owner,
+            now=expired_by,
+            expires_at=self._clock.now() + self._lease_us,
+            limit=CLAIM_BATCH,
+        ):
+            for lease in leases:
+                await self._adopt(lease)
+            if len(leases) < CLAIM_BATCH:
+                return
+
+    async def _adopt(self, lease: Lease) -> None:
+        """Folds the log of a run that is ours now, and goes on with it."""
+        held = self.find(lease.namespace, lease.run)
+        if held is not None:
+            held.drop()
+        try:
+            events = await self._journal.load(lease.namespace, lease.run)
+            first = events[0]
+            assert isinstance(first, RunStarted), "a log begins with run_started"
+            graph = await self._workflows.graph(lease.namespace, first.workflow, first.version)
+        except (LookupError, msgspec.DecodeError, StepwellError) as error:
+            log.error("run %s cannot go on with this version: %s", lease.run, error)  # noqa: TRY400
+            return
+        state = RunState(lease.run, graph)
+        for event in events:
+            evolve(state, event)
+        log.info("run %s goes on after event %d", lease.run, state.sequence)
+        self._own(lease.namespace, state, epoch=lease.epoch).go_on()
+
+    def _own(self, namespace: str, state: RunState, *, epoch: int) -> OwnedRun:
+        assert self._tasks is not None, "the worker is not running"
+        owned = OwnedRun(
+            namespace,
+            state,
+            epoch=epoch,
+            journal=self._journal,
+            effects=self._effects,
+            clock=self._clock,
+            tasks=self._tasks,
+            jitter=self._jitter,
+            on_end=self._let_go,
+        )
+        self._runs[namespace, state.run] = owned
+        return owned
+
+    def _let_go(self, owned: OwnedRun) -> None:
+        key = owned.namespace, owned.state.run
+        if self._runs.get(key) is owned:
+            del self._runs[key]
+        ended = self._ended.pop(key, None)
+        if ended is not None and not ended.done():
+            ended.set_result(None)
