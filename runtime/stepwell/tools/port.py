@@ -50,10 +50,12 @@ class ToolFailed(StepwellError):
 
 
 class Tool(Protocol):
-    """Something that can be called."""
+    """Something that can be called. Callers go through `stepwell.tools.invoke`, never here."""
 
     @property
-    def spec(self) -> ToolSpec: ...
+    def spec(self) -> ToolSpec:
+        """What callers see of it; the same object every time."""
+        ...
 
     async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
         """Calls it; cancellation stops it. Arguments fit the schema already.
@@ -62,3 +64,12 @@ class Tool(Protocol):
             ToolFailed: whatever went wrong, with a code and whether trying again may help.
         """
         ...
+
+
+class SelfTimed:
+    """Marks a tool that keeps `spec.timeout` itself: its calls may wait for a place to begin.
+
+    For every other tool `invoke` measures the time from the beginning of `call`.
+    """
+
+    __slots__ = ()

@@ -1,0 +1,95 @@
+"""One call of a tool, the same for every kind: check, run, check again."""
+
+import asyncio
+import logging
+
+from stepwell.engine.values import Data, Json
+from stepwell.errors import Code, StepwellError
+from stepwell.tools.outcomes import described
+from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolFailed
+from stepwell.tools.schema import compiled
+
+logger = logging.getLogger(__name__)
+
+
+async def invoke(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Data:
+    """Calls a tool with arguments that fit its schema; gives a result that fits its schema.
+
+    Cancelling the caller stops the tool.
+
+    Raises:
+        ToolFailed: INVALID_ARGUMENTS, the tool was not called; TOOL_TIMEOUT; INVALID_RESULT;
+            what the tool itself raised: its code, or TOOL_ERROR with the text of the exception.
+    """
+    spec = tool.spec
+    problems = compiled(spec.input_schema).problems(arguments)
+    if problems:
+        raise ToolFailed(
+            f"the arguments of {spec.name} do not fit its schema: {'; '.join(problems)}",
+            code=Code.INVALID_ARGUMENTS,
+            retryable=False,
+        )
+    if spec.timeout is None or isinstance(tool, SelfTimed):
+        result = await _call(tool, arguments, context)
+    else:
+        result = await _call_within(spec.timeout, tool, arguments, context)
+    if spec.output_schema is not None:
+        _check_result(tool, result)
+    return result
+
+
+async def _call_within(
+    timeout: int, tool: Tool, arguments: dict[str, Json], context: CallContext
+) -> Data:
+    try:
+        async with asyncio.timeout(timeout / 1e6) as scope:
+            result = await _call(tool, arguments, context)
+    except TimeoutError as error:
+        raise _late(tool) from error
+    if scope.expired():  # it would not be cancelled: what it says now comes too late
+        logger.warning("%s answered after its time was over; the answer is dropped", tool.spec.name)
+        raise _late(tool)
+    return result
+
+
+async def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Data:
+    try:
+        return await tool.call(arguments, context)
+    except ToolFailed:
+        raise
+    except StepwellError as error:
+        raise ToolFailed(
+            error.message, code=error.code, retryable=error.retryable, detail=error.detail
+        ) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ToolFailed(f"{tool.spec.name} cancelled itself") from error
+    except Exception as error:
+        logger.warning(
+            "%s raised in run %s, step %s, attempt %d",
+            tool.spec.name,
+            context.run,
+            context.step,
+            context.attempt,
+            exc_info=True,
+        )
+        raise ToolFailed(described(error)) from error
+
+
+def _late(tool: Tool) -> ToolFailed:
+    seconds = (tool.spec.timeout or 0) / 1e6
+    message = f"{tool.spec.name} did not end within {seconds:g} s and was stopped"
+    return ToolFailed(message, code=Code.TOOL_TIMEOUT)
+
+
+def _check_result(tool: Tool, result: Data) -> None:
+    assert tool.spec.output_schema is not None
+    problems = compiled(tool.spec.output_schema).problems(result.value)
+    if problems:
+        raise ToolFailed(
+            f"the result of {tool.spec.name} does not fit its output schema: {'; '.join(problems)}",
+            code=Code.INVALID_RESULT,
+            retryable=False,
+        )

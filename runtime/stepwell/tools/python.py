@@ -1,0 +1,173 @@
+"""Python functions as tools: `@tool` declares one, `function_tool` makes it callable.
+
+An async function runs as part of the caller's task and is cancelled with it. A sync function
+runs in a spawned worker process, because a thread cannot be stopped: it is killed when its
+time is over or nobody waits for it any more.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from stepwell.engine.values import Data, Json
+from stepwell.tools import declaration
+from stepwell.tools.declaration import Declaration, Function
+from stepwell.tools.frames import DECLARATION
+from stepwell.tools.modules import source_of
+from stepwell.tools.outcomes import as_json
+from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolSpec
+from stepwell.tools.process import ProcessPool
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *,
+    name: str = "",
+    description: str = "",
+    title: str = "",
+    input_schema: Mapping[str, Any] | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool | None = None,
+    timeout: timedelta | None = None,
+    published: bool = True,
+) -> Callable[[F], F]: ...
+def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declares a function as a tool and returns the function itself.
+
+    The name is the function's, the description is the first paragraph of its docstring, the
+    schemas come from its type hints (`Annotated[int, msgspec.Meta(ge=1)]` narrows one) and the
+    section `Args:` describes the arguments. A parameter annotated `CallContext` is given the
+    context of the call. With `input_schema` the function gets the JSON values as they are.
+
+    `read_only` promises that nothing changes; `idempotent` that a repeat with the same
+    `CallContext.key` does no harm (a read-only tool is, unless it says otherwise): any other
+    call is never repeated by itself when a crash leaves its outcome open. `published` tools
+    are offered to MCP clients. An async function runs in the daemon and must not block; any
+    other one runs in a process of its own and has to be at the top level of its module.
+
+    Raises:
+        TypeError: something cannot be described; the message says what to write instead.
+    """
+    if function is not None:
+        return _declared(function)
+    return lambda decorated: _declared(decorated, **options)
+
+
+def declaration_of(function: object) -> Declaration | None:
+    """What `@tool` said of a function; None when it is not decorated."""
+    found = getattr(function, DECLARATION, None)
+    return found if isinstance(found, Declaration) else None
+
+
+def function_tool(function: Callable[..., Any], *, processes: ProcessPool) -> Tool:
+    """The tool that a decorated function declares.
+
+    Raises:
+        TypeError: the function is not decorated, or not async and out of reach of a child.
+    """
+    declared = declaration_of(function)
+    if declared is None:
+        raise TypeError(f"{function!r} is not a tool; decorate it with @tool")
+    if inspect.iscoroutinefunction(function):
+        return AsyncTool(function, declared)
+    return ProcessTool(function, declared, processes)
+
+
+class AsyncTool:
+    """An async function; it runs in the task of its caller."""
+
+    def __init__(self, function: Function, declared: Declaration) -> None:
+        self._function = function
+        self._bind = declared.bind
+        self.spec: ToolSpec = declared.spec
+
+    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+        """Calls the function."""
+        return Data(as_json(await self._function(**self._bind(arguments, context))))
+
+
+class ProcessTool(SelfTimed):
+    """A sync function; it runs in a worker process and is killed with its call."""
+
+    def __init__(self, function: Function, declared: Declaration, processes: ProcessPool) -> None:
+        self.spec: ToolSpec = declared.spec
+        self._name = function.__name__
+        self._source = source_of(function)
+        self._timeout = (
+            None if declared.spec.timeout is None else timedelta(microseconds=declared.spec.timeout)
+        )
+        self._processes = processes
+
+    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+        """Calls the function; the time counts from when a process has begun with it."""
+        return Data(
+            await self._processes.call(
+                self._source, self._name, arguments, context=context, timeout=self._timeout
+            )
+        )
+
+
+def _declared(
+    function: F,
+    *,
+    name: str = "",
+    description: str = "",
+    title: str = "",
+    input_schema: Mapping[str, Any] | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool | None = None,
+    timeout: timedelta | None = None,
+    published: bool = True,
+) -> F:
+    name = name or function.__name__
+    description = description or declaration.description(function)
+    _check(function, name, description)
+    if read_only and destructive:
+        raise TypeError(f"tool {name}: it cannot be read_only and destructive")
+    if timeout is not None and timeout <= timedelta(0):
+        raise TypeError(f"tool {name}: timeout must be longer than nothing, it is {timeout}")
+    if input_schema is None:
+        parameters, context = declaration.described_parameters(function, name)
+        input_schema = declaration.input_schema(function, name, parameters)
+    else:
+        parameters, context = None, declaration.context_parameter(function, name)
+    spec = ToolSpec(
+        name=name,
+        description=description,
+        title=title,
+        input_schema=input_schema,
+        output_schema=output_schema or declaration.output_schema(function, name),
+        read_only=read_only,
+        destructive=destructive,
+        idempotent=read_only if idempotent is None else idempotent,
+        timeout=None if timeout is None else timeout // timedelta(microseconds=1),
+        published=published,
+    )
+    setattr(function, DECLARATION, Declaration(spec=spec, parameters=parameters, context=context))
+    return function
+
+
+def _check(function: Function, name: str, description: str) -> None:
+    if not inspect.isfunction(function):
+        raise TypeError(f"@tool goes on a function, {function!r} is none")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"tool {name}: it yields; return one result instead")
+    if not declaration.NAME.match(name):
+        raise TypeError(
+            f"{name!r} cannot be the name of a tool: use name= with 1 to 64 of a-z 0-9 _ . - "
+            "beginning with a letter"
+        )
+    if not description:
+        raise TypeError(
+            f"tool {name} has no description, so no model could choose it: "
+            "write a docstring, or give description="
+        )
