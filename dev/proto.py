@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=commands)
     try:
         return commands[parser.parse_args(arguments).command]()
+    except RulesUnavailableError as problem:
+        print(problem, file=sys.stderr)
+        return 1
     except subprocess.CalledProcessError as failure:
         # The tool has said what is wrong, on standard error.
         return failure.returncode
