@@ -1,0 +1,58 @@
+"""The tree of commands, one module a group."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from stepwell_server.cli import settings, up
+from stepwell_server.cli.command import JsonOption, command
+from stepwell_server.cli.exits import Exit
+from stepwell_server.cli.output import Output
+
+app = typer.Typer(
+    name="stepwell",
+    help="Durable workflows of agents and tools, governed, behind MCP and gRPC.",
+    epilog="Exit codes: " + " ".join(f"{code.value}: {code.meaning}" for code in Exit),
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        Output().people.print(f"stepwell {version('stepwell')}")
+        raise typer.Exit(Exit.OK)
+
+
+@app.callback()
+def stepwell(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
+            show_default=False,
+        ),
+    ] = False,
+) -> None:
+    """Durable workflows of agents and tools, governed, behind MCP and gRPC."""
+
+
+@command(app, "version")
+def show_version(*, json: JsonOption = False) -> None:
+    """Print the version."""
+    output = Output(json=json)
+    if json:
+        output.document({"version": version("stepwell")})
+    else:
+        output.people.print(f"stepwell {version('stepwell')}")
+
+
+for group in (up, settings):
+    group.add_to(app)

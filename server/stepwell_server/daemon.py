@@ -1,0 +1,197 @@
+"""The daemon: one process that serves a home over gRPC, HTTP and a socket, until it is told to stop.
+
+Start: the home is locked, ports are bound, the runtime opens and recovers, the doors open,
+`endpoints.json` is written, health says SERVING. Stop is the way back: health says so first,
+streams end, calls in flight finish, the runtime stops, the store closes, the lock is given up.
+A second signal ends the process at once, and so does a stop that takes too long.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Final
+
+from stepwell.bootstrap import Runtime, open_runtime
+from stepwell.clock import Clock, SystemClock
+from stepwell.config import ServerSettings, Settings
+from stepwell_mcp.http import MCP_PATH, McpHttp
+from stepwell_mcp.server import McpServer, build_server
+from stepwell_mcp.socket import SocketDoor, serve_loopback, serve_socket
+from stepwell_server import ports
+from stepwell_server.grpc_server import GrpcServer
+from stepwell_server.home import Endpoints, Home
+from stepwell_server.http import HttpServer, Probes
+
+CLOSING: Final = timedelta(seconds=15)
+"""What stopping may take besides `server.drain`; with its default the daemon is gone after 25 s,
+before Kubernetes (30 s) or systemd (90 s) would kill it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Doors:
+    """The open front ends of a daemon."""
+
+    def __init__(self, grpc: GrpcServer, http: HttpServer, mcp: SocketDoor) -> None:
+        self._grpc = grpc
+        self._http = http
+        self._mcp = mcp
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is connected."""
+        return not (self._grpc.streams or self._http.connections or self._mcp.connections)
+
+
+async def serve(
+    settings: Settings, *, on_demand: bool = False, announce: Callable[[Endpoints], None]
+) -> None:
+    """Serves a home until a signal comes, or, `on_demand`, until nobody has used it for a while.
+
+    `announce` is told where it listens, once requests are answered.
+
+    Raises:
+        SetupError: HOME_IN_USE, PORT_IN_USE, or what is wrong with a setting.
+    """
+    home = Home(settings.home)
+    home.create()
+    clock = SystemClock()
+    started = clock.now()
+    with home.hold(since=started):
+        stop = _stop_on_signals(settings.server)
+        async with _open_doors(settings, home, started, announce) as (runtime, doors):
+            if on_demand:
+                await _until_idle(
+                    stop, lambda: not runtime.open_runs and doors.idle, clock, settings
+                )
+            else:
+                await stop.wait()
+            _log.info("stopping")
+
+
+@asynccontextmanager
+async def _open_doors(
+    settings: Settings, home: Home, started: int, announce: Callable[[Endpoints], None]
+) -> AsyncIterator[tuple[Runtime, Doors]]:
+    """Everything that serves; the order of leaving is the order of stopping."""
+    server = settings.server
+    async with AsyncExitStack() as stack:
+        http_socket = ports.bind(server.http_host, server.http_port, setting="http_port")
+        stack.callback(http_socket.close)
+        _check_port(server)
+        runtime = await stack.enter_async_context(open_runtime(settings))
+        probes = Probes(runtime.service)
+        mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
+        mcp_http = McpHttp(mcp_server)
+        http = HttpServer([*probes.routes(), *mcp_http.routes], drain=server.drain)
+        await stack.enter_async_context(http.draining())
+        await stack.enter_async_context(mcp_http.running())
+        door = await stack.enter_async_context(_mcp_socket(mcp_server, home))
+        grpc = GrpcServer(
+            runtime.service,
+            host=server.grpc_host,
+            port=server.grpc_port,
+            owner_token=home.owner_token(),
+            message_bytes=settings.limits.message_bytes,
+        )
+        grpc_port = await grpc.start()
+        stack.push_async_callback(grpc.stop, server.drain)
+        await http.listen(http_socket)
+        endpoints = _endpoints(server, started, grpc_port, http_socket, door)
+        stack.callback(home.withdraw)
+        home.publish(endpoints)
+        probes.ready = True
+        announce(endpoints)
+        try:
+            yield runtime, Doors(grpc, http, door)
+        finally:
+            probes.ready = False
+            await grpc.drain()
+
+
+def _check_port(server: ServerSettings) -> None:
+    """Refuses a taken gRPC port before the runtime starts to work on runs."""
+    if server.grpc_port:
+        ports.bind(server.grpc_host, server.grpc_port, setting="grpc_port").close()
+
+
+@asynccontextmanager
+async def _mcp_socket(server: McpServer, home: Home) -> AsyncIterator[SocketDoor]:
+    if hasattr(socket, "AF_UNIX"):
+        async with serve_socket(server, home.socket_path()) as door:
+            yield door
+    else:
+        async with serve_loopback(server, home.path / "mcp.token") as door:
+            yield door
+
+
+def _endpoints(
+    server: ServerSettings,
+    started: int,
+    grpc_port: int,
+    http_socket: socket.socket,
+    door: SocketDoor,
+) -> Endpoints:
+    http = f"http://{_authority(server.http_host, http_socket.getsockname()[1])}"
+    return Endpoints(
+        pid=os.getpid(),
+        started_at=started,
+        version=version("stepwell"),
+        grpc=_authority(server.grpc_host, grpc_port),
+        http=http,
+        mcp=http + MCP_PATH,
+        socket=door.address,
+    )
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _stop_on_signals(server: ServerSettings) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second signal, or a stop that hangs, kills."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    limit = (server.drain + CLOSING).total_seconds()
+
+    def begin() -> None:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(one)
+            signal.signal(one, signal.SIG_DFL)
+        timer = threading.Timer(limit, os._exit, args=(1,))
+        timer.daemon = True
+        timer.start()
+        stop.set()
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        if sys.platform == "win32":
+            signal.signal(one, lambda *_: loop.call_soon_threadsafe(begin))
+        else:
+            loop.add_signal_handler(one, begin)
+    return stop
+
+
+async def _until_idle(
+    stop: asyncio.Event, is_idle: Callable[[], bool], clock: Clock, settings: Settings
+) -> None:
+    """Ends at a signal, or when there was nothing to do for `server.idle_timeout`."""
+    timeout = settings.server.idle_timeout
+    busy_at = clock.now()
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout.total_seconds() / 10):
+                await stop.wait()
+        if not is_idle():
+            busy_at = clock.now()
+        elif clock.now() - busy_at >= timeout / timedelta(microseconds=1):
+            _log.info("nothing to do, ending")
+            return
