@@ -43,3 +43,7 @@ class Unavailable(StorageError):
 
 class Incompatible(StorageError):
     """The database was written by a newer Stepwell, or is not one of ours."""
+
+
+class BadUrl(StorageError):
+    """The URL names no database that Stepwell can use."""

@@ -1,0 +1,162 @@
+"""The tables, in SQLAlchemy Core. What a statement may rely on is said here.
+
+Every primary key begins with the namespace: no lookup can cross tenants by leaving it out, and
+the rows of a tenant lie together. A run is a UUID: 16 bytes here, text in the ports (`sql.ids`).
+Times are UTC microseconds. There are no foreign keys: `append` writes the rows of a run in one
+transaction, and retention deletes a whole run table by table.
+
+`events` is the log. It is ordered twice: by `sequence` inside its run, and by `position` over its
+namespace. A plain table with two indexes was as fast as one that is kept in either order, and an
+event of 16 KiB does not bloat it.
+
+`log_heads` has the position last given in a namespace. The newest event cannot tell: it may have
+been deleted with its run, and no position is ever given twice.
+
+`runs` is what the list of runs shows. The log alone decides what a run is; this is its summary,
+written in the same transaction.
+
+`leases` says who may append. Each append is one step of its row from (epoch, sequence) to the next
+sequence, so the row is at once the fence and the proof that the log has no gap, and the database
+itself refuses a writer that lost the run. `owner` is NULL when nobody holds it; `expires_at` is
+NULL when the run has ended and nobody ever will.
+
+`requests` remembers which run a request id began, so that a request that is repeated finds it.
+
+`blobs` holds content that an event names by its digest. It is kept per run, not shared, so that
+deleting a run deletes what only that run may show. `label` is what policy and retention go by,
+`key_id` the key it is encrypted with ("" is plain).
+
+`definitions` holds workflow versions, never changed; `definition_heads` says which one a bare
+name means.
+
+`datasources` names the databases that SQL tools may reach.
+
+`meta` is one row about the database itself, and the one table without a namespace.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("events_position", "namespace", "position", unique=True),
+)
+
+log_heads = sa.Table(
+    "log_heads",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("workflow", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("detail", sa.LargeBinary, nullable=False),
+    sa.Index("runs_newest", "namespace", "created_at", "run"),
+    sa.Index("runs_by_status", "namespace", "status", "created_at", "run"),
+    sa.Index("runs_by_workflow", "namespace", "workflow", "created_at", "run"),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("owner", sa.Text),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+# Leases of ended runs stay, but no question about live ones has to pass over them.
+sa.Index(
+    "leases_live",
+    leases.c.expires_at,
+    sqlite_where=leases.c.expires_at.is_not(None),
+    postgresql_where=leases.c.expires_at.is_not(None),
+)
+sa.Index(
+    "leases_held",
+    leases.c.owner,
+    sqlite_where=leases.c.owner.is_not(None),
+    postgresql_where=leases.c.owner.is_not(None),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("principal", sa.Text, primary_key=True),
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+definitions = sa.Table(
+    "definitions",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("source", sa.LargeBinary, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+definition_heads = sa.Table(
+    "definition_heads",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+)
+
+datasources = sa.Table(
+    "datasources",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
