@@ -125,6 +125,16 @@ class ProviderSettings(Section, frozen=True):
     api_key_env: Annotated[
         str, Meta(description="The variable that holds its key; empty is the provider's own.")
     ] = ""
+    timeout: Annotated[timedelta, Meta(description="How long one call may take.")] = timedelta(
+        minutes=2
+    )
+    structured_output: Annotated[
+        bool,
+        Meta(
+            description="Whether it takes a JSON Schema for its answer, beside tools too; where "
+            "`false`, the schema is told in words. Answers are checked in any case."
+        ),
+    ] = True
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -380,7 +390,12 @@ def _kind(hint: Any) -> str:
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if get_origin(bare) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(bare) if choice)
-    names = {str: "text", timedelta: "duration", tuple[str, ...]: "list of text"}
+    names = {
+        str: "text",
+        bool: "true or false",
+        timedelta: "duration",
+        tuple[str, ...]: "list of text",
+    }
     return names.get(bare, "number")
 
 

@@ -32,7 +32,8 @@ class Expression:
     """One compiled expression. `refs` are the variables that it reads.
 
     `paths` are the members that it reads of them by name, each with its variable first:
-    `ask.output.total > 3` has the path ("ask", "output", "total").
+    `ask.output.total > 3` has the path ("ask", "output", "total"). The variables are maps;
+    `dynamic` ones may be anything.
 
     Raises:
         ExpressionError: it is too long, does not parse, names something that is not in
@@ -41,7 +42,14 @@ class Expression:
 
     __slots__ = ("_program", "paths", "refs", "text")
 
-    def __init__(self, text: str, variables: Iterable[str], *, condition: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        variables: Iterable[str],
+        *,
+        condition: bool = False,
+        dynamic: bool = False,
+    ) -> None:
         if len(text) > MAX_TEXT:
             raise ExpressionError(
                 f"the expression has {len(text)} characters, the limit is {MAX_TEXT}"
@@ -49,7 +57,7 @@ class Expression:
         self.text = text
         names = frozenset(variables)
         try:
-            self._program = _environment(names).compile(text)
+            self._program = _environment(names, dynamic).compile(text)
             kind = self._program.return_type()
         except RuntimeError as error:
             raise ExpressionError(_reason(error)) from error
@@ -61,7 +69,7 @@ class Expression:
         self.refs = frozenset(
             name
             for name in {path[0] for path in paths}
-            if name not in bound or not _compiles(text, names - {name})
+            if name not in bound or not _compiles(text, names - {name}, dynamic)
         )
 
     def __repr__(self) -> str:
@@ -139,15 +147,15 @@ def _leaves(plan: Json | Expression) -> list[Expression]:
 
 
 @lru_cache(maxsize=256)
-def _environment(names: frozenset[str]) -> cel.Env:
+def _environment(names: frozenset[str], dynamic: bool) -> cel.Env:
     extensions = [
         ext_strings.ExtStrings(),
         ext_math.ExtMath(),
         ext_optional.ExtOptional(),
         ext_bindings.ExtBindings(),
     ]
-    objects = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-    return cel.NewEnv(variables=dict.fromkeys(names, objects), extensions=extensions)
+    kind = cel.Type.DYN if dynamic else cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    return cel.NewEnv(variables=dict.fromkeys(names, kind), extensions=extensions)
 
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -181,9 +189,9 @@ def _paths(text: str) -> list[tuple[str, ...]]:
     return paths
 
 
-def _compiles(text: str, names: frozenset[str]) -> bool:
+def _compiles(text: str, names: frozenset[str], dynamic: bool) -> bool:
     try:
-        _environment(names).compile(text)
+        _environment(names, dynamic).compile(text)
     except RuntimeError:
         return False
     return True

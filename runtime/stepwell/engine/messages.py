@@ -42,7 +42,11 @@ class Message(Struct, frozen=True, omit_defaults=True):
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Tokens, as the provider reports them."""
+    """Tokens, as the provider reports them; all 0 where it does not.
+
+    `input` and `output` are the whole; the others say how much of it was read from a cache,
+    written to one, or spent on reasoning.
+    """
 
     input: int = 0
     output: int = 0

@@ -55,8 +55,11 @@ class Model(Protocol):
 
         Raises:
             ModelError: with the code that says which kind (MODEL_RATE_LIMITED,
-                MODEL_UNAVAILABLE, MODEL_REFUSED, MODEL_CONTEXT_EXCEEDED, MODEL_ERROR) and
+                MODEL_UNAVAILABLE, MODEL_REFUSED, MODEL_CONTEXT_EXCEEDED, MODEL_ERROR;
+                MODEL_NOT_CONFIGURED where the provider knows neither key nor model) and
                 `retryable`; `detail["retry_after"]` holds seconds where the provider said so.
+                MODEL_REFUSED is a request that was blocked; a model that answers with a
+                refusal has answered, and the reply's `finish` says so.
         """
         ...
 
