@@ -1,0 +1,95 @@
+"""A run under the test's own hand: tell it something, see the events and what is due."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from stepwell.definitions.compile import compile_definition
+from stepwell.engine import codec
+from stepwell.engine.commands import Command
+from stepwell.engine.decide import decide
+from stepwell.engine.due import due
+from stepwell.engine.events import NAMES, Event
+from stepwell.engine.inputs import Answer, Input, ModelAnswered, Start, ToolAnswered
+from stepwell.engine.messages import ToolRequest
+from stepwell.engine.state import RunState, evolve
+from stepwell.engine.values import NOTHING, Data, Failure
+
+RUN = "01930000-0000-7000-8000-000000000000"
+
+
+class Story:
+    """A run, its log, and what is in flight. Time is given by hand, in microseconds."""
+
+    def __init__(self, source: str) -> None:
+        self.graph = compile_definition(source.encode(), tools=None)
+        self.state = RunState(RUN, self.graph)
+        self.log: list[Event] = []
+        self.due: list[Command] = []
+        self.now = 0
+
+    def give(self, given: Input) -> list[Event]:
+        """The events that follow; what is due afterwards is in `due`."""
+        self.now = max(self.now, given.at)
+        events = decide(self.state, given)
+        for event in events:
+            evolve(self.state, event)
+        self.log += events
+        self.due = due(self.state, self.now)
+        return events
+
+    def start(self, input: Any = None) -> list[Event]:
+        return self.give(Start(at=self.now, principal="user:ann", input=Data(value=input or {})))
+
+    def tool(self, step: str, result: Any = None, **given: Any) -> list[Event]:
+        """A tool call came back, well unless `failure` says otherwise."""
+        failed = "failure" in given
+        values = {"at": self.now, "step": step, "attempt": 1, "call": "", **given}
+        return self.give(
+            ToolAnswered(result=None if failed else Data(value=result), **values)
+        )
+
+    def model(self, step: str, call: int, **said: Any) -> list[Event]:
+        """A model answered: `tools`, `final` or `problem`; or it failed: `failure`."""
+        failure: Failure | None = said.pop("failure", None)
+        attempt = said.pop("attempt", 1)
+        answer = None if failure else Answer(text=Data(value="..."), **said)
+        return self.give(
+            ModelAnswered(
+                at=self.now,
+                step=step,
+                attempt=attempt,
+                call=call,
+                model="fake",
+                messages=NOTHING,
+                answer=answer,
+                failure=failure,
+            )
+        )
+
+    def fold_again(self) -> RunState:
+        """What another owner sees who reads the log, written and read back."""
+        state = RunState(RUN, self.graph)
+        for event in self.log:
+            body, _ = codec.encode(event, 1 << 20)
+            evolve(state, codec.decode(NAMES[type(event)], body))
+        return state
+
+    @property
+    def kinds(self) -> list[str]:
+        return [NAMES[type(event)] for event in self.log]
+
+
+def wish(id: str, name: str = "look", **arguments: Any) -> ToolRequest:
+    """A model's wish to call a tool."""
+    return ToolRequest(id, name, arguments)
+
+
+@pytest.fixture
+def story() -> Callable[[str], Story]:
+    return Story
+
+
+@pytest.fixture
+def wishes() -> Callable[..., ToolRequest]:
+    return wish

@@ -1,0 +1,229 @@
+"""Which nodes start, are skipped, or end at once."""
+
+from inline_snapshot import snapshot
+from stepwell.engine.commands import CallTool, Stop, WakeAt
+from stepwell.engine.events import (
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    StepCompleted,
+    StepScheduled,
+    StepSkipped,
+    ToolCall,
+)
+from stepwell.engine.inputs import Cancel, Expire
+from stepwell.engine.state import RunPhase
+from stepwell.engine.values import Data, Failure
+
+TWO = """
+workflow: two
+nodes:
+  - { id: a, tool: look, with: { q: "=input.q" } }
+  - { id: b, tool: look, with: { q: "=a.output.x" } }
+output: { answer: "=b.output.x" }
+"""
+BRANCHES = """
+workflow: branches
+nodes:
+  - { id: a, tool: look }
+  - { id: b, tool: look }
+  - { id: c, tool: look, needs: [a, b] }
+"""
+SWITCH = """
+workflow: switching
+nodes:
+  - { id: route, switch: [ { if: "=input.n > 10", then: big }, { else: small } ] }
+  - { id: big, tool: look }
+  - { id: small, tool: look }
+  - { id: after_big, tool: look, needs: [big] }
+  - { id: join, tool: look, needs: [big, small] }
+"""
+RETRY = """
+workflow: retrying
+nodes:
+  - { id: a, tool: look, retry: { max: 2, initial: 10s, multiplier: 2.0, ceiling: 1m } }
+  - { id: b, tool: look }
+"""
+TIMED = """
+workflow: timed
+nodes:
+  - { id: a, tool: look, timeout: 5s, retry: { max: 1, initial: 1s } }
+"""
+
+
+def test_a_run_is_told_step_by_step_until_its_output(story) -> None:
+    run = story(TWO)
+    assert run.start({"q": 7}) == [
+        RunStarted(
+            at=0,
+            workflow="two",
+            version=run.graph.version,
+            principal="user:ann",
+            input=Data(value={"q": 7}),
+        ),
+        StepScheduled(at=0, step="a", node="a", input=Data(value={"q": 7})),
+    ]
+    assert run.due == [CallTool("a", 1, "", "look", "a", Data(value={"q": 7}))]
+    assert run.tool("a", {"x": 1}) == [
+        ToolCall(
+            at=0,
+            step="a",
+            attempt=1,
+            call="",
+            tool="look",
+            key="a",
+            arguments=Data(value={"q": 7}),
+            result=Data(value={"x": 1}),
+        ),
+        StepCompleted(at=0, step="a", attempt=1, output=Data(value={"x": 1})),
+        StepScheduled(at=0, step="b", node="b", input=Data(value={"q": 1})),
+    ]
+    run.tool("b", {"x": 2})
+    assert run.log[-1] == RunCompleted(at=0, output=Data(value={"answer": 2}))
+    assert run.state.phase is RunPhase.COMPLETED
+    assert run.due == []
+
+
+def test_a_node_starts_when_the_last_node_that_it_needs_has_ended(story) -> None:
+    run = story(BRANCHES)
+    run.start()
+    assert [command.step for command in run.due] == ["a", "b"]
+    run.tool("b")
+    assert run.due == []
+    run.tool("a")
+    assert [command.step for command in run.due] == ["c"]
+
+
+def test_a_switch_skips_the_branches_that_it_did_not_choose(story) -> None:
+    run = story(SWITCH)
+    run.start({"n": 3})
+    assert [command.step for command in run.due] == ["small"]
+    assert [e for e in run.log if isinstance(e, StepSkipped)] == [
+        StepSkipped(at=0, step="big", node="big", reason="switch"),
+        StepSkipped(at=0, step="after_big", node="after_big", reason="needs"),
+    ]
+    run.tool("small")
+    assert [command.step for command in run.due] == ["join"]
+
+
+def test_a_false_condition_skips_a_node_and_its_output_is_null(story) -> None:
+    run = story("""
+workflow: conditional
+nodes:
+  - { id: a, tool: look, if: "=input.go" }
+  - { id: b, transform: { seen: "=a.output" }, if: "=!input.go" }
+output: "=b.output"
+""")
+    run.start({"go": False})
+    # b needs a alone, and a was skipped: so is b.
+    assert run.kinds == ["run_started", "step_skipped", "step_skipped", "run_completed"]
+    assert run.state.output == Data(value=None)
+
+
+def test_transforms_end_in_the_decision_that_starts_them(story) -> None:
+    run = story("""
+workflow: arithmetic
+nodes:
+  - { id: a, transform: { n: "=input.n + 1" } }
+  - { id: b, transform: "=a.output.n * 2" }
+output: "=b.output"
+""")
+    run.start({"n": 20})
+    assert run.kinds == snapshot(
+        [
+            "run_started",
+            "step_scheduled",
+            "step_completed",
+            "step_scheduled",
+            "step_completed",
+            "run_completed",
+        ]
+    )
+    assert run.state.output == Data(value=42)
+
+
+def test_an_expression_without_a_value_fails_the_run_and_names_the_node(story) -> None:
+    run = story(TWO)
+    run.start({"q": 1})
+    run.tool("a", {"y": 1})
+    failed = run.log[-1]
+    assert isinstance(failed, RunFailed)
+    assert (failed.step, failed.failure.reason) == ("b", "EXPRESSION_ERROR")
+    assert "node b" in failed.failure.message
+    assert '"x"' in failed.failure.message
+
+
+def test_a_failure_that_may_pass_is_tried_again_after_a_growing_wait(story) -> None:
+    run = story(RETRY)
+    run.start()
+    passing = Failure("TOOL_ERROR", "busy", retryable=True)
+    run.tool("a", failure=passing, jitter=1.0)
+    assert run.due == [WakeAt(10_000_000)]
+    run.now = 10_000_000
+    run.tool("b")
+    assert [(c.step, c.attempt, c.key) for c in run.due] == [("a", 2, "a")]
+    run.tool("a", failure=passing, attempt=2, jitter=0.0)
+    assert run.due == [WakeAt(20_000_000)]
+    run.now = 20_000_000
+    run.tool("a", failure=passing, attempt=2)
+    assert run.state.steps["a"].attempt == 3
+    run.tool("a", failure=passing, attempt=3)
+    assert run.kinds[-3:] == ["tool_call", "step_failed", "run_failed"]
+
+
+def test_a_failure_that_will_not_pass_is_not_tried_again(story) -> None:
+    run = story(RETRY)
+    run.start()
+    run.tool("a", failure=Failure("INVALID_ARGUMENTS", "no such field"))
+    assert run.state.phase is RunPhase.FAILED
+    assert run.due == [Stop("b/1/tool/")]
+
+
+def test_an_attempt_that_takes_too_long_is_stopped_and_tried_again(story) -> None:
+    run = story(TIMED)
+    run.start()
+    assert run.due[-1] == WakeAt(5_000_000)
+    run.give(Expire(at=5_000_000, step="a", attempt=1, jitter=1.0))
+    assert run.due == [Stop("a/1/tool/"), WakeAt(6_000_000)]
+    run.give(Expire(at=11_000_000, step="a", attempt=2))
+    assert run.state.failure is not None
+    assert run.state.failure.reason == "STEP_TIMEOUT"
+
+
+def test_cancel_ends_the_run_and_stops_what_is_in_flight(story) -> None:
+    run = story(BRANCHES)
+    run.start()
+    run.give(Cancel(at=5, principal="user:ann", reason="enough"))
+    assert run.kinds[-1] == "run_cancelled"
+    assert sorted(run.due, key=str) == [Stop("a/1/tool/"), Stop("b/1/tool/")]
+
+
+def test_reports_that_are_late_or_repeated_teach_nothing(story) -> None:
+    run = story(RETRY)
+    run.start()
+    assert run.tool("a", attempt=2) == []
+    assert run.tool("nowhere") == []
+    run.tool("a", 1)
+    assert run.tool("a", 1) == []
+    assert run.start() == []
+    run.tool("b", 1)
+    assert run.state.has_ended
+    assert run.tool("b", 1) == []
+    assert run.give(Cancel(at=1)) == []
+
+
+def test_what_is_computed_from_sealed_data_is_sealed(story) -> None:
+    run = story(TWO)
+    run.start({"q": 1})
+    rows = Data(value={"x": [1, 2]}, sealed="datasource:shop")
+    run.give(_answered("a", rows))
+    assert run.state.steps["b"].input == Data(value={"q": [1, 2]}, sealed="datasource:shop")
+    assert run.due[0].arguments.sealed == "datasource:shop"
+    run.tool("b", {"x": 1})
+    assert run.state.output.sealed == ""
+
+
+def _answered(step: str, result: Data):
+    from stepwell.engine.inputs import ToolAnswered
+
+    return ToolAnswered(at=0, step=step, attempt=1, call="", result=result)
