@@ -49,7 +49,7 @@ class LogReader:
         after = await self._storage.log.last_position(namespace)
         if cursor is not None:
             after = log_position(cursor, self._storage.id, after)
-        silent = False
+        silent = cursor is None  # whoever begins now is told at once where that is
         while True:
             # Asked before the read: what the run wrote until it ended is in what is read then.
             ended = run is not None and await self._has_ended(namespace, run)

@@ -1,7 +1,7 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -240,8 +240,8 @@ class Service:
         cursor: str | None = "",
         batch: int = 256,
         heartbeat: timedelta = timedelta(seconds=15),
-    ) -> AsyncIterator[EventBatch]:
-        """Batches as they happen, after a cursor; None is "from now on".
+    ) -> AsyncGenerator[EventBatch, None]:
+        """Batches as they happen, after a cursor; None is "from now on", with a first batch at once.
 
         An idle watch gets an empty batch every `heartbeat`. With `run` it ends by itself
         once the run has ended and everything of it was given.
