@@ -1,0 +1,75 @@
+"""The table of this door: what a refused request is in JSON-RPC."""
+
+from typing import Final
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST
+
+from stepwell.errors import Code, StepwellError
+
+JSONRPC_CODES: Final[dict[Code, int]] = {
+    Code.INVALID_REQUEST: INVALID_PARAMS,
+    Code.INVALID_DEFINITION: INVALID_PARAMS,
+    Code.INVALID_INPUT: INVALID_PARAMS,
+    Code.INVALID_ARGUMENTS: INVALID_PARAMS,
+    Code.INVALID_CURSOR: INVALID_PARAMS,
+    Code.CURSOR_EXPIRED: INVALID_PARAMS,
+    Code.UNAUTHENTICATED: INVALID_PARAMS,
+    Code.WORKFLOW_NOT_FOUND: INVALID_PARAMS,
+    Code.RUN_NOT_FOUND: INVALID_PARAMS,
+    Code.TOOL_NOT_FOUND: INVALID_PARAMS,
+    Code.DATASOURCE_NOT_FOUND: INVALID_PARAMS,
+    Code.ALREADY_EXISTS: INVALID_PARAMS,
+    Code.REQUEST_ID_REUSED: INVALID_PARAMS,
+    Code.RUN_ENDED: INVALID_PARAMS,
+    Code.UNAUTHENTICATED: INVALID_REQUEST,
+    Code.RUN_CANCELLED: INTERNAL_ERROR,
+    Code.LEASE_LOST: INTERNAL_ERROR,
+    Code.DEADLINE_EXCEEDED: INTERNAL_ERROR,
+    Code.LIMIT_EXCEEDED: INTERNAL_ERROR,
+    Code.STORAGE_FULL: INTERNAL_ERROR,
+    Code.STORAGE_UNAVAILABLE: INTERNAL_ERROR,
+    Code.HOME_IN_USE: INTERNAL_ERROR,
+    Code.PORT_IN_USE: INTERNAL_ERROR,
+    Code.DAEMON_NOT_RUNNING: INTERNAL_ERROR,
+    Code.DEADLINE_EXCEEDED: INTERNAL_ERROR,
+    Code.MISSING_EXTRA: INTERNAL_ERROR,
+    Code.INVALID_CONFIG: INTERNAL_ERROR,
+    Code.POLICY_DENIED: INTERNAL_ERROR,
+    Code.EXPRESSION_ERROR: INTERNAL_ERROR,
+    Code.STEP_TIMEOUT: INTERNAL_ERROR,
+    Code.TOOL_ERROR: INTERNAL_ERROR,
+    Code.TOOL_TIMEOUT: INTERNAL_ERROR,
+    Code.INVALID_RESULT: INTERNAL_ERROR,
+    Code.OUTCOME_UNKNOWN: INTERNAL_ERROR,
+    Code.QUERY_REFUSED: INTERNAL_ERROR,
+    Code.QUERY_FAILED: INTERNAL_ERROR,
+    Code.MODEL_NOT_CONFIGURED: INTERNAL_ERROR,
+    Code.MODEL_RATE_LIMITED: INTERNAL_ERROR,
+    Code.MODEL_UNAVAILABLE: INTERNAL_ERROR,
+    Code.MODEL_REFUSED: INTERNAL_ERROR,
+    Code.MODEL_ERROR: INTERNAL_ERROR,
+    Code.MODEL_CONTEXT_EXCEEDED: INTERNAL_ERROR,
+    Code.MODEL_OUTPUT_INVALID: INTERNAL_ERROR,
+    Code.TURNS_EXCEEDED: INTERNAL_ERROR,
+    Code.INTERNAL: INTERNAL_ERROR,
+}
+"""JSON-RPC knows little: the parameters are wrong, the request is, or it is not the caller's fault."""
+
+
+def protocol_error(error: StepwellError) -> MCPError:
+    """The JSON-RPC error for a request that has no result; `data` carries our own code."""
+    return MCPError(
+        JSONRPC_CODES[error.code],
+        error.message,
+        {"code": error.code.value, "retryable": error.retryable, "detail": error.detail},
+    )
+
+
+def unknown_tool(name: str) -> MCPError:
+    """The JSON-RPC error that the protocol wants for a tool that is not in the list."""
+    return MCPError(
+        INVALID_PARAMS,
+        f"there is no tool or workflow {name!r}; tools/list names all there are",
+        {"code": Code.TOOL_NOT_FOUND.value, "retryable": False, "detail": {"name": name}},
+    )

@@ -1,0 +1,54 @@
+"""MCP over Streamable HTTP at `/mcp`: sessions for older clients, none for newer ones.
+
+Serve it with uvicorn's `http="h11"`: httptools keeps the white space at the end of a header
+value, so that `Mcp-Name` would not match.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.routing import Route
+
+from stepwell_mcp.lines import MESSAGE_LIMIT
+from stepwell_mcp.server import McpServer
+
+MCP_PATH: Final = "/mcp"
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+class McpHttp:
+    """The HTTP side of an MCP server, to be mounted in a Starlette app.
+
+    `routes` go into the app, and its lifespan holds `running()` open. Leaving `running()`
+    ends every open stream, so leave it before waiting for the HTTP server's connections.
+    `hosts` are the names, without ports, under which browsers and clients may reach us:
+    anything else is refused, which is what stops DNS rebinding.
+    """
+
+    def __init__(self, server: McpServer, *, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
+        self._manager = StreamableHTTPSessionManager(
+            server,
+            security_settings=_allow(tuple(hosts)),
+            max_request_body_size=MESSAGE_LIMIT,
+        )
+
+    @property
+    def routes(self) -> list[Route]:
+        """The route of the endpoint, for all of its methods."""
+        return [Route(MCP_PATH, endpoint=StreamableHTTPASGIApp(self._manager))]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves requests from entering to leaving; may be entered once."""
+        async with self._manager.run():
+            yield
+
+
+def _allow(hosts: tuple[str, ...]) -> TransportSecuritySettings:
+    names = [name for host in hosts for name in (host, f"{host}:*")]
+    return TransportSecuritySettings(
+        allowed_hosts=names, allowed_origins=[f"http://{name}" for name in names]
+    )

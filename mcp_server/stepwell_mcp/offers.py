@@ -1,0 +1,128 @@
+"""What the door offers: tools, workflows and the run tools, each as one MCP tool.
+
+Names share one space. A run tool keeps its name, then a published tool, then a workflow:
+a workflow whose name is taken is offered as `workflow_<name>`.
+"""
+
+import base64
+import binascii
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from mcp_types import Tool, ToolAnnotations
+
+from stepwell.errors import Code, InvalidRequest
+from stepwell.orchestrator.views import Workflow
+from stepwell.tools.port import ToolSpec
+from stepwell_mcp.results import HANDLE_SCHEMA
+from stepwell_mcp.run_tools import RUN_TOOLS
+
+PAGE_SIZE: Final = 100
+PREFIX: Final = "workflow_"
+
+
+def offered(
+    specs: Iterable[ToolSpec], workflows: Iterable[Workflow], *, any_root: bool
+) -> list[Tool]:
+    """Everything that can be called, by name.
+
+    `any_root` tells whether an output schema may describe something other than an object
+    (2026-07-28); to older clients such a schema is not shown.
+    """
+    offers = {tool.definition.name: tool.definition for tool in RUN_TOOLS.values()}
+    for spec in specs:
+        offers.setdefault(spec.name, _tool_offer(spec, any_root=any_root))
+    taken = frozenset(offers)
+    for workflow in workflows:
+        offer = _workflow_offer(workflow, taken)
+        offers.setdefault(offer.name, offer)
+    return [offers[name] for name in sorted(offers)]
+
+
+def workflow_called(name: str, taken: Collection[str]) -> str:
+    """The workflow that a name means that is not one of `taken`, the names of tools."""
+    original = name.removeprefix(PREFIX)
+    return original if name != original and original in taken else name
+
+
+def page(offers: Sequence[Tool], cursor: str | None) -> tuple[list[Tool], str | None]:
+    """One page of the list, and the cursor of the next one; None after the last.
+
+    Raises:
+        InvalidRequest: INVALID_CURSOR, the cursor is not one that a page gave.
+    """
+    last = _read_cursor(cursor) if cursor else ""
+    rest = [offer for offer in offers if offer.name > last]
+    shown = rest[:PAGE_SIZE]
+    return shown, _cursor(shown[-1].name) if len(rest) > PAGE_SIZE else None
+
+
+def wraps_input(schema: Mapping[str, Any]) -> bool:
+    """Whether a workflow takes something other than an object, so that it travels as `input`."""
+    return bool(schema.get("type", "object") != "object")
+
+
+def _tool_offer(spec: ToolSpec, *, any_root: bool) -> Tool:
+    return Tool(
+        name=spec.name,
+        title=spec.title or None,
+        description=spec.description,
+        input_schema={"type": "object", **spec.input_schema},
+        output_schema=_or_handle(spec.output_schema, any_root=any_root),
+        annotations=ToolAnnotations(
+            read_only_hint=spec.read_only,
+            destructive_hint=spec.destructive,
+            idempotent_hint=spec.idempotent,
+        ),
+    )
+
+
+def _workflow_offer(workflow: Workflow, taken: Collection[str]) -> Tool:
+    name = PREFIX + workflow.name if workflow.name in taken else workflow.name
+    description = workflow.description or f"Runs the workflow {workflow.name}."
+    return Tool(
+        name=name,
+        description=f"{description}\n\nA durable workflow: a long run answers a run id to follow.",
+        input_schema=_input_schema(workflow.input_schema),
+        annotations=ToolAnnotations(read_only_hint=False),
+    )
+
+
+def _input_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """MCP wants an object at the root of what a tool takes."""
+    if not wraps_input(schema):
+        return {"type": "object", **schema}
+    inner, definitions = _without_definitions(schema)
+    return {"type": "object", "required": ["input"], "properties": {"input": inner}, **definitions}
+
+
+def _or_handle(schema: Mapping[str, Any] | None, *, any_root: bool) -> dict[str, Any] | None:
+    """A call that outlives the wait answers a run handle, and the schema must admit that too."""
+    if schema is None:
+        return None
+    if schema.get("type") != "object" and not any_root:
+        return None
+    inner, definitions = _without_definitions(schema)
+    root = {"type": "object"} if schema.get("type") == "object" else {}
+    return {**root, "anyOf": [inner, HANDLE_SCHEMA], **definitions}
+
+
+def _without_definitions(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A schema to be nested, and what must stay at the root for its `#/$defs/...` to be found."""
+    inner = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
+    return inner, {"$defs": schema["$defs"]} if "$defs" in schema else {}
+
+
+def _cursor(name: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([1, name])).decode()
+
+
+def _read_cursor(cursor: str) -> str:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, str])[1]
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
+        raise InvalidRequest(
+            "the cursor is not one that tools/list gave; begin again without a cursor",
+            code=Code.INVALID_CURSOR,
+        ) from error

@@ -1,0 +1,122 @@
+"""How a run is told to a model: a result, a handle to follow, or a failure to read."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from mcp_types import CallToolResult, TextContent
+from msgspec import UNSET, Struct
+
+from stepwell.engine.values import Data, Failure, Json
+from stepwell.errors import StepwellError
+from stepwell.orchestrator.views import Run, RunStatus
+
+RUN_META: Final = "stepwell/run"
+ERROR_META: Final = "stepwell/error"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Handle(Struct, frozen=True, kw_only=True):
+    """A run that is not over yet, and how to follow it."""
+
+    run: str
+    status: RunStatus
+    workflow: str
+    next: str
+
+
+def component(view: type[Struct]) -> dict[str, Any]:
+    """The JSON Schema of a struct, with an object at its root as MCP wants it."""
+    (_, schemas) = msgspec.json.schema_components([view], ref_template="#/$defs/{name}")
+    root = schemas.pop(view.__name__)
+    return {**root, "$defs": schemas} if schemas else root
+
+
+def instant(microseconds: int) -> datetime:
+    """An engine time as an aware datetime."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+HANDLE_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": Handle.__doc__,
+    "required": ["run", "status", "workflow", "next"],
+    "properties": {
+        "run": {"type": "string"},
+        "status": {"enum": [status.value for status in RunStatus if not status.ended]},
+        "workflow": {"type": "string"},
+        "next": {"type": "string"},
+    },
+}
+"""Written out, because it is nested in the schemas of tools and must refer to nothing."""
+
+
+def run_result(run: Run, *, any_root: bool) -> CallToolResult:
+    """The answer to a call: the run's output, its failure, or a handle while it goes on.
+
+    `any_root` tells whether structured content may be something other than an object.
+    """
+    if run.failure is not None:
+        return failure_result(run.failure, run=run.id)
+    if run.status is RunStatus.CANCELLED:
+        return failure_result(Failure("RUN_CANCELLED", "the run was cancelled"), run=run.id)
+    if not run.status.ended:
+        return json_result(msgspec.to_builtins(handle_of(run)), run=run.id)
+    return json_result(shown(run.output), run=run.id, any_root=any_root)
+
+
+def handle_of(run: Run) -> Handle:
+    """What a model needs to come back to a run."""
+    return Handle(
+        run=run.id,
+        status=run.status,
+        workflow=run.workflow,
+        next=f"The run goes on by itself. Call run_get with run={run.id!r} and wait_seconds=20 "
+        "until its status is no longer running; run_events tells what it has done so far.",
+    )
+
+
+def json_result(value: Json, *, run: str | None = None, any_root: bool = False) -> CallToolResult:
+    """A result as structured content, with its text twin for clients that read only text."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=value if any_root or isinstance(value, dict) else None,
+        _meta={RUN_META: run} if run else None,
+    )
+
+
+def failure_result(failure: Failure, *, run: str | None = None) -> CallToolResult:
+    """A failure that the model can read and act on."""
+    lines = [f"{failure.reason}: {failure.message}"]
+    lines += [f"- {key}: {text}" for key, text in failure.detail.items() if text not in lines[0]]
+    if run:
+        lines.append(f"This was run {run}; run_events tells what it did.")
+    meta: dict[str, Any] = {ERROR_META: msgspec.to_builtins(failure)}
+    if run:
+        meta[RUN_META] = run
+    text = TextContent(type="text", text="\n".join(lines))
+    return CallToolResult(content=[text], is_error=True, _meta=meta)
+
+
+def refusal_result(error: StepwellError) -> CallToolResult:
+    """A refused call, as something that the model can read and mend."""
+    failure = Failure(error.code.value, error.message, error.retryable, error.detail)
+    return failure_result(failure)
+
+
+def shown(data: Data | None) -> Json:
+    """The value of an output; what is kept beside the log is named when it was not loaded."""
+    if data is None:
+        return None
+    if data.value is not UNSET:
+        return data.value
+    return reference(data)
+
+
+def reference(data: Data) -> Json:
+    """Names a value without showing it."""
+    named: dict[str, Json] = {"sealed": data.sealed} if data.sealed else {}
+    if data.blob is not None:
+        named |= {"blob": data.blob.digest, "size": data.blob.size}
+    return named

@@ -1,0 +1,214 @@
+"""`run_get`, `run_events`, `run_cancel`: how a model follows a run that outlived its call."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+import msgspec
+from mcp_types import Tool, ToolAnnotations
+from msgspec import UNSET, Meta, Struct
+
+from stepwell.engine.values import Data, Failure, Json
+from stepwell.errors import Code, InvalidRequest
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Run, RunEvent, RunStatus
+from stepwell.principals import Caller
+from stepwell_mcp.results import component, instant, reference, shown
+
+MAX_WAIT_SECONDS: Final = 50
+"""Below the 60 seconds after which many clients give a request up."""
+SHOWN_BYTES: Final = 2000
+"""A value in an event that is longer than this is named, so that a page stays readable."""
+
+RunId = Annotated[str, Meta(min_length=1, description="The id of the run, as a call answered it.")]
+
+
+class RunGet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What run_get takes."""
+
+    run: RunId
+    wait_seconds: Annotated[
+        int,
+        Meta(ge=0, le=MAX_WAIT_SECONDS, description="Wait up to this long for the run to end."),
+    ] = 0
+
+
+class RunEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What run_events takes."""
+
+    run: RunId
+    cursor: Annotated[
+        str, Meta(description="The cursor of the page before; empty is the start.")
+    ] = ""
+    limit: Annotated[int, Meta(ge=1, le=100, description="The most events to answer.")] = 50
+
+
+class RunCancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What run_cancel takes."""
+
+    run: RunId
+    reason: Annotated[str, Meta(max_length=1000, description="Why; it is kept in the log.")] = ""
+
+
+class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run: `output` once it has completed, `failure` once it has failed."""
+
+    run: str
+    workflow: str
+    status: RunStatus
+    created_at: datetime
+    ended_at: datetime | None = None
+    output: Any = None
+    failure: Failure | None = None
+
+
+class EventsView(Struct, frozen=True, kw_only=True):
+    """A page of a run's log; `cursor` continues after it, `caught_up` is true on the last."""
+
+    events: list[dict[str, Any]]
+    cursor: str
+    caught_up: bool
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
+
+
+class RunTool(Generic[ArgumentsT]):
+    """One run tool: its definition, and what it does."""
+
+    def __init__(
+        self,
+        definition: Tool,
+        arguments: type[ArgumentsT],
+        answer: Callable[[Service, Caller, ArgumentsT], Awaitable[Struct]],
+    ) -> None:
+        self.definition = definition
+        self._arguments = arguments
+        self._answer = answer
+
+    async def call(self, service: Service, caller: Caller, arguments: Mapping[str, Json]) -> Json:
+        """Answers a call with JSON.
+
+        Raises:
+            InvalidRequest: INVALID_ARGUMENTS, with what does not fit.
+            StepwellError: whatever the service says.
+        """
+        try:
+            given = msgspec.convert(dict(arguments), self._arguments)
+        except msgspec.ValidationError as error:
+            taken = ", ".join(self._arguments.__struct_fields__)
+            raise InvalidRequest(
+                f"the arguments of {self.definition.name} are not right: {error}; it takes {taken}",
+                code=Code.INVALID_ARGUMENTS,
+            ) from error
+        return msgspec.to_builtins(await self._answer(service, caller, given))
+
+
+async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
+    if given.wait_seconds:
+        wait = timedelta(seconds=given.wait_seconds)
+        return _view(await service.wait_run(caller, given.run, wait))
+    return _view(await service.get_run(caller, given.run))
+
+
+async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsView:
+    batch = await service.list_events(caller, run=given.run, cursor=given.cursor, limit=given.limit)
+    return EventsView(
+        events=[_event(event) for event in batch.events],
+        cursor=batch.cursor,
+        caught_up=batch.caught_up,
+    )
+
+
+async def _cancel(service: Service, caller: Caller, given: RunCancel) -> RunView:
+    return _view(await service.cancel_run(caller, given.run, given.reason))
+
+
+def _view(run: Run) -> RunView:
+    return RunView(
+        run=run.id,
+        workflow=run.workflow,
+        status=run.status,
+        created_at=instant(run.created_at),
+        ended_at=None if run.ended_at is None else instant(run.ended_at),
+        output=shown(run.output),
+        failure=run.failure,
+    )
+
+
+def _event(given: RunEvent) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(given.event)
+    at = instant(fields.pop("at")).isoformat()
+    view = {"sequence": given.sequence, "kind": given.kind, "at": at, "by": given.principal}
+    for name, value in fields.items():
+        view[name] = _brief(value) if isinstance(value, Data) else msgspec.to_builtins(value)
+    return view
+
+
+def _brief(data: Data) -> Json:
+    """A value of an event, if it is short and of no datasource: rows are asked for by run_get."""
+    if data.sealed or data.value is UNSET:
+        return reference(data)
+    size = len(msgspec.json.encode(data.value))
+    return data.value if size <= SHOWN_BYTES else {"omitted_bytes": size}
+
+
+def _define(
+    name: str, description: str, arguments: type[Struct], view: type[Struct], hints: ToolAnnotations
+) -> Tool:
+    return Tool(
+        name=name,
+        description=description,
+        input_schema=component(arguments),
+        output_schema=component(view),
+        annotations=hints,
+    )
+
+
+_READS: Final = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_STOPS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+
+RUN_TOOLS: Final[dict[str, RunTool[Any]]] = {
+    tool.definition.name: tool
+    for tool in (
+        RunTool[Any](
+            _define(
+                "run_get",
+                "Tells the status of a run, with its output or its failure once it has ended. "
+                "Give wait_seconds to wait for the end instead of asking again and again.",
+                RunGet,
+                RunView,
+                _READS,
+            ),
+            RunGet,
+            _get,
+        ),
+        RunTool[Any](
+            _define(
+                "run_events",
+                "Lists what a run has done, oldest first: steps, model calls, tool calls. "
+                "Long values are left out; run_get has the output.",
+                RunEvents,
+                EventsView,
+                _READS,
+            ),
+            RunEvents,
+            _events,
+        ),
+        RunTool[Any](
+            _define(
+                "run_cancel",
+                "Stops a run for good. What its steps have done already stays done.",
+                RunCancel,
+                RunView,
+                _STOPS,
+            ),
+            RunCancel,
+            _cancel,
+        ),
+    )
+}

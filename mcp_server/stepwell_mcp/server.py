@@ -1,0 +1,166 @@
+"""The MCP server over the service: who asks, what is offered, how a call is answered.
+
+There is no second path into the runtime: a tool call is a run of the built-in workflow
+`call`, a workflow is a run, and a request that is given up leaves its run alone.
+"""
+
+import importlib.metadata
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from stepwell.engine.values import Json
+from stepwell.errors import Code, NotFound, StepwellError, Unavailable
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Run
+from stepwell.principals import LOCAL_AGENT, Caller
+from stepwell_mcp.errors import protocol_error, unknown_tool
+from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
+from stepwell_mcp.progress import wait_reporting
+from stepwell_mcp.results import json_result, refusal_result, run_result
+from stepwell_mcp.run_tools import RUN_TOOLS
+
+RequestContext: TypeAlias = ServerRequestContext[Any, Any]
+McpServer: TypeAlias = Server[Any]
+
+DEFAULT_WAIT: Final = timedelta(seconds=20)
+INSTRUCTIONS: Final = """\
+Stepwell runs tools and durable workflows. Every call is a run that is written to a log and \
+survives a crash. A call that ends in time answers its result. A longer one answers a run id: \
+follow it with run_get (wait_seconds waits for the end) and run_events, stop it with \
+run_cancel. Giving up on a request does not stop its run, so look before you repeat a call."""
+
+_logger = logging.getLogger(__name__)
+
+
+def build_server(
+    service: Service,
+    *,
+    wait: timedelta = DEFAULT_WAIT,
+    caller_of: Callable[[RequestContext], Caller] = lambda _: LOCAL_AGENT,
+) -> McpServer:
+    """An MCP server that offers what the service has, to whoever `caller_of` says it is.
+
+    A call that has not ended after `wait` answers a handle of its run.
+    """
+    door = _Door(service, wait, caller_of)
+    return Server(
+        "stepwell",
+        version=importlib.metadata.version("stepwell"),
+        title="Stepwell",
+        description="Durable, governed tools and workflows.",
+        instructions=INSTRUCTIONS,
+        # What is offered depends on who asks, and may change at any time.
+        cache_hints={
+            "tools/list": CacheHint(ttl_ms=0, scope="private"),
+            "server/discover": CacheHint(ttl_ms=0, scope="private"),
+        },
+        get_tool_input_schema=door.input_schemas.get,
+        on_list_tools=door.list_tools,
+        on_call_tool=door.call_tool,
+    )
+
+
+class _Door:
+    """The two handlers of the server."""
+
+    def __init__(
+        self,
+        service: Service,
+        wait: timedelta,
+        caller_of: Callable[[RequestContext], Caller],
+    ) -> None:
+        self._service = service
+        self._wait = wait
+        self._caller_of = caller_of
+        # For the check of `Mcp-Param-*` headers only, which a client that has listed the
+        # tools may send; the SDK asks for it synchronously and before the caller is known.
+        self.input_schemas: dict[str, Mapping[str, Any]] = {}
+
+    async def list_tools(
+        self, context: RequestContext, params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        caller = self._caller_of(context)
+        try:
+            offers = offered(
+                await self._service.list_tools(caller),
+                await self._service.list_workflows(caller),
+                any_root=_is_modern(context),
+            )
+            shown, cursor = page(offers, params.cursor if params else None)
+        except StepwellError as error:
+            raise protocol_error(error) from error
+        self.input_schemas = {offer.name: offer.input_schema for offer in offers}
+        return ListToolsResult(tools=shown, next_cursor=cursor)
+
+    async def call_tool(
+        self, context: RequestContext, params: CallToolRequestParams
+    ) -> CallToolResult:
+        try:
+            return await self._answer(context, params.name, params.arguments or {})
+        except Unavailable as error:
+            raise protocol_error(error) from error
+        except StepwellError as error:
+            return refusal_result(error)
+        except MCPError:
+            raise
+        except Exception as error:
+            # The SDK would show the exception's text to older clients.
+            _logger.exception("the call of %r failed", params.name)
+            raise MCPError(
+                INTERNAL_ERROR,
+                "Stepwell failed to answer this call; its log says why",
+                {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
+            ) from error
+
+    async def _answer(
+        self, context: RequestContext, name: str, arguments: Mapping[str, Json]
+    ) -> CallToolResult:
+        caller = self._caller_of(context)
+        if tool := RUN_TOOLS.get(name):
+            return json_result(await tool.call(self._service, caller, arguments))
+        run = await self._start(caller, name, arguments)
+        return run_result(await self._follow(context, caller, run), any_root=_is_modern(context))
+
+    async def _start(self, caller: Caller, name: str, arguments: Mapping[str, Json]) -> Run:
+        tools = {spec.name for spec in await self._service.list_tools(caller)}
+        if name in tools:
+            return await self._service.call_tool(caller, name, arguments)
+        try:
+            workflow = await self._service.get_workflow(
+                caller, workflow_called(name, tools | RUN_TOOLS.keys())
+            )
+        except NotFound as error:
+            raise unknown_tool(name) from error
+        given = arguments.get("input") if wraps_input(workflow.input_schema) else dict(arguments)
+        run, _ = await self._service.start_run(
+            caller, workflow.name, given, version=workflow.version
+        )
+        return run
+
+    async def _follow(self, context: RequestContext, caller: Caller, run: Run) -> Run:
+        """The run when it has ended or the wait is over, with progress for who asked for it."""
+        if run.status.ended:
+            return run
+        if (context.meta or {}).get("progress_token") is None:
+            return await self._service.wait_run(caller, run.id, self._wait)
+        return await wait_reporting(self._service, caller, run.id, self._wait, context.session)
+
+
+def _is_modern(context: RequestContext) -> bool:
+    """Whether results may be any JSON value, as from 2026-07-28 on."""
+    return context.protocol_version in MODERN_PROTOCOL_VERSIONS
