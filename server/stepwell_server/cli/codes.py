@@ -1,0 +1,146 @@
+"""What each error code means, and what to do about it: the text of the reference."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from stepwell.errors import Code
+
+_CODES: Final = {
+    Code.INVALID_REQUEST: (
+        "A field of the request is not valid.",
+        "Correct the fields that the error lists.",
+    ),
+    Code.INVALID_DEFINITION: (
+        "A workflow's definition has problems.",
+        "`stepwell workflows check FILE` shows each with its place.",
+    ),
+    Code.INVALID_INPUT: (
+        "The input does not fit the workflow's schema.",
+        "Compare it with `stepwell workflows show NAME`.",
+    ),
+    Code.INVALID_ARGUMENTS: (
+        "The arguments do not fit the tool's schema.",
+        "Correct what the message names; a model is told and may try again.",
+    ),
+    Code.INVALID_CURSOR: (
+        "The cursor or page token is not one of ours, or of another list.",
+        "Start without one.",
+    ),
+    Code.CURSOR_EXPIRED: (
+        "The cursor belongs to another log.",
+        "Start without one; the database was replaced.",
+    ),
+    Code.UNAUTHENTICATED: (
+        "The credential is missing or wrong.",
+        "Read `owner.token` in the daemon's home again.",
+    ),
+    Code.WORKFLOW_NOT_FOUND: (
+        "There is no such workflow or version.",
+        "`stepwell workflows list` names them; `stepwell workflows put FILE` adds one.",
+    ),
+    Code.RUN_NOT_FOUND: ("There is no such run.", "`stepwell runs` lists them."),
+    Code.TOOL_NOT_FOUND: ("There is no such tool.", "`stepwell tools list` names them."),
+    Code.DATASOURCE_NOT_FOUND: (
+        "There is no such datasource.",
+        "`stepwell datasource list` names them.",
+    ),
+    Code.ALREADY_EXISTS: ("The name is taken.", "Choose another, or remove the old one first."),
+    Code.REQUEST_ID_REUSED: (
+        "The request id was used for a different request.",
+        "Use a new id for a new request.",
+    ),
+    Code.RUN_ENDED: ("The run has ended, so this cannot be done.", "Start another run."),
+    Code.RUN_CANCELLED: ("Somebody cancelled the run.", "Start it again if that was a mistake."),
+    Code.LEASE_LOST: (
+        "Another process has taken the run over.",
+        "Nothing; the run goes on there.",
+    ),
+    Code.LIMIT_EXCEEDED: (
+        "A limit was reached.",
+        "Send less, or raise the setting that the message names.",
+    ),
+    Code.STORAGE_FULL: (
+        "The disk or the database's allowance is used up; nothing accepted is lost.",
+        "Make space and send the request again.",
+    ),
+    Code.STORAGE_UNAVAILABLE: (
+        "The database does not answer; nothing was changed.",
+        "Try again; `stepwell doctor` says more.",
+    ),
+    Code.HOME_IN_USE: (
+        "Another daemon has this home.",
+        "Use it, stop it with `stepwell down`, or choose another `--home`.",
+    ),
+    Code.PORT_IN_USE: (
+        "Another process has the port.",
+        "Stop it, or choose another port; 0 picks a free one.",
+    ),
+    Code.DAEMON_NOT_RUNNING: ("No daemon serves this home.", "Start it with `stepwell up`."),
+    Code.DEADLINE_EXCEEDED: (
+        "The answer took longer than the caller wanted to wait.",
+        "Ask again; what was accepted goes on.",
+    ),
+    Code.MISSING_EXTRA: (
+        "A package of an optional part is not installed.",
+        "Run the command in the message.",
+    ),
+    Code.INVALID_CONFIG: (
+        "A setting or a flag is wrong.",
+        "Correct the file, variable or flag that the message names.",
+    ),
+    Code.POLICY_DENIED: (
+        "Policy does not let this caller do that.",
+        "Name the tool in the workflow, if it should be allowed.",
+    ),
+    Code.EXPRESSION_ERROR: (
+        "An expression has no value for what it was given.",
+        "Test for what may be missing: `has(x.y)`.",
+    ),
+    Code.STEP_TIMEOUT: ("A step took longer than its `timeout`.", "Raise it, or set `retry`."),
+    Code.TOOL_ERROR: ("A tool failed.", "The message is the tool's own."),
+    Code.TOOL_TIMEOUT: ("A tool took too long and was stopped.", "Raise the tool's `timeout`."),
+    Code.INVALID_RESULT: (
+        "A tool's result is not JSON, or does not fit its schema.",
+        "Correct the tool or its output schema.",
+    ),
+    Code.OUTCOME_UNKNOWN: (
+        "A call that may not be repeated was cut off by a crash.",
+        "Look whether it happened, then start another run; declare the tool `idempotent` if it is.",
+    ),
+    Code.QUERY_REFUSED: (
+        "The query does what the read-only SQL tools forbid.",
+        "Ask for data only; the message names the rule.",
+    ),
+    Code.QUERY_FAILED: ("The database refused the query.", "The message is the database's own."),
+    Code.MODEL_NOT_CONFIGURED: (
+        "A model class is bound to nothing, or its key is missing.",
+        "Set what the message names; `stepwell doctor` checks it.",
+    ),
+    Code.MODEL_RATE_LIMITED: ("The provider asks for a pause.", "It is tried again by itself."),
+    Code.MODEL_UNAVAILABLE: (
+        "The provider does not answer.",
+        "It is tried again by itself; check its address.",
+    ),
+    Code.MODEL_REFUSED: ("The model would not answer.", "Change what it is asked."),
+    Code.MODEL_ERROR: ("The provider's answer cannot be used.", "The message says why."),
+    Code.MODEL_CONTEXT_EXCEEDED: (
+        "The conversation is too long for the model.",
+        "Ask for less data, or bind a model with a longer context.",
+    ),
+    Code.MODEL_OUTPUT_INVALID: (
+        "The model's answer does not fit the agent's `output` schema, repairs included.",
+        "Simplify the schema or choose another model.",
+    ),
+    Code.TURNS_EXCEEDED: (
+        "The agent asked for tools more often than its `limits.turns`.",
+        "Raise it, or tell the agent when to stop.",
+    ),
+    Code.INTERNAL: (
+        "A bug in Stepwell.",
+        "Please report it with the request id; the daemon's log says more.",
+    ),
+}
+
+CODES: Final[Mapping[Code, tuple[str, str]]] = MappingProxyType(_CODES)
+"""By code: what happened, and what to do."""

@@ -1,0 +1,192 @@
+"""Writes `docs/reference/`: pages made from the tables that the program itself reads.
+
+python -m stepwell_server.cli.reference docs/reference [--check]
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+import typer
+
+from stepwell import config
+from stepwell.engine.events import KINDS
+from stepwell_mcp.errors import JSONRPC_CODES
+from stepwell_server.cli.app import app
+from stepwell_server.cli.codes import CODES
+from stepwell_server.cli.exits import Exit, exit_for
+from stepwell_server.status import STATUS
+
+_NOTE: Final = "<!-- Made by `make reference`; do not edit. -->\n"
+
+
+def configuration() -> str:
+    """Every setting."""
+    rows = (
+        (f"`{row.key}`", row.kind, _code(_default(row.default)), row.description)
+        for row in config.reference()
+    )
+    return (
+        "# Configuration\n\n"
+        "The stronger comes later: defaults, `config.toml` in the home, environment, flags.\n"
+        "The variable of `section.name` is `STEPWELL_SECTION__NAME`; a `*` is a name of yours.\n"
+        "Durations are written `500ms`, `30s`, `1h30m`; lists in variables with commas.\n"
+        "Unknown keys are errors. `stepwell config` prints what holds.\n\n"
+        "```toml\n"
+        "[server]\ngrpc_port = 0\n\n"
+        '[models]\nsmall = "openai:gpt-5.4-mini"\n\n'
+        "[providers.local]\n"
+        'kind = "openai-compatible"\nbase_url = "http://127.0.0.1:11434/v1"\n'
+        "```\n\n" + _table(("key", "type", "default", "what it is"), rows)
+    )
+
+
+def error_codes() -> str:
+    """Every error code."""
+    rows = (
+        (
+            f"`{code}`",
+            meaning,
+            advice,
+            STATUS[code].name,
+            str(JSONRPC_CODES[code]),
+            str(exit_for(code).value),
+        )
+        for code, (meaning, advice) in CODES.items()
+    )
+    return (
+        "# Error codes\n\n"
+        "One code everywhere: `ErrorInfo.reason` in gRPC, `code` in MCP, `reason` of a failed step\n"
+        "in the log, and in the command line's `--json`. Codes are stable, messages are not.\n\n"
+        + _table(("code", "what happened", "what to do", "gRPC", "MCP", "exit"), rows)
+    )
+
+
+def events() -> str:
+    """Every kind of event with its fields."""
+    parts = [
+        "# Events\n\n"
+        "A run's log holds these facts, numbered from 1 without a gap. Every event has `at`, UTC\n"
+        "microseconds. Fields of type `Data` hold JSON, inline or by reference to a blob.\n"
+    ]
+    for kind, event in KINDS.items():
+        parts.append(f"\n## `{kind}`\n\n{_prose(event.__doc__)}\n\n{_fields(event)}")
+    return "".join(parts)
+
+
+def command_line() -> str:
+    """Every command with its options, and the exit codes."""
+    codes = _table(("code", "meaning"), ((str(code.value), code.meaning) for code in Exit))
+    parts = [
+        "# Command line\n\n"
+        "Answers go to standard output, progress and errors to standard error. With `--json` the\n"
+        "answer is one JSON document, or one a line where something is followed.\n\n"
+        f"## Exit codes\n\n{codes}"
+    ]
+    for name, command in _commands(typer.main.get_command(app), "stepwell"):
+        rows = ((_signature(parameter), parameter.help or "") for parameter in _own(command))
+        parts.append(f"\n## `{name}`\n\n{_prose(command.help)}\n")
+        if table := _table(("argument or option", "meaning"), rows):
+            parts.append(f"\n{table}")
+    return "".join(parts)
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "configuration.md": configuration,
+        "errors.md": error_codes,
+        "events.md": events,
+        "command-line.md": command_line,
+    }
+)
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child in children:
+        yield from _commands(children[child], f"{name} {child}")
+
+
+def _own(command: Any) -> list[Any]:
+    return [parameter for parameter in command.params if parameter.name != "help"]
+
+
+def _signature(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        text = parameter.make_metavar(None) if parameter.metavar is None else parameter.metavar
+        return f"`{text}`"
+    value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+    return f"`{'`, `'.join(parameter.opts)}{value}`"
+
+
+def _fields(event: type) -> str:
+    rows = (
+        (f"`{field.name}`", f"`{_type(field.type)}`", "" if field.required else "yes")
+        for field in msgspec.structs.fields(event)
+        if field.name != "at"
+    )
+    return _table(("field", "type", "optional"), rows)
+
+
+def _type(hint: Any) -> str:
+    text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    for package in ("stepwell.engine.values.", "stepwell.engine.messages.", "typing."):
+        text = text.replace(package, "")
+    return text
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _prose(docstring: str | None) -> str:
+    return "\n".join(line.strip() for line in (docstring or "").strip().splitlines())
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [_row(row) for row in rows]
+    if not lines:
+        return ""
+    heads = list(headings)
+    return "".join([_row(heads), _row(["---"] * len(heads)), *lines])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the pages into a folder; with `--check` only says which would change."""
+    folder = Path(arguments[0])
+    pages = {folder / name: _NOTE + page() for name, page in PAGES.items()}
+    if "--check" not in arguments:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in pages.items():
+            path.write_text(text, encoding="utf-8")
+        return 0
+    stale = [
+        str(path)
+        for path, text in pages.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        sys.stderr.write(f"{path} is not what the code says: run `make reference`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
