@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -30,10 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Owns runs, keeps their leases alive, and takes over those whose owner is gone.
-
-    Use it as an async context manager; leaving it gives the leases back.
-    """
+    """Owns runs, keeps their leases alive, and takes over those whose owner is gone."""
 
     def __init__(
         self,
@@ -66,26 +64,26 @@ class Worker:
         """How many runs this worker owns that have not ended."""
         return len(self._runs)
 
-    async def run(self, *, alone: bool, started: Callable[[], None] = lambda: None) -> None:
-        """Works until it is cancelled; then lets go of every run, so that others may claim them.
+    @asynccontextmanager
+    async def working(self, *, alone: bool) -> AsyncIterator[None]:
+        """Works inside the block; then lets go of every run, so that others may claim them.
 
         `alone` says that nobody else can own a run of this store (the home's lock is ours):
-        then all open runs are taken over at once, whatever their leases say.
+        then all open runs are taken over before the block begins, whatever their leases say.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
                 if alone:
                     await self._take_over(FOREVER)
-                started()
-                while True:
-                    await self._keep()
-                    await asyncio.sleep(self._beat)
-        finally:
-            self._tasks = None
-            for owned in tuple(self._runs.values()):
-                owned.drop()
-            await asyncio.shield(self._storage.claims.release(self._owner, now=self._clock.now()))
+                keeping = tasks.create_task(self._keep_leases())
+                yield
+                keeping.cancel()
+            finally:
+                self._tasks = None
+                for owned in tuple(self._runs.values()):
+                    owned.drop()
+        await self._storage.claims.release(self._owner, now=self._clock.now())
 
     async def start(
         self,
@@ -145,14 +143,16 @@ class Worker:
 
     # --- leases ---------------------------------------------------------------------------
 
-    async def _keep(self) -> None:
-        """One heartbeat for all our runs, and a look at what others left behind."""
-        try:
-            now = self._clock.now()
-            await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
-            await self._take_over(now)
-        except StorageError as error:
-            log.warning("leases could not be renewed, trying again: %s", error)
+    async def _keep_leases(self) -> None:
+        """One heartbeat for all our runs, and a look at what others left behind, for ever."""
+        while True:
+            try:
+                now = self._clock.now()
+                await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
+                await self._take_over(now)
+            except StorageError as error:
+                log.warning("leases could not be renewed, trying again: %s", error)
+            await asyncio.sleep(self._beat)
 
     async def _take_over(self, expired_by: int) -> None:
         while leases := await self._storage.claims.claim(

@@ -1,0 +1,115 @@
+"""The composition root: builds the runtime from its settings, and takes it down again."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from stepwell_storage.open import open_storage
+
+from stepwell.clock import IdSource, SystemClock, Uuid7Source
+from stepwell.config import Settings
+from stepwell.errors import SetupError, Unavailable
+from stepwell.llm.router import ModelRouter
+from stepwell.nldb.tools import sql_tools
+from stepwell.orchestrator.effects import WorldEffects
+from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.worker import Worker
+from stepwell.orchestrator.workflows import Workflows
+from stepwell.policy.grants import GrantedTools
+from stepwell.tools.loading import load_tools
+from stepwell.tools.process import ProcessPool
+from stepwell.tools.registry import ToolRegistry
+from stepwell_storage import errors as storage_errors
+from stepwell_storage.ports import Storage
+
+
+class Runtime:
+    """What the front ends stand on."""
+
+    def __init__(self, service: Service, worker: Worker) -> None:
+        self.service = service
+        self._worker = worker
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs are in progress here."""
+        return self._worker.open_runs
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """The runtime of a home whose lock the caller holds; open runs go on before it yields.
+
+    Raises:
+        SetupError: a setting cannot be used, a tool cannot be loaded, or the database belongs
+            to a newer version.
+        Unavailable: the database cannot be opened.
+    """
+    clock = SystemClock()
+    ids = Uuid7Source(clock)
+    storage = await _open_storage(settings)
+    models = ModelRouter(settings.models, providers=settings.providers, scripts=settings.home)
+    try:
+        async with ProcessPool(size=settings.tools.processes) as processes:
+            tools = _tools(settings, storage, processes)
+            worker, service = _compose(settings, storage, tools, models, clock, ids)
+            async with worker.working(alone=True):
+                yield Runtime(service, worker)
+    finally:
+        await models.aclose()
+        await storage.close()
+
+
+async def _open_storage(settings: Settings) -> Storage:
+    storage = open_storage(settings.storage.url, max_page_count=settings.storage.max_page_count)
+    try:
+        await storage.open()
+    except storage_errors.Incompatible as error:
+        raise SetupError(str(error)) from error
+    except storage_errors.StorageError as error:
+        raise Unavailable(f"the database cannot be opened: {error}") from error
+    return storage
+
+
+def _tools(settings: Settings, storage: Storage, processes: ProcessPool) -> ToolRegistry:
+    async def url_of(namespace: str, name: str) -> str:
+        return (await storage.datasources.get(namespace, name)).url
+
+    registry = ToolRegistry()
+    for tool in sql_tools(url_of, processes=processes):
+        registry.add(tool)
+    for tool in load_tools(settings.tools.paths, processes=processes):
+        registry.add(tool)
+    return registry
+
+
+def _compose(
+    settings: Settings,
+    storage: Storage,
+    tools: ToolRegistry,
+    models: ModelRouter,
+    clock: SystemClock,
+    ids: IdSource,
+) -> tuple[Worker, Service]:
+    journal = Journal(storage, inline_limit=settings.limits.inline_bytes)
+    workflows = Workflows(storage, tools=tools.names)
+    effects = WorldEffects(tools=tools, models=models, policy=GrantedTools(), clock=clock)
+    worker = Worker(
+        storage,
+        owner=ids.new_id(),
+        journal=journal,
+        workflows=workflows,
+        effects=effects,
+        clock=clock,
+        settings=settings.worker,
+    )
+    service = Service(
+        storage,
+        worker=worker,
+        workflows=workflows,
+        journal=journal,
+        tools=tools,
+        clock=clock,
+        ids=ids,
+    )
+    return worker, service
