@@ -1,6 +1,7 @@
 """The events of a run as progress of the call that waits for it."""
 
 import logging
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Final
 
@@ -47,13 +48,13 @@ async def wait_reporting(
 async def _report(service: Service, caller: Caller, run: str, session: ServerSession) -> None:
     """Reports each event of the run until its last one. Best effort: no call fails of it."""
     try:
-        async for batch in service.watch_events(caller, run=run):
-            for event in batch.events:
-                step = getattr(event.event, "step", "")
-                await session.report_progress(
-                    event.sequence, message=f"{event.kind} {step}".rstrip()
-                )
-                if event.sequence >= MAX_REPORTS:
-                    return
+        async with aclosing(service.watch_events(caller, run=run)) as batches:
+            async for batch in batches:
+                for event in batch.events:
+                    step = getattr(event.event, "step", "")
+                    text = f"{event.kind} {step}".rstrip()
+                    await session.report_progress(event.sequence, message=text)
+                    if event.sequence >= MAX_REPORTS:
+                        return
     except StepwellError as error:
         _logger.warning("no more progress of run %s: %s", run, error)

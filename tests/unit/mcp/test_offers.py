@@ -1,0 +1,114 @@
+"""What is offered as MCP tools, under which name, on which page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from stepwell.errors import Code, InvalidRequest
+from stepwell.orchestrator.views import Workflow
+from stepwell.tools.port import ToolSpec
+from stepwell_mcp.offers import PAGE_SIZE, offered, page, workflow_called
+from stepwell_mcp.results import HANDLE_SCHEMA
+from stepwell_mcp.run_tools import RUN_TOOLS
+
+OBJECT = {"type": "object"}
+HANDLE = {"run": "r", "status": "running", "workflow": "call", "next": "wait"}
+
+
+def spec(name: str, **more: Any) -> ToolSpec:
+    return ToolSpec(name=name, description="Does it.", input_schema=OBJECT, **more)
+
+
+def workflow(name: str, input_schema: Mapping[str, Any] = OBJECT) -> Workflow:
+    return Workflow(
+        name=name,
+        version="sha256:1",
+        description="",
+        input_schema=input_schema,
+        source=b"",
+        principal="user:local",
+        created_at=0,
+    )
+
+
+def test_everything_is_listed_by_name() -> None:
+    names = [
+        tool.name for tool in offered([spec("zoo"), spec("ant")], [workflow("mule")], any_root=True)
+    ]
+    assert names == ["ant", "mule", "run_cancel", "run_events", "run_get", "zoo"]
+
+
+def test_a_workflow_whose_name_a_tool_has_is_offered_with_a_prefix() -> None:
+    names = {tool.name for tool in offered([spec("post")], [workflow("post")], any_root=True)}
+    assert names == {"post", "workflow_post", *RUN_TOOLS}
+    assert workflow_called("workflow_post", {"post"}) == "post"
+    assert workflow_called("workflow_post", {"other"}) == "workflow_post"
+
+
+def test_a_run_tool_keeps_its_name() -> None:
+    (run_get,) = [
+        tool for tool in offered([spec("run_get")], [], any_root=True) if tool.name == "run_get"
+    ]
+    assert run_get == RUN_TOOLS["run_get"].definition
+
+
+def test_the_hints_of_a_tool_are_passed_on() -> None:
+    given = spec("drop", title="Drop it", destructive=True, idempotent=True)
+    tool = offered([given], [], any_root=True)[0]
+    assert tool.title == "Drop it"
+    assert tool.annotations is not None
+    assert tool.annotations.model_dump(exclude_none=True) == {
+        "read_only_hint": False,
+        "destructive_hint": True,
+        "idempotent_hint": True,
+    }
+
+
+def test_an_output_schema_admits_the_handle_of_a_long_call_and_keeps_its_definitions() -> None:
+    schema = {
+        "type": "object",
+        "required": ["row"],
+        "properties": {"row": {"$ref": "#/$defs/Row"}},
+        "$defs": {"Row": {"type": "integer"}},
+    }
+    tool = offered([spec("get", output_schema=schema)], [], any_root=False)[0]
+    assert tool.output_schema is not None
+    validator = Draft202012Validator(tool.output_schema)
+    assert validator.is_valid({"row": 1})
+    assert validator.is_valid(HANDLE)
+    assert not validator.is_valid({"row": "1"})
+    assert tool.output_schema["type"] == "object"
+
+
+def test_an_output_schema_that_is_no_object_is_for_newer_clients_only() -> None:
+    given = spec("count", output_schema={"type": "integer"})
+    assert offered([given], [], any_root=False)[0].output_schema is None
+    newer = offered([given], [], any_root=True)[0].output_schema
+    assert newer == {"anyOf": [{"type": "integer"}, HANDLE_SCHEMA]}
+
+
+def test_a_workflow_that_takes_no_object_takes_it_as_input() -> None:
+    schema = {"type": "array", "items": {"$ref": "#/$defs/Id"}, "$defs": {"Id": {"type": "string"}}}
+    tool = offered([], [workflow("a-list", schema)], any_root=True)[0]
+    validator = Draft202012Validator(tool.input_schema)
+    assert validator.is_valid({"input": ["a"]})
+    assert not validator.is_valid({"input": [1]})
+    assert not validator.is_valid({})
+
+
+def test_pages_hold_everything_once_and_in_order() -> None:
+    offers = offered([spec(f"tool{n:03}") for n in range(2 * PAGE_SIZE)], [], any_root=True)
+    seen, cursor = page(offers, None)
+    while cursor:
+        more, cursor = page(offers, cursor)
+        seen += more
+    assert seen == offers
+
+
+@pytest.mark.parametrize("cursor", ["x", "****", "W10=", "ewo=", "é"])
+def test_a_cursor_that_no_page_gave_is_refused(cursor: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        page([], cursor)
+    assert refused.value.code is Code.INVALID_CURSOR

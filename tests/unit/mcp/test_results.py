@@ -1,0 +1,107 @@
+"""How a run is told to a model."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from mcp_types import CallToolResult, TextContent
+
+from stepwell.engine.values import BlobRef, Data, Failure
+from stepwell.errors import Code, InvalidRequest
+from stepwell.orchestrator.views import Run, RunStatus
+from stepwell_mcp.results import (
+    ERROR_META,
+    HANDLE_SCHEMA,
+    RUN_META,
+    handle_of,
+    refusal_result,
+    run_result,
+)
+
+
+def run(status: RunStatus = RunStatus.COMPLETED, **more: Any) -> Run:
+    return Run(
+        id="r1",
+        workflow="ask",
+        version="sha256:1",
+        principal="agent:local",
+        status=status,
+        created_at=0,
+        updated_at=0,
+        **more,
+    )
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+def test_an_output_is_structured_content_with_its_text_twin() -> None:
+    result = run_result(run(output=Data(value={"total": 3, "none": None})), any_root=False)
+    assert result.structured_content == {"total": 3, "none": None}
+    assert text_of(result) == '{"total":3,"none":null}'
+    assert result.meta == {RUN_META: "r1"}
+    assert not result.is_error
+
+
+@pytest.mark.parametrize(("any_root", "structured"), [(True, [1, 2]), (False, None)])
+def test_a_list_is_structured_content_for_newer_clients_only(
+    any_root: bool, structured: object
+) -> None:
+    result = run_result(run(output=Data(value=[1, 2])), any_root=any_root)
+    assert result.structured_content == structured
+    assert text_of(result) == "[1,2]"
+
+
+def test_a_text_is_shown_as_it_is() -> None:
+    assert text_of(run_result(run(output=Data(value='say "hi"')), any_root=False)) == 'say "hi"'
+
+
+def test_an_output_that_was_not_loaded_is_named() -> None:
+    output = Data(blob=BlobRef("sha256:2", 70_000), sealed="datasource:shop")
+    result = run_result(run(output=output), any_root=False)
+    assert result.structured_content == {
+        "sealed": "datasource:shop",
+        "blob": "sha256:2",
+        "size": 70_000,
+    }
+
+
+def test_a_run_that_goes_on_answers_a_handle_that_says_how_to_follow_it() -> None:
+    result = run_result(run(RunStatus.RUNNING), any_root=False)
+    assert result.structured_content == msgspec.to_builtins(handle_of(run(RunStatus.RUNNING)))
+    assert Draft202012Validator(HANDLE_SCHEMA).is_valid(result.structured_content)
+    assert "run_get" in text_of(result)
+    assert not result.is_error
+
+
+def test_a_failed_run_is_an_error_with_code_message_and_run() -> None:
+    failure = Failure("TOOL_ERROR", "ValueError: no such row", detail={"row": "7"})
+    result = run_result(run(RunStatus.FAILED, failure=failure), any_root=False)
+    assert result.is_error
+    assert text_of(result) == (
+        "TOOL_ERROR: ValueError: no such row\n- row: 7\nThis was run r1; run_events tells what it did."
+    )
+    assert result.meta is not None
+    assert result.meta[ERROR_META]["reason"] == "TOOL_ERROR"
+
+
+def test_a_cancelled_run_is_an_error() -> None:
+    result = run_result(run(RunStatus.CANCELLED), any_root=False)
+    assert result.is_error
+    assert text_of(result).startswith("RUN_CANCELLED: ")
+
+
+def test_a_refusal_says_each_thing_once() -> None:
+    problem = "`count` must be an integer"
+    error = InvalidRequest(
+        f"the arguments do not fit: {problem}",
+        code=Code.INVALID_ARGUMENTS,
+        detail={"arguments": problem},
+    )
+    assert (
+        text_of(refusal_result(error)) == f"INVALID_ARGUMENTS: the arguments do not fit: {problem}"
+    )
