@@ -17,7 +17,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-_is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+"""Whether a text is a UUID in canonical form."""
 
 
 class Record(Struct, frozen=True):
@@ -104,7 +105,7 @@ class Append(Struct, frozen=True):
     new: NewRun | None = None
 
     def __post_init__(self) -> None:
-        if not _is_run_id(self.run):
+        if not is_run_id(self.run):
             raise ValueError(f"{self.run!r} is not a run id: it must be a UUID in canonical form")
         if not self.records:
             raise ValueError("an append has at least one record")

@@ -1,1 +1,1 @@
-"""Storage over SQL: tables, statements, and what differs between databases."""
+"""Stores over SQL: tables, statements, group commit, migrations."""

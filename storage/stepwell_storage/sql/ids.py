@@ -1,9 +1,16 @@
 """Run ids: canonical UUID text in the ports, 16 bytes in the tables."""
 
+from stepwell_storage.ports import is_run_id
+
 
 def packed(run: str) -> bytes:
-    """The bytes of a run id that is known to be canonical, as those of an `Append` are."""
+    """The bytes of a run id that is known to be canonical, as that of an `Append` is."""
     return bytes.fromhex(run.replace("-", ""))
+
+
+def packed_or_none(run: str) -> bytes | None:
+    """The bytes of what somebody gave as a run id; None, which equals no column, if it is none."""
+    return packed(run) if is_run_id(run) else None
 
 
 def unpacked(run: bytes) -> str:

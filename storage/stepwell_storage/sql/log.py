@@ -1,0 +1,151 @@
+"""The event log: who may append to it, and how it is read in its two orders."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell_storage.errors import Conflict, Duplicate, Fenced, StorageError
+from stepwell_storage.heads import LogHeads
+from stepwell_storage.ports import Append, Logged, NewRun, Record
+from stepwell_storage.sql.ids import packed_or_none, unpacked
+from stepwell_storage.sql.reader import Reader
+from stepwell_storage.sql.session import Session
+from stepwell_storage.sql.tables import events, leases, log_heads, requests, runs
+from stepwell_storage.sql.writer import Writer
+
+_NAMESPACE = sa.bindparam("namespace", type_=sa.Text)
+_RUN = sa.bindparam("run", type_=sa.LargeBinary)
+_AFTER = sa.bindparam("after", type_=sa.BigInteger)
+_LIMIT = sa.bindparam("most", type_=sa.Integer)
+
+_ADVANCE = (
+    sa.update(log_heads)
+    .where(log_heads.c.namespace == sa.bindparam("of"))
+    .values(position=log_heads.c.position + sa.bindparam("count", type_=sa.BigInteger))
+    .returning(log_heads.c.position)
+)
+_BEGIN_LOG = sa.insert(log_heads)
+_REQUEST = sa.select(requests.c.run, requests.c.digest).where(
+    requests.c.namespace == _NAMESPACE,
+    requests.c.principal == sa.bindparam("principal"),
+    requests.c.request_id == sa.bindparam("request_id"),
+)
+_RUN_EXISTS = sa.select(sa.literal(1)).where(runs.c.namespace == _NAMESPACE, runs.c.run == _RUN)
+_LEASE = sa.select(leases.c.epoch, leases.c.expires_at, leases.c.sequence).where(
+    leases.c.namespace == _NAMESPACE, leases.c.run == _RUN
+)
+
+_RECORD = (events.c.sequence, events.c.kind, events.c.principal, events.c.body)
+_READ = (
+    sa.select(*_RECORD)
+    .where(events.c.namespace == _NAMESPACE, events.c.run == _RUN, events.c.sequence > _AFTER)
+    .order_by(events.c.sequence)
+    .limit(_LIMIT)
+)
+_READ_LOG = (
+    sa.select(events.c.run, events.c.position, *_RECORD)
+    .where(events.c.namespace == _NAMESPACE, events.c.position > _AFTER)
+    .order_by(events.c.position)
+    .limit(_LIMIT)
+)
+_READ_LOG_OF_RUN = (
+    sa.select(events.c.run, events.c.position, *_RECORD)
+    .where(events.c.namespace == _NAMESPACE, events.c.run == _RUN, events.c.position > _AFTER)
+    # In a run both orders agree; this one has the index.
+    .order_by(events.c.sequence)
+    .limit(_LIMIT)
+)
+_LAST_POSITION = sa.select(log_heads.c.position).where(log_heads.c.namespace == _NAMESPACE)
+
+
+def advance(session: Session, appends: Sequence[Append]) -> dict[str, int]:
+    """Gives the records of these appends their positions; tells the last ones before."""
+    counts: dict[str, int] = {}
+    for append in appends:
+        counts[append.namespace] = counts.get(append.namespace, 0) + len(append.records)
+    before = {}
+    for namespace, count in counts.items():
+        found = session.rows(_ADVANCE, of=namespace, count=count)
+        if not found:
+            session.change(_BEGIN_LOG, namespace=namespace, position=count)
+        before[namespace] = found[0][0] - count if found else 0
+    return before
+
+
+def why_refused(session: Session, append: Append) -> StorageError | None:
+    """What stands against an append; None when nothing does."""
+    where = {"namespace": append.namespace, "run": packed_or_none(append.run)}
+    if append.new is not None:
+        return _why_not_begun(session, append.new, where)
+    lease = session.rows(_LEASE, **where)
+    if not lease or lease[0][0] != append.epoch or lease[0][1] is None:
+        return Fenced()
+    if lease[0][2] != append.after:
+        return Conflict(f"The log ends at {lease[0][2]}, not at {append.after}.")
+    return None
+
+
+def _why_not_begun(session: Session, new: NewRun, where: dict[str, Any]) -> StorageError | None:
+    if new.request_id is not None:
+        found = session.rows(
+            _REQUEST,
+            namespace=where["namespace"],
+            principal=new.principal,
+            request_id=new.request_id,
+        )
+        if found:
+            return Duplicate(unpacked(found[0][0]), found[0][1])
+    if session.rows(_RUN_EXISTS, **where):
+        return Conflict("The run exists already.")
+    return None
+
+
+class SqlLog:
+    """The log."""
+
+    def __init__(self, writer: Writer, reader: Reader, heads: LogHeads) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._heads = heads
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting
+
+    def append(self, append: Append) -> asyncio.Future[int]:
+        return self._writer.append(append)
+
+    async def read(
+        self, namespace: str, run: str, *, after: int = 0, limit: int = 1000
+    ) -> list[Record]:
+        rows = await self._reader.rows(
+            _READ, namespace=namespace, run=packed_or_none(run), after=after, most=limit
+        )
+        return [Record(*row) for row in rows]
+
+    async def read_log(
+        self, namespace: str, *, after: int, limit: int = 1000, run: str | None = None
+    ) -> list[Logged]:
+        if run is None:
+            rows = await self._reader.rows(_READ_LOG, namespace=namespace, after=after, most=limit)
+        else:
+            rows = await self._reader.rows(
+                _READ_LOG_OF_RUN,
+                namespace=namespace,
+                run=packed_or_none(run),
+                after=after,
+                most=limit,
+            )
+        return [Logged(unpacked(row[0]), row[1], Record(*row[2:])) for row in rows]
+
+    async def last_position(self, namespace: str) -> int:
+        rows = await self._reader.rows(_LAST_POSITION, namespace=namespace)
+        return rows[0][0] if rows else 0
+
+    async def wait_past(self, namespace: str, position: int, *, timeout: float) -> bool:
+        if await self._heads.wait_past(namespace, position, timeout=timeout):
+            return True
+        # Another process may have written: nothing wakes us then, but the table tells.
+        return await self.last_position(namespace) > position

@@ -1,0 +1,246 @@
+"""How SQLite is written to: on the driver's own connection, with SQL that Core has compiled."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from stepwell_storage.errors import Full, StorageError, Unavailable
+from stepwell_storage.ports import Append
+from stepwell_storage.sql.batch import Batch, OutOfTurn
+from stepwell_storage.sql.bulk import Bulk
+from stepwell_storage.sql.log import advance, why_refused
+from stepwell_storage.sql.session import Job
+from stepwell_storage.sql.tables import blobs, events, leases, requests, runs
+from stepwell_storage.sql.writer import Written
+
+_DIALECT = sqlite.dialect(paramstyle="qmark")
+
+
+def _insert(table: sa.Table) -> Bulk:
+    names = table.c.keys()
+    return Bulk(
+        names,
+        lambda rows: sqlite.insert(table).values(
+            [dict(zip(names, row, strict=True)) for row in rows]
+        ),
+        dialect=_DIALECT,
+    )
+
+
+def _insert_new(table: sa.Table) -> Bulk:
+    names = table.c.keys()
+    return Bulk(
+        names,
+        lambda rows: (
+            sqlite.insert(table)
+            .values([dict(zip(names, row, strict=True)) for row in rows])
+            .on_conflict_do_nothing()
+        ),
+        dialect=_DIALECT,
+    )
+
+
+def _update(names: Sequence[str], statement: Callable[[sa.CTE], sa.Update]) -> Bulk:
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+    return Bulk(
+        names,
+        lambda rows: statement(sa.values(*columns, name="given").data(rows).cte("given")),
+        dialect=_DIALECT,
+    )
+
+
+def _step(given: sa.CTE) -> sa.Update:
+    """A lease goes on from where the writer believes it is, or not at all."""
+    ends = given.c.ends
+    return (
+        sa.update(leases)
+        .where(
+            leases.c.namespace == given.c.namespace,
+            leases.c.run == given.c.run,
+            leases.c.epoch == given.c.epoch,
+            leases.c.sequence == given.c.after,
+            leases.c.expires_at.is_not(None),
+        )
+        .values(
+            sequence=given.c.last,
+            owner=sa.case((ends, sa.null()), else_=leases.c.owner),
+            expires_at=sa.case((ends, sa.null()), else_=leases.c.expires_at),
+        )
+    )
+
+
+def _summarise(given: sa.CTE) -> sa.Update:
+    return (
+        sa.update(runs)
+        .where(runs.c.namespace == given.c.namespace, runs.c.run == given.c.run)
+        .values(
+            status=given.c.status,
+            updated_at=given.c.at,
+            ended_at=given.c.ended_at,
+            detail=given.c.detail,
+        )
+    )
+
+
+_STEP_LEASES = _update(("namespace", "run", "epoch", "after", "last", "ends"), _step)
+_SUMMARISE_RUNS = _update(("namespace", "run", "status", "at", "ended_at", "detail"), _summarise)
+_ADD_EVENTS = _insert(events)
+_ADD_RUNS = _insert(runs)
+_ADD_LEASES = _insert(leases)
+_ADD_REQUESTS = _insert(requests)
+_ADD_BLOBS = _insert_new(blobs)
+
+
+class _Refused(Exception):
+    """Of the appends that were written together at least one may not be."""
+
+
+class SqliteTransactions:
+    """The one connection of this process that writes. Everything here runs on its thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """`connection` must leave transactions to us: `isolation_level` is None."""
+        self._connection = connection
+        self._compiled: dict[sa.Executable, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    # --- session ------------------------------------------------------------------------
+
+    def rows(self, statement: sa.Executable, **values: Any) -> list[tuple[Any, ...]]:
+        """What a statement gives back."""
+        return self._execute(statement, values).fetchall()
+
+    def change(self, statement: sa.Executable, **values: Any) -> int:
+        """Carries a statement out; tells how many rows it concerned."""
+        return self._execute(statement, values).rowcount
+
+    def _execute(self, statement: sa.Executable, values: dict[str, Any]) -> sqlite3.Cursor:
+        found = self._compiled.get(statement)
+        if found is None:
+            found = self._compiled[statement] = _compile(statement, tuple(values))
+        sql, names, constants = found
+        given = constants | values
+        return self._connection.execute(sql, [given[name] for name in names])
+
+    # --- transactions -------------------------------------------------------------------
+
+    def write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        """Commits a group; see `writer.Transactions`."""
+        try:
+            return self._write(group)
+        except sqlite3.Error as error:
+            raise _as_storage_error(error) from error
+        finally:
+            self._rollback()
+
+    def _write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        appends = [what for what in group if isinstance(what, Append)]
+        self._connection.execute("BEGIN IMMEDIATE")
+        written = self._append_together(appends)
+        outcomes = iter(written.outcomes)
+        written = Written(
+            [next(outcomes) if isinstance(what, Append) else self._do(what) for what in group],
+            written.heads,
+        )
+        self._connection.execute("COMMIT")
+        return written
+
+    def close(self) -> None:
+        """Disconnects; the last connection to leave tidies up the write-ahead log."""
+        self._connection.close()
+
+    def _rollback(self) -> None:
+        # SQLite rolls back by itself after some errors.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    # --- appends ------------------------------------------------------------------------
+
+    def _append_together(self, appends: Sequence[Append]) -> Written:
+        if not appends:
+            return Written((), {})
+        try:
+            return self._append(appends)
+        except (sqlite3.OperationalError, sqlite3.InternalError):
+            raise
+        except (_Refused, OutOfTurn, sqlite3.Error, ValueError, TypeError):
+            # One of them may not be written. Which one, and why, is found out one by one.
+            self._rollback()
+            self._connection.execute("BEGIN IMMEDIATE")
+            return self._append_one_by_one(appends)
+
+    def _append_one_by_one(self, appends: Sequence[Append]) -> Written:
+        outcomes: list[int | Exception] = []
+        heads: dict[str, int] = {}
+        for append in appends:
+            written = self._apart(partial(self._append, [append]))
+            if isinstance(written, Written):
+                outcomes += written.outcomes
+                heads.update(written.heads)
+            else:
+                outcomes.append(why_refused(self, append) or written)
+        return Written(outcomes, heads)
+
+    def _append(self, appends: Sequence[Append]) -> Written:
+        """Writes all of these, or raises; what it wrote until then must be undone."""
+        batch = Batch(advance(self, appends))
+        positions = [batch.add(append) for append in appends]
+        self._step_leases(batch.steps)
+        run = self._connection.execute
+        _ADD_RUNS.run(run, batch.runs)
+        _ADD_LEASES.run(run, batch.leases)
+        _ADD_REQUESTS.run(run, batch.requests)
+        _ADD_EVENTS.run(run, batch.events)
+        _ADD_BLOBS.run(run, batch.blobs)
+        _SUMMARISE_RUNS.run(run, batch.summaries)
+        return Written(positions, batch.heads)
+
+    def _step_leases(self, steps: Sequence[Any]) -> None:
+        before = self._connection.total_changes
+        _STEP_LEASES.run(self._connection.execute, steps)
+        if self._connection.total_changes - before != len(steps) // _STEP_LEASES.width:
+            raise _Refused
+
+    # --- jobs ---------------------------------------------------------------------------
+
+    def _do(self, job: Job[Any]) -> Any:
+        return self._apart(lambda: job(self))
+
+    def _apart(self, work: Callable[[], Any]) -> Any:
+        """What the work gives back, or the exception that it raised and that undid it alone."""
+        self._connection.execute("SAVEPOINT apart")
+        try:
+            result = work()
+        except (sqlite3.OperationalError, sqlite3.InternalError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered, not dropped
+            self._connection.execute("ROLLBACK TO apart")
+            result = error
+        self._connection.execute("RELEASE apart")
+        return result
+
+
+def _compile(
+    statement: sa.Executable, given: Sequence[str]
+) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """A statement's SQL, the names of its values in order, and those it brings along."""
+    assert isinstance(statement, sa.ClauseElement)
+    names = list(given) if isinstance(statement, sa.Insert) else None
+    compiled = statement.compile(dialect=_DIALECT, column_keys=names)
+    order = tuple(getattr(compiled, "positiontup", None) or ())
+    constants = {
+        name: value for name, value in (compiled.params or {}).items() if value is not None
+    }
+    return str(compiled), order, constants
+
+
+def _as_storage_error(error: sqlite3.Error) -> StorageError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return Full(
+            "The disk is full, or the database has grown to its limit; nothing was written. "
+            "Make room, or raise the limit; writing goes on by itself then."
+        )
+    return Unavailable(f"The database could not be written, nothing was changed: {error}.")

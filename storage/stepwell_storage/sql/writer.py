@@ -1,0 +1,157 @@
+"""Group commit: the one thread of this process that writes to a database.
+
+There is no timer. The thread takes whatever waits, commits it in one transaction, and by then
+the next group has gathered: alone, an append waits for nobody, and under load a commit is shared
+by hundreds. Everything is answered after the commit that holds it, by one call into the event
+loop for the whole group.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from stepwell_storage.errors import StorageError, Unavailable
+from stepwell_storage.ports import Append
+from stepwell_storage.sql.session import Job
+
+T = TypeVar("T")
+_Item: TypeAlias = tuple[Append | Job[Any], asyncio.Future[Any]]
+
+log = logging.getLogger(__name__)
+
+
+class Written(Struct, frozen=True):
+    """What became of a group. An outcome that is an exception was refused, and only that one."""
+
+    outcomes: Sequence[Any]
+    heads: Mapping[str, int]
+
+
+class Transactions(Protocol):
+    """What differs between databases. Used on the writer's thread alone."""
+
+    def write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        """Commits a group in one transaction: first its appends, in order, then its jobs.
+
+        Raises:
+            Full, Unavailable: nothing of the group was written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Disconnects."""
+        ...
+
+
+class Writer:
+    """Queues what is to be written, and answers after the commit.
+
+    Belongs to the event loop that is running when it is made; `stop` ends it.
+    """
+
+    def __init__(
+        self, database: Transactions, *, advanced: Callable[[Mapping[str, int]], None]
+    ) -> None:
+        """`advanced` is told the new last positions after each commit, on the event loop."""
+        self._database = database
+        self._advanced = advanced
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._stopped: asyncio.Future[None] | None = None
+        # A daemon: a process that ends without `stop` is a crash, and safe as one.
+        self._thread = threading.Thread(target=self._work, name="stepwell-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How much is queued that no transaction has taken yet."""
+        return self._queue.qsize()
+
+    def append(self, append: Append) -> asyncio.Future[int]:
+        """Queues an append; the result is the position of its last record."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._put(append, future)
+        return future
+
+    def call(self, job: Job[T]) -> asyncio.Future[T]:
+        """Queues anything else that writes; the result is the job's."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(job, future)
+        return future
+
+    async def stop(self) -> None:
+        """Waits for what is queued, then disconnects. What comes later is refused."""
+        if self._stopped is None:
+            self._stopped = self._loop.create_future()
+            self._queue.put(None)
+        await asyncio.shield(self._stopped)
+
+    def _put(self, what: Append | Job[Any], future: asyncio.Future[Any]) -> None:
+        if self._stopped is None:
+            self._queue.put((what, future))
+        else:
+            future.set_exception(Unavailable("The store is closed; nothing was written."))
+
+    # --- on the thread ------------------------------------------------------------------
+
+    def _work(self) -> None:
+        is_last = False
+        while not is_last:
+            group, is_last = self._take()
+            if group:
+                self._answer(group, self._write(group))
+        self._database.close()
+        self._tell(self._set_stopped)
+
+    def _take(self) -> tuple[list[_Item], bool]:
+        """Whatever waits, at least one thing; and whether it is the end."""
+        group: list[_Item] = []
+        item = self._queue.get()
+        with suppress(Empty):
+            while item is not None:
+                group.append(item)
+                item = self._queue.get_nowait()
+            return group, True
+        return group, False
+
+    def _write(self, group: list[_Item]) -> Written:
+        try:
+            return self._database.write([what for what, _ in group])
+        except StorageError as error:
+            refusal = error
+        except Exception as error:
+            # The thread must outlive any mistake: without it every append would hang.
+            log.exception("a group of %d could not be written", len(group))
+            refusal = Unavailable(f"The store failed, nothing was written: {error!r}")
+        # One exception each: a traceback grows wherever an exception is raised again.
+        return Written([type(refusal)(str(refusal)) for _ in group], {})
+
+    def _answer(self, group: list[_Item], written: Written) -> None:
+        self._tell(lambda: self._settle(group, written))
+
+    def _tell(self, callback: Callable[[], None]) -> None:
+        # A loop that is closed has nobody left who waits for an answer.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+    # --- on the event loop --------------------------------------------------------------
+
+    def _settle(self, group: list[_Item], written: Written) -> None:
+        for (_, future), outcome in zip(group, written.outcomes, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        self._advanced(written.heads)
+
+    def _set_stopped(self) -> None:
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
