@@ -22,83 +22,87 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
-class _RunState:
+class _RunStatus:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _RunStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], builtins.type):
+class _RunStatusEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_RunStatus.ValueType], builtins.type):
     DESCRIPTOR: descriptor.EnumDescriptor
-    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
+    RUN_STATUS_UNSPECIFIED: _RunStatus.ValueType  # 0
     """Never sent."""
-    RUN_STATE_RUNNING: _RunState.ValueType  # 1
+    RUN_STATUS_RUNNING: _RunStatus.ValueType  # 1
     """Accepted, and going on by itself."""
-    RUN_STATE_WAITING: _RunState.ValueType  # 2
+    RUN_STATUS_WAITING: _RunStatus.ValueType  # 2
     """Waits for an approval, a signal or a timer."""
-    RUN_STATE_PAUSED: _RunState.ValueType  # 3
+    RUN_STATUS_PAUSED: _RunStatus.ValueType  # 3
     """Goes on when somebody resumes it."""
-    RUN_STATE_COMPLETED: _RunState.ValueType  # 4
+    RUN_STATUS_COMPLETED: _RunStatus.ValueType  # 4
     """Ended well."""
-    RUN_STATE_FAILED: _RunState.ValueType  # 5
+    RUN_STATUS_FAILED: _RunStatus.ValueType  # 5
     """Ended badly."""
-    RUN_STATE_CANCELLED: _RunState.ValueType  # 6
+    RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 6
     """Ended because somebody asked for it."""
 
-class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
+class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
     """Where a run is in its life."""
 
-RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
+RUN_STATUS_UNSPECIFIED: RunStatus.ValueType  # 0
 """Never sent."""
-RUN_STATE_RUNNING: RunState.ValueType  # 1
+RUN_STATUS_RUNNING: RunStatus.ValueType  # 1
 """Accepted, and going on by itself."""
-RUN_STATE_WAITING: RunState.ValueType  # 2
+RUN_STATUS_WAITING: RunStatus.ValueType  # 2
 """Waits for an approval, a signal or a timer."""
-RUN_STATE_PAUSED: RunState.ValueType  # 3
+RUN_STATUS_PAUSED: RunStatus.ValueType  # 3
 """Goes on when somebody resumes it."""
-RUN_STATE_COMPLETED: RunState.ValueType  # 4
+RUN_STATUS_COMPLETED: RunStatus.ValueType  # 4
 """Ended well."""
-RUN_STATE_FAILED: RunState.ValueType  # 5
+RUN_STATUS_FAILED: RunStatus.ValueType  # 5
 """Ended badly."""
-RUN_STATE_CANCELLED: RunState.ValueType  # 6
+RUN_STATUS_CANCELLED: RunStatus.ValueType  # 6
 """Ended because somebody asked for it."""
 
-class _StepState:
+class _StepStatus:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _StepStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_StepState.ValueType], builtins.type):
+class _StepStatusEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_StepStatus.ValueType], builtins.type):
     DESCRIPTOR: descriptor.EnumDescriptor
-    STEP_STATE_UNSPECIFIED: _StepState.ValueType  # 0
+    STEP_STATUS_UNSPECIFIED: _StepStatus.ValueType  # 0
     """Never sent."""
-    STEP_STATE_ACTIVE: _StepState.ValueType  # 1
+    STEP_STATUS_ACTIVE: _StepStatus.ValueType  # 1
     """Scheduled, and not ended."""
-    STEP_STATE_WAITING: _StepState.ValueType  # 2
+    STEP_STATUS_WAITING: _StepStatus.ValueType  # 2
     """Waits for an approval, a signal or a timer."""
-    STEP_STATE_COMPLETED: _StepState.ValueType  # 3
+    STEP_STATUS_COMPLETED: _StepStatus.ValueType  # 3
     """Ended well."""
-    STEP_STATE_FAILED: _StepState.ValueType  # 4
+    STEP_STATUS_FAILED: _StepStatus.ValueType  # 4
     """Ended badly; no attempt is left."""
-    STEP_STATE_SKIPPED: _StepState.ValueType  # 5
+    STEP_STATUS_SKIPPED: _StepStatus.ValueType  # 5
     """Never ran: its condition, a switch, or a node that it needs."""
-    STEP_STATE_CANCELLED: _StepState.ValueType  # 6
+    STEP_STATUS_CANCELLED: _StepStatus.ValueType  # 6
     """Ended with its run."""
+    STEP_STATUS_RETRYING: _StepStatus.ValueType  # 7
+    """An attempt failed, and the next one waits for its time."""
 
-class StepState(_StepState, metaclass=_StepStateEnumTypeWrapper):
+class StepStatus(_StepStatus, metaclass=_StepStatusEnumTypeWrapper):
     """Where a step is in its life."""
 
-STEP_STATE_UNSPECIFIED: StepState.ValueType  # 0
+STEP_STATUS_UNSPECIFIED: StepStatus.ValueType  # 0
 """Never sent."""
-STEP_STATE_ACTIVE: StepState.ValueType  # 1
+STEP_STATUS_ACTIVE: StepStatus.ValueType  # 1
 """Scheduled, and not ended."""
-STEP_STATE_WAITING: StepState.ValueType  # 2
+STEP_STATUS_WAITING: StepStatus.ValueType  # 2
 """Waits for an approval, a signal or a timer."""
-STEP_STATE_COMPLETED: StepState.ValueType  # 3
+STEP_STATUS_COMPLETED: StepStatus.ValueType  # 3
 """Ended well."""
-STEP_STATE_FAILED: StepState.ValueType  # 4
+STEP_STATUS_FAILED: StepStatus.ValueType  # 4
 """Ended badly; no attempt is left."""
-STEP_STATE_SKIPPED: StepState.ValueType  # 5
+STEP_STATUS_SKIPPED: StepStatus.ValueType  # 5
 """Never ran: its condition, a switch, or a node that it needs."""
-STEP_STATE_CANCELLED: StepState.ValueType  # 6
+STEP_STATUS_CANCELLED: StepStatus.ValueType  # 6
 """Ended with its run."""
+STEP_STATUS_RETRYING: StepStatus.ValueType  # 7
+"""An attempt failed, and the next one waits for its time."""
 
 @typing.final
 class Run(message.Message):
@@ -130,7 +134,7 @@ class Run(message.Message):
     WORKFLOW_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     PRINCIPAL_FIELD_NUMBER: builtins.int
-    STATE_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     CREATED_AT_FIELD_NUMBER: builtins.int
     UPDATED_AT_FIELD_NUMBER: builtins.int
@@ -145,7 +149,7 @@ class Run(message.Message):
     """The digest of the workflow's source."""
     principal: builtins.str
     """Who started it."""
-    state: RunState.ValueType
+    status: RunStatus.ValueType
     reason: builtins.str
     """Why it was cancelled, where somebody said so."""
     @builtins.property
@@ -173,7 +177,7 @@ class Run(message.Message):
         workflow: builtins.str = ...,
         version: builtins.str = ...,
         principal: builtins.str = ...,
-        state: RunState.ValueType = ...,
+        status: RunStatus.ValueType = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         created_at: timestamp_pb2.Timestamp | None = ...,
         updated_at: timestamp_pb2.Timestamp | None = ...,
@@ -184,7 +188,7 @@ class Run(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "output", b"output", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "labels", b"labels", "name", b"name", "output", b"output", "principal", b"principal", "reason", b"reason", "state", b"state", "updated_at", b"updated_at", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "labels", b"labels", "name", b"name", "output", b"output", "principal", b"principal", "reason", b"reason", "status", b"status", "updated_at", b"updated_at", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -196,7 +200,7 @@ class Step(message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     NODE_FIELD_NUMBER: builtins.int
-    STATE_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
     SCHEDULED_AT_FIELD_NUMBER: builtins.int
     ENDED_AT_FIELD_NUMBER: builtins.int
@@ -205,16 +209,16 @@ class Step(message.Message):
     id: builtins.str
     """Unique in its run."""
     node: builtins.str
-    state: StepState.ValueType
+    status: StepStatus.ValueType
     attempt: builtins.int
-    """From 1."""
+    """From 1; 0 for a step that never ran."""
     @builtins.property
     def scheduled_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
     def ended_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
     def output(self) -> common_pb2.Data:
-        """Set when it ended well. A reference when it is larger than 3 MiB."""
+        """Set when it ended well. A reference when it is large or sealed, as in its event."""
 
     @builtins.property
     def failure(self) -> common_pb2.Failure: ...
@@ -223,7 +227,7 @@ class Step(message.Message):
         *,
         id: builtins.str = ...,
         node: builtins.str = ...,
-        state: StepState.ValueType = ...,
+        status: StepStatus.ValueType = ...,
         attempt: builtins.int = ...,
         scheduled_at: timestamp_pb2.Timestamp | None = ...,
         ended_at: timestamp_pb2.Timestamp | None = ...,
@@ -232,7 +236,7 @@ class Step(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["ended_at", b"ended_at", "failure", b"failure", "output", b"output", "scheduled_at", b"scheduled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,14 +370,14 @@ class ListRunsRequest(message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    STATE_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     WORKFLOW_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """0 means 50; more than 1000 is taken as 1000. A page may be shorter."""
     page_token: builtins.str
     """next_page_token of the answer before; every other field must be unchanged."""
-    state: RunState.ValueType
-    """Runs in this state only."""
+    status: RunStatus.ValueType
+    """Runs of this status only."""
     workflow: builtins.str
     """Runs of this workflow only."""
     def __init__(
@@ -381,12 +385,12 @@ class ListRunsRequest(message.Message):
         *,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
-        state: RunState.ValueType = ...,
+        status: RunStatus.ValueType = ...,
         workflow: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "status", b"status", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
