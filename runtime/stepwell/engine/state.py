@@ -103,12 +103,16 @@ class RunState(Struct):
     graph: Graph
     phase: RunPhase = RunPhase.NEW
     principal: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    started_at: int = 0
+    ended_at: int | None = None
     input: Data = NOTHING
     steps: dict[str, StepState] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     ended: int = 0
     output: Data = NOTHING
     failure: Failure | None = None
+    reason: str = ""
     sequence: int = 0
     open: dict[str, Command] = field(default_factory=dict)
     """What should be in flight, by the id of the command."""
@@ -134,6 +138,8 @@ def evolve(state: RunState, event: Event) -> RunState:
         case RunStarted():
             state.phase = RunPhase.RUNNING
             state.principal = event.principal
+            state.labels = event.labels
+            state.started_at = event.at
             state.input = event.input
             state.waiting = {id: len(node.needs) for id, node in state.graph.nodes.items()}
         case StepScheduled():
@@ -159,12 +165,13 @@ def evolve(state: RunState, event: Event) -> RunState:
             _end(state, event.step, StepPhase.FAILED)
         case RunCompleted():
             state.output = event.output
-            _finish(state, RunPhase.COMPLETED)
+            _finish(state, RunPhase.COMPLETED, event.at)
         case RunFailed():
             state.failure = event.failure
-            _finish(state, RunPhase.FAILED)
+            _finish(state, RunPhase.FAILED, event.at)
         case RunCancelled():
-            _finish(state, RunPhase.CANCELLED)
+            state.reason = event.reason
+            _finish(state, RunPhase.CANCELLED, event.at)
         case Custom():
             pass
         case _:
@@ -363,8 +370,9 @@ def _close(state: RunState, step: StepState, id: str, *, stop: bool = False) -> 
             state.stops.append(id)
 
 
-def _finish(state: RunState, phase: RunPhase) -> None:
+def _finish(state: RunState, phase: RunPhase, at: int) -> None:
     state.phase = phase
+    state.ended_at = at
     state.stops.extend(state.out)
     state.out.clear()
     state.open.clear()

@@ -118,7 +118,7 @@ class Service:
                     code=Code.REQUEST_ID_REUSED,
                 ) from None
             return await self.get_run(caller, duplicate.run), False
-        return _started(state, given), True
+        return _run_of(state), True
 
     async def call_tool(
         self,
@@ -157,8 +157,8 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        await self._worker.wait_ended(caller.namespace, run, timeout.total_seconds())
-        return await self.get_run(caller, run)
+        state = await self._worker.wait_ended(caller.namespace, run, timeout.total_seconds())
+        return await self.get_run(caller, run) if state is None else _run_of(state)
 
     async def list_runs(
         self,
@@ -405,21 +405,22 @@ class Service:
         )
 
 
-def _started(state: RunState, given: Start) -> Run:
-    """A run that was just accepted; one without effects has ended already."""
-    ended = state.has_ended
+def _run_of(state: RunState) -> Run:
+    """The run whose state is in our hands."""
+    at = state.started_at if state.ended_at is None else state.ended_at
     return Run(
         id=state.run,
         workflow=state.graph.name,
         version=state.graph.version,
-        principal=given.principal,
+        principal=state.principal,
         status=RunStatus(state.phase),
-        created_at=given.at,
-        updated_at=given.at,
-        ended_at=given.at if ended else None,
-        labels=given.labels,
+        created_at=state.started_at,
+        updated_at=at,
+        ended_at=state.ended_at,
+        labels=state.labels,
         output=state.output if state.phase is RunPhase.COMPLETED else None,
         failure=state.failure,
+        reason=state.reason,
     )
 
 

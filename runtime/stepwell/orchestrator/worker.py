@@ -56,7 +56,7 @@ class Worker:
         self._beat = settings.lease.total_seconds() / 3
         self._jitter = jitter
         self._runs: dict[tuple[str, str], OwnedRun] = {}
-        self._ended: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -131,15 +131,16 @@ class Worker:
         """The run, if it is in our hands."""
         return self._runs.get((namespace, run))
 
-    async def wait_ended(self, namespace: str, run: str, timeout: float) -> bool:
-        """Waits until the run is out of our hands; False when the time is over first."""
+    async def wait_ended(self, namespace: str, run: str, timeout: float) -> RunState | None:
+        """The state of a run of ours once it has ended; None when it is not ours or takes longer."""
         key = namespace, run
         if key not in self._runs:
-            return True
+            return None
         if key not in self._ended:
             self._ended[key] = asyncio.get_running_loop().create_future()
-        done, _ = await asyncio.wait([self._ended[key]], timeout=timeout)
-        return bool(done)
+        ended = self._ended[key]
+        await asyncio.wait([ended], timeout=timeout)
+        return ended.result() if ended.done() else None
 
     # --- leases ---------------------------------------------------------------------------
 
@@ -207,4 +208,4 @@ class Worker:
             del self._runs[key]
         ended = self._ended.pop(key, None)
         if ended is not None and not ended.done():
-            ended.set_result(None)
+            ended.set_result(owned.state if owned.state.has_ended else None)
