@@ -66,8 +66,8 @@ START = Place(1, 1)
 class Report:
     """Collects problems; keeps the first `MAX_PROBLEMS` and counts the rest."""
 
-    def __init__(self) -> None:
-        self._problems: list[Problem] = []
+    def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        self._problems = list(problems)
         self._left_out = 0
 
     def __bool__(self) -> bool:

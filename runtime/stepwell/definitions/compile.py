@@ -1,0 +1,169 @@
+"""From a document to a graph: the one validator, whichever way a definition comes in.
+
+The table in `stepwell.definitions.format` says what a document may hold. Here is what no
+table can say: names must exist, expressions must compile, nodes must not wait for each
+other. Every problem is found in one pass; what one problem makes unreadable is left out, so
+that it does not cause others.
+
+A node needs the nodes in its `needs`, the nodes that its expressions refer to, and the
+switch whose target it is. It starts when all of them have ended. It is skipped when its `if`
+is false, when its switch chose another node, or when everything that it needs was skipped;
+the output of a skipped node is null.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from msgspec import UNSET
+
+from stepwell.definitions.format import WORKFLOW
+from stepwell.definitions.loader import load
+from stepwell.definitions.names import Names, declared
+from stepwell.definitions.nodes import NodeMaker, make_agent
+from stepwell.definitions.problems import InvalidDefinition, Problem
+from stepwell.definitions.scope import RUN, Scope, ended_node
+from stepwell.definitions.shapes import Sheet
+from stepwell.definitions.version import version_of
+from stepwell.engine.expressions import Expression, Template
+from stepwell.engine.graph import Agent, AgentNode, Graph, Node, ToolNode
+from stepwell.engine.values import Json
+
+NO_INPUT: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+"""The input of a workflow that describes none."""
+
+
+def compile_definition(source: bytes, *, tools: Collection[str] | None = None) -> Graph:
+    """Compiles a definition in YAML or JSON. `tools` are those that there are; None is any.
+
+    Raises:
+        InvalidDefinition: with every problem, in the order of the source.
+    """
+    graph, problems = _examine(source, tools)
+    if graph is None:
+        raise InvalidDefinition(problems)
+    return graph
+
+
+def check_definition(source: bytes, *, tools: Collection[str] | None = None) -> tuple[Problem, ...]:
+    """Everything that is wrong with a definition; () when `compile_definition` takes it."""
+    return _examine(source, tools)[1]
+
+
+def _examine(
+    source: bytes, tools: Collection[str] | None
+) -> tuple[Graph | None, tuple[Problem, ...]]:
+    sheet = Sheet(load(source))
+    parsed = WORKFLOW.read(sheet.document.value, (), sheet)
+    graph = None if parsed is UNSET else _compile(sheet, parsed, declared(sheet, tools))
+    return graph, sheet.report.problems()
+
+
+def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | None:
+    """The graph, or None with problems in the report."""
+    agents = _agents(sheet, parsed, names)
+    scope = Scope(sheet, _variables(sheet.document.value, parsed, names))
+    maker = NodeMaker(sheet, scope, names, agents)
+    entries = parsed.get("nodes") or ()
+    nodes = {
+        id: maker.make(id, entries[path[-1]], path)
+        for id, path in names.nodes.items()
+        if entries and isinstance(entries[path[-1]], dict)
+    }
+    output = _default_output(nodes)
+    if "output" in parsed:
+        output = scope.template(parsed["output"], ("output",)) or output
+    order = _order(nodes, names, sheet)
+    if sheet.report:
+        return None
+    return Graph(
+        name=parsed["workflow"],
+        version=version_of(sheet.document.value),
+        nodes={id: nodes[id] for id in order},
+        dependents=_dependents(nodes),
+        output=output,
+        description=parsed.get("description", ""),
+        input_schema=parsed.get("input", NO_INPUT),
+        tools=frozenset(_tools(nodes.values())),
+    )
+
+
+def _agents(sheet: Sheet, parsed: dict[str, Json], names: Names) -> dict[str, Agent]:
+    agents: dict[str, Agent] = {}
+    for name, entry in (parsed.get("agents") or {}).items():
+        if entry is UNSET:
+            continue
+        agents[name] = make_agent(name, entry)
+        for index, tool in enumerate(entry.get("tools") or ()):
+            if tool is not UNSET:
+                names.require_tool(tool, ("agents", name, "tools", index), sheet)
+    return agents
+
+
+def _variables(
+    document: Json, parsed: dict[str, Json], names: Names
+) -> dict[str, Mapping[str, Any]]:
+    """What expressions see, with what is known of it before the run."""
+    given = parsed.get("input", NO_INPUT)
+    agents = parsed.get("agents") or {}
+    variables = {"input": {} if given is UNSET else given, "run": RUN}
+    for id, path in names.nodes.items():
+        node = document["nodes"][path[-1]]
+        agent = agents.get(node["agent"]) if isinstance(node.get("agent"), str) else None
+        output: Any = {}
+        if agent:
+            output = agent.get("output", {"type": "string"}) or {}
+        variables[id] = ended_node(output)
+    return variables
+
+
+# --- the graph ----------------------------------------------------------------------------
+
+
+def _default_output(nodes: Mapping[str, Node]) -> Template:
+    """The outputs of the nodes on which no other node depends, by id."""
+    needed = {need for node in nodes.values() for need in node.needs}
+    last = [id for id in nodes if id not in needed]
+    return Template({id: Expression(f"{id}.output", (id,)) for id in last})
+
+
+def _order(nodes: Mapping[str, Node], names: Names, sheet: Sheet) -> list[str]:
+    """The ids, each after those that it needs; every cycle is a problem."""
+    needs = {id: [need for need in node.needs if need in nodes] for id, node in nodes.items()}
+    while True:
+        try:
+            return list(TopologicalSorter(needs).static_order())
+        except CycleError as error:
+            # It lists a node after the one that waits for it; we tell who needs whom.
+            cycle: list[str] = error.args[1][::-1]
+            first = min(cycle, key=list(nodes).index)
+            start = cycle.index(first)
+            named = [*cycle[start:-1], *cycle[: start + 1]]
+            sheet.wrong(
+                (*names.nodes[first], "id"),
+                f"nodes wait for each other: {' needs '.join(f'`{id}`' for id in named)}"
+                if len(named) > 2
+                else f"`{first}` needs itself",
+                "an expression that refers to a node, and a switch with a target, count as needs",
+            )
+            needs = {
+                id: [need for need in needed if need not in cycle]
+                for id, needed in needs.items()
+                if id not in cycle
+            }
+
+
+def _dependents(nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    dependents: dict[str, list[str]] = {id: [] for id in nodes}
+    for id, node in nodes.items():
+        for need in node.needs:
+            dependents[need].append(id)
+    return {id: tuple(them) for id, them in dependents.items()}
+
+
+def _tools(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ToolNode) and isinstance(node.tool, str):
+            yield node.tool
+        elif isinstance(node, AgentNode):
+            yield from node.agent.tools

@@ -1,0 +1,156 @@
+"""What expressions may see, and what is wrong with those that see something else.
+
+CEL checks syntax, functions and types. What it cannot know, because every variable is a map
+to it, is checked here against the schemas of the input and of the agents' answers: the
+members that an expression names.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from msgspec import UNSET
+
+from stepwell.definitions.problems import Path, Place
+from stepwell.definitions.shapes import Sheet
+from stepwell.engine.expressions import Expression, ExpressionError, Template
+from stepwell.engine.values import Json
+
+Schema: TypeAlias = Mapping[str, Any]
+
+RUN: Schema = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "workflow": {"type": "string"}},
+}
+
+
+def ended_node(output: Schema) -> Schema:
+    """What a node is in an expression: a map that has its output."""
+    return {"type": "object", "properties": {"output": output}}
+
+
+class Scope:
+    """The variables of a document's expressions, each with the schema of its value."""
+
+    def __init__(self, sheet: Sheet, variables: Mapping[str, Schema]) -> None:
+        self._sheet = sheet
+        self._variables = variables
+        self._names = frozenset(variables)
+
+    def condition(self, text: Json, path: Path) -> Expression | None:
+        """Compiles a condition; None, with a problem in the report, when it is wrong."""
+        return self._compile(text, path, condition=True) if isinstance(text, str) else None
+
+    def template(self, value: Json, path: Path) -> Template | None:
+        """Compiles every string in a value that begins with `=`; None when one is wrong."""
+        plan = self._plan(value, path)
+        return None if plan is UNSET else Template(plan)
+
+    def _plan(self, value: Json, path: Path) -> Json:
+        if isinstance(value, str) and value.startswith("="):
+            return self._compile(value, path) or UNSET
+        if isinstance(value, dict):
+            entries = {key: self._plan(part, (*path, key)) for key, part in value.items()}
+            return UNSET if UNSET in entries.values() else entries
+        if isinstance(value, list):
+            items = [self._plan(part, (*path, index)) for index, part in enumerate(value)]
+            return UNSET if UNSET in items else items
+        return value
+
+    def _compile(self, text: str, path: Path, *, condition: bool = False) -> Expression | None:
+        if not text[1:].strip():
+            self._sheet.wrong(path, "there is no expression after the =")
+            return None
+        try:
+            expression = Expression(text[1:], self._names, condition=condition)
+        except ExpressionError as error:
+            for complaint in error.message.split("\nERROR: "):
+                self._explain(complaint, text, path)
+            return None
+        for members in expression.paths:
+            self._check_members(members, text, path)
+        return expression
+
+    # --- what CEL says ------------------------------------------------------------------
+
+    def _explain(self, complaint: str, text: str, path: Path) -> None:
+        located = _LOCATED.fullmatch(complaint)
+        if located is None:
+            self._sheet.wrong(path, complaint)
+            return
+        undeclared = _UNDECLARED.match(located["reason"])
+        if undeclared is not None:
+            self._explain_undeclared(undeclared[1], text, path)
+            return
+        offset = int(located["column"]) if located["line"] == "1" else 0
+        reason = _EXPECTING.sub("", located["reason"])
+        place = self._place(path, offset)
+        self._sheet.report.add(place, path, f"{reason}{located['caret']}")
+
+    def _explain_undeclared(self, name: str, text: str, path: Path) -> None:
+        root = name.partition(".")[0]
+        word = re.search(rf"\b{re.escape(name)}\s*(\()?", text)
+        if word is not None and word[1]:
+            message, hint = f"there is no function `{name}`", ""
+        else:
+            message = f"there is no node `{root}`"
+            hint = self._sheet.report.nearest(root, self._names)
+            hint = hint or "an expression sees `input`, `run` and nodes by their id"
+        self._sheet.report.add(self._find(root, text, path), path, message, hint)
+
+    # --- what CEL cannot know -----------------------------------------------------------
+
+    def _check_members(self, members: tuple[str, ...], text: str, path: Path) -> None:
+        schema = self._variables[members[0]]
+        for depth, name in enumerate(members[1:], start=1):
+            known = _members(schema)
+            if known is None:
+                return
+            if name not in known:
+                owner = ".".join(members[:depth])
+                hint = self._sheet.report.nearest(name, known)
+                hint = hint or (f"it has {', '.join(known)}"[:200] if known else "")
+                place = self._find(name, text, path)
+                self._sheet.report.add(place, path, f"`{owner}` has no `{name}`", hint)
+                return
+            schema = known[name]
+
+    # --- places -------------------------------------------------------------------------
+
+    def _find(self, word: str, text: str, path: Path) -> Place:
+        found = re.search(rf"\b{re.escape(word)}\b", text)
+        return self._place(path, found.start() if found else 0)
+
+    def _place(self, path: Path, offset: int) -> Place:
+        """The place of a character of a string, where the source shows it as it is."""
+        place = self._sheet.place(path)
+        if place.inside is None:
+            return place
+        return Place(place.line, place.column + place.inside + offset)
+
+
+_LOCATED = re.compile(
+    r"<input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<reason>[^\n]*)(?P<caret>.*)", re.DOTALL
+)
+_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_EXPECTING = re.compile(r" expecting \{.*\}$")
+"""CEL lists every token that could follow: noise."""
+
+_OPEN_ENDED = frozenset(
+    {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"}
+    | {"dependentSchemas", "unevaluatedProperties"}
+)
+"""Keywords with which a schema may allow more than its `properties` list."""
+
+
+def _members(schema: Any) -> Mapping[str, Any] | None:
+    """The members that a value of this schema may have; None when the schema leaves it open."""
+    if not isinstance(schema, Mapping) or _OPEN_ENDED & schema.keys():
+        return None
+    types = schema.get("type", "object")
+    if "object" not in ([types] if isinstance(types, str) else types):
+        return {}
+    properties = schema.get("properties")
+    if properties is None or schema.get("additionalProperties", False) is not False:
+        return None
+    return dict(properties)
