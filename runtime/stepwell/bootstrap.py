@@ -61,7 +61,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 async def _open_storage(settings: Settings) -> Storage:
-    storage = open_storage(settings.storage.url, max_page_count=settings.storage.max_page_count)
+    storage = open_storage(settings.database_url, max_page_count=settings.storage.max_page_count)
     try:
         await storage.open()
     except storage_errors.Incompatible as error:
