@@ -1,0 +1,29 @@
+"""The typed gRPC client, for programs and for the command line."""
+
+from stepwell.client.client import Client
+from stepwell.client.types import (
+    Datasource,
+    Event,
+    EventBatch,
+    Page,
+    Problem,
+    Run,
+    RunStatus,
+    Step,
+    StepStatus,
+    Workflow,
+)
+
+__all__ = [
+    "Client",
+    "Datasource",
+    "Event",
+    "EventBatch",
+    "Page",
+    "Problem",
+    "Run",
+    "RunStatus",
+    "Step",
+    "StepStatus",
+    "Workflow",
+]

@@ -1,0 +1,144 @@
+"""What a client is shown. Times are aware datetimes in UTC."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from stepwell.engine.events import Event as Fact
+from stepwell.engine.values import BlobRef, Failure, Json
+
+
+class RunStatus(StrEnum):
+    """Where a run is in its life."""
+
+    UNSPECIFIED = "unspecified"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to the run any more."""
+        return self in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class StepStatus(StrEnum):
+    """Where a step is in its life."""
+
+    UNSPECIFIED = "unspecified"
+    ACTIVE = "active"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    RETRYING = "retrying"
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One execution of a workflow version.
+
+    `output_ref` is set instead of `output` when the output is too large for a message. Lists
+    leave both out. `created` is False when a request id led to a run that was there before.
+    """
+
+    id: str
+    workflow: str
+    version: str
+    principal: str
+    status: RunStatus
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+    labels: Mapping[str, str] = {}
+    output: Json = None
+    output_ref: BlobRef | None = None
+    failure: Failure | None = None
+    reason: str = ""
+    created: bool = False
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """The execution of a node in a run.
+
+    `output_ref` is set instead of `output` when the output is large or sealed.
+    """
+
+    id: str
+    node: str
+    status: StepStatus
+    attempt: int
+    scheduled_at: datetime | None = None
+    ended_at: datetime | None = None
+    output: Json = None
+    output_ref: BlobRef | None = None
+    failure: Failure | None = None
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """One page of a list of runs; `next_page_token` is empty on the last one."""
+
+    runs: tuple[Run, ...]
+    next_page_token: str
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One entry of the log.
+
+    `fact` says what happened; it is None when this client is older than the kind.
+    """
+
+    run: str
+    sequence: int
+    kind: str
+    principal: str
+    at: datetime
+    fact: Fact | None
+
+
+class EventBatch(Struct, frozen=True, kw_only=True):
+    """Events in order, maybe none. `cursor` resumes after them, and after what was left out."""
+
+    events: tuple[Event, ...]
+    cursor: str
+    caught_up: bool
+
+
+class Workflow(Struct, frozen=True, kw_only=True):
+    """One version of a workflow. Lists leave the source out.
+
+    `created` is False when this very version was there before it was put.
+    """
+
+    name: str
+    version: str
+    description: str
+    input_schema: Mapping[str, Json]
+    source: bytes
+    principal: str
+    created_at: datetime
+    created: bool = False
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with a document: where (1-based), what, what would be right."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str
+
+
+class Datasource(Struct, frozen=True, kw_only=True):
+    """A database that the SQL tools may reach."""
+
+    name: str
+    url: str
+    principal: str
+    created_at: datetime

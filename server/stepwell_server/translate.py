@@ -1,0 +1,178 @@
+"""Between the views of the runtime and the messages of the contract."""
+
+import msgspec
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from stepwell.definitions.problems import Problem
+from stepwell.engine.values import BlobRef, Data, Failure, Json
+from stepwell.errors import InvalidRequest, LimitExceeded
+from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Workflow
+from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
+
+MESSAGE_BYTES = 4 * 1024 * 1024
+"""What one gRPC message may have, both ways: the default of every client."""
+
+PAYLOAD_BYTES = 3 * 1024 * 1024
+"""What of it user data may fill; the rest is for what stands around it."""
+
+RUN_PREFIX = "runs/"
+
+RUN_STATUSES = {
+    RunStatus.RUNNING: run_service_pb2.RUN_STATUS_RUNNING,
+    RunStatus.COMPLETED: run_service_pb2.RUN_STATUS_COMPLETED,
+    RunStatus.FAILED: run_service_pb2.RUN_STATUS_FAILED,
+    RunStatus.CANCELLED: run_service_pb2.RUN_STATUS_CANCELLED,
+}
+VIEW_STATUSES = {wire: status for status, wire in RUN_STATUSES.items()}
+STEP_STATUSES = {
+    "active": run_service_pb2.STEP_STATUS_ACTIVE,
+    "retrying": run_service_pb2.STEP_STATUS_RETRYING,
+    "completed": run_service_pb2.STEP_STATUS_COMPLETED,
+    "failed": run_service_pb2.STEP_STATUS_FAILED,
+    "skipped": run_service_pb2.STEP_STATUS_SKIPPED,
+}
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """A time since 1970 as the wire has it."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def duration(microseconds: int) -> Duration:
+    """A length of time as the wire has it."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Duration(seconds=seconds, nanos=rest * 1000)
+
+
+def run_name(run: str) -> str:
+    """`runs/{id}`."""
+    return RUN_PREFIX + run
+
+
+def run_id(name: str) -> str:
+    """The id in a name that fits the rules of the contract."""
+    return name.removeprefix(RUN_PREFIX)
+
+
+def read_json(data: common_pb2.Data, field: str, *, default: Json = None) -> Json:
+    """The value that a request carries, `default` where it carries none.
+
+    Raises:
+        InvalidRequest: it is not JSON.
+    """
+    if data.WhichOneof("content") is None:
+        return default
+    try:
+        return msgspec.json.decode(data.json)
+    except (msgspec.DecodeError, RecursionError) as error:
+        reason = f"is not JSON: {error}"
+        raise InvalidRequest(f"{field} {reason}", detail={field: reason}) from error
+
+
+def data_in_event(data: Data) -> common_pb2.Data:
+    """Data as the log has it: what is sealed or kept in a blob stays a reference."""
+    if data.blob is not None:
+        return common_pb2.Data(ref=_ref(data.blob), sealed=data.sealed)
+    if data.sealed or data.value is msgspec.UNSET:
+        return common_pb2.Data(sealed=data.sealed)
+    return common_pb2.Data(json=msgspec.json.encode(data.value))
+
+
+def data_resolved(data: Data) -> common_pb2.Data:
+    """Data with its value, or with its reference where the value does not fit a message.
+
+    Raises:
+        LimitExceeded: it does not fit and is kept nowhere else.
+    """
+    if data.value is msgspec.UNSET:
+        return data_in_event(data)
+    json = msgspec.json.encode(data.value)
+    if len(json) <= PAYLOAD_BYTES:
+        return common_pb2.Data(json=json, sealed=data.sealed)
+    if data.blob is not None:
+        return data_in_event(data)
+    raise LimitExceeded(f"a value of {len(json)} bytes does not fit a message of {MESSAGE_BYTES}")
+
+
+def failure(why: Failure) -> common_pb2.Failure:
+    """Why something failed."""
+    return common_pb2.Failure(
+        reason=why.reason, message=why.message, retryable=why.retryable, detail=why.detail
+    )
+
+
+def run(view: Run, *, with_output: bool = True) -> run_service_pb2.Run:
+    """A run; its output is resolved, or left out of lists."""
+    output = view.output if with_output else None
+    return run_service_pb2.Run(
+        name=run_name(view.id),
+        workflow=view.workflow,
+        version=view.version,
+        principal=view.principal,
+        status=RUN_STATUSES[view.status],
+        labels=view.labels,
+        created_at=timestamp(view.created_at),
+        updated_at=timestamp(view.updated_at),
+        ended_at=_maybe_timestamp(view.ended_at),
+        output=data_resolved(output) if output else None,
+        failure=failure(view.failure) if view.failure else None,
+        reason=view.reason,
+    )
+
+
+def step(view: Step) -> run_service_pb2.Step:
+    """A step; its output is what its event holds."""
+    return run_service_pb2.Step(
+        id=view.id,
+        node=view.node,
+        status=STEP_STATUSES[view.status],
+        attempt=view.attempt,
+        scheduled_at=_maybe_timestamp(view.scheduled_at),
+        ended_at=_maybe_timestamp(view.ended_at),
+        output=data_in_event(view.output) if view.output else None,
+        failure=failure(view.failure) if view.failure else None,
+    )
+
+
+def workflow(view: Workflow, *, with_source: bool = True) -> workflow_service_pb2.Workflow:
+    """A version of a workflow; the source is left out of lists."""
+    return workflow_service_pb2.Workflow(
+        name=view.name,
+        version=view.version,
+        description=view.description,
+        input_schema=msgspec.json.encode(view.input_schema),
+        source=view.source if with_source else b"",
+        principal=view.principal,
+        created_at=timestamp(view.created_at),
+    )
+
+
+def problem(view: Problem) -> workflow_service_pb2.Problem:
+    """What is wrong with a document, and where."""
+    return workflow_service_pb2.Problem(
+        line=view.line,
+        column=view.column,
+        path=view.path,
+        message=view.message,
+        hint=view.hint,
+    )
+
+
+def datasource(view: Datasource) -> datasource_service_pb2.Datasource:
+    """A database that the SQL tools may reach."""
+    return datasource_service_pb2.Datasource(
+        name=view.name,
+        url=view.url,
+        principal=view.principal,
+        created_at=timestamp(view.created_at),
+    )
+
+
+def _ref(blob: BlobRef) -> common_pb2.BlobRef:
+    return common_pb2.BlobRef(digest=blob.digest, size=blob.size, label=blob.label)
+
+
+def _maybe_timestamp(microseconds: int | None) -> Timestamp | None:
+    return None if microseconds is None else timestamp(microseconds)
