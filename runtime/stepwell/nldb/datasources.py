@@ -1,0 +1,95 @@
+"""What a datasource may be: `sqlite:////full/path.db` at the moment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from stepwell.errors import InvalidRequest
+from stepwell.nldb.limits import Limits
+from stepwell.tools.modules import Source
+from stepwell.tools.port import ToolFailed
+from stepwell.tools.process import ProcessPool
+
+_PREFIX = "sqlite:///"
+_MAGIC = b"SQLite format 3\x00"
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """The URL with its path made absolute, seen from the folder of whoever typed it.
+
+    Raises:
+        InvalidRequest: it is not the URL of a SQLite file.
+    """
+    return f"{_PREFIX}{(folder / _path(url)).resolve()}"
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a stored URL names.
+
+    Raises:
+        InvalidRequest: it is not the absolute URL of a SQLite file.
+    """
+    path = _path(url)
+    if not path.is_absolute():
+        raise _invalid(f"{url} is relative; write the full path: {_PREFIX}/full/path.db")
+    return path
+
+
+async def check_datasource(url: str, *, processes: ProcessPool) -> None:
+    """Opens the database once, read-only, in a child process, to see that it is there.
+
+    Raises:
+        InvalidRequest: the URL is none, or there is no readable SQLite database behind it;
+            `detail["url"]` says why.
+    """
+    path = sqlite_path(url)
+    _check_file(path)
+    limits = Limits(timeout=timedelta(seconds=5))
+    try:
+        await processes.call(
+            Source("stepwell.nldb.sqlite.schema"),
+            "probe",
+            {"path": str(path), "limits": msgspec.to_builtins(limits)},
+            timeout=limits.timeout,
+        )
+    except ToolFailed as error:
+        raise _invalid(
+            f"{path} cannot be read as a SQLite database: {error.message}. A database in WAL mode "
+            "needs a folder that can be written, for the files that SQLite keeps beside it"
+        ) from error
+
+
+def _path(url: str) -> Path:
+    scheme, _, rest = url.partition("://")
+    if scheme != "sqlite":
+        raise _invalid(
+            f"{scheme or url}: only SQLite databases can be datasources at the moment; "
+            f"write {_PREFIX}/full/path.db"
+        )
+    name = rest.removeprefix("/")
+    if not rest.startswith("/") or not name or name == ":memory:":
+        raise _invalid(f"{url} names no file; write {_PREFIX}/full/path.db")
+    if "?" in name or "\x00" in name:
+        raise _invalid(f"{url}: options are not possible, the database is always opened read-only")
+    return Path(name)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if not path.exists():
+            raise _invalid(f"there is no file {path}")
+        if not path.is_file():
+            raise _invalid(f"{path} is not a file")
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise _invalid(f"{path} cannot be read: {error.strerror}") from error
+    if not magic:
+        raise _invalid(f"{path} is empty; make its tables first")
+    if magic != _MAGIC:
+        raise _invalid(f"{path} is not a SQLite database (or it is encrypted)")
+
+
+def _invalid(reason: str) -> InvalidRequest:
+    return InvalidRequest(reason, detail={"url": reason})

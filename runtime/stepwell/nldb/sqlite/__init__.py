@@ -1,0 +1,1 @@
+"""What runs in a child process against a SQLite file. Nothing here runs in the daemon."""

@@ -1,0 +1,60 @@
+"""The shop of the examples as a database, and the SQL tools over it."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepwell.engine.values import Data
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.tools import sql_tools
+from stepwell.tools.invoke import invoke
+from stepwell.tools.port import CallContext
+from stepwell.tools.process import ProcessPool
+
+SHOP = Path(__file__).parents[3] / "examples" / "shop.sql"
+CONTEXT = CallContext(
+    namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
+)
+
+Ask = Callable[..., Awaitable[Data]]
+
+
+def make_database(path: Path, script: str) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "shop.db", SHOP.read_text())
+
+
+@pytest.fixture
+def database() -> Callable[[Path, str], Path]:
+    return make_database
+
+
+@pytest.fixture
+def asker() -> Callable[..., Ask]:
+    """`asker(pool, path)` gives `ask(tool, **arguments)` on the datasource `shop`."""
+
+    def make(processes: ProcessPool, path: Path, **limits: Any) -> Ask:
+        async def url_of(namespace: str, name: str) -> str:
+            return f"sqlite:///{path}"
+
+        tools = {
+            tool.spec.name: tool
+            for tool in sql_tools(url_of, processes=processes, limits=Limits(**limits))
+        }
+
+        async def ask(tool: str, **arguments: Any) -> Data:
+            return await invoke(tools[tool], {"datasource": "shop", **arguments}, CONTEXT)
+
+        return ask
+
+    return make
