@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 OURS = "/stepwell."
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
-Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic for the type checker only
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -69,9 +69,9 @@ class Gate(aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], "Awaitable[Handler | None]"],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """The handler of the method, with everything around it."""
         method = handler_call_details.method
         if method in self._handlers:

@@ -16,7 +16,7 @@ from stepwell.client.watching import Watch
 from stepwell.client.workflows import Workflows
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.engine.values import Json
-from stepwell.errors import Unavailable
+from stepwell.errors import Code, Unavailable
 from stepwell.v1 import common_pb2, event_service_pb2, run_service_pb2
 
 DEFAULT_TARGET = "127.0.0.1:7420"
@@ -111,6 +111,7 @@ class Client:
 
         A server that is stopped and started in between is waited for.
         """
+        await self._connection.connect()
         clock = asyncio.get_running_loop().time
         ends_at = math.inf if timeout is None else clock() + timeout.total_seconds()
         while True:
@@ -118,7 +119,7 @@ class Client:
             try:
                 found = await self._wait_once(run, timedelta(seconds=left))
             except Unavailable as error:
-                if not error.retryable:
+                if error.code is not Code.DAEMON_NOT_RUNNING:
                     raise
                 await self._connection.reconnect(self._patience)
             else:
