@@ -1,0 +1,82 @@
+"""Which URLs can be datasources."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stepwell.errors import Code, InvalidRequest
+from stepwell.nldb.datasources import absolute_url, check_datasource, sqlite_path
+from stepwell.tools.process import ProcessPool
+
+
+def test_a_relative_path_is_seen_from_the_folder_of_who_typed_it(tmp_path: Path) -> None:
+    assert absolute_url("sqlite:///shop.db", tmp_path) == f"sqlite:///{tmp_path}/shop.db"
+    assert absolute_url("sqlite:///../shop.db", tmp_path) == f"sqlite:///{tmp_path.parent}/shop.db"
+    assert absolute_url("sqlite:////data/shop.db", tmp_path) == "sqlite:////data/shop.db"
+
+
+def test_a_stored_url_gives_its_file() -> None:
+    assert sqlite_path("sqlite:////data/a b%20#1.db") == Path("/data/a b%20#1.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:///shop.db", "is relative; write the full path"),
+        ("postgresql://localhost/shop", "only SQLite databases can be datasources"),
+        ("shop.db", "only SQLite databases can be datasources"),
+        ("", "only SQLite databases can be datasources"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite://host/shop.db", "names no file"),
+        ("sqlite:////data/shop.db?mode=rwc", "options are not possible"),
+    ],
+)
+def test_another_url_is_refused_with_what_to_write(url: str, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        sqlite_path(url)
+    assert refused.value.code is Code.INVALID_REQUEST
+    assert refused.value.detail["url"] == refused.value.message
+
+
+@pytest.mark.anyio
+async def test_a_database_is_accepted_whatever_its_path_looks_like(
+    tmp_path: Path, database: Callable[[Path, str], Path]
+) -> None:
+    path = database(tmp_path / "a b%20#1?.db", "CREATE TABLE t (a)")
+    other = path.rename(tmp_path / "ünïcode #1%20.db")
+    async with ProcessPool(size=1) as processes:
+        await check_datasource(f"sqlite:///{other}", processes=processes)
+
+
+@pytest.mark.anyio
+async def test_what_is_no_readable_database_is_refused(tmp_path: Path, shop: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "text.db").write_text("hello, this is not a database")
+    (tmp_path / "broken.db").write_bytes(shop.read_bytes()[:100] + b"\xff" * 5000)
+    refusals: dict[str, str] = {}
+    async with ProcessPool(size=1) as processes:
+        for name in ("absent.db", "empty.db", "text.db", "broken.db", "."):
+            with pytest.raises(InvalidRequest) as refused:
+                await check_datasource(f"sqlite:///{tmp_path / name}", processes=processes)
+            refusals[name] = refused.value.message.replace(str(tmp_path), "…")
+    assert refusals["absent.db"] == "there is no file …/absent.db"
+    assert refusals["empty.db"] == "…/empty.db is empty; make its tables first"
+    assert refusals["text.db"] == "…/text.db is not a SQLite database (or it is encrypted)"
+    assert "cannot be read as a SQLite database" in refusals["broken.db"]
+    assert refusals["."] == "… is not a file"
+
+
+@pytest.mark.anyio
+async def test_a_database_in_wal_mode_with_an_open_writer_can_be_read(
+    shop: Path,
+) -> None:
+    with closing(sqlite3.connect(shop, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("INSERT INTO categories VALUES (9, 'new')")
+        async with ProcessPool(size=1) as processes:
+            await check_datasource(f"sqlite:///{shop}", processes=processes)
