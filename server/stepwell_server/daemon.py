@@ -48,7 +48,7 @@ class Doors:
     @property
     def idle(self) -> bool:
         """Whether nobody is connected."""
-        return not (self._grpc.streams or self._http.connections or self._mcp.connections)
+        return not (self._http.connections or self._mcp.connections)
 
 
 async def serve(
@@ -100,7 +100,6 @@ async def _open_doors(
             host=server.grpc_host,
             port=server.grpc_port,
             owner_token=home.owner_token(),
-            message_bytes=settings.limits.message_bytes,
         )
         grpc_port = await grpc.start()
         stack.push_async_callback(grpc.stop, server.drain)

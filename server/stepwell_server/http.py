@@ -5,11 +5,10 @@ httptools mangles names such as `Mcp-Name`.
 """
 
 import asyncio
-import contextlib
 import math
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 import uvicorn
@@ -93,6 +92,7 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         self._listening.set()
 
-    def capture_signals(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
         """Signals belong to the daemon."""
-        return contextlib.nullcontext()
+        yield

@@ -67,11 +67,12 @@ def error_codes() -> str:
 
 def events() -> str:
     """Every kind of event with its fields."""
-    parts = [
+    intro = (
         "# Events\n\n"
         "A run's log holds these facts, numbered from 1 without a gap. Every event has `at`, UTC\n"
         "microseconds. Fields of type `Data` hold JSON, inline or by reference to a blob.\n"
-    ]
+    )
+    parts = [intro]
     for kind, event in KINDS.items():
         parts.append(f"\n## `{kind}`\n\n{_prose(event.__doc__)}\n\n{_fields(event)}")
     return "".join(parts)
@@ -80,12 +81,13 @@ def events() -> str:
 def command_line() -> str:
     """Every command with its options, and the exit codes."""
     codes = _table(("code", "meaning"), ((str(code.value), code.meaning) for code in Exit))
-    parts = [
+    intro = (
         "# Command line\n\n"
         "Answers go to standard output, progress and errors to standard error. With `--json` the\n"
         "answer is one JSON document, or one a line where something is followed.\n\n"
         f"## Exit codes\n\n{codes}"
-    ]
+    )
+    parts = [intro]
     for name, command in _commands(typer.main.get_command(app), "stepwell"):
         rows = ((_signature(parameter), parameter.help or "") for parameter in _own(command))
         parts.append(f"\n## `{name}`\n\n{_prose(command.help)}\n")
@@ -183,8 +185,8 @@ def main(arguments: list[str]) -> int:
         for path, text in pages.items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
-    for path in stale:
-        sys.stderr.write(f"{path} is not what the code says: run `make reference`\n")
+    for name in stale:
+        sys.stderr.write(f"{name} is not what the code says: run `make reference`\n")
     return 1 if stale else 0
 
 

@@ -1,0 +1,147 @@
+"""What `stepwell doctor` looks at: each check is one question, its answer, and one way to repair it."""
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from stepwell.config import Settings, redact_url
+from stepwell.errors import SetupError, StepwellError
+from stepwell.llm.router import ModelRouter
+from stepwell.principals import DEFAULT_NAMESPACE
+from stepwell_server import ports
+from stepwell_server.home import Endpoints, Home
+
+TOO_LITTLE: Final = 100 * 1024 * 1024
+LITTLE: Final = 1024 * 1024 * 1024
+"""Bytes of free disk that are an error, and a warning."""
+
+
+class Status(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(Struct, frozen=True):
+    """One answer; `fix` is the one thing to do where it is not ok."""
+
+    name: str
+    status: Status
+    message: str
+    fix: str = ""
+
+
+def check_python() -> Check:
+    """Whether this Python is one that Stepwell runs on."""
+    have = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", Status.OK, f"{have}, stepwell {version('stepwell')}")
+
+
+def check_home(home: Home) -> Check:
+    """Whether the home can be used, by its owner only."""
+    if not home.path.exists():
+        return Check("home", Status.OK, f"{home.path} will be made by `stepwell up`")
+    mode = home.path.stat().st_mode & 0o777
+    if not os.access(home.path, os.W_OK | os.X_OK):
+        return Check("home", Status.FAIL, f"{home.path} is not writable", "choose another --home")
+    if os.name == "posix" and mode & 0o077:
+        fix = f"chmod 700 {home.path}"
+        return Check("home", Status.WARN, f"others can read {home.path} (mode {mode:o})", fix)
+    return Check("home", Status.OK, str(home.path))
+
+
+def check_disk(home: Home) -> Check:
+    """Whether there is room for the log."""
+    there = next(path for path in (home.path, *home.path.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    message = f"{free / 1024**3:.1f} GiB free"
+    if free < TOO_LITTLE:
+        return Check("disk", Status.FAIL, message, "make space, or move the home with --home")
+    if free < LITTLE:
+        return Check("disk", Status.WARN, message, "make space before the log needs it")
+    return Check("disk", Status.OK, message)
+
+
+def check_daemon(home: Home, endpoints: Endpoints | None) -> Check:
+    """Whether a daemon serves the home, and is as new as this command."""
+    mine = version("stepwell")
+    if endpoints is None:
+        if holder := home.holder():
+            fix = f"read {home.log_file}, or stop it with `stepwell down`"
+            return Check("daemon", Status.FAIL, f"{holder} has the home, but does not listen", fix)
+        return Check("daemon", Status.WARN, "not running", f"stepwell up --home {home.path}")
+    if endpoints.version != mine:
+        message = f"process {endpoints.pid} is version {endpoints.version}, this is {mine}"
+        return Check("daemon", Status.WARN, message, "stepwell down, then stepwell up")
+    return Check("daemon", Status.OK, f"process {endpoints.pid}, {endpoints.grpc}, {endpoints.mcp}")
+
+
+def check_ports(settings: Settings) -> Iterator[Check]:
+    """Whether a daemon could listen; asked only when none does."""
+    server = settings.server
+    for name, host, port in (
+        ("grpc_port", server.grpc_host, server.grpc_port),
+        ("http_port", server.http_host, server.http_port),
+    ):
+        try:
+            ports.bind(host, port, setting=name).close()
+        except SetupError as error:
+            what, _, fix = error.message.partition(". ")
+            yield Check(f"server.{name}", Status.FAIL, what, fix)
+        else:
+            yield Check(f"server.{name}", Status.OK, f"{host}:{port} is free")
+
+
+def check_database(settings: Settings) -> Check:
+    """Whether the SQLite file of the home is whole; asked only when no daemon answers for it."""
+    url = settings.database_url
+    path = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///"):
+        return Check("database", Status.OK, f"{redact_url(url)}, seen by the daemon only")
+    if not path.exists():
+        return Check("database", Status.OK, f"{path} will be made by `stepwell up`")
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        answer = str(error)
+    if answer != "ok":
+        fix = "stop the daemon and restore a backup of the file"
+        return Check("database", Status.FAIL, f"{path}: {answer}", fix)
+    return Check("database", Status.OK, f"{path} ({path.stat().st_size / 1024**2:.1f} MiB)")
+
+
+def check_models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Whether each model class leads to a provider with a key; keys are never shown."""
+    if not settings.models:
+        fix = 'set STEPWELL_MODELS__SMALL, for instance to "openai:gpt-5.4-mini"'
+        yield Check("models", Status.WARN, "no model class is bound, so agents cannot run", fix)
+    router = ModelRouter(
+        settings.models, providers=settings.providers, environ=environ, scripts=settings.home
+    )
+    for name, bound in settings.models.items():
+        try:
+            router.resolve(DEFAULT_NAMESPACE, name)
+        except StepwellError as error:
+            yield Check(f"models.{name}", Status.FAIL, f"{bound}: {error.message}", "set it")
+        else:
+            yield Check(f"models.{name}", Status.OK, f"{bound} (key as seen from this shell)")
+
+
+def check_datasource(name: str, url: str) -> Check:
+    """Whether the file of a datasource is still there."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.is_file():
+        fix = f"stepwell datasource remove {name}, then add it again"
+        return Check(f"datasource {name}", Status.FAIL, f"{path} is not there", fix)
+    return Check(f"datasource {name}", Status.OK, redact_url(url))
