@@ -56,15 +56,15 @@ _FINISH: Final[dict[str | None, Finish]] = {
 }
 
 
-class _StopDetails(Struct):
+class _StopDetails(Struct, frozen=True):
     explanation: str | None = None
 
 
-class _OutputDetails(Struct):
+class _OutputDetails(Struct, frozen=True):
     thinking_tokens: int | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, frozen=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -72,7 +72,7 @@ class _Usage(Struct):
     output_tokens_details: _OutputDetails | None = None
 
 
-class _Answer(Struct):
+class _Answer(Struct, frozen=True):
     content: list[dict[str, Json]]
     model: str = ""
     stop_reason: str | None = None
@@ -80,11 +80,11 @@ class _Answer(Struct):
     usage: _Usage | None = None
 
 
-class _TextBlock(Struct):
+class _TextBlock(Struct, frozen=True):
     text: str
 
 
-class _ToolUseBlock(Struct):
+class _ToolUseBlock(Struct, frozen=True):
     name: str
     input: Json = None
     id: str = ""

@@ -19,7 +19,7 @@ repeated after a crash gets the same answer. An `error` is therefore given on ev
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,9 +119,12 @@ def parse_script(source: bytes, *, name: str) -> Script:
     try:
         script = msgspec.convert(yaml.load(source, _Loader), Script)  # noqa: S506 (safe loader)
         _check_expressions(script)
-    except yaml.YAMLError as error:
-        raise _wrong(name, " ".join(str(error).split())) from error
-    except (msgspec.ValidationError, ExpressionError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        msgspec.ValidationError,
+        ExpressionError,
+        RecursionError,
+    ) as error:
         raise _wrong(name, str(error)) from error
     return script
 
@@ -253,13 +256,22 @@ def _mapped(plan: Json, leaf: Callable[[str], Any]) -> Json:
 
 
 def _check_expressions(script: Script) -> None:
-    for turn in (turn for conversation in script.conversations for turn in conversation.turns):
-        for part in (turn.text, turn.json):
-            if part is not UNSET:
-                _template(part)
-        for tool in () if turn.tools is UNSET else turn.tools:
-            if tool.arguments is not UNSET:
-                _template(tool.arguments)
+    for place, plan in _plans(script):
+        try:
+            _template(plan)
+        except ExpressionError as error:
+            raise ExpressionError(f"{error.message} - at `{place}`") from error
+
+
+def _plans(script: Script) -> Iterator[tuple[str, Json]]:
+    """Everything in which there may be expressions, with its place as msgspec would name it."""
+    for first, conversation in enumerate(script.conversations):
+        for second, turn in enumerate(conversation.turns):
+            place = f"$.conversations[{first}].turns[{second}]"
+            yield f"{place}.text", turn.text
+            yield f"{place}.json", turn.json
+            for third, tool in enumerate(() if turn.tools is UNSET else turn.tools):
+                yield f"{place}.tools[{third}].arguments", tool.arguments
 
 
 def _scripted(error: ScriptedError) -> ModelError:
@@ -270,7 +282,8 @@ def _scripted(error: ScriptedError) -> ModelError:
 
 
 def _wrong(name: str, problem: str) -> ModelError:
-    return ModelError(f"fake:{name}: {problem}", code=Code.MODEL_NOT_CONFIGURED)
+    told = " ".join(problem.split())  # YAML and CEL draw theirs over several lines
+    return ModelError(f"fake:{name}: {told}", code=Code.MODEL_NOT_CONFIGURED)
 
 
 class _Loader(yaml.SafeLoader):

@@ -61,39 +61,39 @@ _FINISH: Final[dict[str | None, Finish]] = {
 }
 
 
-class _Wire(Struct, rename="camel"):
+class _Wire(Struct, frozen=True, rename="camel"):
     pass
 
 
-class _FunctionCall(_Wire):
+class _FunctionCall(_Wire, frozen=True):
     name: str
     args: Json = msgspec.field(default_factory=dict)
     id: str = ""
 
 
-class _Part(_Wire):
+class _Part(_Wire, frozen=True):
     text: str | None = None
     thought: bool = False
     function_call: _FunctionCall | None = None
     thought_signature: str | None = None
 
 
-class _Content(_Wire):
+class _Content(_Wire, frozen=True):
     parts: list[_Part] | None = None
 
 
-class _Candidate(_Wire):
+class _Candidate(_Wire, frozen=True):
     content: _Content | None = None
     finish_reason: str | None = None
     finish_message: str | None = None
 
 
-class _Feedback(_Wire):
+class _Feedback(_Wire, frozen=True):
     block_reason: str | None = None
     block_reason_message: str | None = None
 
 
-class _Usage(_Wire):
+class _Usage(_Wire, frozen=True):
     prompt_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
     candidates_token_count: int | None = None
@@ -101,7 +101,7 @@ class _Usage(_Wire):
     cached_content_token_count: int | None = None
 
 
-class _Answer(_Wire):
+class _Answer(_Wire, frozen=True):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
     usage_metadata: _Usage | None = None
@@ -285,16 +285,16 @@ def _usage(usage: _Usage | None) -> Usage:
     )
 
 
-class _Detail(Struct, rename="camel"):
+class _Detail(Struct, frozen=True, rename="camel"):
     reason: str = ""
     retry_delay: str = ""
 
 
-class _ErrorBody(Struct):
+class _ErrorBody(Struct, frozen=True):
     details: list[_Detail] = []
 
 
-class _ErrorAnswer(Struct):
+class _ErrorAnswer(Struct, frozen=True):
     error: _ErrorBody = _ErrorBody()
 
 

@@ -29,18 +29,18 @@ _FINISH: Final[dict[str | None, Finish]] = {
 }
 
 
-class _Function(Struct):
+class _Function(Struct, frozen=True):
     name: str
     arguments: Json = None
 
 
-class _ToolCall(Struct):
+class _ToolCall(Struct, frozen=True):
     function: _Function
     id: str | None = None
     extra_content: Json = None
 
 
-class _Message(Struct):
+class _Message(Struct, frozen=True):
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -48,28 +48,28 @@ class _Message(Struct):
     reasoning_details: Json = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, frozen=True):
     message: _Message
     finish_reason: str | None = None
 
 
-class _PromptDetails(Struct):
+class _PromptDetails(Struct, frozen=True):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class _CompletionDetails(Struct):
+class _CompletionDetails(Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
 
-class _Completion(Struct):
+class _Completion(Struct, frozen=True):
     choices: list[_Choice] | None = None
     model: str = ""
     usage: _Usage | None = None

@@ -27,32 +27,32 @@ _INCOMPLETE: Final[dict[str, Finish]] = {
 }
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     message: str
     code: str | None = None
 
 
-class _IncompleteDetails(Struct):
+class _IncompleteDetails(Struct, frozen=True):
     reason: str | None = None
 
 
-class _InputDetails(Struct):
+class _InputDetails(Struct, frozen=True):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class _OutputDetails(Struct):
+class _OutputDetails(Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, frozen=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 
 
-class _Response(Struct):
+class _Response(Struct, frozen=True):
     status: str
     output: list[dict[str, Json]]
     model: str = ""
@@ -189,17 +189,17 @@ def _finish(response: _Response, endpoint: Endpoint) -> Finish:
     raise unusable(endpoint, f"its status is {response.status!r} with the reason {reason!r}")
 
 
-class _Content(Struct):
+class _Content(Struct, frozen=True):
     text: str = ""
     refusal: str = ""
 
 
-class _MessageItem(Struct):
+class _MessageItem(Struct, frozen=True):
     content: list[_Content]
     phase: str | None = None
 
 
-class _CallItem(Struct):
+class _CallItem(Struct, frozen=True):
     name: str
     arguments: Json = None
     call_id: str = ""
