@@ -1,0 +1,114 @@
+"""The builder writes what a person would write in YAML."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from stepwell.definitions.builder import Retry, Workflow
+from stepwell.definitions.compile import check_definition, compile_definition
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "workflows" / "answer-question.yaml"
+
+
+def answer_question() -> Workflow:
+    return (
+        Workflow(
+            "answer-question",
+            description="Answer a question about the shop, and tell the channel when it is about "
+            "big money.",
+            input={
+                "type": "object",
+                "required": ["question"],
+                "properties": {"question": {"type": "string"}},
+            },
+        )
+        .agent(
+            "analyst",
+            model="small",
+            instructions="Use figures from the database only. Name the tables you used.",
+            tools=["db_schema", "db_query"],
+            output={
+                "type": "object",
+                "required": ["text", "total"],
+                "properties": {"text": {"type": "string"}, "total": {"type": "number"}},
+            },
+            turns=8,
+        )
+        .agent_step("ask", "analyst", message="=input.question", with_={"datasource": "shop"})
+        .tool(
+            "post",
+            "chat.post",
+            if_="=ask.output.total > 100",
+            with_={"text": "=ask.output.text"},
+            retry=Retry(max=3),
+            timeout=timedelta(seconds=30),
+            idempotent=True,
+        )
+        .output({"answer": "=ask.output.text"})
+    )
+
+
+def test_a_built_workflow_is_the_same_version_as_the_yaml() -> None:
+    built = compile_definition(answer_question().source())
+
+    assert built.version == compile_definition(EXAMPLE.read_bytes()).version
+
+
+def test_every_kind_of_node_can_be_built() -> None:
+    workflow = (
+        Workflow("route")
+        .transform("n", 3)
+        .switch("big", ("=n.output > 2", "yes"), ("=n.output > 1", "maybe"), default="no")
+        .transform("yes", {"text": "=string(n.output)"})
+        .transform("maybe", None, if_="=n.output > 0")
+        .tool("no", "log", needs=["n"])
+    )
+
+    assert check_definition(workflow.source(), tools={"log"}) == ()
+    assert workflow.document() == {
+        "workflow": "route",
+        "nodes": [
+            {"id": "n", "transform": 3},
+            {
+                "id": "big",
+                "switch": [
+                    {"if": "=n.output > 2", "then": "yes"},
+                    {"if": "=n.output > 1", "then": "maybe"},
+                    {"else": "no"},
+                ],
+            },
+            {"id": "yes", "transform": {"text": "=string(n.output)"}},
+            {"id": "maybe", "transform": None, "if": "=n.output > 0"},
+            {"id": "no", "tool": "log", "needs": ["n"]},
+        ],
+    }
+
+
+def test_a_mistake_in_a_built_workflow_is_told_like_any_other() -> None:
+    workflow = Workflow("w").tool("t", "chat.pots", timeout=timedelta(seconds=1))
+
+    [problem] = check_definition(workflow.source(), tools={"chat.post"})
+
+    assert problem.path == "nodes[0].tool"
+    assert problem.hint == "did you mean `chat.post`?"
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(hours=2), "2h"),
+        (timedelta(minutes=5), "5m"),
+        (timedelta(seconds=90), "90s"),
+        (timedelta(milliseconds=1500), "1500ms"),
+    ],
+)
+def test_a_duration_is_written_in_its_largest_unit(length: timedelta, text: str) -> None:
+    [node] = Workflow("w").tool("t", "x", timeout=length).document()["nodes"]
+
+    assert node["timeout"] == text
+
+
+def test_a_duration_below_a_millisecond_is_the_programmers_mistake() -> None:
+    with pytest.raises(TypeError, match="whole number of milliseconds"):
+        Workflow("w").tool("t", "x", timeout=timedelta(microseconds=10))

@@ -1,0 +1,421 @@
+"""Every mistake is told with its place, what is wrong, and what would be right."""
+
+import pytest
+
+from stepwell.definitions.compile import check_definition, compile_definition
+from stepwell.definitions.problems import MAX_PROBLEMS, InvalidDefinition, render
+from stepwell.errors import Code
+
+HEAD = """\
+workflow: w
+input: {type: object, properties: {question: {type: string}, deep: {type: object}}}
+agents:
+  poet: {model: small}
+  judge:
+    model: small
+    tools: [score]
+    output: {type: object, properties: {total: {type: number}, notes: {type: array}}}
+nodes:
+  - {id: ask, agent: poet, with: {message: "=input.question"}}
+  - {id: rate, agent: judge, with: {message: "=ask.output", level: high}}
+"""
+TOOLS = {"score", "chat.post"}
+
+
+def complaints(source: str) -> list[str]:
+    return [str(problem) for problem in check_definition(source.encode(), tools=TOOLS)]
+
+
+def test_the_head_of_these_examples_is_valid() -> None:
+    assert complaints(HEAD) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "complaint"),
+    [
+        # keys and kinds
+        (
+            "{id: n, tol: chat.post}",
+            "12:13: nodes[2].tol: the key 'tol' is not known here; did you mean `tool`?",
+        ),
+        (
+            "{id: n, tool: chat.post, wiht: {}}",
+            "12:30: nodes[2].wiht: the key 'wiht' is not known here; did you mean `with`?",
+        ),
+        (
+            "{id: n, transform: 1, idempotent: true}",
+            (
+                "12:27: nodes[2].idempotent: the key 'idempotent' is not known here; "
+                "it belongs to a tool node"
+            ),
+        ),
+        (
+            "{id: n, transform: 1, timeout: 1s}",
+            (
+                "12:27: nodes[2].timeout: the key 'timeout' is not known here; "
+                "it belongs to an agent node or a tool node"
+            ),
+        ),
+        (
+            "{id: n, tool: chat.post, transform: 1}",
+            (
+                "12:5: nodes[2]: a node has exactly one of agent, tool, transform, switch, "
+                "this has `tool` and `transform`"
+            ),
+        ),
+        (
+            "{id: n}",
+            (
+                "12:5: nodes[2]: nothing says what this is: "
+                "a node has one of agent, tool, transform, switch"
+            ),
+        ),
+        (
+            "{id: n, map: {}}",
+            (
+                "12:13: nodes[2].map: nodes of the kind `map` come later; "
+                "use one of agent, tool, transform, switch"
+            ),
+        ),
+        (
+            "chat.post",
+            "12:5: nodes[2]: this must be a node, which is a map, it is the string 'chat.post'",
+        ),
+        # ids
+        ("{transform: 1}", "12:5: nodes[2]: `id` is missing; a transform node needs it"),
+        (
+            "{id: My-Node, transform: 1}",
+            (
+                "12:10: nodes[2].id: this must be an id: small letters, digits and _, a letter "
+                "first, at most 63, it is the string 'My-Node'"
+            ),
+        ),
+        (
+            "{id: input, transform: 1}",
+            "12:10: nodes[2].id: the name 'input' is reserved; choose another one",
+        ),
+        (
+            "{id: while, transform: 1}",
+            "12:10: nodes[2].id: the name 'while' is reserved; choose another one",
+        ),
+        (
+            "{id: ask, transform: 1}",
+            "12:10: nodes[2].id: the id `ask` is taken by the node in line 10",
+        ),
+        # names
+        (
+            "{id: n, agent: poot, with: {message: x}}",
+            "12:20: nodes[2].agent: there is no agent `poot`; did you mean `poet`?",
+        ),
+        (
+            "{id: n, tool: chat.pots}",
+            "12:19: nodes[2].tool: there is no tool `chat.pots`; did you mean `chat.post`?",
+        ),
+        (
+            "{id: n, transform: 1, needs: [aks]}",
+            "12:35: nodes[2].needs[0]: there is no node `aks`; did you mean `ask`?",
+        ),
+        (
+            "{id: n, transform: 1, needs: [ask, ask]}",
+            "12:40: nodes[2].needs[1]: 'ask' is in the list twice",
+        ),
+        # values
+        (
+            "{id: n, tool: 5}",
+            (
+                "12:19: nodes[2].tool: this must be the name of a tool: letters, digits, _ . - and /, "
+                'at most 128, it is the number 5; write "5"'
+            ),
+        ),
+        (
+            '{id: n, tool: "=input.question"}',
+            "12:19: nodes[2].tool: this cannot be an expression; write what it shall be, literally",
+        ),
+        (
+            "{id: n, tool: chat.post, timeout: 30}",
+            (
+                "12:39: nodes[2].timeout: this must be a duration such as 500ms, 30s, 5m or 1h, "
+                "it is the number 30; write 30s"
+            ),
+        ),
+        (
+            "{id: n, tool: chat.post, timeout: 0s}",
+            (
+                "12:39: nodes[2].timeout: this must be longer than nothing and at most 8760h, "
+                "it is the string '0s'"
+            ),
+        ),
+        (
+            "{id: n, tool: chat.post, idempotent: yes}",
+            (
+                "12:42: nodes[2].idempotent: this must be true or false, it is the string 'yes'; "
+                "write true"
+            ),
+        ),
+        (
+            "{id: n, tool: chat.post, retry: {initial: 1s}}",
+            "12:37: nodes[2].retry: `max` is missing; `retry` needs it",
+        ),
+        (
+            "{id: n, tool: chat.post, retry: {max: -1}}",
+            (
+                "12:43: nodes[2].retry.max: this must be a whole number from 0 to 100, "
+                "it is the number -1"
+            ),
+        ),
+        (
+            "{id: n, tool: chat.post, retry: {max: 1, initial: 2s, ceiling: 1s}}",
+            "12:68: nodes[2].retry.ceiling: the ceiling is lower than the first wait; raise it",
+        ),
+        # what an agent is asked
+        (
+            "{id: n, agent: poet}",
+            "12:5: nodes[2]: `with` is missing; an agent node needs it",
+        ),
+        (
+            "{id: n, agent: judge, with: {level: 1}}",
+            "12:33: nodes[2].with: `message` is missing; it is what the agent is asked",
+        ),
+        (
+            "{id: n, agent: poet, with: {message: x, topic: y}}",
+            (
+                "12:45: nodes[2].with.topic: there is no argument to bind `topic` to: the agent "
+                "`poet` has no tools; put it into `message`, or give the agent the tool"
+            ),
+        ),
+        # expressions
+        (
+            '{id: n, transform: 1, if: "ask.output"}',
+            (
+                "12:31: nodes[2].if: this must be a condition: a string that begins with =, "
+                "it is the string 'ask.output'; write \"=ask.output\""
+            ),
+        ),
+        (
+            "{id: n, transform: 1, if: \"='yes'\"}",
+            "12:31: nodes[2].if: a condition must be a bool, this is string",
+        ),
+        (
+            '{id: n, transform: "="}',
+            "12:24: nodes[2].transform: there is no expression after the =",
+        ),
+        (
+            "{id: n, transform: \"=1 + 'a'\"}",
+            (
+                "12:28: nodes[2].transform: found no matching overload for '_+_' applied to "
+                "'(int, string)'\n | 1 + 'a'\n | ..^"
+            ),
+        ),
+        (
+            '{id: n, transform: ["é", "=\'é\' + "]}',
+            (
+                "12:38: nodes[2].transform[1]: Syntax error: mismatched input '<EOF>'"
+                "\n | 'é' + \n | .\uff0e....^"
+            ),
+        ),
+        (
+            '{id: n, transform: "=aks.output"}',
+            "12:26: nodes[2].transform: there is no node `aks`; did you mean `ask`?",
+        ),
+        (
+            '{id: n, transform: "=frobnicate(1)"}',
+            "12:26: nodes[2].transform: there is no function `frobnicate`",
+        ),
+        (
+            '{id: n, transform: "=ask.outptu"}',
+            "12:30: nodes[2].transform: `ask` has no `outptu`; did you mean `output`?",
+        ),
+        (
+            '{id: n, transform: "=ask.output.text"}',
+            "12:37: nodes[2].transform: `ask.output` has no `text`",
+        ),
+        (
+            '{id: n, transform: "=rate.output.totl > 1"}',
+            "12:38: nodes[2].transform: `rate.output` has no `totl`; did you mean `total`?",
+        ),
+        (
+            '{id: n, transform: "=input.quesion"}',
+            "12:32: nodes[2].transform: `input` has no `quesion`; did you mean `question`?",
+        ),
+        (
+            '{id: n, transform: "=run.nmae"}',
+            "12:30: nodes[2].transform: `run` has no `nmae`; it has id, workflow",
+        ),
+        (
+            f'{{id: n, transform: "={"1+" * 2048}1"}}',
+            "12:24: nodes[2].transform: the expression has 4097 characters, the limit is 4096",
+        ),
+        # order
+        (
+            '{id: n, transform: "=n.output"}',
+            (
+                "12:10: nodes[2].id: `n` needs itself; an expression that refers to a node, and a "
+                "switch with a target, count as needs"
+            ),
+        ),
+        # switches
+        (
+            "{id: n, switch: []}",
+            "12:21: nodes[2].switch: this list must have from 1 to 1000 items, it has 0",
+        ),
+        (
+            "{id: n, switch: [{else: ask}]}",
+            "12:21: nodes[2].switch: a switch has at least one case with `if` and `then`",
+        ),
+        (
+            '{id: n, switch: [{if: "=true", then: aks}]}',
+            "12:42: nodes[2].switch[0].then: there is no node `aks`; did you mean `ask`?",
+        ),
+        (
+            '{id: n, switch: [{else: ask}, {if: "=true", then: rate}]}',
+            "12:23: nodes[2].switch[0].else: `else` is not the last case; put it at the end, once",
+        ),
+        (
+            "{id: n, switch: [{then: ask}]}",
+            "12:22: nodes[2].switch[0]: `if` is missing; a case with `then` needs it",
+        ),
+    ],
+)
+def test_a_mistake_in_a_node_is_told_at_its_place(node: str, complaint: str) -> None:
+    assert complaints(f"{HEAD}  - {node}\n") == [complaint]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (
+            "[1]",
+            "1:1: this must be a workflow, which is a map, it is a list",
+        ),
+        (
+            "workflow: call\nnodes: [{id: a, transform: 1}]",
+            "1:11: workflow: the name 'call' is reserved; choose another one",
+        ),
+        (
+            "worfklow: w\nworkflow: w\nnodes: [{id: a, transform: 1}]",
+            "1:1: worfklow: the key 'worfklow' is not known here; did you mean `workflow`?",
+        ),
+        ("workflow: w", "1:1: `nodes` is missing; a workflow needs it"),
+        (
+            "workflow: w\nnodes: []",
+            "2:8: nodes: this list must have from 1 to 1000 items, it has 0",
+        ),
+        (
+            "workflow: w\ninput: {type: strin}\nnodes: [{id: a, transform: 1}]",
+            "2:15: input.type: 'strin' is not a type of JSON Schema; did you mean `string`?",
+        ),
+        (
+            "workflow: w\ninput: {required: [a]}\nnodes: [{id: a, transform: 1}]",
+            "2:8: input: this schema must describe an object; add `type: object`",
+        ),
+        (
+            "workflow: w\ninput: {type: object, required: a}\nnodes: [{id: a, transform: 1}]",
+            "2:33: input.required: this is not JSON Schema: 'a' is not of type 'array'",
+        ),
+        (
+            "workflow: w\nagents: {a-b: {model: m}}\nnodes: [{id: a, transform: 1}]",
+            (
+                "2:10: agents.a-b: no node uses the agent `a-b`; "
+                "use it in an agent node, or take it away"
+            ),
+        ),
+        (
+            'workflow: w\nnodes: [{id: a, transform: "=input.x"}]',
+            "2:36: nodes[0].transform: `input` has no `x`",
+        ),
+        (
+            'workflow: w\nnodes: [{id: a, transform: 1}]\noutput: {x: "=b.output"}',
+            (
+                "3:15: output.x: there is no node `b`; "
+                "an expression sees `input`, `run` and nodes by their id"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_in_a_document_is_told_at_its_place(source: str, complaint: str) -> None:
+    assert complaints(source) == [complaint]
+
+
+def test_a_schema_that_refers_outside_itself_is_refused() -> None:
+    source = 'workflow: w\ninput: {type: object, $ref: "https://x.test/s"}\nnodes: [{id: a, transform: 1}]'
+
+    [complaint] = complaints(source)
+
+    assert complaint.startswith("2:8: input: this JSON Schema cannot be used: $ref:")
+
+
+def test_every_cycle_is_named_at_its_first_node() -> None:
+    source = """\
+workflow: w
+nodes:
+  - {id: a, transform: "=c.output"}
+  - {id: b, transform: 1, needs: [a]}
+  - {id: c, transform: 1, needs: [b]}
+  - {id: d, switch: [{if: "=e.output", then: e}]}
+  - {id: e, transform: true}
+"""
+    assert [problem.message for problem in check_definition(source.encode())] == [
+        "nodes wait for each other: `a` needs `c` needs `b` needs `a`",
+        "nodes wait for each other: `d` needs `e` needs `d`",
+    ]
+
+
+def test_a_node_has_one_switch_that_chooses_it() -> None:
+    source = """\
+workflow: w
+nodes:
+  - {id: a, transform: 1}
+  - {id: s, switch: [{if: "=true", then: a}, {if: "=false", then: a}]}
+  - {id: t, switch: [{if: "=true", then: a}]}
+"""
+    assert complaints(source) == [
+        (
+            "5:42: nodes[2].switch[0].then: `a` is a target of the switch `s` already; "
+            "let each switch have targets of its own"
+        )
+    ]
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_source() -> None:
+    source = HEAD.replace("question:", "qestion:") + "  - {id: ask, tol: x}\nouput: 1\n"
+
+    with pytest.raises(InvalidDefinition) as raised:
+        compile_definition(source.encode(), tools=TOOLS)
+
+    error = raised.value
+    assert [(p.line, p.path) for p in error.problems] == [
+        (10, "nodes[0].with.message"),
+        (12, "nodes[2].id"),
+        (12, "nodes[2].tol"),
+        (13, "ouput"),
+    ]
+    assert error.code is Code.INVALID_DEFINITION
+    assert error.message.startswith(
+        "the definition has 4 problems:\n  10:52: nodes[0].with.message: `input` has no `question`"
+    )
+    assert error.detail["nodes[2].tol"] == "the key 'tol' is not known here; did you mean `tool`?"
+
+
+def test_more_problems_than_anybody_reads_are_counted() -> None:
+    source = "workflow: w\nnodes: [{id: a, transform: 1}]\n" + "".join(
+        f"x{i}: 1\n" for i in range(MAX_PROBLEMS + 7)
+    )
+
+    problems = check_definition(source.encode())
+
+    assert len(problems) == MAX_PROBLEMS + 1
+    assert problems[-1].message == "there are 7 more problems"
+
+
+def test_problems_are_shown_with_their_line_and_a_caret() -> None:
+    source = HEAD + "  - {id: n, tol: chat.post}\n  - {id: m, transform: \"=1 + 'a'\"}\n"
+
+    shown = render(check_definition(source.encode(), tools=TOOLS), "w.yaml", source.encode())
+
+    assert shown == (
+        "w.yaml:12:13: nodes[2].tol: the key 'tol' is not known here; did you mean `tool`?\n"
+        "      - {id: n, tol: chat.post}\n"
+        "                ^\n"
+        "w.yaml:13:28: nodes[3].transform: found no matching overload for '_+_' applied to "
+        "'(int, string)'\n | 1 + 'a'\n | ..^"
+    )
