@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from stepwell_storage.open import open_storage
-
-from stepwell.clock import IdSource, SystemClock, Uuid7Source
+from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings
-from stepwell.errors import SetupError, Unavailable
+from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.llm.router import ModelRouter
+from stepwell.nldb.datasources import check_datasource
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
@@ -20,6 +21,7 @@ from stepwell.tools.loading import load_tools
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage import errors as storage_errors
+from stepwell_storage.open import open_storage
 from stepwell_storage.ports import Storage
 
 
@@ -45,14 +47,15 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             to a newer version.
         Unavailable: the database cannot be opened.
     """
-    clock = SystemClock()
-    ids = Uuid7Source(clock)
     storage = await _open_storage(settings)
     models = ModelRouter(settings.models, providers=settings.providers, scripts=settings.home)
     try:
-        async with ProcessPool(size=settings.tools.processes) as processes:
-            tools = _tools(settings, storage, processes)
-            worker, service = _compose(settings, storage, tools, models, clock, ids)
+        async with (
+            ProcessPool(size=settings.tools.processes) as own,
+            ProcessPool(size=settings.tools.processes) as sql,
+        ):
+            tools = _tools(settings, storage, own, sql)
+            worker, service = _compose(settings, storage, tools, models, sql)
             async with worker.working(alone=True):
                 yield Runtime(service, worker)
     finally:
@@ -71,14 +74,20 @@ async def _open_storage(settings: Settings) -> Storage:
     return storage
 
 
-def _tools(settings: Settings, storage: Storage, processes: ProcessPool) -> ToolRegistry:
+def _tools(
+    settings: Settings, storage: Storage, own: ProcessPool, sql: ProcessPool
+) -> ToolRegistry:
+    """Ours and the user's. SQL has children of its own: their memory is capped."""
+
     async def url_of(namespace: str, name: str) -> str:
-        return (await storage.datasources.get(namespace, name)).url
+        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
+        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
+            return (await storage.datasources.get(namespace, name)).url
 
     registry = ToolRegistry()
-    for tool in sql_tools(url_of, processes=processes):
+    for tool in sql_tools(url_of, processes=sql):
         registry.add(tool)
-    for tool in load_tools(settings.tools.paths, processes=processes):
+    for tool in load_tools(settings.tools.paths, processes=own):
         registry.add(tool)
     return registry
 
@@ -88,11 +97,12 @@ def _compose(
     storage: Storage,
     tools: ToolRegistry,
     models: ModelRouter,
-    clock: SystemClock,
-    ids: IdSource,
+    sql: ProcessPool,
 ) -> tuple[Worker, Service]:
+    clock = SystemClock()
+    ids = Uuid7Source(clock)
     journal = Journal(storage, inline_limit=settings.limits.inline_bytes)
-    workflows = Workflows(storage, tools=tools.names)
+    workflows = Workflows(storage, tools=tools.names, clock=clock)
     effects = WorldEffects(tools=tools, models=models, policy=GrantedTools(), clock=clock)
     worker = Worker(
         storage,
@@ -109,6 +119,7 @@ def _compose(
         workflows=workflows,
         journal=journal,
         tools=tools,
+        check_datasource=partial(check_datasource, processes=sql),
         clock=clock,
         ids=ids,
     )

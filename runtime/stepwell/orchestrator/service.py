@@ -1,7 +1,7 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -14,7 +14,6 @@ from stepwell.engine.inputs import Cancel, Input, Publish, Start
 from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Json
 from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
-from stepwell.nldb.datasources import check_url
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.reader import LogReader
@@ -57,6 +56,7 @@ class Service:
         workflows: Workflows,
         journal: Journal,
         tools: ToolRegistry,
+        check_datasource: Callable[[str], Awaitable[None]],
         clock: Clock,
         ids: IdSource,
     ) -> None:
@@ -66,6 +66,7 @@ class Service:
         self._journal = journal
         self._reader = LogReader(storage)
         self._tools = tools
+        self._check_datasource = check_datasource
         self._clock = clock
         self._ids = ids
 
@@ -322,7 +323,7 @@ class Service:
             AlreadyExists: the name is taken.
             InvalidRequest: the URL is not one that we can read.
         """
-        await check_url(url)
+        await self._check_datasource(url)
         row = DatasourceRow(name, url, caller.principal, self._clock.now())
         try:
             with refusals():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.compile import check_definition, compile_definition
 from stepwell.definitions.problems import Problem
@@ -10,15 +11,23 @@ from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell_storage.errors import Missing
 from stepwell_storage.ports import DefinitionRow, Storage
 
+NEWEST_FOR = 1_000_000
+"""Microseconds for which a bare name keeps its meaning here after another process has put a
+newer version; a version put by this process is what the name means at once."""
+
 
 class Workflows:
     """Finds the graph of a workflow version."""
 
-    def __init__(self, storage: Storage, *, tools: Callable[[], Collection[str]]) -> None:
+    def __init__(
+        self, storage: Storage, *, tools: Callable[[], Collection[str]], clock: Clock
+    ) -> None:
         """`tools` gives the names of the tools that a new definition may use."""
         self._storage = storage
         self._tools = tools
+        self._clock = clock
         self._graphs: dict[tuple[str, str, str], Graph] = {}
+        self._newest: dict[tuple[str, str], tuple[Graph, int]] = {}
 
     def check(self, source: bytes) -> tuple[Problem, ...]:
         """Everything that is wrong with a definition, at once."""
@@ -41,6 +50,7 @@ class Workflows:
         row = DefinitionRow(graph.name, graph.version, source, principal, now)
         created = await self._storage.definitions.put(namespace, row)
         self._graphs[namespace, graph.name, graph.version] = graph
+        self._newest[namespace, graph.name] = graph, now + NEWEST_FOR
         return row, created
 
     async def get(self, namespace: str, name: str, version: str | None = None) -> DefinitionRow:
@@ -67,12 +77,26 @@ class Workflows:
         """
         if name == CALL.name:
             return CALL
-        graph = self._graphs.get((namespace, name, version or ""))
-        if graph is not None:
-            return graph
-        row = await self.get(namespace, name, version)
-        key = namespace, name, row.version
-        if key not in self._graphs:
-            # Tools may have gone since the version was put: that is told when they are called.
-            self._graphs[key] = compile_definition(row.source, tools=None)
-        return self._graphs[key]
+        if version is None:
+            return await self._newest_graph(namespace, name)
+        graph = self._graphs.get((namespace, name, version))
+        return graph or self._compile(namespace, await self.get(namespace, name, version))
+
+    async def _newest_graph(self, namespace: str, name: str) -> Graph:
+        now = self._clock.now()
+        known, good_until = self._newest.get((namespace, name), (None, 0))
+        if known is not None and now < good_until:
+            return known
+        if known is not None:
+            # One asks the store, whoever comes meanwhile goes by what was true a moment ago.
+            self._newest[namespace, name] = known, now + NEWEST_FOR
+        row = await self.get(namespace, name)
+        graph = self._graphs.get((namespace, name, row.version)) or self._compile(namespace, row)
+        self._newest[namespace, name] = graph, now + NEWEST_FOR
+        return graph
+
+    def _compile(self, namespace: str, row: DefinitionRow) -> Graph:
+        # Tools may have gone since the version was put: that is told when they are called.
+        graph = compile_definition(row.source, tools=None)
+        self._graphs[namespace, row.name, row.version] = graph
+        return graph

@@ -9,6 +9,7 @@ from stepwell.engine.values import Data, Failure
 
 AGENT = """
 workflow: asking
+input: { type: object }
 agents:
   a:
     model: small

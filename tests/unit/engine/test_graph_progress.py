@@ -17,6 +17,7 @@ from stepwell.engine.values import Data, Failure
 
 TWO = """
 workflow: two
+input: { type: object }
 nodes:
   - { id: a, tool: look, with: { q: "=input.q" } }
   - { id: b, tool: look, with: { q: "=a.output.x" } }
@@ -31,6 +32,7 @@ nodes:
 """
 SWITCH = """
 workflow: switching
+input: { type: object }
 nodes:
   - { id: route, switch: [ { if: "=input.n > 10", then: big }, { else: small } ] }
   - { id: big, tool: look }
@@ -109,6 +111,7 @@ def test_a_switch_skips_the_branches_that_it_did_not_choose(story) -> None:
 def test_a_false_condition_skips_a_node_and_its_output_is_null(story) -> None:
     run = story("""
 workflow: conditional
+input: { type: object }
 nodes:
   - { id: a, tool: look, if: "=input.go" }
   - { id: b, transform: { seen: "=a.output" }, if: "=!input.go" }
@@ -123,6 +126,7 @@ output: "=b.output"
 def test_transforms_end_in_the_decision_that_starts_them(story) -> None:
     run = story("""
 workflow: arithmetic
+input: { type: object }
 nodes:
   - { id: a, transform: { n: "=input.n + 1" } }
   - { id: b, transform: "=a.output.n * 2" }

@@ -37,7 +37,7 @@ def test_a_call_that_may_not_be_repeated_is_judged_by_the_next_owner(story) -> N
     assert [type(event).__name__ for event in run.give(begun("pay"))] == ["ToolCallStarted"]
     assert run.due == [WakeAt(60_000_000)]
     lost = due(run.fold_again(), 0)[0]
-    assert lost == JudgeLost(CallTool("pay", 1, "", "pay", "pay", Data(value=None)))
+    assert lost == JudgeLost(CallTool("pay", 1, "", "pay", "pay", Data(value={})))
 
 
 def test_a_lost_call_fails_the_run_and_is_never_made_again(story) -> None:

@@ -1,0 +1,9 @@
+"""The trivial step that is measured."""
+
+from stepwell import tool
+
+
+@tool(idempotent=True)
+async def step(number: int) -> dict[str, object]:
+    """Does nothing, and says so."""
+    return {"step": number, "ok": True}
