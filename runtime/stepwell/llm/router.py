@@ -9,10 +9,12 @@ import asyncio
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -97,8 +99,9 @@ class ModelRouter:
     async def aclose(self) -> None:
         """Closes the connections of every provider that was used."""
         connections, self._connections = self._connections, {}
-        for connection in connections.values():
-            await connection.aclose()
+        async with AsyncExitStack() as closing:
+            for connection in connections.values():
+                closing.push_async_callback(connection.aclose)
 
     def _bound(self, namespace: str, name: str) -> str:
         bound = {**self._classes, **self._namespaces.get(namespace, {})}
@@ -136,8 +139,14 @@ class ModelRouter:
                 f"the provider {provider!r} has no address: set providers.{provider}.base_url, "
                 "for instance to http://127.0.0.1:11434/v1"
             )
+        if settings.base_url and urlsplit(settings.base_url).scheme not in ("http", "https"):
+            raise _not_configured(
+                f"providers.{provider}.base_url is {settings.base_url!r}, and has to begin with "
+                "http:// or https://"
+            )
         variables = (settings.api_key_env,) if settings.api_key_env else kind.key_variables
-        found = [variable for variable in variables if self._environ.get(variable)]
+        keys = {name: self._environ.get(name, "").strip() for name in variables}
+        found = [name for name in variables if keys[name]]
         if variables and not found:
             raise _not_configured(
                 f"the provider {provider!r} has no key: set {' or '.join(variables)} in the "
@@ -146,7 +155,7 @@ class ModelRouter:
         return Endpoint(
             name=provider,
             base_url=settings.base_url or None,
-            api_key=self._environ[found[0]] if found else "",
+            api_key=keys[found[0]] if found else "",
             key_variable=found[0] if found else "",
             timeout=settings.timeout,
         )

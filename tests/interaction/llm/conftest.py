@@ -16,9 +16,14 @@ KEY = "sk-secret"
 
 
 @asynccontextmanager
-async def routed(wire: Wire, url: str, *, timeout: timedelta) -> AsyncIterator[Model]:
+async def routed(
+    wire: Wire, url: str, *, timeout: timedelta, structured_output: bool = True
+) -> AsyncIterator[Model]:
     settings = ProviderSettings(
-        base_url=url + wire.version, api_key_env=wire.key_variable, timeout=timeout
+        base_url=url + wire.version,
+        api_key_env=wire.key_variable,
+        timeout=timeout,
+        structured_output=structured_output,
     )
     router = ModelRouter(
         {"small": f"{wire.provider}:m"},

@@ -1,6 +1,7 @@
 """What the runtime may rely on, whichever provider answers."""
 
 import asyncio
+import json
 import socket
 from datetime import timedelta
 
@@ -264,3 +265,18 @@ async def test_what_another_provider_sealed_is_not_sent(
 
     assert "sealed" not in str(provider.seen[0].body)
     assert "In Rome." in str(provider.seen[0].body)
+
+
+async def test_a_provider_that_takes_no_schema_is_told_it_in_words(
+    wire: Wire, provider: FakeProvider
+) -> None:
+    provider.will(Reply(wire.answer("{}")))
+    schema = {"type": "object", "properties": {"city": {"const": "Rome"}}, "required": ["city"]}
+    wait = timedelta(seconds=5)
+    async with routed(wire, provider.url, timeout=wait, structured_output=False) as model:
+        await model.complete(ModelRequest(messages=ASK.messages, output=schema))
+
+    (seen,) = provider.seen
+    assert seen.body.keys().isdisjoint({"response_format", "text", "output_config"})
+    assert "responseJsonSchema" not in str(seen.body)
+    assert '"properties":{"city":{"const":"Rome"}}' in json.dumps(seen.body).replace("\\", "")

@@ -67,13 +67,17 @@ def test_a_class_that_is_not_bound_says_how_to_bind_it() -> None:
         ("openai-compatible:m", "set providers.openai-compatible.base_url"),
         ("opnai:m", "did you mean 'openai'?"),
         ("strange:m", "set providers.strange.kind"),
+        ("nowhere:m", "has to begin with http:// or https://"),
         ("openai:", "write it as provider:model"),
     ],
 )
 def test_a_model_that_cannot_be_reached_says_what_to_set(name: str, advice: str) -> None:
-    mine = ProviderSettings(kind="openai", api_key_env="MY_KEY")
+    providers = {
+        "mine": ProviderSettings(kind="openai", api_key_env="MY_KEY"),
+        "nowhere": ProviderSettings(kind="openai-compatible", base_url="localhost:11434"),
+    }
 
-    error = refused(ModelRouter(providers={"mine": mine}, environ={}), name)
+    error = refused(ModelRouter(providers=providers, environ={}), name)
 
     assert error.code == Code.MODEL_NOT_CONFIGURED
     assert advice in error.message
