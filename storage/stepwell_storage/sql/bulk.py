@@ -15,11 +15,14 @@ from sqlalchemy.engine.interfaces import Dialect
 MOST_ROWS = 256
 """A power of two. SQLite takes 32,766 values in one statement."""
 
+FEW_ROWS = 8
+"""Up to here, a statement for just this number of rows: a lone append should need only one."""
+
 Rows: TypeAlias = list[tuple[sa.BindParameter[Any], ...]]
 
 
 class Bulk:
-    """A statement for any number of rows, compiled once for each power of two."""
+    """A statement for any number of rows, compiled once for each of a few sizes."""
 
     def __init__(
         self,
@@ -28,24 +31,21 @@ class Bulk:
         *,
         dialect: Dialect,
     ) -> None:
+        """`width` tells afterwards how many values make a row."""
+        self.width = len(columns)
         self._columns = tuple(columns)
         self._statement = statement
         self._dialect = dialect
         self._sql = cache(self._compiled)
 
-    @property
-    def width(self) -> int:
-        """How many values make a row."""
-        return len(self._columns)
-
     def run(self, execute: Callable[[str, Sequence[Any]], object], values: Sequence[Any]) -> None:
         """Hands the statement to `execute` as often as it takes for all rows in `values`."""
-        start = 0
-        while left := (len(values) - start) // self.width:
-            rows = min(MOST_ROWS, 1 << (left.bit_length() - 1))
-            end = start + rows * self.width
-            execute(self._sql(rows), values[start:end])
-            start = end
+        start, end = 0, len(values)
+        while start < end:
+            rows = _step((end - start) // self.width)
+            stop = start + rows * self.width
+            execute(self._sql(rows), values[start:stop])
+            start = stop
 
     def _compiled(self, rows: int) -> str:
         parameters: Rows = [
@@ -56,3 +56,8 @@ class Bulk:
         expected = [parameter.key for row in parameters for parameter in row]
         assert getattr(compiled, "positiontup", None) == expected, "values go in by position"
         return str(compiled)
+
+
+def _step(left: int) -> int:
+    """How many of the rows that are left go into the next statement."""
+    return left if left <= FEW_ROWS else min(MOST_ROWS, 1 << (left.bit_length() - 1))

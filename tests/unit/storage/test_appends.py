@@ -1,0 +1,39 @@
+"""An append that cannot be right is refused where it is made."""
+
+import pytest
+
+from stepwell_storage.ports import Append, Head, NewRun, Record
+
+RUN = "01890000-0000-7000-8000-000000000001"
+RECORD = Record(1, "custom", "", b"")
+NEW = NewRun("w", "v", "user:ann", 1, "one", 10)
+
+
+@pytest.mark.parametrize("run", ["", "run-1", RUN + "\n", RUN.replace("-", ""), RUN[:-1] + "A"])
+def test_a_run_id_is_a_canonical_uuid(run: str) -> None:
+    with pytest.raises(ValueError, match="not a run id"):
+        Append("default", run, 1, 0, (RECORD,))
+
+
+def test_an_append_has_records() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Append("default", RUN, 1, 0, ())
+
+
+def test_records_follow_each_other_without_a_gap() -> None:
+    with pytest.raises(ValueError, match="record 3 stands where 2 must be"):
+        Append("default", RUN, 1, 0, (RECORD, Record(3, "custom", "", b"")))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "after", "head"),
+    [(2, 0, Head("running", 1)), (1, 1, Head("running", 1)), (1, 0, None)],
+)
+def test_a_new_run_begins_at_the_beginning(epoch: int, after: int, head: Head | None) -> None:
+    with pytest.raises(ValueError, match="a new run begins"):
+        Append("default", RUN, epoch, after, (Record(after + 1, "", "", b""),), (), head, NEW)
+
+
+def test_an_append_knows_its_last_sequence() -> None:
+    records = tuple(Record(n, "custom", "", b"") for n in (4, 5, 6))
+    assert Append("default", RUN, 1, 3, records).last == 6

@@ -1,0 +1,94 @@
+"""The writer's thread: it groups, answers in order, and outlives whatever its database does."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from stepwell_storage.errors import Full, Unavailable
+from stepwell_storage.ports import Append, Record
+from stepwell_storage.sql.session import Job
+from stepwell_storage.sql.writer import Writer, Written
+
+pytestmark = pytest.mark.anyio
+
+APPEND = Append(
+    "default", "01890000-0000-7000-8000-000000000001", 1, 0, (Record(1, "custom", "", b""),)
+)
+
+
+class Recording:
+    """A database that counts, waits where it is told to, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.position = 0
+        self.taken = threading.Event()
+        self.gate = threading.Event()
+        self.failures: list[Exception] = []
+        self.is_closed = False
+
+    def write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        self.taken.set()
+        assert self.gate.wait(5)
+        self.groups.append(len(group))
+        if self.failures:
+            raise self.failures.pop()
+        outcomes = range(self.position + 1, self.position + 1 + len(group))
+        self.position += len(group)
+        return Written(list(outcomes), {"default": self.position})
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_what_waits_while_a_group_is_written_is_the_next_group() -> None:
+    database = Recording()
+    seen: list[Mapping[str, int]] = []
+    writer = Writer(database, advanced=seen.append)
+    first = writer.append(APPEND)
+    assert database.taken.wait(5)
+    rest = [writer.append(APPEND) for _ in range(50)]
+    assert writer.waiting == 50
+    database.gate.set()
+
+    assert await first == 1
+    assert [await future for future in rest] == list(range(2, 52))
+    assert database.groups == [1, 50]
+    assert seen == [{"default": 1}, {"default": 51}]
+    await writer.stop()
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(Full("no room"), Full), (Unavailable("locked"), Unavailable), (KeyError("x"), Unavailable)],
+)
+async def test_a_group_that_fails_is_answered_and_the_next_one_is_written(
+    failure: Exception, expected: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Recording()
+    database.gate.set()
+    database.failures.append(failure)
+    writer = Writer(database, advanced=lambda heads: None)
+
+    with pytest.raises(expected):
+        await writer.append(APPEND)
+    assert await writer.append(APPEND) == 1
+    await writer.stop()
+
+
+async def test_stopping_waits_for_what_is_queued_and_refuses_what_comes_later() -> None:
+    database = Recording()
+    writer = Writer(database, advanced=lambda heads: None)
+    queued = [writer.append(APPEND) for _ in range(3)]
+    database.gate.set()
+    await writer.stop()
+    await writer.stop()
+
+    assert [future.result() for future in queued] == [1, 2, 3]
+    assert database.is_closed
+    with pytest.raises(Unavailable, match="closed"):
+        await writer.append(APPEND)
+    with pytest.raises(Unavailable, match="closed"):
+        await writer.call(lambda session: None)
