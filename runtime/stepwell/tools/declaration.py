@@ -13,7 +13,7 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
 
-NAME = re.compile(r"^[a-z][a-z0-9_.-]{0,63}$")
+NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 """What a tool may be called: what MCP clients and every model provider accept, less a little."""
 
 Function = Callable[..., Any]

@@ -35,7 +35,7 @@ def as_json(result: object) -> Json:
 def not_json(result: object, error: Exception) -> str:
     """Why a result cannot be JSON, and what to return instead."""
     return (
-        f"the tool returned a {type(result).__name__} that cannot be JSON ({error}); "
+        f"the tool returned a value of type {type(result).__name__} that cannot be JSON ({error}); "
         "return dicts, lists, strings, numbers, dataclasses or msgspec structs"
     )
 

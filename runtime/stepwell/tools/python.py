@@ -161,7 +161,7 @@ def _check(function: Function, name: str, description: str) -> None:
         raise TypeError(f"@tool goes on a function, {function!r} is none")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"tool {name}: it yields; return one result instead")
-    if not declaration.NAME.match(name):
+    if not declaration.NAME.fullmatch(name):
         raise TypeError(
             f"{name!r} cannot be the name of a tool: use name= with 1 to 64 of a-z 0-9 _ . - "
             "beginning with a letter"

@@ -21,7 +21,7 @@ class ToolRegistry:
             InvalidRequest: INVALID_DEFINITION, a schema is not valid.
         """
         spec = tool.spec
-        if not NAME.match(spec.name):
+        if not NAME.fullmatch(spec.name):
             raise SetupError(
                 f"{spec.name!r} cannot be the name of a tool: 1 to 64 of a-z 0-9 _ . - "
                 "beginning with a letter",

@@ -177,6 +177,8 @@ def _sentence(error: ValidationError | SchemaError) -> str:
             return f"{where} fits none of the alternatives: {_alternatives(error.context)}"
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             return f"{where} must be {_BOUNDS[keyword]} {expected}, it is {_shown(given)}"
+        case str() if keyword in _SIZES:
+            return f"{where} must have {_SIZES[keyword].format(expected)}, it has {len(given)}"
         case "pattern":
             return f"{where} must match the pattern {_text(expected)}, it is {_shown(given)}"
         case _:
@@ -188,6 +190,16 @@ _BOUNDS = {
     "maximum": "at most",
     "exclusiveMinimum": "greater than",
     "exclusiveMaximum": "less than",
+}
+
+
+_SIZES = {
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minProperties": "at least {} properties",
+    "maxProperties": "at most {} properties",
 }
 
 

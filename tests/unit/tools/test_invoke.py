@@ -1,0 +1,204 @@
+"""One call of a tool, whatever its kind."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from stepwell import CallContext, ToolFailed, tool
+from stepwell.engine.values import Data
+from stepwell.errors import Code, NotFound
+from stepwell.tools.invoke import invoke
+from stepwell.tools.port import Tool
+from stepwell.tools.process import ProcessPool
+from stepwell.tools.python import function_tool
+
+pytestmark = pytest.mark.anyio
+
+
+def made(function: Callable[..., Any]) -> Tool:
+    return function_tool(function, processes=ProcessPool())
+
+
+async def failure(
+    function: Callable[..., Any], context: CallContext, **arguments: Any
+) -> ToolFailed:
+    with pytest.raises(ToolFailed) as failed:
+        await invoke(made(function), arguments, context)
+    return failed.value
+
+
+async def test_arguments_are_checked_before_the_tool_is_called(context: CallContext) -> None:
+    called: list[int] = []
+
+    @tool
+    async def take(number: int) -> None:
+        """Takes."""
+        called.append(number)
+
+    error = await failure(take, context, numbr=1, number="5")
+    assert (error.code, error.retryable, called) == (Code.INVALID_ARGUMENTS, False, [])
+    assert error.message == (
+        'the arguments of take do not fit its schema: the value has no property "numbr"; '
+        'did you mean "number" instead of "numbr"?; known are "number"; '
+        'number must be integer, it is the string "5"'
+    )
+
+
+async def test_a_result_becomes_the_json_that_the_log_will_hold(context: CallContext) -> None:
+    @dataclass
+    class Part:
+        cost: Decimal
+        at: datetime
+
+    @tool
+    async def mixed() -> Any:
+        """Returns all kinds of things."""
+        at = datetime(2026, 1, 2, tzinfo=UTC)
+        return {1: Part(Decimal("1.50"), at), "set": {3}, "nan": float("nan"), "tuple": (1, None)}
+
+    assert await invoke(made(mixed), {}, context) == Data(
+        {
+            "1": {"cost": "1.50", "at": "2026-01-02T00:00:00Z"},
+            "set": [3],
+            "nan": None,
+            "tuple": [1, None],
+        }
+    )
+
+
+@pytest.mark.parametrize("result", [object(), {(1, 2): 3}, "\ud800", [complex(1)]], ids=repr)
+async def test_a_result_that_is_no_json_is_an_error(context: CallContext, result: object) -> None:
+    @tool
+    async def odd() -> Any:
+        """Returns something odd."""
+        return result
+
+    error = await failure(odd, context)
+    assert (error.code, error.retryable) == (Code.INVALID_RESULT, False)
+    assert "cannot be JSON" in error.message
+
+
+async def test_a_result_is_checked_against_the_output_schema(context: CallContext) -> None:
+    @tool(output_schema={"type": "object", "required": ["total"]})
+    async def sum_up(empty: bool) -> Any:
+        """Sums up."""
+        return {} if empty else {"total": 1}
+
+    assert (await invoke(made(sum_up), {"empty": False}, context)).value == {"total": 1}
+    error = await failure(sum_up, context, empty=True)
+    assert (error.code, error.retryable) == (Code.INVALID_RESULT, False)
+    assert error.message == (
+        'the result of sum_up does not fit its output schema: the value lacks "total"'
+    )
+
+
+async def test_an_exception_is_its_type_and_text_and_its_trace_is_logged(
+    context: CallContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    @tool
+    async def breaks() -> None:
+        """Breaks."""
+        raise KeyError("tea")
+
+    error = await failure(breaks, context)
+    assert (error.code, error.retryable, error.message) == (
+        Code.TOOL_ERROR,
+        True,
+        "KeyError: 'tea'",
+    )
+    assert "breaks raised in run r, step s, attempt 1" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+async def test_an_error_of_ours_keeps_its_code(context: CallContext) -> None:
+    @tool
+    async def finds() -> None:
+        """Finds nothing."""
+        raise NotFound("no shop", code=Code.DATASOURCE_NOT_FOUND, detail={"name": "shop"})
+
+    error = await failure(finds, context)
+    assert (error.code, error.message, error.retryable, error.detail) == (
+        Code.DATASOURCE_NOT_FOUND,
+        "no shop",
+        False,
+        {"name": "shop"},
+    )
+
+
+async def test_a_tool_is_stopped_when_its_time_is_over(context: CallContext) -> None:
+    stopped = asyncio.Event()
+
+    @tool(timeout=timedelta(milliseconds=10))
+    async def hangs() -> None:
+        """Hangs."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    error = await failure(hangs, context)
+    assert (error.code, error.retryable) == (Code.TOOL_TIMEOUT, True)
+    assert error.message == "hangs did not end within 0.01 s and was stopped"
+    assert stopped.is_set()
+
+
+async def test_an_answer_that_comes_too_late_is_dropped(
+    context: CallContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    @tool(timeout=timedelta(milliseconds=10))
+    async def stubborn() -> str:
+        """Will not be cancelled."""
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "late"
+        return ""
+
+    error = await failure(stubborn, context)
+    assert error.code is Code.TOOL_TIMEOUT
+    assert "the answer is dropped" in caplog.text
+
+
+async def test_a_timeout_inside_a_tool_is_an_error_of_the_tool(context: CallContext) -> None:
+    @tool(timeout=timedelta(seconds=60))
+    async def asks() -> None:
+        """Asks somebody who does not answer."""
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+    assert (await failure(asks, context)).code is Code.TOOL_ERROR
+
+
+async def test_cancelling_the_caller_cancels_the_tool(context: CallContext) -> None:
+    running, stopped = asyncio.Event(), asyncio.Event()
+
+    @tool(timeout=timedelta(seconds=60))
+    async def hangs() -> None:
+        """Hangs."""
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    call = asyncio.create_task(invoke(made(hangs), {}, context))
+    await running.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert stopped.is_set()
+
+
+async def test_a_tool_that_cancels_itself_fails(context: CallContext) -> None:
+    @tool
+    async def quits() -> None:
+        """Gives up."""
+        raise asyncio.CancelledError
+
+    error = await failure(quits, context)
+    assert (error.code, error.message) == (Code.TOOL_ERROR, "quits cancelled itself")
