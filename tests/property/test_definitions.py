@@ -12,47 +12,13 @@ from stepwell.definitions.problems import MAX_PROBLEMS, InvalidDefinition, rende
 from stepwell.engine.graph import Graph
 
 VALID = (Path(__file__).parents[2] / "examples" / "workflows" / "answer-question.yaml").read_text()
-PIECES = st.sampled_from(
-    [
-        "=",
-        "&a ",
-        "*a",
-        "!!str ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ": ",
-        "- ",
-        "\n",
-        "\t",
-        '"',
-        "'",
-        "|\n",
-        "#",
-        "ask",
-        "post",
-        "input",
-        "nodes:",
-        "id: x",
-        "=ask.output",
-        "null",
-        "yes",
-        "1e999",
-        "?",
-        "\0",
-        "---\n",
-        "<<: ",
-        "\u2028",
-        "\x85",
-        "\ufeff",
-        "😀",
-        "with: ",
-        "switch: ",
-        "0",
-        "\\ud800",
-    ]
-)
+# fmt: off
+PIECES = st.sampled_from([
+    "=", "&a ", "*a", "!!str ", "{", "}", "[", "]", ": ", "- ", "\n", "\t", '"', "'", "|\n", "#",
+    "ask", "post", "input", "nodes:", "id: x", "=ask.output", "null", "yes", "1e999", "?", "\0",
+    "---\n", "<<: ", "\u2028", "\x85", "\ufeff", "😀", "with: ", "switch: ", "0", "\\ud800",
+])
+# fmt: on
 
 
 def examine(source: bytes) -> Graph | None:
@@ -94,40 +60,14 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-KEYS = st.sampled_from(
-    [
-        "id",
-        "agent",
-        "tool",
-        "transform",
-        "switch",
-        "with",
-        "if",
-        "needs",
-        "retry",
-        "timeout",
-        "idempotent",
-        "workflow",
-        "input",
-        "agents",
-        "nodes",
-        "output",
-        "description",
-        "max",
-        "initial",
-        "ceiling",
-        "then",
-        "else",
-        "model",
-        "tools",
-        "limits",
-        "turns",
-        "message",
-        "type",
-        "properties",
-        "$ref",
-    ]
-)
+# fmt: off
+KEYS = st.sampled_from([
+    "id", "agent", "tool", "transform", "switch", "with", "if", "needs", "retry", "timeout",
+    "idempotent", "workflow", "input", "agents", "nodes", "output", "description", "max",
+    "initial", "ceiling", "then", "else", "model", "tools", "limits", "turns", "message", "type",
+    "properties", "$ref",
+])
+# fmt: on
 SHAPED = st.recursive(
     JSON,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
@@ -145,40 +85,13 @@ def test_any_json_is_compiled_or_refused(document: dict[str, object]) -> None:
     examine(json.dumps(document).encode())
 
 
-WORDS = st.sampled_from(
-    [
-        "ask.output",
-        "input",
-        "run.id",
-        ".",
-        "(",
-        ")",
-        "[",
-        "]",
-        "'a'",
-        '"',
-        "+",
-        "==",
-        "?",
-        ":",
-        "1",
-        " ",
-        "map(",
-        "x",
-        ",",
-        "ask",
-        "has(",
-        "!",
-        "&&",
-        "{",
-        "}",
-        "`",
-        "cel.bind(",
-        "//",
-        "\n",
-        "é",
-    ]
-)
+# fmt: off
+WORDS = st.sampled_from([
+    "ask.output", "input", "run.id", ".", "(", ")", "[", "]", "'a'", '"', "+", "==", "?", ":",
+    "1", " ", "map(", "x", ",", "ask", "has(", "!", "&&", "{", "}", "`", "cel.bind(", "//", "\n",
+    "é",
+])
+# fmt: on
 
 
 @settings(max_examples=300)

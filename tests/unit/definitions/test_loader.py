@@ -49,7 +49,10 @@ def test_every_value_and_key_has_its_place() -> None:
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
 def test_json_is_read_as_json(indent: int | str | None) -> None:
-    value = {"text": '😀 \x7f \u2028 / \\ "', "k" * 2000: [1, 2.5, True, None, {}, []]}
+    value: dict[str, object] = {
+        "text": '😀 \x7f \u2028 / \\ "',
+        "k" * 2000: [1, 2.5, True, None, {}, []],
+    }
 
     assert load(json.dumps(value, indent=indent).encode()).value == value
     assert load(json.dumps(value, indent=indent, ensure_ascii=False).encode()).value == value
