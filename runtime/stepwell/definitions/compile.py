@@ -134,23 +134,28 @@ def _order(nodes: Mapping[str, Node], names: Names, sheet: Sheet) -> list[str]:
         try:
             return list(TopologicalSorter(needs).static_order())
         except CycleError as error:
-            # It lists a node after the one that waits for it; we tell who needs whom.
-            cycle: list[str] = error.args[1][::-1]
-            first = min(cycle, key=list(nodes).index)
-            start = cycle.index(first)
-            named = [*cycle[start:-1], *cycle[: start + 1]]
-            sheet.wrong(
-                (*names.nodes[first], "id"),
-                f"nodes wait for each other: {' needs '.join(f'`{id}`' for id in named)}"
-                if len(named) > 2
-                else f"`{first}` needs itself",
-                "an expression that refers to a node, and a switch with a target, count as needs",
-            )
+            cycle: list[str] = error.args[1][1:]
+            _report_cycle(cycle, list(nodes), names, sheet)
             needs = {
                 id: [need for need in needed if need not in cycle]
                 for id, needed in needs.items()
                 if id not in cycle
             }
+
+
+def _report_cycle(cycle: list[str], ids: list[str], names: Names, sheet: Sheet) -> None:
+    """`cycle` has every node before the one that needs it; we tell who needs whom."""
+    first = min(cycle, key=ids.index)
+    start = cycle.index(first)
+    chain = [first, *reversed(cycle[:start]), *reversed(cycle[start + 1 :]), first]
+    if len(chain) > 12:
+        chain[6:-5] = ["…"]
+    told = " needs ".join(f"`{id}`" for id in chain)
+    sheet.wrong(
+        (*names.nodes[first], "id"),
+        f"nodes wait for each other: {told}" if len(chain) > 2 else f"`{first}` needs itself",
+        "an expression that refers to a node, and a switch with a target, count as needs",
+    )
 
 
 def _dependents(nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:

@@ -60,10 +60,11 @@ def declared(sheet: Sheet, tools: Collection[str] | None) -> Names:
         tools,
     )
     used = {node["agent"] for _, node in _sources(document) if isinstance(node.get("agent"), str)}
-    unused = names.agents.keys() - used if used <= names.agents.keys() else ()
-    for name in unused:
-        hint = "use it in an agent node, or take it away"
-        sheet.wrong_key(names.agents[name], f"no node uses the agent `{name}`", hint)
+    # A misspelt name is told where it is used; that nobody uses the right one follows from it.
+    for name, path in names.agents.items() if used <= names.agents.keys() else ():
+        if name not in used:
+            hint = "use it in an agent node, or take it away"
+            sheet.wrong_key(path, f"no node uses the agent `{name}`", hint)
     return names
 
 
