@@ -187,6 +187,8 @@ def load_settings(
     tree: dict[str, Any] = {}
     for origin, key, value in _layers(home, environ or {}, overrides or {}):
         _put(tree, origin, key, value)
+    if paths := tree.get("tools", {}).get("paths"):
+        tree["tools"]["paths"] = tuple(_located(path, home) for path in paths)
     return Settings(
         home=home,
         **{name: msgspec.convert(value, _hints(Settings)[name]) for name, value in tree.items()},
@@ -397,6 +399,11 @@ def _kind(hint: Any) -> str:
         tuple[str, ...]: "list of text",
     }
     return names.get(bare, "number")
+
+
+def _located(path: str, home: Path) -> str:
+    """A file as seen from the home; a module's name as it is."""
+    return str(home / path) if path.endswith(".py") or "/" in path else path
 
 
 def _invalid(message: str) -> SetupError:

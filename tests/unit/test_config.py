@@ -34,7 +34,7 @@ def test_variables_reach_lists_models_and_providers(tmp_path: Path) -> None:
         "STEPWELL_HOME": "/elsewhere",
     }
     settings = load_settings(tmp_path, environ)
-    assert settings.tools.paths == ("a.py", "b")
+    assert settings.tools.paths == (str(tmp_path / "a.py"), "b")
     assert settings.models == {"small": "local:m"}
     assert settings.providers["local"].base_url == "http://127.0.0.1:1/v1"
 

@@ -4,6 +4,7 @@
 is imported that costs time: the relay needs the standard library only.
 """
 
+import os
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> None:
         from stepwell_mcp.relay import main as relay
 
         sys.exit(relay(sys.argv[2:]))
+    # We start processes, never fork: without this gRPC complains about each of them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from stepwell_server.cli.app import app
 
     app(prog_name="stepwell")

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stepwell.errors import StepwellError
 
@@ -34,14 +33,15 @@ class Output:
         sys.stdout.flush()
 
     def table(self, headings: Iterable[str], rows: Iterable[Iterable[str]], *, empty: str) -> None:
-        """A table without lines; `empty` is said instead of a table without rows."""
-        table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        if table.row_count:
-            self.people.print(table, crop=False, no_wrap=False)
-        else:
+        """Aligned columns, never cut: ids are there to be copied. `empty` stands for no rows."""
+        lines = [tuple(headings), *(tuple(row) for row in rows)]
+        if len(lines) == 1:
             self.note(empty)
+            return
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for number, line in enumerate(lines):
+            text = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+            self.people.print(text.rstrip(), style=None if number else "bold", markup=False)
 
     def note(self, text: str) -> None:
         """Progress, on standard error; nothing where a program reads."""

@@ -76,7 +76,7 @@ async def _back(home: Home) -> None:
     """Waits until a daemon serves the home again."""
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            while home.endpoints() is None:
-                await asyncio.sleep(LOOK_AGAIN)  # noqa: ASYNC110 - a file tells nobody
+            while home.endpoints() is None:  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(LOOK_AGAIN)
     except TimeoutError:
         endpoints_of(home)

@@ -27,6 +27,10 @@ async def list_tools(*, home: HomeOption = None, json: JsonOption = False) -> No
         return
     output.table(
         ("tool", "description"),
-        ((tool.name, (tool.description or "").partition("\n")[0]) for tool in found),
+        ((tool.name, _first_sentence(tool.description or "")) for tool in found),
         empty="no tools",
     )
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition("\n")[0].partition(". ")[0]

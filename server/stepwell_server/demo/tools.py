@@ -13,6 +13,7 @@ def post_message(text: str, context: CallContext) -> dict[str, str]:
 
     Args:
         text: What to post.
+        context: Given by Stepwell; the caller does not see it.
     """
     posted = CHANNEL.read_text() if CHANNEL.exists() else ""
     if context.key not in posted:  # a repeat after a crash comes with the same key

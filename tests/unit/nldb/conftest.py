@@ -15,7 +15,7 @@ from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 
-SHOP = Path(__file__).parents[3] / "examples" / "shop.sql"
+SHOP = Path(__file__).parents[3] / "server" / "stepwell_server" / "demo" / "shop.sql"
 CONTEXT = CallContext(
     namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
 )

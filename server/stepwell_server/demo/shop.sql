@@ -1,5 +1,5 @@
 -- A small shop: five tables, about two hundred rows, for the demo and the tests.
--- Load it with:  sqlite3 shop.db < examples/shop.sql
+-- Load it with:  sqlite3 shop.db < shop.sql
 -- Money is in cents, as whole numbers. Dates are ISO 8601 text.
 
 PRAGMA foreign_keys = ON;
