@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import assert_type
 
-from stepwell.definitions.builder import Retry, Workflow
+from stepwell import Retry, Workflow
 
 
 def test_every_method_gives_the_workflow_back() -> None:

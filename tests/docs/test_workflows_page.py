@@ -1,0 +1,42 @@
+"""The examples of docs/workflows.md are what it says they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stepwell.definitions.compile import check_definition
+from stepwell.definitions.format import WORKFLOW
+from stepwell.definitions.problems import render
+
+PAGE = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text()
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("source", blocks("yaml"), ids=lambda source: source.split()[1])
+def test_an_example_is_valid(source: str) -> None:
+    assert check_definition(source.encode()) == ()
+
+
+def test_the_mistakes_are_told_as_the_page_shows() -> None:
+    [source], [shown] = blocks("yaml mistaken"), blocks("text mistakes")
+
+    problems = check_definition(source.encode())
+
+    assert render(problems, "greet.yaml", source.encode()) + "\n" == shown
+
+
+def test_the_python_example_builds_a_valid_workflow() -> None:
+    [code] = blocks("python")
+    names: dict[str, bytes] = {}
+
+    exec(code, names)
+
+    assert check_definition(names["source"]) == ()
+
+
+def test_every_key_of_the_document_is_explained() -> None:
+    assert [key for key in WORKFLOW.keys if f"| `{key}` |" not in PAGE] == []
