@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from stepwell_storage.errors import Conflict, Fenced, Full, Incompatible, Unavailable
+from stepwell_storage.errors import Duplicate, Fenced, Full, Incompatible, Unavailable
 from stepwell_storage.ports import Append, Blob, DefinitionRow, Head, NewRun, Record
 from stepwell_storage.sql.sqlite import SqliteStorage
 
 pytestmark = pytest.mark.anyio
 
-RUN, OTHER = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2))
+RUN, OTHER, THIRD = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2, 3))
 
 APPEND_FOR_EVER = """
 import asyncio, sys
@@ -60,7 +60,7 @@ async def opened(path: Path, **settings: int) -> AsyncIterator[SqliteStorage]:
 
 
 def begin(run: str, body: bytes = b"{}", *, principal: str = "user:ann") -> Append:
-    new = NewRun("w", "v1", principal, 1, "one", 10)
+    new = NewRun("w", "v1", principal, 1, "one", 10, {}, "request of " + run)
     return Append(
         "default", run, 1, 0, (Record(1, "run_started", "", body),), (), Head("running", 1), new
     )
@@ -150,11 +150,14 @@ async def test_what_no_database_can_hold_fails_alone(path: Path) -> None:
         queued = [
             storage.log.append(begin(RUN)),
             storage.log.append(go_on(RUN, 1, kind="\ud800")),
+            storage.log.append(begin(THIRD, principal="\ud800")),
             storage.log.append(begin(OTHER)),
         ]
         results = await asyncio.gather(*queued, return_exceptions=True)
 
-        assert [results[0], type(results[1]), results[2]] == [1, UnicodeEncodeError, 2]
+        kinds = [type(result) for result in results]
+        assert kinds == [int, UnicodeEncodeError, UnicodeEncodeError, int]
+        assert await storage.log.last_position("default") == 2
 
 
 async def test_a_job_that_fails_is_undone_alone(path: Path) -> None:
@@ -196,7 +199,7 @@ async def test_two_stores_on_one_file_share_one_log(path: Path) -> None:
     async with opened(path) as one, opened(path) as two:
         assert await one.log.append(begin(RUN)) == 1
         assert await two.log.append(begin(OTHER)) == 2
-        with pytest.raises(Conflict):
+        with pytest.raises(Duplicate):
             await two.log.append(begin(RUN))
         [lease, _] = await two.claims.claim("two", now=10, expires_at=20, limit=9)
         assert lease.run == RUN

@@ -1,8 +1,8 @@
 """Statements over many rows at once.
 
 A row at a time, the driver gives up the interpreter lock and takes it back for every row, and
-beside a busy event loop each of these can cost a switch interval (5 ms): measured, a group of
-200 steps took 20 times as long. So rows go in by the hundred.
+beside a thread that computes without a pause each of these can cost a switch interval, 5 ms: rows
+by the hundred went in 2.5 times as fast there, and 1.2 times as fast on an idle machine.
 """
 
 from collections.abc import Callable, Sequence

@@ -161,7 +161,7 @@ class SqliteStorage:
             connection.execute("COMMIT")
 
     def _refused(self, error: sqlite3.Error) -> Incompatible | Unavailable:
-        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             return Incompatible(f"{self._path} is not a SQLite database, and was left as it is.")
         return Unavailable(f"{self._path} cannot be used: {error}.")
 

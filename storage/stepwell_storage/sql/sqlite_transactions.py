@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 
 from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.ports import Append
-from stepwell_storage.sql.batch import Batch, OutOfTurn
+from stepwell_storage.sql.batch import Batch
 from stepwell_storage.sql.bulk import Bulk
 from stepwell_storage.sql.log import advance, why_refused
 from stepwell_storage.sql.session import Job
@@ -164,9 +164,9 @@ class SqliteTransactions:
             return Written((), {})
         try:
             return self._append(appends)
-        except (sqlite3.OperationalError, sqlite3.InternalError):
-            raise
-        except (_Refused, OutOfTurn, sqlite3.Error, ValueError, TypeError):
+        except Exception as error:
+            if _concerns_the_database(error):
+                raise
             # One of them may not be written. Which one, and why, is found out one by one.
             self._rollback()
             self._connection.execute("BEGIN IMMEDIATE")
@@ -180,8 +180,10 @@ class SqliteTransactions:
             if isinstance(written, Written):
                 outcomes += written.outcomes
                 heads.update(written.heads)
-            else:
+            elif isinstance(written, _Refused | sqlite3.IntegrityError):
                 outcomes.append(why_refused(self, append) or written)
+            else:
+                outcomes.append(written)
         return Written(outcomes, heads)
 
     def _append(self, appends: Sequence[Append]) -> Written:
@@ -214,9 +216,9 @@ class SqliteTransactions:
         self._connection.execute("SAVEPOINT apart")
         try:
             result = work()
-        except (sqlite3.OperationalError, sqlite3.InternalError):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered, not dropped
+        except Exception as error:
+            if _concerns_the_database(error):
+                raise
             self._connection.execute("ROLLBACK TO apart")
             result = error
         self._connection.execute("RELEASE apart")
@@ -237,8 +239,14 @@ def _compile(
     return str(compiled), order, constants
 
 
+def _concerns_the_database(error: Exception) -> bool:
+    """Whether nothing can be written now, whatever it is: full, locked, unreadable, damaged."""
+    about = (sqlite3.OperationalError, sqlite3.InternalError)
+    return isinstance(error, about) or type(error) is sqlite3.DatabaseError
+
+
 def _as_storage_error(error: sqlite3.Error) -> StorageError:
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return Full(
             "The disk is full, or the database has grown to its limit; nothing was written. "
             "Make room, or raise the limit; writing goes on by itself then."

@@ -1,0 +1,72 @@
+"""Appends become rows; those of one run are one step of its lease."""
+
+import pytest
+
+from stepwell_storage.ports import Append, Head, NewRun, Record
+from stepwell_storage.sql.batch import Batch, OutOfTurn
+from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
+
+RUN, OTHER = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2))
+ENDED = Head("completed", 9, ended_at=9)
+
+
+def append(run: str, after: int, *, epoch: int = 4, head: Head | None = None) -> Append:
+    return Append("default", run, epoch, after, (Record(after + 1, "custom", "", b""),), (), head)
+
+
+def begin(run: str) -> Append:
+    new = NewRun("w", "v", "user:ann", 1, "one", 10)
+    record = Record(1, "run_started", "", b"")
+    return Append("default", run, 1, 0, (record,), (), Head("running", 1), new)
+
+
+def test_positions_go_on_from_the_head_of_each_namespace() -> None:
+    batch = Batch({"default": 40})
+
+    assert [batch.add(append(RUN, 7)), batch.add(append(OTHER, 0))] == [41, 42]
+    assert batch.heads == {"default": 42}
+    assert batch.events[3::7] == [41, 42]
+
+
+def test_the_appends_of_a_run_are_one_step_of_its_lease() -> None:
+    batch = Batch({"default": 0})
+    for after in (7, 8, 9):
+        batch.add(append(RUN, after))
+
+    assert batch.steps == ["default", packed(RUN), 4, 7, 10, False]
+
+
+def test_a_run_that_begins_in_the_batch_needs_no_step() -> None:
+    batch = Batch({"default": 0})
+    batch.add(begin(RUN))
+    batch.add(append(RUN, 1, epoch=1, head=ENDED))
+
+    assert batch.steps == batch.summaries == []
+    assert batch.leases == ["default", packed(RUN), None, 1, None, 2]
+    assert batch.runs[5:9] == ["completed", 1, 9, 9]
+
+
+@pytest.mark.parametrize(
+    "next_one", [append(RUN, 9), append(RUN, 7), append(RUN, 8, epoch=5), begin(RUN)]
+)
+def test_what_does_not_follow_is_out_of_turn(next_one: Append) -> None:
+    batch = Batch({"default": 0})
+    batch.add(append(RUN, 7))
+
+    with pytest.raises(OutOfTurn):
+        batch.add(next_one)
+
+
+def test_nothing_follows_an_end() -> None:
+    batch = Batch({"default": 0})
+    batch.add(append(RUN, 7, head=ENDED))
+
+    with pytest.raises(OutOfTurn):
+        batch.add(append(RUN, 8))
+
+
+def test_a_run_id_is_sixteen_bytes_and_comes_back() -> None:
+    assert len(packed(RUN)) == 16
+    assert unpacked(packed(RUN)) == RUN
+    assert packed_or_none(RUN) == packed(RUN)
+    assert packed_or_none("run-1") is None
