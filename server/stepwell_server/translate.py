@@ -5,8 +5,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from stepwell.definitions.problems import Problem
+from stepwell.engine import codec
 from stepwell.engine.values import BlobRef, Data, Failure, Json
-from stepwell.errors import InvalidRequest, LimitExceeded
+from stepwell.errors import InvalidRequest
 from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Workflow
 from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
 
@@ -81,19 +82,15 @@ def data_in_event(data: Data) -> common_pb2.Data:
 
 
 def data_resolved(data: Data) -> common_pb2.Data:
-    """Data with its value, or with its reference where the value does not fit a message.
-
-    Raises:
-        LimitExceeded: it does not fit and is kept nowhere else.
-    """
+    """Data with its value, or with its reference where the value does not fit a message."""
     if data.value is msgspec.UNSET:
         return data_in_event(data)
     json = msgspec.json.encode(data.value)
     if len(json) <= PAYLOAD_BYTES:
         return common_pb2.Data(json=json, sealed=data.sealed)
-    if data.blob is not None:
-        return data_in_event(data)
-    raise LimitExceeded(f"a value of {len(json)} bytes does not fit a message of {MESSAGE_BYTES}")
+    # What has just been computed does not know yet under which name it is kept.
+    blob = data.blob or BlobRef(codec.digest(json), len(json), data.sealed)
+    return common_pb2.Data(ref=_ref(blob), sealed=data.sealed)
 
 
 def failure(why: Failure) -> common_pb2.Failure:

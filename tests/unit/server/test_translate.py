@@ -4,8 +4,10 @@ import pytest
 
 from stepwell.client import decode
 from stepwell.client.types import RunStatus as ClientStatus
+from stepwell.engine import codec
+from stepwell.engine.events import RunCompleted
 from stepwell.engine.values import BlobRef, Data
-from stepwell.errors import InvalidRequest, LimitExceeded
+from stepwell.errors import InvalidRequest
 from stepwell.orchestrator.views import RunStatus
 from stepwell.v1 import common_pb2, run_service_pb2
 from stepwell_server import translate
@@ -33,9 +35,11 @@ def test_a_value_that_fits_no_message_is_given_by_reference() -> None:
     assert translate.data_resolved(Data(value=LARGE, blob=blob)).ref.digest == "sha256:00"
 
 
-def test_a_value_that_fits_no_message_and_is_kept_nowhere_is_refused() -> None:
-    with pytest.raises(LimitExceeded, match="does not fit a message"):
-        translate.data_resolved(Data(value=LARGE))
+def test_a_large_value_that_was_just_computed_is_named_as_the_log_names_it() -> None:
+    event = RunCompleted(at=0, output=Data(value=LARGE))
+    _, (blob,) = codec.encode(event, inline_limit=1000)
+
+    assert translate.data_resolved(event.output).ref.digest == blob.digest
 
 
 @pytest.mark.parametrize("json", [b"{", b"", b"\xff", b"nan", b"[" * 100_000])
