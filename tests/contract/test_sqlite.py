@@ -296,3 +296,12 @@ async def test_a_large_blob_comes_back_whole(path: Path) -> None:
             Append("default", RUN, 1, 0, first.records, (blob,), first.head, first.new)
         )
         assert await storage.blobs.get("default", RUN, ["d"]) == {"d": blob}
+
+
+async def test_a_sqlite_that_is_too_old_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+
+    with pytest.raises(Incompatible, match=r"needs 3\.35"):
+        await SqliteStorage(path).open()

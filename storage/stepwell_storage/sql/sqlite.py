@@ -33,6 +33,9 @@ from stepwell_storage.sql.writer import Writer
 PROBE_BYTES = 64 * 1024
 """What `ping` writes and takes away again: more than the free page that a row would still find."""
 
+OLDEST_SQLITE = (3, 35)
+"""The first with both UPDATE ... FROM and RETURNING."""
+
 _TABLES = sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")
 _STORE = sa.select(meta.c.store)
 _HEADS = sa.select(log_heads.c.namespace, log_heads.c.position)
@@ -106,6 +109,11 @@ class SqliteStorage:
 
     def _connect(self) -> SqliteTransactions:
         """The connection that writes, to a database that is ours and up to date."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise Incompatible(
+                f"This Python has SQLite {sqlite3.sqlite_version}, and Stepwell needs 3.35 or "
+                "newer. Use a Python that brings its own, for instance one installed by uv."
+            )
         try:
             connection = sqlite3.connect(
                 self._path,
