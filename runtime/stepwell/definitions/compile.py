@@ -23,7 +23,7 @@ from stepwell.definitions.names import Names, declared
 from stepwell.definitions.nodes import NodeMaker, make_agent
 from stepwell.definitions.problems import InvalidDefinition, Problem
 from stepwell.definitions.scope import RUN, Scope, ended_node
-from stepwell.definitions.shapes import Sheet
+from stepwell.definitions.sheet import Sheet
 from stepwell.definitions.version import version_of
 from stepwell.engine.expressions import Expression, Template
 from stepwell.engine.graph import Agent, AgentNode, Graph, Node, ToolNode

@@ -5,20 +5,9 @@ for editors is made of it (`stepwell.definitions.schema`). What no table can say
 must exist, expressions, cycles) is checked in `stepwell.definitions.compile`.
 """
 
-from stepwell.definitions.shapes import (
-    Anything,
-    Condition,
-    Duration,
-    Flag,
-    JsonSchema,
-    Key,
-    Kinds,
-    ListOf,
-    MapOf,
-    Number,
-    Record,
-    Text,
-)
+from stepwell.definitions.containers import Key, Kinds, ListOf, MapOf, Record
+from stepwell.definitions.json_schemas import JsonSchema
+from stepwell.definitions.shapes import Anything, Condition, Duration, Flag, Number, Text
 
 MAX_NODES = 1000
 

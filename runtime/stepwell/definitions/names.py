@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from stepwell.definitions.format import RESERVED_IDS
 from stepwell.definitions.problems import Path
-from stepwell.definitions.shapes import Sheet
+from stepwell.definitions.sheet import Sheet
 from stepwell.engine.values import Json
 
 _ID = re.compile("[a-z][a-z0-9_]{0,62}")

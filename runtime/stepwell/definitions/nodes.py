@@ -13,7 +13,7 @@ from msgspec import UNSET
 from stepwell.definitions.names import Names
 from stepwell.definitions.problems import Path
 from stepwell.definitions.scope import Scope
-from stepwell.definitions.shapes import Sheet
+from stepwell.definitions.sheet import Sheet
 from stepwell.engine.expressions import Expression, Template
 from stepwell.engine.graph import (
     DEFAULT_REPAIRS,

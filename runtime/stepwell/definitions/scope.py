@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from msgspec import UNSET
 
 from stepwell.definitions.problems import Path, Place
-from stepwell.definitions.shapes import Sheet
+from stepwell.definitions.sheet import Sheet
 from stepwell.engine.expressions import Expression, ExpressionError, Template
 from stepwell.engine.values import Json
 

@@ -6,8 +6,9 @@ import time
 import pytest
 from msgspec import UNSET
 
-from stepwell.definitions.loader import MAX_BYTES, MAX_DEPTH, MAX_VALUES, load
+from stepwell.definitions.loader import MAX_BYTES, load
 from stepwell.definitions.problems import Place
+from stepwell.definitions.tree import MAX_DEPTH, MAX_VALUES
 
 
 def test_scalars_mean_what_yaml_1_2_says() -> None:
