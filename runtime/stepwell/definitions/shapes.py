@@ -158,7 +158,7 @@ class Condition:
         """The text, with its `=`."""
         if isinstance(value, str) and value.startswith("="):
             return value
-        hint = f'write "={value}"' if isinstance(value, str) else ""
+        hint = f'write "={value}"' if isinstance(value, str) and len(value) <= 60 else ""
         return refuse(value, path, sheet, "a condition: a string that begins with =", hint)
 
     def schema(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _yaml_event(event: Any, place: Place, text: str, report: Report) -> Iterator
     match event:
         case yaml.AliasEvent():
             report.add(
-                place, (), f"aliases are not accepted: *{event.anchor}", "write the value out"
+                place, (), f"aliases are not accepted: *{event.anchor:.40}", "write the value out"
             )
             yield Event(Kind.SCALAR, place, f"*{event.anchor}", UNSET)
         case yaml.MappingStartEvent() | yaml.SequenceStartEvent() | yaml.ScalarEvent():
@@ -77,7 +77,7 @@ def _yaml_event(event: Any, place: Place, text: str, report: Report) -> Iterator
 
 def _refuse_decoration(event: Any, place: Place, report: Report) -> None:
     if event.anchor:
-        report.add(place, (), f"anchors are not accepted: &{event.anchor}", "take it away")
+        report.add(place, (), f"anchors are not accepted: &{event.anchor:.40}", "take it away")
     if event.tag:
         report.add(place, (), f"tags are not accepted: {shown(event.tag)}", "take it away")
 
