@@ -7,6 +7,8 @@ A second signal ends the process at once, and so does a stop that takes too long
 """
 
 import asyncio
+import ctypes
+import gc
 import logging
 import os
 import signal
@@ -48,7 +50,7 @@ class Doors:
     @property
     def idle(self) -> bool:
         """Whether nobody is connected."""
-        return not (self._http.connections or self._mcp.connections)
+        return not (self._grpc.streams or self._http.connections or self._mcp.connections)
 
 
 async def serve(
@@ -108,6 +110,7 @@ async def _open_doors(
         stack.callback(home.withdraw)
         home.publish(endpoints)
         probes.ready = True
+        _give_back_memory()
         announce(endpoints)
         try:
             yield runtime, Doors(grpc, http, door)
@@ -153,6 +156,14 @@ def _endpoints(
 
 def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _give_back_memory() -> None:
+    """Returns what starting needed and serving does not: about 5 MB, where the C library can."""
+    gc.collect()
+    gc.freeze()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _stop_on_signals(server: ServerSettings) -> asyncio.Event:

@@ -14,12 +14,15 @@ class Draining(Exception):
 
 
 class Drain:
-    """Interrupts waits when the server is about to stop, and tells when the streams have ended."""
+    """Interrupts waits when the server is about to stop, and tells when the streams have ended.
+
+    `begun` and `open_streams` are for reading.
+    """
 
     def __init__(self) -> None:
         self.begun = False
         self._waits: set[asyncio.Timeout] = set()
-        self._streams = 0
+        self.open_streams = 0
         self._no_stream = asyncio.Event()
         self._no_stream.set()
 
@@ -51,13 +54,13 @@ class Drain:
     @contextmanager
     def stream(self) -> Iterator[None]:
         """Counts a stream as open."""
-        self._streams += 1
+        self.open_streams += 1
         self._no_stream.clear()
         try:
             yield
         finally:
-            self._streams -= 1
-            if not self._streams:
+            self.open_streams -= 1
+            if not self.open_streams:
                 self._no_stream.set()
 
     async def streams_ended(self, timeout: timedelta) -> bool:

@@ -89,6 +89,11 @@ class GrpcServer:
         self._probing: asyncio.Task[None] | None = None
         self._server: aio.Server | None = None
 
+    @property
+    def streams(self) -> int:
+        """How many clients watch the log."""
+        return self._drain.open_streams
+
     async def start(self) -> int:
         """Listens, and tells the port.
 

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from stepwell_server.cli import datasources, definitions, demo, doctor, runs, settings, tools, up
+from stepwell_server.cli import (
+    datasources,
+    definitions,
+    demo,
+    doctor,
+    mcp,
+    runs,
+    settings,
+    tools,
+    up,
+)
 from stepwell_server.cli.command import JsonOption, command
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
@@ -54,5 +64,5 @@ def show_version(*, json: JsonOption = False) -> None:
         output.people.print(f"stepwell {version('stepwell')}")
 
 
-for group in (up, runs, definitions, datasources, tools, demo, doctor, settings):
+for group in (up, runs, definitions, datasources, tools, mcp, demo, doctor, settings):
     group.add_to(app)

@@ -133,7 +133,8 @@ def check_models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Che
         try:
             router.resolve(DEFAULT_NAMESPACE, name)
         except StepwellError as error:
-            yield Check(f"models.{name}", Status.FAIL, f"{bound}: {error.message}", "set it")
+            what, colon, fix = error.message.partition(": ")
+            yield Check(f"models.{name}", Status.FAIL, what, fix if colon else f"unset {bound}")
         else:
             yield Check(f"models.{name}", Status.OK, f"{bound} (key as seen from this shell)")
 

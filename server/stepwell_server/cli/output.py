@@ -6,12 +6,15 @@ something; an error is a document as well. Colours go by rich: NO_COLOR and pipe
 
 import sys
 from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
 
 from stepwell.errors import StepwellError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Output:
@@ -19,8 +22,15 @@ class Output:
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
-        self.people = Console(soft_wrap=True, highlight=False)
-        self._notes = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    @cached_property
+    def people(self) -> "Console":
+        """Standard output, for people."""
+        return _console(stderr=False)
+
+    @cached_property
+    def _notes(self) -> "Console":
+        return _console(stderr=True)
 
     def document(self, value: object) -> None:
         """One JSON document, indented; for programs only."""
@@ -46,7 +56,7 @@ class Output:
     def note(self, text: str) -> None:
         """Progress, on standard error; nothing where a program reads."""
         if not self.json:
-            self._notes.print(escape(text))
+            self._notes.print(text, markup=False)
 
     def error(self, error: StepwellError) -> None:
         """What went wrong and what to do, without a stack trace."""
@@ -54,8 +64,16 @@ class Output:
             about = {"code": error.code, "message": error.message, "detail": error.detail}
             self.document({"error": about})
             return
-        self._notes.print(f"[bold red]error[/] {escape(error.message)}")
+        self._notes.print("error", style="bold red", end=" ")
+        self._notes.print(error.message, markup=False)
         for field, problem in error.detail.items():
             if problem and problem not in error.message:
-                self._notes.print(f"  {escape(field)}: {escape(problem)}")
-        self._notes.print(f"[dim]{error.code}[/]")
+                self._notes.print(f"  {field}: {problem}", markup=False)
+        self._notes.print(error.code, style="dim")
+
+
+def _console(*, stderr: bool) -> "Console":
+    # Imported here: the daemon prints plainly, and does without its three megabytes.
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=True, highlight=False)

@@ -32,10 +32,12 @@ def up(
     *,
     home: HomeOption = None,
     grpc_port: Annotated[
-        int | None, typer.Option(help="Port of the gRPC server; 0 picks a free one.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the gRPC server; 0 picks a free one."),
     ] = None,
     http_port: Annotated[
-        int | None, typer.Option(help="Port of the HTTP server; 0 picks a free one.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the HTTP server; 0 picks a free one."),
     ] = None,
     tools: Annotated[
         list[str] | None,
@@ -111,10 +113,13 @@ def _stop(home: Home, holder: Holder) -> None:
 def _announce(output: Output, home: Home, found: Endpoints) -> None:
     if output.json:
         output.line({"home": str(home.path), "endpoints": found})
-    output.note(f"stepwell {found.version} serves {home.path} (process {found.pid})")
-    output.note(f"  gRPC  {found.grpc}")
-    output.note(f"  MCP   {found.mcp}   (or over stdio: stepwell mcp)")
-    output.note("stop it with Ctrl-C or `stepwell down`; try `stepwell demo` for a first run")
+        return
+    sys.stderr.write(
+        f"stepwell {found.version} serves {home.path} (process {found.pid})\n"
+        f"  gRPC  {found.grpc}\n"
+        f"  MCP   {found.mcp}   (or over stdio: stepwell mcp)\n"
+        "stop it with Ctrl-C or `stepwell down`; try `stepwell demo` for a first run\n"
+    )
 
 
 def _absolute(tools: str) -> str:
