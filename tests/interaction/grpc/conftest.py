@@ -105,7 +105,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """All tests on one loop: gRPC has one poller for the process, which misses a closed loop."""
-    yield
+    yield  # noqa: PT022 - the loop lives until here
 
 
 @pytest.fixture

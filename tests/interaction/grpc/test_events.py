@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from stepwell.client import Client
+from stepwell.client import Client, Event
 from stepwell.engine.events import KINDS, Custom, RunStarted
 from stepwell.engine.values import Data
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest
@@ -36,7 +36,7 @@ async def test_pages_of_the_log_join_without_gap_or_repeat(client: Client) -> No
     for run in runs:
         await client.wait(run.id, SOON)
 
-    seen = []
+    seen: list[Event] = []
     cursor = ""
     while True:
         batch = await client.events(cursor=cursor, page_size=5)

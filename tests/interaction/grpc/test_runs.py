@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from stepwell.client import Client, RunStatus, StepStatus
+from stepwell.client import Client, Run, RunStatus, StepStatus
 from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +109,7 @@ async def test_the_steps_of_a_run_are_listed(client: Client) -> None:
 async def test_runs_are_listed_newest_first_in_pages_without_their_outputs(client: Client) -> None:
     started = [(await client.run("hello", {"name": "Ada"})).id for _ in range(5)]
 
-    listed = []
+    listed: list[Run] = []
     token = ""
     while True:
         page = await client.list(page_size=2, page_token=token)
@@ -135,9 +135,9 @@ async def test_a_page_token_of_another_list_is_refused(client: Client) -> None:
         await client.run("hello", {"name": "Ada"})
     token = (await client.list(page_size=1)).next_page_token
 
-    for ask in ({"page_token": token, "workflow": "hello"}, {"page_token": "made-up"}):
+    for asked in (client.list(page_token=token, workflow="hello"), client.list(page_token="x")):
         with pytest.raises(InvalidRequest) as refused:
-            await client.list(**ask)
+            await asked
         assert refused.value.code is Code.INVALID_CURSOR
 
 

@@ -12,8 +12,8 @@ import pytest
 from stepwell.client import Client, Event, EventBatch, RunStatus
 from stepwell.engine.events import Custom
 from stepwell.errors import Code, InvalidRequest, Unavailable
-from stepwell.orchestrator.service import Service
 from stepwell.orchestrator import views
+from stepwell.orchestrator.service import Service
 from stepwell.v1 import event_service_pb2 as pb
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
 
@@ -146,6 +146,11 @@ async def test_a_watch_and_a_wait_fail_at_once_when_nobody_listens(port: int) ->
             assert gone.value.code is Code.DAEMON_NOT_RUNNING
 
 
+async def read_to_the_end(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
 async def test_a_reader_that_reads_nothing_is_cut_off_and_may_resume(
     scripted: Any, serve: Any
 ) -> None:
@@ -165,11 +170,10 @@ async def test_a_reader_that_reads_nothing_is_cut_off_and_may_resume(
         call = EventServiceStub(channel).WatchEvents(pb.WatchEventsRequest())
         await call.read()
         await running.server.drain()  # ends when the streams have ended
-        with pytest.raises(grpc.aio.AioRpcError) as cut:
-            while await call.read() is not grpc.aio.EOF:
-                pass
+        with pytest.raises(grpc.aio.AioRpcError, match="resume from the last cursor"):
+            await read_to_the_end(call)
 
-    assert cut.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_an_unknown_run_cannot_be_watched(client: Client) -> None:
