@@ -28,6 +28,8 @@ of the home (--home, else STEPWELL_HOME, else ~/.stepwell) and starts one when t
 With --standalone it runs everything in this process instead.
 """
 CHUNK: Final = 64 * 1024
+LAST_WORDS: Final = 60.0
+"""Seconds between two messages of the daemon to a client that has stopped sending."""
 CONNECTION_CLOSED: Final = -32000
 """JSON-RPC leaves the code to us; the MCP SDK uses this one for the same."""
 
@@ -69,7 +71,10 @@ class Relay:
         """
         self._read(None, lambda: os.read(self._client_in, CHUNK))
         while self._client_is_there or self._daemon is not None:
-            source, line = self._lines.get()
+            try:
+                source, line = self._lines.get(timeout=None if self._client_is_there else LAST_WORDS)
+            except queue.Empty:
+                return
             if source is None and line is None:
                 self._end_of_client()
             elif source is None and line is not None:

@@ -1,0 +1,170 @@
+"""The SDK's own client through every door: in memory, HTTP, and the relay to the socket."""
+
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from mcp import Client
+from mcp.client._memory import InMemoryTransport
+from mcp.client.stdio import StdioServerParameters
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+
+from stepwell.bootstrap import open_runtime
+from stepwell.config import load_settings
+from stepwell.orchestrator.service import Service
+from stepwell.principals import LOCAL_USER
+from stepwell_mcp.http import McpHttp
+from stepwell_mcp.server import McpServer, build_server
+from stepwell_mcp.socket import serve_socket
+from stepwell_server.http import HttpServer
+
+PATIENT = timedelta(seconds=20)
+HASTY = timedelta(milliseconds=50)
+
+TOOLS = '''
+import asyncio
+from typing import TypedDict
+
+from stepwell import tool
+
+GATES = {}
+
+
+class Sum(TypedDict):
+    total: int
+
+
+@tool(read_only=True, idempotent=True, title="Add up")
+async def add(a: int, b: int) -> Sum:
+    """Adds two numbers."""
+    return {"total": a + b}
+
+
+@tool
+async def fail(why: str) -> str:
+    """Always fails."""
+    raise ValueError(why)
+
+
+@tool(published=False)
+async def hidden() -> str:
+    """For workflows only."""
+    return "seen"
+
+
+@tool
+async def pass_gate(gate: str) -> dict[str, str]:
+    """Waits until the gate is open."""
+    await GATES.setdefault(gate, asyncio.Event()).wait()
+    return {"passed": gate}
+
+
+@tool(name="open_gate")
+async def open_it(gate: str) -> str:
+    """Opens a gate."""
+    GATES.setdefault(gate, asyncio.Event()).set()
+    return "open"
+
+
+@tool
+async def echo(text: str) -> str:
+    """Says it again."""
+    return text
+'''
+
+HELLO = b"""
+workflow: hello
+description: Says hello.
+input: { type: object, required: [name], properties: { name: { type: string } } }
+nodes:
+  - { id: greet, transform: "='hello ' + input.name" }
+output: { text: "=greet.output" }
+"""
+
+WALK = b"""
+workflow: walk
+description: Goes through a gate, and adds up.
+input: { type: object, required: [gate], properties: { gate: { type: string } } }
+nodes:
+  - { id: gate, tool: pass_gate, with: { gate: "=input.gate" } }
+  - { id: sum, tool: add, needs: [gate], with: { a: 2, b: 3 } }
+output: { total: "=sum.output.total" }
+"""
+
+ECHO = b"""
+workflow: echo
+description: Has the name of a tool.
+nodes:
+  - { id: say, transform: "='from the workflow'" }
+output: { text: "=say.output" }
+"""
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """The real one over memory, with the tools and workflows above."""
+    tools = tmp_path / "tools.py"
+    tools.write_text(TOOLS)
+    overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
+    async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
+        for source in (HELLO, WALK, ECHO):
+            await runtime.service.put_workflow(LOCAL_USER, source)
+        yield runtime.service
+
+
+@asynccontextmanager
+async def over_memory(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
+    async with Client(InMemoryTransport(server), mode=mode) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_http(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
+    door = McpHttp(server)
+    http = HttpServer(door.routes, drain=timedelta(seconds=1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with http.draining(), door.running():
+            await http.listen(listener)
+            async with Client(f"http://127.0.0.1:{port}/mcp", mode=mode) as client:
+                yield client
+
+
+@asynccontextmanager
+async def over_relay(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
+    path = home / f"{mode}.sock"
+    relay = StdioServerParameters(
+        command=sys.executable, args=["-m", "stepwell_mcp.relay", "--home", str(home)]
+    )
+    async with serve_socket(server, path):
+        (home / "endpoints.json").write_text(json.dumps({"socket": str(path)}))
+        async with Client(relay, mode=mode) as client:
+            yield client
+
+
+DOORS = {"memory": over_memory, "http": over_http, "relay": over_relay}
+ERAS = {"modern": LATEST_MODERN_VERSION, "handshake": "legacy"}
+WIRE = {LATEST_MODERN_VERSION: LATEST_MODERN_VERSION, "legacy": LATEST_HANDSHAKE_VERSION}
+
+
+@pytest.fixture(params=[(door, era) for door in DOORS for era in ERAS], ids="-".join)
+def connect(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Connect:
+    """Connects a client through the door, in the era; `wait` is how long a call may take."""
+    door, era = request.param
+
+    @asynccontextmanager
+    async def connected(wait: timedelta = PATIENT) -> AsyncIterator[Client]:
+        server = build_server(service, wait=wait)
+        async with DOORS[door](server, tmp_path, ERAS[era]) as client:
+            assert client.protocol_version == WIRE[ERAS[era]]
+            yield client
+
+    return connected

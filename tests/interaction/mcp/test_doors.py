@@ -1,0 +1,185 @@
+"""What an MCP client can do, the same through every door and in both eras of the protocol."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
+
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import RunStatus
+from stepwell.principals import LOCAL_AGENT
+
+pytestmark = pytest.mark.anyio
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
+HASTY = timedelta(milliseconds=50)
+PATIENCE = 10
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def follow(client: Client, result: CallToolResult) -> Any:
+    """The end of the run that a handle names."""
+    run = result.structured_content["run"]
+    ended = await client.call_tool("run_get", {"run": run, "wait_seconds": PATIENCE})
+    return ended.structured_content
+
+
+async def test_tools_and_workflows_are_listed_by_name(connect: Connect) -> None:
+    async with connect() as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        instructions = client.instructions
+    assert list(tools) == sorted(tools)
+    assert {"add", "db_query", "hello", "run_cancel", "run_events", "run_get", "walk"} <= set(tools)
+    assert "workflow_echo" in tools
+    assert "hidden" not in tools
+    add = tools["add"]
+    assert (add.title, add.annotations and add.annotations.read_only_hint) == ("Add up", True)
+    assert tools["hello"].input_schema["required"] == ["name"]
+    assert instructions is None or "run_get" in instructions
+
+
+async def test_a_tool_answers_with_structured_content_and_its_text(connect: Connect) -> None:
+    async with connect() as client:
+        result = await client.call_tool("add", {"a": 2, "b": 3})
+    assert result.structured_content == {"total": 5}
+    assert text_of(result) == '{"total":5}'
+    assert not result.is_error
+
+
+async def test_a_workflow_that_ends_in_time_answers_its_result(connect: Connect) -> None:
+    async with connect() as client:
+        result = await client.call_tool("hello", {"name": "Ada"})
+        namesake = await client.call_tool("workflow_echo", {})
+    assert result.structured_content == {"text": "hello Ada"}
+    assert namesake.structured_content == {"text": "from the workflow"}
+
+
+async def test_a_workflow_that_takes_longer_answers_a_run_to_follow(connect: Connect) -> None:
+    async with connect(wait=HASTY) as client:
+        handle = await client.call_tool("walk", {"gate": "east"})
+        assert handle.structured_content["status"] == "running"
+        await client.call_tool("open_gate", {"gate": "east"})
+        ended = await follow(client, handle)
+        told = await client.call_tool("run_events", {"run": ended["run"]})
+    assert (ended["status"], ended["output"]) == ("completed", {"total": 5})
+    kinds = [event["kind"] for event in told.structured_content["events"]]
+    assert (kinds[0], kinds[-1], kinds.count("tool_call")) == ("run_started", "run_completed", 2)
+    assert told.structured_content["caught_up"]
+
+
+async def test_a_tool_that_takes_longer_answers_a_run_to_follow(connect: Connect) -> None:
+    async with connect(wait=HASTY) as client:
+        handle = await client.call_tool("pass_gate", {"gate": "west"})
+        await client.call_tool("open_gate", {"gate": "west"})
+        assert (await follow(client, handle))["output"] == {"passed": "west"}
+
+
+async def test_wrong_arguments_are_a_result_that_tells_the_model_what_is_wrong(
+    connect: Connect,
+) -> None:
+    async with connect() as client:
+        tool = await client.call_tool("add", {"a": "two", "b": 3})
+        workflow = await client.call_tool("hello", {})
+        run_tool = await client.call_tool("run_get", {"id": "r"})
+    assert all(result.is_error for result in (tool, workflow, run_tool))
+    assert text_of(tool).startswith("INVALID_ARGUMENTS: ")
+    assert "integer" in text_of(tool)
+    assert text_of(workflow).startswith("INVALID_INPUT: ")
+    assert "name" in text_of(workflow)
+    assert "it takes run, wait_seconds" in text_of(run_tool)
+
+
+@pytest.mark.parametrize("name", ["nope", "hidden", "call", "workflow_hello", ""])
+async def test_an_unknown_tool_is_a_protocol_error(connect: Connect, name: str) -> None:
+    async with connect() as client:
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool(name, {})
+    assert refused.value.code == INVALID_PARAMS
+    assert refused.value.data["code"] == "TOOL_NOT_FOUND"
+
+
+async def test_a_failing_tool_is_a_result_with_code_and_message(connect: Connect) -> None:
+    async with connect() as client:
+        result = await client.call_tool("fail", {"why": "the moon is full"})
+    assert result.is_error
+    assert text_of(result).startswith("TOOL_ERROR: ")
+    assert "the moon is full" in text_of(result)
+
+
+async def test_an_unknown_run_is_a_result_that_says_so(connect: Connect) -> None:
+    async with connect() as client:
+        result = await client.call_tool("run_get", {"run": "00000000-0000-7000-8000-000000000000"})
+    assert result.is_error
+    assert text_of(result).startswith("RUN_NOT_FOUND: ")
+
+
+async def test_giving_up_on_a_call_leaves_its_run_alone(connect: Connect, service: Service) -> None:
+    async with connect() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.call_tool, "walk", {"gate": "north"})
+        run = await started(service)
+        tasks.cancel_scope.cancel()
+        assert (await service.get_run(LOCAL_AGENT, run)).status is RunStatus.RUNNING
+    async with connect() as client:
+        await client.call_tool("open_gate", {"gate": "north"})
+        ended = await client.call_tool("run_get", {"run": run, "wait_seconds": PATIENCE})
+    assert ended.structured_content["status"] == "completed"
+
+
+async def test_a_run_is_cancelled_when_it_is_asked_for(connect: Connect) -> None:
+    async with connect(wait=HASTY) as client:
+        handle = await client.call_tool("walk", {"gate": "never"})
+        run = handle.structured_content["run"]
+        await client.call_tool("run_cancel", {"run": run, "reason": "enough"})
+        ended = await follow(client, handle)
+        again = await client.call_tool("run_cancel", {"run": run})
+    assert ended["status"] == "cancelled"
+    assert again.is_error
+    assert text_of(again).startswith("RUN_ENDED: ")
+
+
+async def test_progress_tells_the_events_of_the_run(connect: Connect) -> None:
+    told: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
+
+    async with connect() as client:
+        await client.call_tool("open_gate", {"gate": "south"})
+        result = await client.call_tool("walk", {"gate": "south"}, progress_callback=hear)
+    assert result.structured_content == {"total": 5}
+    assert [progress for progress, _ in told] == sorted({progress for progress, _ in told})
+    messages = [message for _, message in told]
+    assert messages[0] == "run_started"
+    assert "step_completed gate" in messages
+
+
+async def test_clients_work_at_the_same_time(connect: Connect) -> None:
+    totals: dict[int, int] = {}
+
+    async def add(client: Client, a: int) -> None:
+        result = await client.call_tool("add", {"a": a, "b": a})
+        totals[a] = result.structured_content["total"]
+
+    async with connect() as client, anyio.create_task_group() as tasks:
+        for a in range(20):
+            tasks.start_soon(add, client, a)
+    assert totals == {a: 2 * a for a in range(20)}
+
+
+async def started(service: Service) -> str:
+    """The id of the only run, as soon as there is one."""
+    async for batch in service.watch_events(LOCAL_AGENT):
+        for event in batch.events:
+            return event.run
+    raise AssertionError("the watch ended")
