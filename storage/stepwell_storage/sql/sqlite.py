@@ -140,7 +140,7 @@ class SqliteStorage:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if is_due:
-            self._migrate(connection)
+            self._bring_up_to_date(connection)
         if self._max_page_count is not None:
             connection.execute(f"PRAGMA max_page_count = {self._max_page_count:d}")
 
@@ -157,14 +157,18 @@ class SqliteStorage:
         found = transactions.rows(migrate.revision)
         return not found or migrate.is_due(found[0][0])
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         # Two processes may come here at once: the second one waits, and finds nothing to do.
         connection.execute("BEGIN IMMEDIATE")
+        is_empty = not SqliteTransactions(connection).rows(_TABLES)
         engine = sa.create_engine(
             "sqlite+pysqlite://", creator=lambda: connection, poolclass=StaticPool
         )
         with engine.connect() as borrowed:
-            migrate.upgrade(borrowed)
+            if is_empty:
+                migrate.create(borrowed)
+            else:
+                migrate.upgrade(borrowed)
         if connection.in_transaction:
             connection.execute("COMMIT")
 
