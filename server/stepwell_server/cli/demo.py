@@ -1,12 +1,10 @@
 """`stepwell demo`: a run that survives `kill -9`, with nothing but what was installed."""
 
 import asyncio
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +12,9 @@ import typer
 from msgspec import Struct
 
 from stepwell.client import Event, Run
-from stepwell.errors import Code, SetupError
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.command import HomeOption, JsonOption, command
+from stepwell_server.cli.demo_home import furnish
 from stepwell_server.cli.event_line import event_line
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
@@ -28,18 +26,6 @@ LIMIT: Final = 60.0
 
 QUESTION: Final = "Which customer spent the most?"
 COUNT: Final = "SELECT count(*) AS orders FROM orders"
-
-SETTINGS: Final = """\
-[server]
-grpc_port = 0            # picks a free one
-http_port = 0
-
-[models]
-small = "fake:demo/analyst.yaml"   # a script; put a model here: "openai:gpt-5.4-mini"
-
-[tools]
-paths = ["demo/tools.py"]
-"""
 
 NEXT: Final = """\
 What to do next
@@ -77,7 +63,7 @@ async def demo(*, home: HomeOption = None, json: JsonOption = False) -> None:
     """Kill a daemon in the middle of a run, start it, and see the run end. No key, no network."""
     output = Output(json=json)
     where = home or _new_home()
-    folder = _prepare(where)
+    folder = furnish(where)
     _say_beginning(where, output)
     daemon = ChildDaemon(where)
     try:
@@ -158,29 +144,6 @@ async def _mcp(endpoints: Endpoints) -> AsyncIterator[Any]:
 
 def _new_home() -> Home:
     return Home(Path(tempfile.mkdtemp(prefix="stepwell-demo-")).resolve())
-
-
-def _prepare(home: Home) -> Path:
-    """A home with settings, a database, a workflow, a tool and a script for the model.
-
-    Raises:
-        SetupError: the home is in use already.
-    """
-    if home.path.exists() and any(home.path.iterdir()):
-        raise SetupError(
-            f"{home.path} is not empty; the demo needs a home of its own: give another --home, "
-            "or none",
-            code=Code.INVALID_CONFIG,
-        )
-    home.create()
-    folder = home.path / "demo"
-    with as_file(files("stepwell_server") / "demo") as source:
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    home.config_file.write_text(SETTINGS)
-    with sqlite3.connect(folder / "shop.db") as database:
-        database.executescript((folder / "shop.sql").read_text())
-    database.close()
-    return folder
 
 
 def _verify(folder: Path, story: Story) -> list[Finding]:

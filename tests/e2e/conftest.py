@@ -1,0 +1,59 @@
+"""A home with the demo's files, and commands that run on it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stepwell_server.cli.child_daemon import ChildDaemon
+from stepwell_server.cli.demo_home import furnish
+from stepwell_server.home import Home
+
+Stepwell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A furnished home that no daemon serves yet."""
+    made = Home(tmp_path / "home")
+    furnish(made)
+    return made
+
+
+@pytest.fixture
+def daemon(home: Home) -> Iterator[ChildDaemon]:
+    """The home's daemon, not started; it is stopped after the test."""
+    child = ChildDaemon(home)
+    yield child
+    child.stop()
+
+
+@pytest.fixture
+def stepwell(home: Home) -> Stepwell:
+    """Runs one command on the home, as a process of its own."""
+
+    def run(*arguments: str, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "stepwell_server.cli.main", *arguments],
+            env=clean_environment() | {"STEPWELL_HOME": str(home.path)},
+            cwd=home.path / "demo",
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without anybody's settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("STEPWELL_", "DATABASE_URL"))
+    }
