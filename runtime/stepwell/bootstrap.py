@@ -103,7 +103,13 @@ def _compose(
     ids = Uuid7Source(clock)
     journal = Journal(storage, inline_limit=settings.limits.inline_bytes)
     workflows = Workflows(storage, tools=tools.names, clock=clock)
-    effects = WorldEffects(tools=tools, models=models, policy=GrantedTools(), clock=clock)
+    effects = WorldEffects(
+        tools=tools,
+        models=models,
+        policy=GrantedTools(),
+        clock=clock,
+        max_result=settings.limits.blob_bytes,
+    )
     worker = Worker(
         storage,
         owner=ids.new_id(),
@@ -112,6 +118,7 @@ def _compose(
         effects=effects,
         clock=clock,
         settings=settings.worker,
+        max_events=settings.limits.history_events,
     )
     service = Service(
         storage,

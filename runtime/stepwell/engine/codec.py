@@ -12,7 +12,7 @@ from functools import cache
 import msgspec
 
 from stepwell.engine.events import KINDS, Event
-from stepwell.engine.values import BlobRef, Data
+from stepwell.engine.values import BlobRef, Data, Json
 from stepwell_storage.ports import Blob
 
 _encode = msgspec.json.Encoder().encode
@@ -73,6 +73,11 @@ def fill(event: Event, blobs: Mapping[str, Blob]) -> Event:
 def resolve(data: Data, blob: Blob) -> Data:
     """Data with its value, read from the blob that it refers to."""
     return Data(value=msgspec.json.decode(blob.data), blob=data.blob, sealed=blob.label)
+
+
+def size(value: Json) -> int:
+    """Bytes that a value takes in the log, or in a blob."""
+    return len(_encode(value))
 
 
 def digest(content: bytes) -> str:

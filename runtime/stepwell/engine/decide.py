@@ -41,6 +41,7 @@ from stepwell.engine.inputs import (
     Input,
     ModelAnswered,
     Publish,
+    Report,
     Start,
     ToolAnswered,
     ToolBegun,
@@ -60,6 +61,13 @@ def decide(state: RunState, given: Input) -> list[Event]:
         return _start(state, given) if state.phase is RunPhase.NEW else []
     if state.phase is not RunPhase.RUNNING:
         return []
+    events = _learn(state, given)
+    if state.sequence + len(events) > state.max_events:
+        return [RunFailed(at=given.at, failure=_too_long(state.max_events))]
+    return events
+
+
+def _learn(state: RunState, given: Report) -> list[Event]:
     match given:
         case ModelAnswered():
             return _model_answered(state, given)
@@ -79,6 +87,14 @@ def decide(state: RunState, given: Input) -> list[Event]:
             return [Custom(at=given.at, type=given.type, payload=given.payload)]
         case _:
             assert_never(given)
+
+
+def _too_long(limit: int) -> Failure:
+    return Failure(
+        Code.LIMIT_EXCEEDED,
+        f"the run has reached the {limit} events that one run may have; split the work into "
+        "several runs, or raise limits.history_events",
+    )
 
 
 def is_stale(state: RunState, command: str) -> bool:

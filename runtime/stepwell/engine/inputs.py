@@ -109,14 +109,9 @@ class Publish(Given, frozen=True):
     payload: Data
 
 
-Input: TypeAlias = (
-    Start
-    | ModelAnswered
-    | ToolBegun
-    | ToolAnswered
-    | CallDenied
-    | CallLost
-    | Expire
-    | Cancel
-    | Publish
+Report: TypeAlias = (
+    ModelAnswered | ToolBegun | ToolAnswered | CallDenied | CallLost | Expire | Cancel | Publish
 )
+"""What a run that is running is told."""
+
+Input: TypeAlias = Start | Report

@@ -96,11 +96,16 @@ class StepState(Struct):
     open: set[str] = field(default_factory=set)
 
 
+MAX_EVENTS = 1_000_000
+"""Events that one run may have, unless its owner says otherwise."""
+
+
 class RunState(Struct):
     """A run. `waiting` counts, for each node, the nodes that it still waits for."""
 
     run: str
     graph: Graph
+    max_events: int = MAX_EVENTS
     phase: RunPhase = RunPhase.NEW
     principal: str = ""
     labels: dict[str, str] = field(default_factory=dict)

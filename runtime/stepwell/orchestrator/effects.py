@@ -11,16 +11,17 @@ from stepwell.agents.answers import read_reply
 from stepwell.agents.requests import build_request, new_messages
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
+from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool
 from stepwell.engine.graph import AgentNode
 from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered
 from stepwell.engine.state import RunState
-from stepwell.engine.values import NOTHING, Failure
+from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
 from stepwell.policy.port import Action, Decision, Policy
 from stepwell.tools.invoke import invoke
-from stepwell.tools.port import CallContext, ToolSpec
+from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 
 Begin: TypeAlias = Callable[[], Awaitable[bool]]
@@ -45,12 +46,20 @@ class WorldEffects:
     """The effects on the real world."""
 
     def __init__(
-        self, *, tools: ToolRegistry, models: Models, policy: Policy, clock: Clock
+        self,
+        *,
+        tools: ToolRegistry,
+        models: Models,
+        policy: Policy,
+        clock: Clock,
+        max_result: int,
     ) -> None:
+        """`max_result` bounds what one tool may answer, in bytes."""
         self._tools = tools
         self._models = models
         self._policy = policy
         self._clock = clock
+        self._max_result = max_result
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
@@ -124,6 +133,7 @@ class WorldEffects:
         begun = self._clock.now()
         try:
             result = await invoke(tool, command.arguments.value, context)
+            self._check_size(command.tool, result)
         except StepwellError as error:
             return self._answered(command, failure=failure_of(error), begun=begun, decision=allowed)
         now = self._clock.now()
@@ -136,6 +146,16 @@ class WorldEffects:
             latency_us=now - begun,
             decision=allowed,
         )
+
+    def _check_size(self, tool: str, result: Data) -> None:
+        size = codec.size(result.value)
+        if size > self._max_result:
+            raise ToolFailed(
+                f"{tool} answered {size} bytes, the limit is {self._max_result} "
+                "(limits.blob_bytes); let it answer less, or where the rest is",
+                code=Code.LIMIT_EXCEEDED,
+                retryable=False,
+            )
 
     def _answered(
         self,

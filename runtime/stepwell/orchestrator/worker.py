@@ -14,7 +14,7 @@ from stepwell.engine.decide import decide
 from stepwell.engine.events import RunStarted
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
-from stepwell.engine.state import RunState, evolve
+from stepwell.engine.state import MAX_EVENTS, RunState, evolve
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.journal import Journal
@@ -43,6 +43,7 @@ class Worker:
         effects: Effects,
         clock: Clock,
         settings: WorkerSettings,
+        max_events: int = MAX_EVENTS,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`owner` names this worker among all; no two that live at once may share it."""
@@ -54,6 +55,7 @@ class Worker:
         self._clock = clock
         self._lease_us = int(settings.lease.total_seconds() * 1_000_000)
         self._beat = settings.lease.total_seconds() / 3
+        self._max_events = max_events
         self._jitter = jitter
         self._runs: dict[tuple[str, str], OwnedRun] = {}
         self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
@@ -100,7 +102,7 @@ class Worker:
         Raises:
             What `EventLog.append` raises; nothing was begun then.
         """
-        state = RunState(run, graph)
+        state = RunState(run, graph, self._max_events)
         events = decide(state, given)
         for event in events:
             evolve(state, event)
@@ -180,7 +182,7 @@ class Worker:
         except (LookupError, msgspec.DecodeError, StepwellError) as error:
             log.error("run %s cannot go on with this version: %s", lease.run, error)  # noqa: TRY400
             return
-        state = RunState(lease.run, graph)
+        state = RunState(lease.run, graph, self._max_events)
         for event in events:
             evolve(state, event)
         log.info("run %s goes on after event %d", lease.run, state.sequence)

@@ -7,7 +7,7 @@ from stepwell.definitions.builtin import CALL
 from stepwell.definitions.compile import check_definition, compile_definition
 from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
-from stepwell.errors import Code, InvalidRequest, NotFound
+from stepwell.errors import Code, NotFound
 from stepwell_storage.errors import Missing
 from stepwell_storage.ports import DefinitionRow, Storage
 
@@ -42,11 +42,6 @@ class Workflows:
             InvalidDefinition: with every problem.
         """
         graph = compile_definition(source, tools=self._tools())
-        if graph.name == CALL.name:
-            raise InvalidRequest(
-                f"the name {CALL.name!r} belongs to the built-in workflow; choose another",
-                code=Code.INVALID_DEFINITION,
-            )
         row = DefinitionRow(graph.name, graph.version, source, principal, now)
         created = await self._storage.definitions.put(namespace, row)
         self._graphs[namespace, graph.name, graph.version] = graph

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from stepwell.definitions.compile import compile_definition
 from stepwell.engine import codec
 from stepwell.engine.commands import Command
@@ -45,9 +46,7 @@ class Story:
         """A tool call came back, well unless `failure` says otherwise."""
         failed = "failure" in given
         values = {"at": self.now, "step": step, "attempt": 1, "call": "", **given}
-        return self.give(
-            ToolAnswered(result=None if failed else Data(value=result), **values)
-        )
+        return self.give(ToolAnswered(result=None if failed else Data(value=result), **values))
 
     def model(self, step: str, call: int, **said: Any) -> list[Event]:
         """A model answered: `tools`, `final` or `problem`; or it failed: `failure`."""

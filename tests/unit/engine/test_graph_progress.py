@@ -1,6 +1,7 @@
 """Which nodes start, are skipped, or end at once."""
 
 from inline_snapshot import snapshot
+
 from stepwell.engine.commands import CallTool, Stop, WakeAt
 from stepwell.engine.events import (
     RunCompleted,

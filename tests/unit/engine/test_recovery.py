@@ -100,3 +100,16 @@ def test_a_retry_that_waits_is_still_waiting_after_a_crash(story) -> None:
     run.tool("pay", failure=Failure("TOOL_ERROR", "busy", retryable=True), jitter=1.0)
     assert due(run.fold_again(), 0) == [WakeAt(1_000_000)]
     assert due(run.fold_again(), 1_000_000)[0].attempt == 2
+
+
+def test_a_run_that_reaches_its_limit_of_events_fails_and_says_which(story) -> None:
+    run = story(ONE)
+    run.state.max_events = 4
+    run.start()
+    run.tool("pay", failure=Failure("TOOL_ERROR", "busy", retryable=True))
+    assert run.kinds[-1] == "step_retry_scheduled"
+    run.now = 60_000_000
+    run.tool("pay", 1, attempt=2)
+    assert run.kinds[-1] == "run_failed"
+    assert run.state.failure.reason == "LIMIT_EXCEEDED"
+    assert "limits.history_events" in run.state.failure.message
