@@ -111,7 +111,7 @@ class Client:
 
         A server that is stopped and started in between is waited for.
         """
-        await self._connection.connect()
+        await self._connection.connect()  # who is not there to begin with is not waited for
         clock = asyncio.get_running_loop().time
         ends_at = math.inf if timeout is None else clock() + timeout.total_seconds()
         while True:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 
+MAX_RECONNECT_BACKOFF: Final = timedelta(seconds=1)
+SECOND_CHANCE: Final = 1.5 * MAX_RECONNECT_BACKOFF
+"""Enough for one more try, whatever gRPC's jitter."""
+
 # What may be asked twice: reads, and writes that are the same when repeated. StartRun is one,
 # because this client never sends it without a request id.
 RETRIED: Final = {
@@ -60,7 +64,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", int(MAX_RECONNECT_BACKOFF.total_seconds() * 1000)),
 )
 
 _Request = TypeVar("_Request", bound=Message)
@@ -121,6 +125,7 @@ class Connection:
         Raises:
             StepwellError: what the server said, or why it could not be asked.
         """
+        await self.connect()
         timeout = (self._timeout + waiting).total_seconds()
         try:
             return await method(request, timeout=timeout, metadata=self.metadata)
@@ -128,15 +133,21 @@ class Connection:
             raise to_error(error, self.target) from error
 
     async def connect(self) -> None:
-        """Connects, unless the connection is there already.
+        """Connects, unless the connection is there; one that failed before gets a second chance.
 
         Raises:
             Unavailable: DAEMON_NOT_RUNNING, nobody listens.
         """
-        while (state := self._reach()) is not ChannelConnectivity.READY:
+        state = self._reach()
+        if state is ChannelConnectivity.TRANSIENT_FAILURE:
+            # The channel rests between two tries; the server may be back already.
+            await self.reconnect(SECOND_CHANCE)
+            return
+        while state is not ChannelConnectivity.READY:
+            await self._opened.channel.wait_for_state_change(state)
+            state = self._reach()
             if state is ChannelConnectivity.TRANSIENT_FAILURE:
                 raise not_running(self.target)
-            await self._opened.channel.wait_for_state_change(state)
 
     async def reconnect(self, patience: timedelta) -> None:
         """Connects as soon as somebody listens.

@@ -69,6 +69,14 @@ def _of_transport(failure: AioRpcError, target: str) -> StepwellError:
             error = not_running(target)
             error.detail["transport"] = said
             return error
+        case StatusCode.CANCELLED | StatusCode.UNKNOWN:
+            # What is left of a call whose server was killed, or stopped without a word.
+            return Unavailable(
+                f"{target} went away in the middle of the call; whether it did what was asked "
+                "is not known",
+                code=Code.DAEMON_NOT_RUNNING,
+                detail={"transport": said},
+            )
         case StatusCode.DEADLINE_EXCEEDED:
             return Unavailable(
                 f"{target} did not answer in time; whether it did what was asked is not known",
