@@ -154,7 +154,9 @@ def _verify(folder: Path, story: Story) -> list[Finding]:
     database.close()
     expected = {"answer": f"{name} spent the most: {cents / 100} in all.", "posted": True}
     kinds = [event.kind for event in story.events]
-    posted = [line.split("\t")[0] for line in (folder / "channel.txt").read_text().splitlines()]
+    channel = folder / "channel.txt"
+    lines = channel.read_text().splitlines() if channel.exists() else []
+    posted = [line.partition("\t")[0] for line in lines]
     numbers = [event.sequence for event in story.events]
     return [
         Finding("the run completed", kinds[-1] == "run_completed"),

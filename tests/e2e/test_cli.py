@@ -1,0 +1,320 @@
+"""The commands against a real daemon, and without one."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from stepwell_server.cli.app import app
+from stepwell_server.cli.child_daemon import ChildDaemon
+from stepwell_server.cli.demo_home import furnish
+from stepwell_server.cli.exits import Exit
+from stepwell_server.home import Home
+
+Command = Callable[..., Result]
+
+QUESTION = '{"question": "Which customer spent the most?"}'
+
+SUM = """\
+workflow: sum
+input: { type: object, required: [a, b], properties: { a: { type: integer }, b: { type: integer } } }
+nodes:
+  - { id: add, transform: { sum: "=input.a + input.b" } }
+output: { sum: "=add.output.sum" }
+"""
+
+BROKEN = """\
+workflow: broken
+nodes:
+  - { id: one, tool: db_qery, with: { datasource: shop } }
+  - { id: two, transfrom: 1 }
+"""
+
+FAILING = """\
+workflow: failing
+nodes:
+  - { id: ask, tool: db_query, with: { datasource: nowhere, sql: select 1 } }
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home with a daemon for all tests of this file."""
+    home = Home(tmp_path_factory.mktemp("cli") / "home")
+    furnish(home)
+    child = ChildDaemon(home)
+    asyncio.run(child.start())
+    yield home
+    child.stop()
+
+
+@pytest.fixture
+def command(served: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs one command on the served home, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEPWELL_HOME", str(served.path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(app, arguments, input=given)
+
+    return run
+
+
+def write(name: str, text: str) -> str:
+    Path(name).write_text(text)
+    return name
+
+
+# --- workflows ------------------------------------------------------------------------------
+
+
+def test_every_problem_of_a_definition_is_shown_with_its_place(command: Command) -> None:
+    result = command("workflows", "check", write("broken.yaml", BROKEN))
+    assert result.exit_code == Exit.USAGE
+    assert "broken.yaml:3:" in result.stderr
+    assert "did you mean `db_query`?" in result.stderr
+    assert "broken.yaml:4:" in result.stderr
+    assert "transform" in result.stderr
+
+
+def test_a_valid_definition_is_said_to_be_valid(command: Command) -> None:
+    result = command("workflows", "check", write("sum.yaml", SUM))
+    assert (result.exit_code, result.stdout) == (Exit.OK, "")
+    assert "sum.yaml is a valid workflow" in result.stderr
+
+
+def test_what_was_put_is_listed_and_shown_byte_for_byte(command: Command) -> None:
+    first = json.loads(command("workflows", "put", write("sum.yaml", SUM), "--json").stdout)
+    again = json.loads(command("workflows", "put", "sum.yaml", "--json").stdout)
+    assert again == first | {"created": False}
+    listed = json.loads(command("workflows", "list", "--json").stdout)["workflows"]
+    assert {"name": "sum", "version": first["version"]} in listed
+    assert command("workflows", "show", "sum").stdout == SUM
+
+
+def test_a_broken_definition_is_not_put(command: Command) -> None:
+    result = command("workflows", "put", write("broken.yaml", BROKEN), "--json")
+    assert result.exit_code == Exit.USAGE
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == "INVALID_DEFINITION"
+    assert len(error["detail"]) >= 2
+
+
+def test_a_file_that_is_not_there_is_named(command: Command) -> None:
+    result = command("workflows", "put", "nowhere.yaml")
+    assert result.exit_code == Exit.USAGE
+    assert "nowhere.yaml cannot be read: No such file" in result.stderr
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_put_and_run_and_its_output_is_printed(command: Command) -> None:
+    result = command("run", write("sum.yaml", SUM), "--input", '{"a": 1, "b": 2}', "--wait")
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.stdout) == {"sum": 3}
+
+
+def test_watching_shows_the_events_as_progress_and_the_output_as_answer(command: Command) -> None:
+    result = command("run", write("sum.yaml", SUM), "--input", '{"a": 1, "b": 2}', "--watch")
+    assert json.loads(result.stdout) == {"sum": 3}
+    assert "   1  run_started" in result.stderr
+    assert "run_completed" in result.stderr
+
+
+def test_watching_for_programs_is_one_document_a_line(command: Command) -> None:
+    given = '{"a": 1, "b": 2}'
+    result = command("run", write("sum.yaml", SUM), "--input", given, "--watch", "--json")
+    *events, run = map(json.loads, result.stdout.splitlines())
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert (run["status"], run["output"]) == ("completed", {"sum": 3})
+
+
+@pytest.mark.parametrize("way", ["@given.json", "-"])
+def test_input_comes_from_a_file_or_standard_input_too(command: Command, way: str) -> None:
+    command("workflows", "put", write("sum.yaml", SUM))
+    given = write("given.json", '{"a": 20, "b": 22}')
+    result = command("run", "sum", "--input", way, "--wait", given=Path(given).read_text())
+    assert json.loads(result.stdout) == {"sum": 42}
+
+
+def test_a_run_that_is_not_waited_for_is_found_by_its_id(command: Command) -> None:
+    given = '{"a": 1, "b": 2}'
+    run = command("run", write("sum.yaml", SUM), "--input", given, "--label", "team=x")
+    run_id = run.stdout.strip()
+    assert f"stepwell events {run_id} --follow" in run.stderr
+    assert run_id in command("runs", "--workflow", "sum").stdout
+    followed = command("events", run_id, "--follow").stdout.splitlines()
+    assert [line.split()[0] for line in followed] == [str(n + 1) for n in range(len(followed))]
+    assert command("events", run_id).stdout.splitlines() == followed
+    listed = json.loads(command("runs", "--json").stdout)["runs"]
+    assert {"team": "x"} in [one["labels"] for one in listed]
+
+
+def test_a_request_id_starts_one_run_only(command: Command) -> None:
+    flags = ("--input", '{"a": 1, "b": 2}', "--request-id", "once")
+    first = command("run", write("sum.yaml", SUM), *flags)
+    second = command("run", "sum.yaml", *flags)
+    assert first.stdout == second.stdout
+    assert "this is that run" in second.stderr
+
+
+def test_a_failed_run_is_an_error_with_its_reason(command: Command) -> None:
+    result = command("run", write("failing.yaml", FAILING), "--wait")
+    assert (result.exit_code, result.stdout) == (Exit.FAILED, "")
+    assert "DATASOURCE_NOT_FOUND" in result.stderr
+    assert "See: stepwell events" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "exit_code"),
+    [
+        (("run", "sum", "--input", '{"a": "x", "b": 1}'), "INVALID_INPUT", Exit.FAILED),
+        (("run", "nothing-like-it"), "WORKFLOW_NOT_FOUND", Exit.FAILED),
+        (("run", "sum", "--input", "{a: 1}"), "INVALID_CONFIG", Exit.USAGE),
+        (("run", "sum", "--input", "@nowhere.json"), "INVALID_CONFIG", Exit.USAGE),
+        (("run", "sum", "--label", "team"), "INVALID_CONFIG", Exit.USAGE),
+        (("events", "01900000-0000-7000-8000-000000000000"), "RUN_NOT_FOUND", Exit.FAILED),
+        (("cancel", "01900000-0000-7000-8000-000000000000"), "RUN_NOT_FOUND", Exit.FAILED),
+        (("datasource", "remove", "nothing"), "DATASOURCE_NOT_FOUND", Exit.FAILED),
+        (("datasource", "add", "other", "sqlite:///nowhere.db"), "INVALID_REQUEST", Exit.FAILED),
+        (("datasource", "add", "other", "mysql://host/db"), "INVALID_REQUEST", Exit.FAILED),
+        (("events", "not/an id"), "INVALID_REQUEST", Exit.FAILED),
+    ],
+)
+def test_a_refused_request_has_a_code_a_sentence_and_an_exit_code(
+    command: Command, arguments: tuple[str, ...], code: str, exit_code: Exit
+) -> None:
+    command("workflows", "put", write("sum.yaml", SUM))
+    result = command(*arguments, "--json")
+    error = json.loads(result.stdout)["error"]
+    assert (error["code"], result.exit_code) == (code, exit_code), error
+    assert len(error["message"]) > 20
+    told = command(*arguments)
+    assert code in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(
+    command: Command, served: Home
+) -> None:
+    source = str(served.path / "demo" / "answer-question.yaml")
+    run = command("run", source, "--input", QUESTION).stdout.strip()
+    assert command("cancel", run, "--reason", "changed my mind").exit_code == Exit.OK
+    found = json.loads(command("runs", "--status", "cancelled", "--json").stdout)["runs"]
+    assert run in [one["id"] for one in found]
+    again = json.loads(command("cancel", run, "--json").stdout)
+    assert again["error"]["code"] == "RUN_ENDED"
+
+
+# --- datasources, tools, the rest -----------------------------------------------------------
+
+
+def test_a_datasource_is_named_from_where_the_command_was_typed(
+    command: Command, served: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(served.path / "demo")
+    added = json.loads(command("datasource", "add", "shop", "sqlite:///shop.db", "--json").stdout)
+    assert added == {"name": "shop", "url": f"sqlite:///{served.path}/demo/shop.db"}
+    assert json.loads(command("datasource", "list", "--json").stdout) == {"datasources": [added]}
+    taken = json.loads(command("datasource", "add", "shop", "sqlite:///shop.db", "--json").stdout)
+    assert taken["error"]["code"] == "ALREADY_EXISTS"
+    assert "datasource shop" in command("doctor").stdout
+    assert command("datasource", "remove", "shop").exit_code == Exit.OK
+
+
+def test_tools_are_listed_as_mcp_clients_see_them(command: Command) -> None:
+    tools = json.loads(command("tools", "list", "--json").stdout)["tools"]
+    assert {"db_query", "db_schema", "post_message", "run_get"} <= {tool["name"] for tool in tools}
+    listed = command("tools", "list").stdout.splitlines()
+    assert ["post_message", "Posts"] in [line.split()[:2] for line in listed]
+
+
+def test_doctor_finds_nothing_wrong_with_a_good_home(command: Command) -> None:
+    result = command("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["ok"]) == (Exit.OK, True), report
+    assert {check["status"] for check in report["checks"]} == {"ok"}
+    names = {check["name"] for check in report["checks"]}
+    assert {"python", "home", "disk", "settings", "daemon", "grpc", "mcp", "models.small"} <= names
+
+
+NEEDS_A_DAEMON = [
+    ("run", "x"),
+    ("runs",),
+    ("events", "x"),
+    ("events", "x", "--follow"),
+    ("cancel", "x"),
+    ("workflows", "put", "sum.yaml"),
+    ("workflows", "list"),
+    ("workflows", "show", "x"),
+    ("datasource", "add", "x", "sqlite:///x.db"),
+    ("datasource", "list"),
+    ("datasource", "remove", "x"),
+    ("tools", "list"),
+]
+
+
+@pytest.mark.parametrize("arguments", NEEDS_A_DAEMON, ids=" ".join)
+def test_without_a_daemon_a_command_says_how_to_start_one(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("sum.yaml", SUM)
+    result = CliRunner().invoke(app, [*arguments, "--home", "empty"])
+    assert result.exit_code == Exit.NOT_RUNNING
+    assert f"start it with: stepwell up --home {tmp_path}/empty" in result.stderr
+    assert not Path("empty").exists()
+
+
+def test_a_definition_can_be_checked_without_a_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
+    good = CliRunner().invoke(app, ["workflows", "check", write("sum.yaml", SUM)])
+    bad = CliRunner().invoke(app, ["workflows", "check", write("broken.yaml", BROKEN), "--json"])
+    assert good.exit_code == Exit.OK
+    assert "the names of tools are not checked" in good.stderr
+    assert bad.exit_code == Exit.USAGE
+    assert any("transform" in p["hint"] for p in json.loads(bad.stdout)["problems"])
+
+
+def test_doctor_without_a_daemon_looks_at_the_ports_and_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEPWELL_SERVER__GRPC_PORT", "0")
+    monkeypatch.setenv("STEPWELL_SERVER__HTTP_PORT", "0")
+    monkeypatch.setenv("STEPWELL_MODELS__SMALL", "openai:gpt-5.4-mini")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "stepwell.db").write_bytes(b"no database")
+    tmp_path.chmod(0o755)
+    result = CliRunner().invoke(app, ["doctor", "--json", "--home", str(tmp_path)])
+    checks = {one["name"]: one for one in json.loads(result.stdout)["checks"]}
+    assert result.exit_code == Exit.FAILED
+    assert checks["home"]["fix"] == f"chmod 700 {tmp_path}"
+    assert checks["daemon"]["status"] == "warn"
+    assert checks["server.grpc_port"]["status"] == "ok"
+    assert checks["database"]["status"] == "fail"
+    assert "OPENAI_API_KEY" in checks["models.small"]["fix"]
+    assert all(one["fix"] for one in checks.values() if one["status"] != "ok")
+
+
+def test_settings_are_printed_as_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[server]\ngrpc_port = 5\n")
+    result = CliRunner().invoke(app, ["config", "--json", "--home", str(tmp_path)])
+    assert json.loads(result.stdout)["settings"]["server.grpc_port"] == 5
+    (tmp_path / "config.toml").write_text("[server]\nport = 5\n")
+    result = CliRunner().invoke(app, ["config", "--home", str(tmp_path)])
+    assert result.exit_code == Exit.USAGE
+    assert "did you mean" in result.stderr
+
+
+def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["down", "--home", str(tmp_path)])
+    assert result.exit_code == Exit.OK
+    assert "no daemon runs" in result.stderr
