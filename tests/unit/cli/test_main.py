@@ -1,0 +1,41 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stepwell.errors import Code
+from stepwell_server.cli.codes import CODES
+from stepwell_server.cli.exits import Exit, exit_for
+
+PROBE = """
+import json, sys
+sys.argv = ["stepwell", "mcp", "--help"]
+from stepwell_server.cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 0
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_the_relay_starts_without_anything_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=30
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert loaded & {"typer", "rich", "grpc", "mcp", "msgspec", "pydantic", "sqlalchemy"} == set()
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_has_a_meaning_an_advice_and_an_exit_code(code: Code) -> None:
+    meaning, advice = CODES[code]
+    assert meaning.endswith(".")
+    assert advice.endswith((".", "`."))
+    assert exit_for(code) is not Exit.OK
+
+
+def test_exit_codes_are_numbers_with_a_meaning() -> None:
+    assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 130]
+    assert all(code.meaning.endswith(".") for code in Exit)
