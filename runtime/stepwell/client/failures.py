@@ -34,6 +34,10 @@ _CLASSES: Mapping[StatusCode, type[StepwellError]] = MappingProxyType(
     }
 )
 
+_CLASS_OF_CODE: Mapping[Code, type[StepwellError]] = MappingProxyType(
+    {Code.STORAGE_FULL: Unavailable}  # RESOURCE_EXHAUSTED, but no limit of ours
+)
+
 _CODES = frozenset(code.value for code in Code)
 
 _Detail = TypeVar("_Detail", bound=Message)
@@ -45,9 +49,11 @@ def to_error(failure: AioRpcError, target: str) -> StepwellError:
     info = _detail(status, error_details_pb2.ErrorInfo)
     if info is None or info.reason not in _CODES:
         return _of_transport(failure, target)
-    return _CLASSES.get(failure.code(), StepwellError)(
+    code = Code(info.reason)
+    kind = _CLASS_OF_CODE.get(code) or _CLASSES.get(failure.code(), StepwellError)
+    return kind(
         status.message,
-        code=Code(info.reason),
+        code=code,
         detail=_fields(status, info),
         retryable=_detail(status, error_details_pb2.RetryInfo) is not None,
     )

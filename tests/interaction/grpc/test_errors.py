@@ -123,15 +123,16 @@ async def test_a_failure_that_nobody_foresaw_tells_only_its_request_id(
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize("code", [Code.STORAGE_UNAVAILABLE, Code.STORAGE_FULL])
 async def test_what_may_help_to_try_again_comes_back_as_retryable(
-    scripted: Any, serve: Any
+    scripted: Any, serve: Any, code: Code
 ) -> None:
-    scripted.failure = Unavailable()
+    scripted.failure = Unavailable(code=code)
     async with serve(scripted) as running, Client(running.address) as client:
         with pytest.raises(Unavailable) as failed:
             await client.get("r-1")
 
-    assert (failed.value.code, failed.value.retryable) == (Code.STORAGE_UNAVAILABLE, True)
+    assert (failed.value.code, failed.value.retryable) == (code, True)
 
 
 async def test_the_longest_error_arrives(scripted: Any, serve: Any) -> None:
