@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Pipe(Protocol):
-    """Bytes to and from a client; every stream of anyio is one."""
+    """Bytes to and from a client."""
 
     async def receive(self) -> bytes:
         """What came in, as soon as anything did.

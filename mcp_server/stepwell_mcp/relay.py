@@ -72,7 +72,9 @@ class Relay:
         self._read(None, lambda: os.read(self._client_in, CHUNK))
         while self._client_is_there or self._daemon is not None:
             try:
-                source, line = self._lines.get(timeout=None if self._client_is_there else LAST_WORDS)
+                source, line = self._lines.get(
+                    timeout=None if self._client_is_there else LAST_WORDS
+                )
             except queue.Empty:
                 return
             if source is None and line is None:

@@ -4,6 +4,7 @@ A Unix socket where there are any, mode 0600. Elsewhere loopback TCP, whose firs
 be the token from a file in the home that only its owner may read.
 """
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -15,11 +16,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketStream
-from anyio.streams.buffered import BufferedByteStream
 
 from stepwell.errors import Code, SetupError
 from stepwell_mcp.connection import Connection
@@ -27,8 +26,19 @@ from stepwell_mcp.server import McpServer
 
 STOP_GRACE: Final = timedelta(seconds=5)
 TOKEN_TIMEOUT: Final = timedelta(seconds=5)
+CLOSE_TIMEOUT: Final = timedelta(seconds=1)
+CHUNK: Final = 64 * 1024
+
+Accept: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 _logger = logging.getLogger(__name__)
+
+
+class Client(NamedTuple):
+    """Somebody who is connected."""
+
+    connection: Connection
+    pipe: "SocketPipe"
 
 
 class SocketDoor:
@@ -37,50 +47,90 @@ class SocketDoor:
     def __init__(self, server: McpServer, address: str, token: str = "") -> None:
         self.address = address
         self._server = server
-        self._token = token
-        self._open: set[Connection] = set()
+        self._token = token.encode()
+        self._clients: dict[asyncio.Task[None], Client] = {}
 
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._open)
+        return len(self._clients)
 
-    def stop(self) -> None:
-        """Lets every client finish what is in flight, and no more."""
-        for connection in self._open:
-            connection.stop()
-
-    async def handle(self, stream: SocketStream) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one client; its troubles are its own."""
         try:
-            async with stream:
-                trusted = await self._trusted(stream)
-                if trusted is not None:
-                    await self._serve(trusted)
+            if not self._token or await self._has_token(reader):
+                await self._converse(reader, writer)
         except Exception:
             _logger.exception("a connection to the MCP socket failed")
-
-    async def _serve(self, stream: ByteStream) -> None:
-        connection = Connection(self._server, stream)
-        self._open.add(connection)
-        try:
-            await connection.run()
         finally:
-            self._open.discard(connection)
+            await _close(writer)
 
-    async def _trusted(self, stream: SocketStream) -> ByteStream | None:
-        """The stream behind the token, or None for a client that does not have it."""
-        if not self._token:
-            return stream
-        buffered = BufferedByteStream(stream)
-        with anyio.move_on_after(TOKEN_TIMEOUT.total_seconds()):
-            try:
-                given = await buffered.receive_until(b"\n", 256)
-            except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
-                return None
-            if hmac.compare_digest(given, self._token.encode()):
-                return buffered
-        return None
+    async def stop(self, grace: timedelta) -> None:
+        """Lets every client finish what is in flight; who needs longer than `grace` is cut off."""
+        for client in self._clients.values():
+            client.connection.stop()
+        if self._clients:
+            await asyncio.wait(list(self._clients), timeout=grace.total_seconds())
+        for task, client in self._clients.items():
+            # Before the SDK answers with a bare "Connection closed": the relay knows better
+            # what to tell.
+            client.pipe.abort()
+            task.cancel()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pipe = SocketPipe(reader, writer)
+        connection = Connection(self._server, pipe)
+        if task := asyncio.current_task():
+            self._clients[task] = Client(connection, pipe)
+            task.add_done_callback(self._clients.pop)
+        await connection.run()
+
+    async def _has_token(self, reader: asyncio.StreamReader) -> bool:
+        try:
+            async with asyncio.timeout(TOKEN_TIMEOUT.total_seconds()):
+                given = await reader.readuntil(b"\n")
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            return False
+        return hmac.compare_digest(given.rstrip(b"\n"), self._token)
+
+
+class SocketPipe:
+    """The bytes of one client of the socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def receive(self) -> bytes:
+        """What came in.
+
+        Raises:
+            EndOfStream: the client stopped sending.
+            BrokenResourceError: the client has gone.
+        """
+        try:
+            chunk = await self._reader.read(CHUNK)
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
+        if not chunk:
+            raise anyio.EndOfStream
+        return chunk
+
+    async def send(self, item: bytes) -> None:
+        """Sends all of it, as fast as the client reads.
+
+        Raises:
+            BrokenResourceError: the client has gone.
+        """
+        try:
+            self._writer.write(item)
+            await self._writer.drain()
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
+
+    def abort(self) -> None:
+        """Hangs up; nothing more is sent."""
+        self._writer.transport.abort()
 
 
 @asynccontextmanager
@@ -97,17 +147,13 @@ async def serve_socket(
             cannot be a socket.
     """
     _clear(path)
-    try:
-        listener = await anyio.create_unix_listener(path, mode=0o600)
-    except OSError as error:
-        raise SetupError(
-            f"cannot open the socket {path}: {error}; choose a home with a shorter path that "
-            "you may write to (--home)"
-        ) from error
-    door = SocketDoor(server, str(path))
+    bound = _bind(path)
     with contextlib.ExitStack() as leftovers:
         leftovers.callback(path.unlink, missing_ok=True)
-        async with listener, _serving(door, listener.serve, stop_grace):
+        door = SocketDoor(server, str(path))
+        async with _listening(
+            door, lambda accept: asyncio.start_unix_server(accept, sock=bound), stop_grace
+        ):
             yield door
 
 
@@ -122,34 +168,62 @@ async def serve_loopback(
     """
     token = secrets.token_urlsafe(32)
     _write_private(token_file, token)
-    listeners = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listeners.extra(SocketAttribute.local_port)  # noqa: S610 - this is no Django
-    door = SocketDoor(server, f"127.0.0.1:{port}", token)
+    bound = socket.create_server(("127.0.0.1", 0))
+    host, port = bound.getsockname()
     with contextlib.ExitStack() as leftovers:
         leftovers.callback(token_file.unlink, missing_ok=True)
-        async with listeners, _serving(door, listeners.serve, stop_grace):
+        door = SocketDoor(server, f"{host}:{port}", token)
+        async with _listening(
+            door, lambda accept: asyncio.start_server(accept, sock=bound), stop_grace
+        ):
             yield door
 
 
 @asynccontextmanager
-async def _serving(
-    door: SocketDoor, serve: Callable[..., Awaitable[None]], grace: timedelta
+async def _listening(
+    door: SocketDoor, listen: Callable[[Accept], Awaitable[asyncio.Server]], grace: timedelta
 ) -> AsyncIterator[None]:
     """Accepts clients while the block runs, then ends them in order."""
-    accepting = anyio.CancelScope()
+    async with asyncio.TaskGroup() as tasks:
 
-    async def accept() -> None:
-        with accepting:
-            await serve(door.handle, tasks)
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tasks.create_task(door.serve(reader, writer))
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(accept)
+        listener = await listen(accept)
         try:
             yield
         finally:
-            accepting.cancel()
-            door.stop()
-            tasks.cancel_scope.deadline = anyio.current_time() + grace.total_seconds()
+            listener.close()
+            await door.stop(grace)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Sends what is left, unless the client does not take it."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
+            await writer.wait_closed()
+    except (TimeoutError, OSError):
+        writer.transport.abort()
+
+
+def _bind(path: Path) -> socket.socket:
+    """A socket that only we may connect to. Nobody can before it listens, so the mode is in time.
+
+    Raises:
+        SetupError: the path cannot be a socket.
+    """
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        bound.close()
+        raise SetupError(
+            f"cannot open the socket {path}: {error}; choose a home with a shorter path that "
+            "you may write to (--home)"
+        ) from error
+    return bound
 
 
 def _clear(path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Streamable HTTP: who may come in, and what a browser page of another site may not."""
+
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx2
+import pytest
+
+from stepwell.orchestrator.service import Service
+from stepwell_mcp.http import McpHttp
+from stepwell_mcp.lines import MESSAGE_LIMIT
+from stepwell_mcp.server import build_server
+from stepwell_server.http import HttpServer
+
+pytestmark = pytest.mark.anyio
+
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+@pytest.fixture
+async def port(service: Service) -> AsyncIterator[int]:
+    door = McpHttp(build_server(service))
+    http = HttpServer(door.routes, drain=timedelta(seconds=1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with http.draining(), door.running():
+            await http.listen(listener)
+            yield listener.getsockname()[1]
+
+
+@pytest.fixture
+async def http(port: int) -> AsyncIterator[httpx2.AsyncClient]:
+    base = f"http://127.0.0.1:{port}"
+    async with httpx2.AsyncClient(base_url=base, headers=ACCEPT) as client:
+        yield client
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7421", "127.0.0.1.evil.example"])
+async def test_a_name_that_is_not_ours_is_refused(http: httpx2.AsyncClient, host: str) -> None:
+    response = await http.post("/mcp", json=PING, headers={"host": host})
+    assert response.status_code == 421
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "https://localhost.evil.example", "null"]
+)
+async def test_a_page_of_another_site_is_refused(http: httpx2.AsyncClient, origin: str) -> None:
+    response = await http.post("/mcp", json=PING, headers={"origin": origin})
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_loopback_names_and_pages_are_served(
+    http: httpx2.AsyncClient, port: int, host: str
+) -> None:
+    headers = {"host": f"{host}:{port}", "origin": f"http://{host}:{port}"}
+    response = await http.post("/mcp", json=PING, headers=headers)
+    assert response.status_code == 400  # asked without a session, so it was let in
+    assert "session" in response.text.lower()
+
+
+async def test_a_body_over_the_limit_is_refused(http: httpx2.AsyncClient) -> None:
+    response = await http.post("/mcp", content=b"x" * (MESSAGE_LIMIT + 1))
+    assert response.status_code == 413
+
+
+async def test_garbage_is_a_parse_error(http: httpx2.AsyncClient) -> None:
+    response = await http.post(
+        "/mcp", content=b"garbage", headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
