@@ -86,6 +86,11 @@ class OwnedRun:
         self._commits: list[tuple[int, asyncio.Future[bool]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has ended, and the log says so."""
+        return self.state.has_ended and self.committed == self.state.sequence
+
     def go_on(self) -> None:
         """Sets going whatever should be in flight, as the state stands."""
         self._carry_out(due(self.state, self._clock.now()))
@@ -94,16 +99,14 @@ class OwnedRun:
         """Tells the run something; False when that teaches it nothing."""
         if self._gone:
             return False
-        events = decide(self.state, given)
-        if not events:
+        try:
+            return self._learn(given)
+        except Exception:
+            # Half a fold is worth nothing, and the other runs here are not to blame: this one
+            # stays as its log has it, until another process folds it.
+            log.exception("run %s broke over %s", self.state.run, type(given).__name__)
+            self.drop()
             return False
-        principal = given.principal or self.state.principal
-        for event in events:
-            evolve(self.state, event)
-            self._events.append((event, principal))
-        self._commands += due(self.state, given.at)
-        self._flush()
-        return True
 
     async def record(self, given: Input) -> bool:
         """Tells the run something and waits for its commit; False when it was not recorded."""
@@ -127,6 +130,18 @@ class OwnedRun:
                 commit.set_result(False)
         self._commits.clear()
         self._on_end(self)
+
+    def _learn(self, given: Input) -> bool:
+        events = decide(self.state, given)
+        if not events:
+            return False
+        principal = given.principal or self.state.principal
+        for event in events:
+            evolve(self.state, event)
+            self._events.append((event, principal))
+        self._commands += due(self.state, given.at)
+        self._flush()
+        return True
 
     # --- committing -----------------------------------------------------------------------
 
@@ -169,7 +184,7 @@ class OwnedRun:
             return
         late, self._commands = self._commands, []
         self._carry_out(late)
-        if self.state.has_ended:
+        if self.has_ended:
             self.drop()
 
     def _not_appended(
@@ -214,7 +229,7 @@ class OwnedRun:
                         )
                     )
                 case Stop():
-                    task = self._in_flight.get(command.id)
+                    task = self._in_flight.pop(command.id, None)
                     if task is not None:
                         task.cancel()
                 case WakeAt():
@@ -222,7 +237,9 @@ class OwnedRun:
 
     async def _perform(self, command: CallModel | CallTool) -> None:
         try:
-            if isinstance(command, CallModel):
+            if self._gone or command.id not in self.state.open:
+                given = None  # nobody waits for it any more
+            elif isinstance(command, CallModel):
                 given = await self._effects.call_model(self.namespace, self.state, command)
             else:
                 given = await self._effects.call_tool(

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-import msgspec
+from functools import partial
 
 from stepwell.clock import Clock
 from stepwell.config import WorkerSettings
@@ -15,10 +15,10 @@ from stepwell.engine.events import RunStarted
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.state import MAX_EVENTS, RunState, evolve
-from stepwell.errors import StepwellError
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.workflows import Workflows
 from stepwell_storage.errors import StorageError
 from stepwell_storage.ports import Lease, NewRun, Storage
@@ -59,6 +59,8 @@ class Worker:
         self._jitter = jitter
         self._runs: dict[tuple[str, str], OwnedRun] = {}
         self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
+        self._claimed: deque[Lease] = deque()
+        """Leases that are ours and whose logs are still to be folded."""
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -72,20 +74,27 @@ class Worker:
 
         `alone` says that nobody else can own a run of this store (the home's lock is ours):
         then all open runs are taken over before the block begins, whatever their leases say.
+
+        Raises:
+            Unavailable: they could not be, as the database cannot be used.
         """
+        ended_by: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            keeping: asyncio.Task[None] | None = None
             try:
                 if alone:
-                    await self._take_over(FOREVER)
+                    with refusals():
+                        await self._take_over(FOREVER)
                 keeping = tasks.create_task(self._keep_leases())
                 yield
-                keeping.cancel()
+            except Exception as error:  # noqa: BLE001 - raised below, where the group cannot wrap it
+                ended_by = error
             finally:
-                self._tasks = None
-                for owned in tuple(self._runs.values()):
-                    owned.drop()
-        await self._storage.claims.release(self._owner, now=self._clock.now())
+                self._let_go_of_all(keeping)
+        await self._give_back()
+        if ended_by is not None:
+            raise ended_by
 
     async def start(
         self,
@@ -117,7 +126,7 @@ class Worker:
             request_id=request_id,
             request_digest=request_digest,
         )
-        await self._journal.append(
+        append = self._journal.append(
             namespace,
             run,
             epoch=1,
@@ -125,8 +134,9 @@ class Worker:
             events=[(event, given.principal) for event in events],
             new=new,
         )
-        if not state.has_ended:
-            self._own(namespace, state, epoch=1).go_on()
+        # A caller who goes away takes nothing back: what is committed is ours to carry out.
+        append.add_done_callback(partial(self._begin, namespace, state))
+        await asyncio.shield(append)
         return state
 
     def find(self, namespace: str, run: str) -> OwnedRun | None:
@@ -144,6 +154,13 @@ class Worker:
         await asyncio.wait([ended], timeout=timeout)
         return ended.result() if ended.done() else None
 
+    def _begin(self, namespace: str, state: RunState, append: asyncio.Future[int]) -> None:
+        """Goes on with a run whose first events are committed."""
+        is_committed = not append.cancelled() and append.exception() is None
+        # When we are being stopped the run is left to the next owner.
+        if is_committed and not state.has_ended and self._tasks is not None:
+            self._own(namespace, state, epoch=1).go_on()
+
     # --- leases ---------------------------------------------------------------------------
 
     async def _keep_leases(self) -> None:
@@ -158,14 +175,18 @@ class Worker:
             await asyncio.sleep(self._beat)
 
     async def _take_over(self, expired_by: int) -> None:
-        while leases := await self._storage.claims.claim(
-            self._owner,
-            now=expired_by,
-            expires_at=self._clock.now() + self._lease_us,
-            limit=CLAIM_BATCH,
-        ):
-            for lease in leases:
-                await self._adopt(lease)
+        while True:
+            leases = await self._storage.claims.claim(
+                self._owner,
+                now=expired_by,
+                expires_at=self._clock.now() + self._lease_us,
+                limit=CLAIM_BATCH,
+            )
+            self._claimed.extend(leases)
+            while self._claimed:
+                # Taken off last: a log that cannot be read now is read at the next beat.
+                await self._adopt(self._claimed[0])
+                self._claimed.popleft()
             if len(leases) < CLAIM_BATCH:
                 return
 
@@ -175,18 +196,38 @@ class Worker:
         if held is not None:
             held.drop()
         try:
-            events = await self._journal.load(lease.namespace, lease.run)
-            first = events[0]
-            assert isinstance(first, RunStarted), "a log begins with run_started"
-            graph = await self._workflows.graph(lease.namespace, first.workflow, first.version)
-        except (LookupError, msgspec.DecodeError, StepwellError) as error:
-            log.error("run %s cannot go on with this version: %s", lease.run, error)  # noqa: TRY400
+            state = await self._fold(lease)
+        except StorageError:
+            raise
+        except Exception:
+            # It stays as its log has it; a defect in one run does not take the others with it.
+            log.exception("run %s cannot go on with this version", lease.run)
             return
+        log.info("run %s goes on after event %d", lease.run, state.sequence)
+        self._own(lease.namespace, state, epoch=lease.epoch).go_on()
+
+    async def _fold(self, lease: Lease) -> RunState:
+        events = await self._journal.load(lease.namespace, lease.run)
+        first = events[0]
+        assert isinstance(first, RunStarted), "a log begins with run_started"
+        graph = await self._workflows.graph(lease.namespace, first.workflow, first.version)
         state = RunState(lease.run, graph, self._max_events)
         for event in events:
             evolve(state, event)
-        log.info("run %s goes on after event %d", lease.run, state.sequence)
-        self._own(lease.namespace, state, epoch=lease.epoch).go_on()
+        return state
+
+    def _let_go_of_all(self, keeping: asyncio.Task[None] | None) -> None:
+        self._tasks = None
+        if keeping is not None:
+            keeping.cancel()
+        for owned in tuple(self._runs.values()):
+            owned.drop()
+
+    async def _give_back(self) -> None:
+        try:
+            await self._storage.claims.release(self._owner, now=self._clock.now())
+        except StorageError as error:
+            log.warning("leases could not be given back, they will expire: %s", error)
 
     def _own(self, namespace: str, state: RunState, *, epoch: int) -> OwnedRun:
         assert self._tasks is not None, "the worker is not running"
@@ -210,4 +251,4 @@ class Worker:
             del self._runs[key]
         ended = self._ended.pop(key, None)
         if ended is not None and not ended.done():
-            ended.set_result(owned.state if owned.state.has_ended else None)
+            ended.set_result(owned.state if owned.has_ended else None)

@@ -1,0 +1,108 @@
+"""The effects of one worker on the scripted world, and what it notes of each call."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from stepwell.agents.requests import new_messages
+from stepwell.clock import Clock
+from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered, ToolBegun
+from stepwell.engine.state import RunState
+from stepwell.engine.values import Data
+from stepwell.orchestrator.effects import Begin
+from tests.simulation.script import ModelPlan, Script, ToolPlan
+
+
+class Witness(Protocol):
+    """Sees every call that is really made."""
+
+    def made(self, state: RunState, command: CallTool, *, may_repeat: bool) -> None:
+        """A tool begins to act."""
+        ...
+
+
+class ScriptedEffects:
+    """Carries out commands as the script has it; every report is noted with `on_report`."""
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        clock: Clock,
+        witness: Witness,
+        is_cut: Callable[[], bool],
+        on_report: Callable[[str, Input], None],
+    ) -> None:
+        """`is_cut` tells that the process of this worker is gone: then nothing acts any more."""
+        self._script = script
+        self._clock = clock
+        self._witness = witness
+        self._is_cut = is_cut
+        self._on_report = on_report
+
+    async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
+        plan = self._script.model(state.run, state, command)
+        messages = new_messages(state.steps[command.step])
+        await asyncio.sleep(plan.delay)
+        return self._report(state.run, model_report(command, plan, messages, self._clock.now()))
+
+    async def call_tool(
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+    ) -> Input | None:
+        plan = self._script.tool(state.run, command)
+        is_called = not plan.is_denied and (plan.result is not None or plan.delay > 0)
+        if is_called:
+            if not plan.may_repeat and not await begin():
+                return None
+            if self._is_cut():
+                await asyncio.Future()
+            self._witness.made(state, command, may_repeat=plan.may_repeat)
+            await asyncio.sleep(plan.delay)
+        if plan.breaks:
+            raise RuntimeError("a defect, on purpose")
+        return self._report(state.run, tool_report(command, plan, self._clock.now()))
+
+    def _report(self, run: str, given: Input) -> Input:
+        self._on_report(run, given)
+        return given
+
+
+def tool_report(command: CallTool, plan: ToolPlan, at: int) -> Input:
+    """What the run is told of a tool call."""
+    if plan.is_denied:
+        return CallDenied(
+            at=at,
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            rules=("rule",),
+            reason="not for you",
+        )
+    return ToolAnswered(
+        at=at,
+        step=command.step,
+        attempt=command.attempt,
+        call=command.call,
+        result=plan.result,
+        failure=plan.failure,
+    )
+
+
+def model_report(command: CallModel, plan: ModelPlan, messages: Data, at: int) -> Input:
+    """What the run is told of a model call."""
+    return ModelAnswered(
+        at=at,
+        step=command.step,
+        attempt=command.attempt,
+        call=command.call,
+        model="fake:scripted",
+        messages=messages,
+        answer=plan.answer,
+        failure=plan.failure,
+    )
+
+
+def begun_report(command: CallTool, at: int) -> Input:
+    """What the run is told before a call that may not be repeated."""
+    return ToolBegun(at=at, step=command.step, attempt=command.attempt, call=command.call)

@@ -1,0 +1,141 @@
+"""What the world answers: the same to the same question, whoever asks and however often.
+
+Whether a call is denied, how long it takes, how often it fails and what it gives follows from
+the seed, the run and the idempotency key. So a run that was disturbed and one that was not
+have the same output, unless time itself made the difference.
+"""
+
+import hashlib
+import random
+
+import msgspec
+from msgspec import Struct
+
+from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.graph import Agent, AgentNode
+from stepwell.engine.inputs import Answer
+from stepwell.engine.messages import Opaque, ToolRequest
+from stepwell.engine.state import RunState, StepState
+from stepwell.engine.values import Data, Failure, Json
+from stepwell.errors import Code
+
+MAY_REPEAT = frozenset({"look", "read", "ship"})
+"""What these say of themselves; `pay` says nothing, so a call of it is never made twice."""
+DATASOURCE = "datasource:shop"
+"""The seal of what `read` gives."""
+TOO_LONG = 60.0
+"""Seconds that a call takes which hangs: more than any timeout of a document."""
+
+TOOL_FAILURES = (
+    Failure(Code.TOOL_ERROR, "busy", retryable=True),
+    Failure(Code.TOOL_ERROR, "busy", retryable=True, detail={"retry_after": "0.5"}),
+    Failure(Code.TOOL_TIMEOUT, "too slow", retryable=True),
+    Failure(Code.INVALID_ARGUMENTS, "no such field"),
+)
+MODEL_FAILURES = (
+    Failure(Code.MODEL_UNAVAILABLE, "away", retryable=True),
+    Failure(Code.MODEL_RATE_LIMITED, "slow down", retryable=True, detail={"retry_after": "soon"}),
+    Failure(Code.MODEL_REFUSED, "no"),
+)
+
+
+class ToolPlan(Struct, frozen=True, kw_only=True):
+    """What a tool call meets. `delay` is in seconds; `breaks` is a defect of ours on the way."""
+
+    delay: float = 0.0
+    may_repeat: bool = True
+    is_denied: bool = False
+    breaks: bool = False
+    result: Data | None = None
+    failure: Failure | None = None
+
+
+class ModelPlan(Struct, frozen=True, kw_only=True):
+    """What a model call meets."""
+
+    delay: float
+    answer: Answer | None = None
+    failure: Failure | None = None
+
+
+class Script:
+    """The answers of one world."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def tool(self, run: str, command: CallTool) -> ToolPlan:
+        """What a tool call meets: inside an agent by its key alone, else by the attempt too."""
+        dice = self._dice(run, command.key)
+        attempt = 1 if command.call else command.attempt
+        if command.tool not in MAY_REPEAT | {"pay"}:
+            return ToolPlan(failure=Failure(Code.TOOL_NOT_FOUND, f"no tool {command.tool!r}"))
+        may_repeat = command.idempotent
+        if may_repeat is None:
+            may_repeat = command.tool in MAY_REPEAT
+        if dice.random() < 0.03:
+            return ToolPlan(is_denied=True)
+        fails = dice.choices((0, 1, 2, 9), (75, 14, 8, 3))[0]
+        failure = dice.choices(TOOL_FAILURES, (6, 3, 2, 1))[0]
+        breaks = dice.random() < 0.005
+        result = _result(dice, command)
+        delay = _delay(self._dice(run, f"{command.key} {attempt}"))
+        if attempt <= fails:
+            return ToolPlan(delay=delay, may_repeat=may_repeat, failure=failure)
+        return ToolPlan(delay=delay, may_repeat=may_repeat, breaks=breaks, result=result)
+
+    def model(self, run: str, state: RunState, command: CallModel) -> ModelPlan:
+        """What a model call meets. A final answer names all that was said before it."""
+        step = state.steps[command.step]
+        node = state.graph.nodes[step.node]
+        assert isinstance(node, AgentNode)
+        tries = self._dice(run, f"{command.step} {command.call} {command.attempt}")
+        delay = _delay(tries)
+        if tries.random() < 0.12:
+            return ModelPlan(delay=delay, failure=tries.choices(MODEL_FAILURES, (6, 3, 1))[0])
+        turns = self._dice(run, command.step).choices((0, 1, 2, 3, 9), (3, 4, 3, 2, 1))[0]
+        dice = self._dice(run, f"{command.step} {command.call}")
+        return ModelPlan(delay=delay, answer=_answer(dice, command, step, node.agent, turns))
+
+    def _dice(self, run: str, about: str) -> random.Random:
+        return random.Random(f"{self._seed} {run} {about}")
+
+
+def _delay(dice: random.Random) -> float:
+    return TOO_LONG if dice.random() < 0.04 else dice.uniform(0.001, 0.3)
+
+
+def _result(dice: random.Random, command: CallTool) -> Data:
+    value: dict[str, Json] = {"v": dice.randrange(1000)}
+    if dice.random() < 0.3:
+        value["long"] = "x" * 200
+    if command.tool == "read":
+        return Data(value=value, sealed=DATASOURCE)
+    return Data(value=value)
+
+
+def _answer(
+    dice: random.Random, command: CallModel, step: StepState, agent: Agent, turns: int
+) -> Answer:
+    text = Data(value=f"turn {command.call}", sealed=step.sealed)
+    opaque = (Opaque("fake", {"signature": "s" * 100}),) if dice.random() < 0.2 else ()
+    if agent.tools and command.call <= turns:
+        count = dice.choices((1, 2, 3), (6, 2, 1))[0]
+        tools = tuple(_request(dice, index, agent) for index in range(count))
+        return Answer(text=text, tools=tools, opaque=opaque, finish="tools")
+    if dice.random() < 0.15:
+        return Answer(text=text, opaque=opaque, finish="stop", problem="it is not JSON")
+    final = Data(value=f"answer to {_digest(step)}", sealed=step.sealed)
+    return Answer(text=text, opaque=opaque, finish="stop", final=final)
+
+
+def _request(dice: random.Random, index: int, agent: Agent) -> ToolRequest:
+    name = dice.choice((*agent.tools, *agent.tools, "nowhere"))
+    id = "same" if dice.random() < 0.1 else f"c{index}"
+    problem = "the arguments are no JSON" if dice.random() < 0.1 else ""
+    return ToolRequest(id, name, {"q": dice.randrange(100)}, problem=problem)
+
+
+def _digest(step: StepState) -> str:
+    assert step.conversation is not None
+    return hashlib.sha256(msgspec.json.encode(step.conversation.messages)).hexdigest()[:12]
