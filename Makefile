@@ -101,6 +101,10 @@ bench: setup ## Measure, into bench/results/latest.json (ONLY=sqlite for one par
 proto: setup ## Generate the code of the protos
 	$(BIN)/python dev/proto.py generate
 
+.PHONY: reference
+reference: setup ## Write docs/reference from the tables in the code
+	$(BIN)/python -m stepwell_server.cli.reference docs/reference
+
 .PHONY: lock
 lock: setup ## Pin the dependencies again (UPGRADE=1 takes the newest of each)
 	dev/lock.sh $(if $(UPGRADE),--upgrade)

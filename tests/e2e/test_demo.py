@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from stepwell_server.cli.exits import Exit
 from stepwell_server.home import Home
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def demo(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -37,6 +40,8 @@ def test_the_demo_kills_its_daemon_and_ends_with_the_answer(tmp_path: Path) -> N
     ):
         assert words in told.stdout
     assert "NO " not in told.stdout
+    for line in re.findall(r"^ +\d+  \w+ .*$", README, re.MULTILINE):
+        assert line in told.stdout, "the README shows what the demo prints"
     assert Home(home).holder() is None
     second = demo("--home", str(home), "--json", cwd=tmp_path)
     assert second.returncode == Exit.USAGE

@@ -1,0 +1,138 @@
+"""README and docs: what they show is run, what they name is there."""
+
+import asyncio
+import re
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from stepwell.definitions.compile import check_definition
+from stepwell_server.cli import reference
+from stepwell_server.cli.app import app
+from stepwell_server.cli.child_daemon import ChildDaemon
+from stepwell_server.home import Home
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text()
+QUICKSTART = (REPOSITORY / "docs" / "quickstart.md").read_text()
+PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("**/*.md")]
+
+SETTINGS = """\
+[server]
+grpc_port = 0
+http_port = 0
+[tools]
+paths = ["../tools.py"]
+"""
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> Iterator[tuple[str, str]]:
+    """Every `$ command` of the console blocks, and what is shown below it."""
+    for block in blocks(text, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, shown = part.partition("\n")
+            yield line.partition("  #")[0].strip(), shown
+
+
+def test_the_readme_fits_on_one_page_and_names_both_commands() -> None:
+    assert len(README.splitlines()) < 130
+    assert {"make demo", "make test"} < {command for command, _ in commands(README)}
+
+
+def test_the_workflow_of_the_readme_is_valid() -> None:
+    [source] = blocks(README, "yaml")
+    assert check_definition(source.encode()) == ()
+
+
+def test_the_readme_shows_the_events_that_the_demo_writes() -> None:
+    """The numbers and kinds are those of `stepwell demo`, which tests/e2e runs."""
+    shown = re.findall(r"^ +(\d+)  (\w+)", README, re.MULTILINE)
+    kinds = ["run_started", "step_scheduled", "llm_call", "tool_call", "llm_call", "tool_call"]
+    expected = list(enumerate(kinds, 1))
+    assert [(int(number), kind) for number, kind in shown[:-1]] == expected
+    assert shown[-1] == ("12", "run_completed")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The quickstart's files, in a folder that is the current one, and a home in it."""
+    for block in [*blocks(QUICKSTART, "yaml"), *blocks(QUICKSTART, "python")]:
+        first, _, rest = block.partition("\n")
+        (tmp_path / first.removeprefix("# ")).write_text(rest)
+    sqlite3.connect(tmp_path / "shop.db").executescript("CREATE TABLE t (a)").connection.close()
+    home = Home(tmp_path / "home")
+    home.create()
+    home.config_file.write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEPWELL_HOME", str(home.path))
+    return tmp_path
+
+
+def test_the_quickstart_does_what_it_shows(folder: Path) -> None:
+    """Its `up` and `kill` are the test's own; nothing else is left out."""
+    child = ChildDaemon(Home(folder / "home"))
+    outcomes: dict[str, Result] = {}
+    try:
+        for command, shown in commands(QUICKSTART):
+            if command.startswith("stepwell up"):
+                asyncio.run(child.start())
+            elif command.startswith("kill -9"):
+                child.kill()
+            else:
+                words = shlex.split(command)
+                assert words[0] == "stepwell"
+                outcomes[command] = result = CliRunner().invoke(app, words[1:])
+                assert not shown or result.stdout == shown, result.stderr
+    finally:
+        child.stop()
+    refused = [command for command, result in outcomes.items() if result.exit_code]
+    assert refused == ["""stepwell run greet --input '{"nmae": "Grace"}'"""]
+    assert "INVALID_INPUT" in outcomes[refused[0]].stderr
+    assert "buy milk" in (folder / "notes.txt").read_text()
+
+
+def documented() -> set[str]:
+    """Every command line that begins with `stepwell`, in all pages, without its arguments."""
+    found: set[str] = set()
+    for page in PAGES:
+        text = page.read_text()
+        found |= set(re.findall(r"(?:^\$ |`)(stepwell [a-z][^`\n]*)", text, re.MULTILINE))
+    return found
+
+
+@pytest.mark.parametrize("line", sorted(documented()))
+def test_a_documented_command_exists_with_its_options(line: str) -> None:
+    words = line.partition("  #")[0].split()[1:]
+    command: Any = typer.main.get_command(app)
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"there is no `{line}`"
+        command = command.commands[words.pop(0)]
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_the_reference_says_what_the_code_says(name: str) -> None:
+    """`make reference` writes it anew."""
+    folder = REPOSITORY / "docs" / "reference"
+    assert (folder / name).read_text() == reference.render(name)
