@@ -84,13 +84,9 @@ class LimitSettings(Section, frozen=True):
     blob_bytes: Annotated[Count, Meta(description="The largest argument or result.")] = (
         64 * 1024 * 1024
     )
-    message_bytes: Annotated[Count, Meta(description="The largest gRPC message.")] = 4 * 1024 * 1024
     history_events: Annotated[Count, Meta(description="The most events that one run may have.")] = (
         1_000_000
     )
-    graph_nodes: Annotated[
-        Count, Meta(description="The most nodes that one workflow may have.")
-    ] = 1000
 
 
 class ToolSettings(Section, frozen=True):

@@ -203,7 +203,7 @@ def _say_end(home: Home, story: Story, findings: list[Finding], output: Output) 
         mark, style = ("yes", "green") if finding.holds else ("NO ", "bold red")
         _say(output, f"{mark}  {finding.claim}", style)
     if output.json:
-        output.document({"home": home.path, "run": story.run, "findings": findings})
+        output.document({"home": str(home.path), "run": story.run, "findings": findings})
         return
     output.people.print()
     text = NEXT.format(home=home.path, run=story.run.id, question=QUESTION)
