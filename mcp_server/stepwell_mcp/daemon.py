@@ -12,9 +12,12 @@ from typing import BinaryIO, Final
 
 START_TIMEOUT: Final = 10.0
 """Seconds a daemon may take until it listens."""
-LATE_WINNER: Final = 3.0
-"""Seconds that are left for another daemon to listen, which took the home before ours."""
+HOME_IN_USE: Final = 4
+"""The exit code of a daemon whose home another one has taken, which will listen soon."""
 CONNECT_TIMEOUT: Final = 5.0
+"""Seconds until a daemon that is there must have said so."""
+WORDS: Final = 500
+"""Characters of what a daemon that did not start has said."""
 LOOK_AGAIN: Final = 0.01
 """Seconds between two looks at a daemon that is starting."""
 
@@ -48,17 +51,30 @@ def _reach_unix(path: str) -> socket.socket:
     try:
         found.settimeout(CONNECT_TIMEOUT)
         found.connect(path)
-        found.settimeout(None)
+        return _greeted(found)
     except OSError:
         found.close()
         raise
-    return found
 
 
 def _reach_loopback(host: str, port: int, token: bytes) -> socket.socket:
     found = socket.create_connection((host, port), CONNECT_TIMEOUT)
+    try:
+        found.sendall(token + b"\n")
+        return _greeted(found)
+    except OSError:
+        found.close()
+        raise
+
+
+def _greeted(found: socket.socket) -> socket.socket:
+    """The connection once the daemon has said that it is there, with an empty line.
+
+    The system accepts connections for a process that is just being killed, too.
+    """
+    if found.recv(1) != b"\n":
+        raise ConnectionResetError("the daemon ended, or does not know the token")
     found.settimeout(None)
-    found.sendall(token.strip() + b"\n")
     return found
 
 
@@ -71,13 +87,13 @@ def _start(home: Path) -> socket.socket:
         raise Absent(f"{home} cannot hold a home ({error}); choose another with --home") from error
     with os.fdopen(descriptor, "ab") as output:
         said_before = output.tell()
-        has_ended = _spawn(home, output)
+        exit_code = _spawn(home, output)
     give_up = time.monotonic() + START_TIMEOUT
     while time.monotonic() < give_up:
         if found := _reach(home):
             return found
-        if has_ended():
-            give_up = min(give_up, time.monotonic() + LATE_WINNER)
+        if exit_code() not in (None, HOME_IN_USE):
+            break
         time.sleep(LOOK_AGAIN)
     raise Absent(
         f"no daemon would start for {home}: {_last_words(log, said_before)}. "
@@ -85,8 +101,8 @@ def _start(home: Path) -> socket.socket:
     )
 
 
-def _spawn(home: Path, output: BinaryIO) -> Callable[[], bool]:
-    """Starts a daemon that outlives us; the answer tells whether it has ended."""
+def _spawn(home: Path, output: BinaryIO) -> Callable[[], int | None]:
+    """Starts a daemon that outlives us; the answer tells its exit code once it has ended."""
     # Loaded here: most relays find a daemon, and are answered sooner without it.
     import subprocess
 
@@ -100,13 +116,14 @@ def _spawn(home: Path, output: BinaryIO) -> Callable[[], bool]:
         # The host that ends this relay, and all of its group, must not end the daemon.
         start_new_session=True,
     )
-    return lambda: daemon.poll() is not None
+    return daemon.poll
 
 
 def _last_words(log: Path, start: int) -> str:
-    """The last line that the daemon has written since `start`."""
+    """What the daemon has written since `start`, at least its end."""
     with log.open("rb") as file:
         file.seek(start)
-        lines = file.read().decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1] if said else f"it does not listen after {START_TIMEOUT:.0f} seconds, see {log}"
+        said = file.read().decode(errors="replace").split()
+    if not said:
+        return f"it did not listen within {START_TIMEOUT:.0f} seconds, see {log}"
+    return " ".join(said)[-WORDS:]

@@ -27,6 +27,8 @@ from stepwell_mcp.server import McpServer
 STOP_GRACE: Final = timedelta(seconds=5)
 TOKEN_TIMEOUT: Final = timedelta(seconds=5)
 CLOSE_TIMEOUT: Final = timedelta(seconds=1)
+GREETING: Final = b"\n"
+"""Tells a client that somebody is there; an empty line is no message."""
 CHUNK: Final = 64 * 1024
 
 Accept: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
@@ -59,6 +61,7 @@ class SocketDoor:
         """Serves one client; its troubles are its own."""
         try:
             if not self._token or await self._has_token(reader):
+                writer.write(GREETING)
                 await self._converse(reader, writer)
         except Exception:
             _logger.exception("a connection to the MCP socket failed")

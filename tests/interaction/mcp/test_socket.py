@@ -61,6 +61,9 @@ class Wire:
         params = {"name": tool, "arguments": arguments}
         await self.send({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
 
+    async def greeted(self) -> bool:
+        return await self._stream.receive_exactly(1) == b"\n"
+
     async def introduce(self) -> None:
         await self.send(INITIALIZE)
         assert "result" in await self.receive()
@@ -81,7 +84,9 @@ class Wire:
 @asynccontextmanager
 async def wire(path: Path) -> AsyncIterator[Wire]:
     async with await anyio.connect_unix(path) as stream:
-        yield Wire(stream)
+        client = Wire(stream)
+        assert await client.greeted()
+        yield client
 
 
 @asynccontextmanager
@@ -275,5 +280,7 @@ async def test_over_loopback_only_the_token_opens(server: McpServer, tmp_path: P
                 assert await Wire(stream).has_ended()
         async with await anyio.connect_tcp(host, int(port)) as stream:
             await stream.send(token + b"\n")
-            await Wire(stream).introduce()
+            client = Wire(stream)
+            assert await client.greeted()
+            await client.introduce()
     assert not token_file.exists()

@@ -61,6 +61,7 @@ class Daemon:
         connection, _ = self._listener.accept()
         connection.settimeout(PATIENCE)
         self._open.append(connection)
+        connection.sendall(b"\n")
         return Peer(connection.makefile("rb"), connection.makefile("wb"))
 
     def die(self) -> None:
