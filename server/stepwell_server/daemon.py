@@ -15,8 +15,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
@@ -67,7 +67,7 @@ async def serve(
     home.create()
     clock = SystemClock()
     started = clock.now()
-    with home.hold(since=started):
+    with home.hold(since=started), _ungrouped():
         stop = _stop_on_signals(settings.server)
         async with _open_doors(settings, home, started, announce) as (runtime, doors):
             if on_demand:
@@ -117,6 +117,18 @@ async def _open_doors(
         finally:
             probes.ready = False
             await grpc.drain()
+
+
+@contextmanager
+def _ungrouped() -> Iterator[None]:
+    """The error itself, where task groups on its way have wrapped it and nothing else."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
 
 
 def _check_port(server: ServerSettings) -> None:

@@ -166,6 +166,17 @@ async def test_follow_goes_on_when_the_daemon_is_killed_and_started_again(
     assert following.returncode == Exit.OK
 
 
+def test_what_goes_wrong_while_the_doors_open_is_one_clear_error(
+    home: Home, stepwell: Stepwell
+) -> None:
+    (home.path / "mcp.sock").write_text("somebody's notes")
+    refused = stepwell("up")
+    assert refused.returncode == Exit.USAGE
+    assert "mcp.sock should be our socket but is a file; move it away" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (home.path / "mcp.sock").read_text() == "somebody's notes"
+
+
 def test_a_home_that_belongs_to_something_newer_is_left_alone(
     home: Home, stepwell: Stepwell
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from msgspec import Struct
 
 from stepwell.client import Event, Run
+from stepwell.errors import Code, StepwellError
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.command import HomeOption, JsonOption, command
 from stepwell_server.cli.demo_home import furnish
@@ -45,6 +46,14 @@ class Finding(Struct, frozen=True):
     holds: bool
 
 
+class Report(Struct, frozen=True, kw_only=True):
+    """What `--json` prints."""
+
+    home: str
+    run: Run
+    findings: list[Finding]
+
+
 class Story(Struct, frozen=True, kw_only=True):
     """What happened: the run over gRPC with its events, and the two answers over MCP."""
 
@@ -69,6 +78,11 @@ async def demo(*, home: HomeOption = None, json: JsonOption = False) -> None:
     try:
         async with asyncio.timeout(LIMIT):
             story = await _tell(where, folder, daemon, output)
+    except TimeoutError as error:
+        raise StepwellError(
+            f"the demo has not ended after {LIMIT:g} s; {where.log_file} may say why",
+            code=Code.DEADLINE_EXCEEDED,
+        ) from error
     finally:
         daemon.stop()
     findings = _verify(folder, story)
@@ -203,7 +217,7 @@ def _say_end(home: Home, story: Story, findings: list[Finding], output: Output) 
         mark, style = ("yes", "green") if finding.holds else ("NO ", "bold red")
         _say(output, f"{mark}  {finding.claim}", style)
     if output.json:
-        output.document({"home": str(home.path), "run": story.run, "findings": findings})
+        output.document(Report(home=str(home.path), run=story.run, findings=findings))
         return
     output.people.print()
     text = NEXT.format(home=home.path, run=story.run.id, question=QUESTION)

@@ -1,11 +1,12 @@
 """The daemon of a home as an MCP client sees it, over Streamable HTTP with the official SDK."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from mcp import Client, types
 
+from stepwell.errors import Code, Unavailable
 from stepwell_server.home import Endpoints
 
 TIMEOUT: Final = 60.0
@@ -14,8 +15,20 @@ TIMEOUT: Final = 60.0
 
 @asynccontextmanager
 async def connected_mcp(endpoints: Endpoints) -> AsyncIterator[Client]:
-    """A client that has shaken hands."""
-    async with Client(endpoints.mcp, read_timeout_seconds=TIMEOUT) as client:
+    """A client that has shaken hands.
+
+    Raises:
+        Unavailable: nobody speaks MCP there.
+    """
+    async with AsyncExitStack() as stack:
+        client = Client(endpoints.mcp, read_timeout_seconds=TIMEOUT)
+        try:
+            await stack.enter_async_context(client)
+        except Exception as error:
+            raise Unavailable(
+                f"{endpoints.mcp} does not speak MCP: {error}; `stepwell doctor` says more",
+                code=Code.DAEMON_NOT_RUNNING,
+            ) from error
         yield client
 
 
