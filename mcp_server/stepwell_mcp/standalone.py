@@ -5,6 +5,7 @@ so that a stray print, also one of a child process, goes to stderr.
 """
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 def serve_standalone(home: Path) -> int:
     """Serves MCP on stdio until the client closes it; the result is the exit code."""
     client_in, client_out = _take_stdio()
+    # Loading makes hundreds of thousands of objects that all stay: looking through them for
+    # garbage again and again is a quarter of the start. `serve_stdio` turns it on again.
+    gc.disable()
     # Loaded here, because whatever it prints must not reach the client.
     from stepwell.errors import StepwellError
     from stepwell_mcp.stdio import serve_stdio

@@ -1,6 +1,7 @@
 """The runtime of a home in this process, with one MCP client on two file descriptors."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,8 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
         async with open_runtime(settings) as runtime:
             server = build_server(runtime.service, wait=settings.mcp.wait)
+            gc.freeze()
+            gc.enable()
             await Connection(server, DescriptorPipe(client_in, client_out)).run()
 
 
