@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -38,6 +38,21 @@ RETRY_APPEND = 0.5
 """Seconds until an append is tried again that found the disk full or the database away."""
 
 log = logging.getLogger(__name__)
+
+
+class NotWritten(Exception):
+    """The run was told, but not the log: that follows as soon as the database can be written.
+
+    The cause is why it cannot be. A process that ends before forgets what the run was told.
+    """
+
+
+class _Commit(NamedTuple):
+    """Somebody who waits until the log holds an event; the impatient do not wait for room."""
+
+    sequence: int
+    done: asyncio.Future[bool]
+    is_patient: bool
 
 
 class Tasks(Protocol):
@@ -83,7 +98,8 @@ class OwnedRun:
         self._appending = False
         self._gone = False
         self._in_flight: dict[str, asyncio.Task[None]] = {}
-        self._commits: list[tuple[int, asyncio.Future[bool]]] = []
+        self._commits: list[_Commit] = []
+        self._blocked_by: StorageError | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -110,11 +126,18 @@ class OwnedRun:
 
     async def record(self, given: Input) -> bool:
         """Tells the run something and waits for its commit; False when it was not recorded."""
-        if not self.give(given):
-            return False
-        commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._commits.append((self.state.sequence, commit))
-        return await commit
+        return await self._record(given, is_patient=True)
+
+    async def ask(self, given: Input) -> bool:
+        """As `record`, for a caller who is answered although the database cannot be written.
+
+        Raises:
+            Full, Unavailable: the run waits for the database already; it was not told.
+            NotWritten: the database could not be written when the run had been told.
+        """
+        if self._blocked_by is not None:
+            raise type(self._blocked_by)(str(self._blocked_by))
+        return await self._record(given, is_patient=False)
 
     def drop(self) -> None:
         """Lets go of the run: nothing is written any more, effects in flight are cancelled."""
@@ -125,11 +148,18 @@ class OwnedRun:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        for _, commit in self._commits:
-            if not commit.done():
-                commit.set_result(False)
+        for commit in self._commits:
+            if not commit.done.done():
+                commit.done.set_result(False)
         self._commits.clear()
         self._on_end(self)
+
+    async def _record(self, given: Input, *, is_patient: bool) -> bool:
+        if not self.give(given):
+            return False
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._commits.append(_Commit(self.state.sequence, done, is_patient))
+        return await done
 
     def _learn(self, given: Input) -> bool:
         events = decide(self.state, given)
@@ -167,17 +197,18 @@ class OwnedRun:
         append: asyncio.Future[int],
     ) -> None:
         self._appending = False
+        error = append.exception() if not append.cancelled() else None
         if self._gone or append.cancelled():
             return
-        error = append.exception()
         if error is not None:
             self._not_appended(events, commands, error)
             return
         self.committed += len(events)
-        while self._commits and self._commits[0][0] <= self.committed:
-            commit = self._commits.pop(0)[1]
-            if not commit.done():
-                commit.set_result(True)
+        self._blocked_by = None
+        while self._commits and self._commits[0].sequence <= self.committed:
+            commit = self._commits.pop(0)
+            if not commit.done.done():
+                commit.done.set_result(True)
         self._carry_out(commands)
         if self._events:
             self._flush()
@@ -193,6 +224,8 @@ class OwnedRun:
         if isinstance(error, StorageFull | StorageUnavailable):
             # What happened stays in memory and is written once there is room again.
             log.warning("run %s waits for the database: %s", self.state.run, error)
+            self._blocked_by = error
+            self._answer_the_impatient(error)
             self._events = events + self._events
             self._commands = commands + self._commands
             asyncio.get_running_loop().call_later(RETRY_APPEND, self._flush)
@@ -202,6 +235,13 @@ class OwnedRun:
         else:
             log.error("run %s cannot be written", self.state.run, exc_info=error)
         self.drop()
+
+    def _answer_the_impatient(self, error: StorageError) -> None:
+        for commit in self._commits:
+            if not commit.is_patient and not commit.done.done():
+                not_written = NotWritten()
+                not_written.__cause__ = error
+                commit.done.set_exception(not_written)
 
     # --- carrying out ---------------------------------------------------------------------
 

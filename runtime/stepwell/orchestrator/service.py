@@ -13,9 +13,17 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, Input, Publish, Start
 from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Json
-from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.errors import (
+    AlreadyExists,
+    Code,
+    FailedPrecondition,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.owned import NotWritten
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import NOT_OURS, refusals
 from stepwell.orchestrator.steps import steps_of
@@ -35,7 +43,7 @@ from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.schema import compiled
-from stepwell_storage.errors import Duplicate, Exists
+from stepwell_storage.errors import Duplicate, Exists, Full
 from stepwell_storage.ports import DatasourceRow, DefinitionRow, RunRow, Storage
 
 MAX_PAGE = 1000
@@ -386,8 +394,18 @@ class Service:
     async def _tell(self, caller: Caller, run: str, given: Input) -> None:
         """Tells a run something, and waits for the commit."""
         owned = self._worker.find(caller.namespace, run)
-        if owned is not None and await owned.record(given):
-            return
+        try:
+            with refusals():
+                if owned is not None and await owned.ask(given):
+                    return
+        except NotWritten as error:
+            is_full = isinstance(error.__cause__, Full)
+            raise Unavailable(
+                f"{error.__cause__} What was asked is kept in memory, and is done when that has "
+                "passed; ask again only if the daemon has ended before",
+                code=Code.STORAGE_FULL if is_full else Code.STORAGE_UNAVAILABLE,
+                retryable=False,
+            ) from error
         view = await self.get_run(caller, run)
         if view.status.ended:
             raise FailedPrecondition(f"the run {run} has ended ({view.status})")
