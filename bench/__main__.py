@@ -11,9 +11,12 @@ from pathlib import Path
 
 import uvloop
 
-from bench import sqlite
+from bench import mcp_start, sqlite
 
-PARTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {"sqlite": sqlite.measure}
+PARTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
+    "sqlite": sqlite.measure,
+    "mcp": mcp_start.measure,
+}
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
