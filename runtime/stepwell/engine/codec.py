@@ -71,8 +71,13 @@ def fill(event: Event, blobs: Mapping[str, Blob]) -> Event:
 
 
 def resolve(data: Data, blob: Blob) -> Data:
-    """Data with its value, read from the blob that it refers to."""
-    return Data(value=msgspec.json.decode(blob.data), blob=data.blob, sealed=blob.label)
+    """Data with its value, read from the blob that it refers to.
+
+    The seal is that of the reference: a blob that sealed and unsealed data of a run share has
+    the label of whichever was written first.
+    """
+    assert data.blob is not None, "only a reference can be resolved"
+    return Data(value=msgspec.json.decode(blob.data), blob=data.blob, sealed=data.blob.label)
 
 
 def size(value: Json) -> int:
