@@ -2,6 +2,9 @@
 
 from heapq import heappop, heappush
 
+from tests.simulation.effects import PlannedDefect, begun_report, model_report, tool_report
+from tests.simulation.script import Script
+
 from stepwell.agents.requests import new_messages
 from stepwell.engine.commands import (
     CallModel,
@@ -19,8 +22,6 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Expire, Input, Start
 from stepwell.engine.state import RunState, evolve
 from stepwell.orchestrator.effects import broken
-from tests.simulation.effects import begun_report, model_report, tool_report
-from tests.simulation.script import Script
 
 
 def undisturbed(run: str, graph: Graph, start: Start, script: Script) -> "Calm":
@@ -93,7 +94,7 @@ class Calm:
         if not plan.may_repeat:
             self.give(begun_report(command, self._now))
         if plan.breaks:
-            self._expect(at, broken(command, RuntimeError("a defect, on purpose"), at))
+            self._expect(at, broken(command, PlannedDefect(), at))
         else:
             self._expect(at, tool_report(command, plan, at))
 

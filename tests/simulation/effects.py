@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from tests.simulation.script import ModelPlan, Script, ToolPlan
+
 from stepwell.agents.requests import new_messages
 from stepwell.clock import Clock
 from stepwell.engine.commands import CallModel, CallTool
@@ -11,11 +13,18 @@ from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswere
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
 from stepwell.orchestrator.effects import Begin
-from tests.simulation.script import ModelPlan, Script, ToolPlan
+
+
+class PlannedDefect(Exception):
+    """A defect of ours on the way to a tool, on purpose."""
 
 
 class Witness(Protocol):
     """Sees every call that is really made."""
+
+    def asked(self, state: RunState, command: CallModel) -> None:
+        """A model is asked."""
+        ...
 
     def made(self, state: RunState, command: CallTool, *, may_repeat: bool) -> None:
         """A tool begins to act."""
@@ -44,6 +53,7 @@ class ScriptedEffects:
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         plan = self._script.model(state.run, state, command)
         messages = new_messages(state.steps[command.step])
+        self._witness.asked(state, command)
         await asyncio.sleep(plan.delay)
         return self._report(state.run, model_report(command, plan, messages, self._clock.now()))
 
@@ -60,7 +70,7 @@ class ScriptedEffects:
             self._witness.made(state, command, may_repeat=plan.may_repeat)
             await asyncio.sleep(plan.delay)
         if plan.breaks:
-            raise RuntimeError("a defect, on purpose")
+            raise PlannedDefect
         return self._report(state.run, tool_report(command, plan, self._clock.now()))
 
     def _report(self, run: str, given: Input) -> Input:

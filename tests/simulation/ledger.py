@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from stepwell.engine import codec, transitions
-from stepwell.engine.commands import CallTool, Command, JudgeLost
+from stepwell.engine.commands import CallModel, CallTool, Command, JudgeLost
 from stepwell.engine.events import (
     Event,
     LlmCall,
@@ -26,7 +26,7 @@ from stepwell.engine.events import (
     ToolCallStarted,
 )
 from stepwell.engine.graph import Graph
-from stepwell.engine.state import RunPhase, RunState, StepPhase, evolve
+from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState, evolve
 from stepwell.engine.values import Data
 from stepwell.errors import Code
 from stepwell_storage.ports import Append, Blob, Lease
@@ -117,6 +117,13 @@ class Ledger:
         if account.state.has_ended:
             self._on_end()
 
+    def asked(self, state: RunState, command: CallModel) -> None:
+        """A model is asked."""
+        step = self._committed_step(state.run, command)
+        if step is not None and step.conversation is not None:
+            told = step.conversation.turns >= command.call - 1
+            self.check(state.run, told, f"{command.id} follows from what is committed")
+
     def made(self, state: RunState, command: CallTool, *, may_repeat: bool) -> None:
         """A tool begins to act."""
         account = self.accounts[state.run]
@@ -125,12 +132,23 @@ class Ledger:
             for made in account.made
         )
         self.check(state.run, not again, f"{command.id} is handed out once per fold")
-        if not may_repeat:
-            step = account.state.steps.get(command.step)
-            begun = step is not None and command.call in step.begun
-            ended = account.state.has_ended
-            self.check(state.run, begun or ended, f"{command.id} is begun before it acts")
+        step = self._committed_step(state.run, command)
+        if step is not None:
+            if step.conversation is not None:
+                told = step.conversation.turns >= int(command.call.partition(".")[0])
+                self.check(state.run, told, f"{command.id} follows from what is committed")
+            begun = may_repeat or command.call in step.begun or step.attempt > command.attempt
+            self.check(state.run, begun, f"{command.id} is begun before it acts")
         account.made.append(Made(command.key, command.attempt, state, may_repeat))
+
+    def _committed_step(self, run: str, command: CallModel | CallTool) -> StepState | None:
+        """The step of a command as the log has it; None when it has ended there."""
+        step = self.accounts[run].state.steps.get(command.step)
+        self.check(run, step is not None, f"{command.id} acts for a step that is committed")
+        assert step is not None
+        attempt = step.attempt >= command.attempt
+        self.check(run, attempt, f"{command.id} acts for an attempt that is committed")
+        return step if step.phase is StepPhase.ACTIVE else None
 
     # --- promises -------------------------------------------------------------------------
 

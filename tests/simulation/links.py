@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 
+from tests.simulation.ledger import Ledger
+
 from stepwell.engine.state import RunState
 from stepwell_storage.errors import Full, Unavailable
 from stepwell_storage.memory import (
@@ -18,7 +20,6 @@ from stepwell_storage.memory import (
     MemoryStorage,
 )
 from stepwell_storage.ports import Append, Blob, Lease, Logged, Record
-from tests.simulation.ledger import Ledger
 
 
 class Mood(Enum):
@@ -29,6 +30,8 @@ class Mood(Enum):
     """Every call is refused."""
     FULL = "full"
     """Whatever writes is refused."""
+    FLAKY = "flaky"
+    """Every second call is refused."""
 
 
 class Link:
@@ -50,7 +53,7 @@ class Link:
         """Whether what was queued before the cut reaches the store all the same."""
         self.keeps_leases = True
         """A process that hangs writes no heartbeat, and what it has queued still goes out."""
-        self.dice = dice
+        self._dice = dice
         self._latency = latency
         self.id = store.id
         self.log = LinkedLog(self, store.log, ledger, live)
@@ -76,7 +79,7 @@ class Link:
 
     def delay(self) -> float:
         """Seconds until the store has answered."""
-        return self._latency * self.dice.choice((0.0, 0.1, 1.0, 3.0))
+        return self._latency * self._dice.choice((0.0, 0.1, 1.0, 3.0))
 
     def refuse(self, *, writes: bool) -> None:
         """Raises what the store refuses with."""
@@ -84,6 +87,8 @@ class Link:
             raise Unavailable
         if writes and self.mood is Mood.FULL:
             raise Full
+        if self.mood is Mood.FLAKY and self._dice.random() < 0.5:
+            raise Unavailable
 
     async def pass_through(self, *, writes: bool) -> None:
         """The way to the store."""

@@ -5,6 +5,13 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from tests.simulation import documents
+from tests.simulation.effects import ScriptedEffects
+from tests.simulation.ledger import Ledger
+from tests.simulation.links import Link
+from tests.simulation.script import Script
+from tests.simulation.virtual_loop import LoopClock
+
 from stepwell.config import WorkerSettings
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input
@@ -14,12 +21,6 @@ from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell_storage.memory import MemoryStorage
-from tests.simulation import documents
-from tests.simulation.effects import ScriptedEffects
-from tests.simulation.ledger import Ledger
-from tests.simulation.links import Link
-from tests.simulation.script import Script
-from tests.simulation.virtual_loop import LoopClock
 
 NAMESPACE = "default"
 LEASE = timedelta(seconds=15)
@@ -98,7 +99,7 @@ class Member:
             async with self.worker.working(alone=alone):
                 self.is_alive = True
                 await self._stopping.wait()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a worker raises nothing
             if not self.link.is_cut:
                 on_defect(f"the worker {self.name} ended by itself", error)
         finally:

@@ -73,10 +73,10 @@ class Script:
         may_repeat = command.idempotent
         if may_repeat is None:
             may_repeat = command.tool in MAY_REPEAT
-        if dice.random() < 0.03:
+        if dice.random() < 0.02:
             return ToolPlan(is_denied=True)
-        fails = dice.choices((0, 1, 2, 9), (75, 14, 8, 3))[0]
-        failure = dice.choices(TOOL_FAILURES, (6, 3, 2, 1))[0]
+        fails = dice.choices((0, 1, 2, 9), (82, 10, 6, 2))[0]
+        failure = dice.choices(TOOL_FAILURES, (9, 4, 2, 1))[0]
         breaks = dice.random() < 0.005
         result = _result(dice, command)
         delay = _delay(self._dice(run, f"{command.key} {attempt}"))
@@ -91,9 +91,9 @@ class Script:
         assert isinstance(node, AgentNode)
         tries = self._dice(run, f"{command.step} {command.call} {command.attempt}")
         delay = _delay(tries)
-        if tries.random() < 0.12:
-            return ModelPlan(delay=delay, failure=tries.choices(MODEL_FAILURES, (6, 3, 1))[0])
-        turns = self._dice(run, command.step).choices((0, 1, 2, 3, 9), (3, 4, 3, 2, 1))[0]
+        if tries.random() < 0.1:
+            return ModelPlan(delay=delay, failure=tries.choices(MODEL_FAILURES, (8, 4, 1))[0])
+        turns = self._dice(run, command.step).choices((0, 1, 2, 3, 9), (6, 8, 6, 4, 1))[0]
         dice = self._dice(run, f"{command.step} {command.call}")
         return ModelPlan(delay=delay, answer=_answer(dice, command, step, node.agent, turns))
 
@@ -102,7 +102,7 @@ class Script:
 
 
 def _delay(dice: random.Random) -> float:
-    return TOO_LONG if dice.random() < 0.04 else dice.uniform(0.001, 0.3)
+    return TOO_LONG if dice.random() < 0.05 else dice.uniform(0.001, 0.3)
 
 
 def _result(dice: random.Random, command: CallTool) -> Data:

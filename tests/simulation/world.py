@@ -6,12 +6,22 @@ every run must reach its end.
 """
 
 import asyncio
+import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from tests.simulation import documents
+from tests.simulation.calm import Calm, undisturbed
+from tests.simulation.effects import PlannedDefect
+from tests.simulation.ledger import Ledger, Row, Violation, picture, plain
+from tests.simulation.links import Mood
+from tests.simulation.members import INLINE_LIMIT, LEASE, NAMESPACE, Member
+from tests.simulation.script import Script
+from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.engine.events import Event, StepFailed, StepRetryScheduled
 from stepwell.engine.graph import Graph
@@ -22,13 +32,6 @@ from stepwell.errors import Code
 from stepwell.orchestrator.journal import Journal
 from stepwell_storage.errors import Conflict, Full, Unavailable
 from stepwell_storage.memory import MemoryStorage
-from tests.simulation import documents
-from tests.simulation.calm import Calm, undisturbed
-from tests.simulation.ledger import Ledger, Row, Violation, picture, plain
-from tests.simulation.links import Mood
-from tests.simulation.members import INLINE_LIMIT, LEASE, NAMESPACE, Member
-from tests.simulation.script import Script
-from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 DOCUMENTS = 400
 """How many workflows all worlds share, so that they do not spend their time compiling."""
@@ -74,12 +77,16 @@ class World:
     def play(self) -> set[Row]:
         """The rows of the transition tables that this world went through."""
         self._loop.set_exception_handler(self._on_exception)
+        with _listening(self._on_log):
+            return self._play_out()
+
+    def _play_out(self) -> set[Row]:
         self._play = self._loop.create_task(self._main())
         try:
             run(self._loop, self._play)
         except asyncio.CancelledError:
             assert self._defects, "only a defect cancels the play"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the seed belongs to it
             self._defect("the world broke", error)
         if self._defects:
             raise self._defects[0]
@@ -99,6 +106,15 @@ class World:
         return Planned(id, graph, start, undisturbed(id, graph, start, self._script))
 
     async def _main(self) -> None:
+        try:
+            await self._live()
+            for planned in self._runs:
+                await self._judge(planned)
+        finally:
+            for task in asyncio.all_tasks() - {self._play}:
+                task.cancel()
+
+    async def _live(self) -> None:
         await self._store.open()
         self._appear()
         if not self._is_home and self._dice.random() < 0.7:
@@ -115,8 +131,6 @@ class World:
         await self._see_all_end()
         await self._stop()
         await asyncio.gather(*self._waiting)
-        for planned in self._runs:
-            await self._judge(planned)
 
     # --- what goes wrong ------------------------------------------------------------------
 
@@ -126,7 +140,8 @@ class World:
         return shared if self._is_home else [*shared, self._hang, self._appear_late]
 
     async def _at_some_time(self, fault: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(min(self._dice.expovariate(1 / 6), TROUBLE))
+        mean = self._dice.choice((0.3, 1.5, 8.0))
+        await asyncio.sleep(min(self._dice.expovariate(1 / mean), TROUBLE))
         await fault()
 
     async def _kill(self) -> None:
@@ -155,11 +170,11 @@ class World:
             await self._replace()
 
     async def _refuse(self) -> None:
-        """The store is away, or full, for one process."""
+        """The store refuses one process for a while."""
         member = self._anyone()
         if member is not None:
-            member.link.mood = self._dice.choice((Mood.AWAY, Mood.FULL))
-            await asyncio.sleep(self._dice.choice((0.1, 1, 10, 40)) * self._dice.random())
+            member.link.mood = self._dice.choice((Mood.AWAY, Mood.FULL, Mood.FLAKY, Mood.FLAKY))
+            await asyncio.sleep(self._dice.choice((0.2, 2, 40)) * self._dice.random())
             member.link.mood = Mood.WELL
 
     async def _jump(self) -> None:
@@ -170,14 +185,20 @@ class World:
 
     async def _ask(self) -> None:
         """Somebody cancels a run, or writes an event of their own into its log."""
-        planned = self._dice.choice(self._runs)
-        for member in self._members:
-            owned = member.find(planned.id)
-            if owned is not None and self._dice.random() < 0.5:
-                planned.is_cancelled = True
-                owned.give(Cancel(at=member.clock.now(), principal="user:bob", reason="enough"))
-            elif owned is not None:
-                owned.give(Publish(at=member.clock.now(), type="note", payload=NOTHING))
+        held = [
+            (planned, owned)
+            for planned in self._runs
+            for member in self._members
+            if (owned := member.find(planned.id)) is not None
+        ]
+        if not held:
+            return
+        planned, owned = self._dice.choice(held)
+        if self._dice.random() < 0.5:
+            planned.is_cancelled = True
+            owned.give(Cancel(at=self._clock.now(), principal="user:bob", reason="enough"))
+        else:
+            owned.give(Publish(at=self._clock.now(), type="note", payload=NOTHING))
 
     async def _repeat(self) -> None:
         """A report comes again, to whoever owns the run by now."""
@@ -189,12 +210,15 @@ class World:
                     owned.give(given)
 
     async def _appear_late(self) -> None:
-        """One more process joins."""
-        self._appear()
+        """One more process joins, while the store is not at its best."""
+        member = self._appear()
+        member.link.mood = Mood.FLAKY
+        await asyncio.sleep(self._dice.uniform(0, 40))
+        member.link.mood = Mood.WELL
 
     # --- processes ------------------------------------------------------------------------
 
-    def _appear(self) -> None:
+    def _appear(self) -> Member:
         member = Member(
             f"worker {len(self._members)}",
             store=self._store,
@@ -208,6 +232,7 @@ class World:
         self._members.append(member)
         work = member.run(alone=self._is_home, on_defect=self._defect)
         self._tasks.append(self._loop.create_task(work))
+        return member
 
     def _end(self, member: Member) -> None:
         member.kill(delivers=self._dice.random() < 0.5)
@@ -226,7 +251,7 @@ class World:
 
     async def _begin(self, planned: Planned) -> None:
         """Starts a run, again and again until it is in the log."""
-        await asyncio.sleep(self._dice.choice((0.0, 1.0, 20)) * self._dice.random())
+        await asyncio.sleep(self._dice.choice((0.0, 0.5, 5.0)) * self._dice.random())
         account = self._ledger.accounts[planned.id]
         while account.state.phase is RunPhase.NEW:
             member = self._anyone()
@@ -341,6 +366,27 @@ class World:
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._defect(context["message"], context.get("exception"))
+
+    def _on_log(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, PlannedDefect):
+            self._defect(record.getMessage(), error)
+
+
+@contextmanager
+def _listening(on_log: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Hears the errors that the orchestrator logs; its warnings go nowhere: faults are planned."""
+    log = logging.getLogger("stepwell.orchestrator")
+    listener = logging.Handler(logging.ERROR)
+    listener.emit = on_log  # type: ignore[method-assign]
+    before = log.level, log.propagate
+    log.addHandler(listener)
+    log.level, log.propagate = logging.ERROR, False
+    try:
+        yield
+    finally:
+        log.removeHandler(listener)
+        log.level, log.propagate = before
 
 
 def _ran_out_of_time(events: Iterable[Event]) -> bool:
