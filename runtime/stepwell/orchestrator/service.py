@@ -354,7 +354,8 @@ class Service:
         Raises:
             NotFound: DATASOURCE_NOT_FOUND.
         """
-        with refusals(f"there is no datasource {name!r}", Code.DATASOURCE_NOT_FOUND):
+        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
+        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             await self._storage.datasources.remove(caller.namespace, name)
 
     async def ping(self) -> None:
@@ -382,7 +383,10 @@ class Service:
     def _check_call(self, name: str, arguments: Json) -> None:
         tool = self._tools.get(name)
         if tool is None or not tool.spec.published:
-            raise NotFound(f"there is no published tool {name!r}", code=Code.TOOL_NOT_FOUND)
+            raise NotFound(
+                f"there is no published tool {name!r}; `stepwell tools list` shows all",
+                code=Code.TOOL_NOT_FOUND,
+            )
         problems = compiled(tool.spec.input_schema).problems(arguments)
         if problems:
             raise InvalidRequest(
