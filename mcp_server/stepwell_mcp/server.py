@@ -69,7 +69,7 @@ def build_server(
             "tools/list": CacheHint(ttl_ms=0, scope="private"),
             "server/discover": CacheHint(ttl_ms=0, scope="private"),
         },
-        get_tool_input_schema=door.input_schemas.get,
+        get_tool_input_schema=door.input_schema,
         on_list_tools=door.list_tools,
         on_call_tool=door.call_tool,
     )
@@ -87,9 +87,15 @@ class _Door:
         self._service = service
         self._wait = wait
         self._caller_of = caller_of
-        # For the check of `Mcp-Param-*` headers only, which a client that has listed the
-        # tools may send; the SDK asks for it synchronously and before the caller is known.
-        self.input_schemas: dict[str, Mapping[str, Any]] = {}
+        self._listed: dict[str, Mapping[str, Any]] = {}
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """What a tool takes, as it was last listed: for the check of `Mcp-Param-*` headers.
+
+        The SDK asks before the caller is known, and cannot wait. It is enough: only who has
+        listed the tools knows which arguments to mirror into headers.
+        """
+        return self._listed.get(name)
 
     async def list_tools(
         self, context: RequestContext, params: PaginatedRequestParams | None
@@ -104,7 +110,7 @@ class _Door:
             shown, cursor = page(offers, params.cursor if params else None)
         except StepwellError as error:
             raise protocol_error(error) from error
-        self.input_schemas = {offer.name: offer.input_schema for offer in offers}
+        self._listed = {offer.name: offer.input_schema for offer in offers}
         return ListToolsResult(tools=shown, next_cursor=cursor)
 
     async def call_tool(

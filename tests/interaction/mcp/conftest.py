@@ -76,6 +76,18 @@ async def open_it(gate: str) -> str:
 async def echo(text: str) -> str:
     """Says it again."""
     return text
+
+
+@tool(
+    input_schema={
+        "type": "object",
+        "required": ["region"],
+        "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
+    }
+)
+async def tag(region: str) -> dict[str, str]:
+    """Takes an argument that clients mirror into a header."""
+    return {"region": region}
 '''
 
 HELLO = b"""

@@ -3,9 +3,12 @@
 import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
+from mcp_types import HEADER_MISMATCH
+from mcp_types.version import LATEST_MODERN_VERSION
 
 from stepwell.orchestrator.service import Service
 from stepwell_mcp.http import McpHttp
@@ -17,6 +20,23 @@ pytestmark = pytest.mark.anyio
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+def modern(method: str, **params: Any) -> dict[str, Any]:
+    """A request of 2026-07-28, as keyword arguments of `post`."""
+    params["_meta"] = {
+        "io.modelcontextprotocol/protocolVersion": LATEST_MODERN_VERSION,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    headers = {"MCP-Protocol-Version": LATEST_MODERN_VERSION, "Mcp-Method": method}
+    if "name" in params:
+        headers["Mcp-Name"] = params["name"]
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return {"json": message, "headers": headers}
+
+
+def headed(request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    return {**request, "headers": {**request["headers"], **headers}}
 
 
 @pytest.fixture
@@ -58,6 +78,18 @@ async def test_loopback_names_and_pages_are_served(
     response = await http.post("/mcp", json=PING, headers=headers)
     assert response.status_code == 400  # asked without a session, so it was let in
     assert "session" in response.text.lower()
+
+
+async def test_an_argument_that_its_header_contradicts_is_refused(http: httpx2.AsyncClient) -> None:
+    """2026-07-28: who has listed the tools mirrors what `x-mcp-header` marks into headers."""
+    listed = await http.post("/mcp", **modern("tools/list"))
+    assert "tag" in {tool["name"] for tool in listed.json()["result"]["tools"]}
+    call = modern("tools/call", name="tag", arguments={"region": "north"})
+    agreeing = await http.post("/mcp", **headed(call, {"Mcp-Param-Region": "north"}))
+    assert agreeing.json()["result"]["structuredContent"] == {"region": "north"}
+    contradicting = await http.post("/mcp", **headed(call, {"Mcp-Param-Region": "south"}))
+    assert contradicting.status_code == 400
+    assert contradicting.json()["error"]["code"] == HEADER_MISMATCH
 
 
 async def test_a_body_over_the_limit_is_refused(http: httpx2.AsyncClient) -> None:
