@@ -7,11 +7,13 @@ the same world.
 import os
 
 import pytest
+from msgspec.structs import replace
 from tests.simulation.ledger import Row, Violation
 from tests.simulation.world import World
 
 from stepwell.engine import decide, transitions
 from stepwell_storage import memory
+from stepwell_storage.ports import Append
 
 SEEDS = int(os.environ.get("STEPWELL_SIM_SEEDS", "600"))
 CHUNK = 200
@@ -53,9 +55,9 @@ def test_the_simulation_sees_that_a_lost_lease_is_not_fenced(
 ) -> None:
     fenced = memory._fenced
 
-    def unfenced(namespace: memory._Namespace, append: memory.Append) -> memory._Run:
+    def unfenced(namespace: memory._Namespace, append: Append) -> memory._Run:
         kept = namespace.runs[append.run]
-        return fenced(namespace, memory.replace(append, epoch=kept.epoch))
+        return fenced(namespace, replace(append, epoch=kept.epoch))
 
     monkeypatch.setattr(memory, "_fenced", unfenced)
     with pytest.raises(Violation, match="fenced: epoch"):
