@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +114,12 @@ class Daemon:
     def size(self) -> int:
         """How many lines the ledger has; an orphan may be writing one more."""
         return self._ledger.read_bytes().count(b"\n")
+
+    def recorded(self) -> int:
+        """How many tool calls its log has, looked up behind its back."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            ((count,),) = database.execute("SELECT count(*) FROM events WHERE kind = 'tool_call'")
+            return int(count)
 
 
 @asynccontextmanager

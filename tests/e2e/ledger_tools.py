@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stepwell import CallContext, tool
 
-LONGEST_PAUSE = 0.04
+LONGEST_PAUSE = 0.06
 """Seconds, before and after the line is written."""
 
 
