@@ -12,8 +12,10 @@ from typing import BinaryIO, Final
 
 START_TIMEOUT: Final = 10.0
 """Seconds a daemon may take until it listens."""
-HOME_IN_USE: Final = 4
-"""The exit code of a daemon whose home another one has taken, which will listen soon."""
+IN_USE: Final = 4
+"""The exit code of a daemon whose home, or whose port, another one has."""
+WINNER_TIMEOUT: Final = 3.0
+"""Seconds that the daemon which took the home before ours is given to listen."""
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds until a daemon that is there must have said so."""
 WORDS: Final = 500
@@ -92,7 +94,10 @@ def _start(home: Path) -> socket.socket:
     while time.monotonic() < give_up:
         if found := _reach(home):
             return found
-        if exit_code() not in (None, HOME_IN_USE):
+        ended = exit_code()
+        if ended == IN_USE:
+            give_up = min(give_up, time.monotonic() + WINNER_TIMEOUT)
+        elif ended is not None:
             break
         time.sleep(LOOK_AGAIN)
     raise Absent(

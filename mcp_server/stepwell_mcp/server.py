@@ -6,7 +6,8 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 
 import importlib.metadata
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -101,37 +102,26 @@ class _Door:
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         caller = self._caller_of(context)
-        try:
+        with _refusals():
             offers = offered(
                 await self._service.list_tools(caller),
                 await self._service.list_workflows(caller),
                 any_root=_is_modern(context),
             )
             shown, cursor = page(offers, params.cursor if params else None)
-        except StepwellError as error:
-            raise protocol_error(error) from error
         self._listed = {offer.name: offer.input_schema for offer in offers}
         return ListToolsResult(tools=shown, next_cursor=cursor)
 
     async def call_tool(
         self, context: RequestContext, params: CallToolRequestParams
     ) -> CallToolResult:
-        try:
-            return await self._answer(context, params.name, params.arguments or {})
-        except Unavailable as error:
-            raise protocol_error(error) from error
-        except StepwellError as error:
-            return refusal_result(error)
-        except MCPError:
-            raise
-        except Exception as error:
-            # The SDK would show the exception's text to older clients.
-            _logger.exception("the call of %r failed", params.name)
-            raise MCPError(
-                INTERNAL_ERROR,
-                "Stepwell failed to answer this call; its log says why",
-                {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
-            ) from error
+        with _refusals():
+            try:
+                return await self._answer(context, params.name, params.arguments or {})
+            except Unavailable:
+                raise
+            except StepwellError as error:
+                return refusal_result(error)
 
     async def _answer(
         self, context: RequestContext, name: str, arguments: Mapping[str, Json]
@@ -165,6 +155,25 @@ class _Door:
         if (context.meta or {}).get("progress_token") is None:
             return await self._service.wait_run(caller, run.id, self._wait)
         return await wait_reporting(self._service, caller, run.id, self._wait, context.session)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Makes what goes wrong a protocol error; what we did not foresee stays in our log."""
+    try:
+        yield
+    except StepwellError as error:
+        raise protocol_error(error) from error
+    except MCPError:
+        raise
+    except Exception as error:
+        # The SDK would show the exception's text to older clients.
+        _logger.exception("a request failed")
+        raise MCPError(
+            INTERNAL_ERROR,
+            "Stepwell failed to answer this request; its log says why",
+            {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
+        ) from error
 
 
 def _is_modern(context: RequestContext) -> bool:
