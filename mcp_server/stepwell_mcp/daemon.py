@@ -6,9 +6,11 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+if TYPE_CHECKING:
+    import subprocess
 
 START_TIMEOUT: Final = 10.0
 """Seconds a daemon may take until it listens."""
@@ -40,12 +42,18 @@ def connect(home: Path) -> socket.socket:
 def _reach(home: Path) -> socket.socket | None:
     """A connection to the daemon that `endpoints.json` names, if it lives."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        address = json.loads((home / "endpoints.json").read_bytes())["socket"]
+        address = _endpoints(home)["socket"]
         host, colon, port = address.rpartition(":")
         if os.sep in address or not colon:
             return _reach_unix(address)
         return _reach_loopback(host, int(port), (home / "mcp.token").read_bytes())
     return None
+
+
+def _endpoints(home: Path) -> dict[str, Any]:
+    """Where the daemon says that it is; one that was killed leaves this behind."""
+    endpoints: dict[str, Any] = json.loads((home / "endpoints.json").read_bytes())
+    return endpoints
 
 
 def _reach_unix(path: str) -> socket.socket:
@@ -89,12 +97,16 @@ def _start(home: Path) -> socket.socket:
         raise Absent(f"{home} cannot hold a home ({error}); choose another with --home") from error
     with os.fdopen(descriptor, "ab") as output:
         said_before = output.tell()
-        exit_code = _spawn(home, output)
+        ours = _spawn(home, output)
     give_up = time.monotonic() + START_TIMEOUT
     while time.monotonic() < give_up:
         if found := _reach(home):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if _endpoints(home)["pid"] != ours.pid:
+                    # It waits for the home, and would take it when the winner is stopped.
+                    ours.terminate()
             return found
-        ended = exit_code()
+        ended = ours.poll()
         if ended == IN_USE:
             give_up = min(give_up, time.monotonic() + WINNER_TIMEOUT)
         elif ended is not None:
@@ -106,14 +118,14 @@ def _start(home: Path) -> socket.socket:
     )
 
 
-def _spawn(home: Path, output: BinaryIO) -> Callable[[], int | None]:
-    """Starts a daemon that outlives us; the answer tells its exit code once it has ended."""
+def _spawn(home: Path, output: BinaryIO) -> "subprocess.Popen[bytes]":
+    """Starts a daemon that outlives us."""
     # Loaded here: most relays find a daemon, and are answered sooner without it.
     import subprocess
 
     command = [sys.executable, "-m", "stepwell_server.cli.main"]
     command += ["up", "--home", str(home), "--on-demand"]
-    daemon = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -121,7 +133,6 @@ def _spawn(home: Path, output: BinaryIO) -> Callable[[], int | None]:
         # The host that ends this relay, and all of its group, must not end the daemon.
         start_new_session=True,
     )
-    return daemon.poll
 
 
 def _last_words(log: Path, start: int) -> str:
