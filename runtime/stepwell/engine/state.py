@@ -243,6 +243,8 @@ def _open_tool(state: RunState, step: StepState, node: ToolNode, not_before: int
     tool, arguments = node.tool, step.input
     if not isinstance(tool, str):
         # The built-in workflow `call`: what it is given names the tool.
+        if not isinstance(arguments.value, dict):
+            return  # its `with` has no value: the step fails with the events that follow
         tool = arguments.value["tool"]
         arguments = Data(value=arguments.value["arguments"], sealed=arguments.sealed)
     call = CallTool(step.id, step.attempt, "", tool, step.id, arguments, node.idempotent)

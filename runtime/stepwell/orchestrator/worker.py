@@ -134,9 +134,11 @@ class Worker:
             events=[(event, given.principal) for event in events],
             new=new,
         )
-        # A caller who goes away takes nothing back: what is committed is ours to carry out.
+        # A caller who goes away takes nothing back: what is committed is ours to carry out. One
+        # who stays is woken before the run goes on, and so is told of nothing else.
+        accepted = asyncio.shield(append)
         append.add_done_callback(partial(self._begin, namespace, state))
-        await asyncio.shield(append)
+        await accepted
         return state
 
     def find(self, namespace: str, run: str) -> OwnedRun | None:

@@ -1,0 +1,205 @@
+"""A run in the hands of its owner: told, committed, then carried out."""
+
+import asyncio
+
+import pytest
+from tests.unit.orchestrator.rig import NAMESPACE, PATIENCE, Rig, on_virtual_time, until
+
+from stepwell.engine.inputs import Cancel, Publish
+from stepwell.engine.values import NOTHING, Failure
+from stepwell.orchestrator.owned import NotWritten
+from stepwell_storage.errors import Full
+from stepwell_storage.errors import Unavailable as StorageUnavailable
+
+TWO = """
+workflow: two
+nodes:
+  - { id: a, tool: look }
+  - { id: b, tool: look, needs: [a] }
+"""
+PAY = """
+workflow: paying
+nodes: [{ id: pay, tool: pay }]
+"""
+RETRY = """
+workflow: retrying
+nodes: [{ id: a, tool: look, retry: { max: 1, initial: 10s } }]
+"""
+TIMED = """
+workflow: timed
+nodes:
+  - { id: a, tool: look, timeout: 5s }
+  - { id: b, tool: look }
+"""
+BUSY = Failure("TOOL_ERROR", "busy", retryable=True)
+
+
+@on_virtual_time
+async def test_what_follows_is_carried_out_only_after_the_commit() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        rig.storage.log.refusal = StorageUnavailable()
+        (await rig.effects.next()).returns(1)
+        await asyncio.sleep(PATIENCE)
+        assert len(rig.effects.calls) == 1
+        rig.storage.log.refusal = None
+        (await rig.effects.next()).returns(2)
+        await until(lambda: worker.open_runs == 0)
+    assert await rig.kinds(run) == [
+        "run_started",
+        "step_scheduled",
+        "tool_call",
+        "step_completed",
+        "step_scheduled",
+        "tool_call",
+        "step_completed",
+        "run_completed",
+    ]
+
+
+@on_virtual_time
+async def test_an_end_is_told_after_its_commit_and_not_lost_when_the_store_refuses_it() -> None:
+    """The end follows from a deadline that passed while the store took nothing at all."""
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TIMED))
+        waiting = asyncio.ensure_future(worker.wait_ended(NAMESPACE, run, PATIENCE))
+        await until(lambda: len(rig.effects.calls) == 2)
+        rig.storage.log.refusal = Full()
+        rig.effects.calls[1].returns(1)
+        await asyncio.sleep(6)
+        rig.storage.log.kinds, rig.storage.log.refused = frozenset({"run_failed"}), 0
+        await until(lambda: rig.storage.log.refused > 1)
+        assert not waiting.done()
+        rig.storage.log.refusal = None
+        ended = await waiting
+    assert ended is not None
+    assert ended.failure is not None
+    assert ended.failure.reason == "STEP_TIMEOUT"
+    assert (await rig.kinds(run))[-1] == "run_failed"
+
+
+@on_virtual_time
+async def test_a_call_that_may_not_be_repeated_is_made_after_the_commit_that_says_so() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PAY))
+        call = await rig.effects.next()
+        assert (await rig.kinds(run))[-1] == "tool_call_started"
+        call.returns(1)
+        await until(lambda: worker.open_runs == 0)
+    assert (await rig.kinds(run))[-1] == "run_completed"
+
+
+@on_virtual_time
+async def test_a_failed_attempt_is_followed_by_another_after_its_wait() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        await rig.start(worker, await rig.put(RETRY))
+        (await rig.effects.next()).fails(BUSY)
+        failed_at = rig.clock.now()
+        call = await rig.effects.next()
+        assert call.command.attempt == 2
+        assert rig.clock.now() - failed_at >= 5_000_000  # a jitter of 0 halves the wait
+        call.returns(1)
+        await until(lambda: worker.open_runs == 0)
+
+
+@on_virtual_time
+async def test_cancel_stops_the_calls_in_flight() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TIMED))
+        await until(lambda: len(rig.effects.calls) == 2)
+        cancel = Cancel(at=rig.clock.now(), principal="user:bob", reason="enough")
+        assert await rig.owned(worker, run).record(cancel)
+        assert await rig.status(run) == "cancelled"
+        await until(lambda: all(call.is_cancelled for call in rig.effects.calls))
+        assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_an_attempt_whose_time_is_over_is_stopped() -> None:
+    rig = Rig()
+    source = TIMED.replace("timeout: 5s", "timeout: 5s, retry: { max: 1 }")
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(source))
+        await until(lambda: len(rig.effects.calls) == 3)
+        first, other, again = rig.effects.calls
+        assert (first.is_cancelled, other.is_cancelled) == (True, False)
+        assert again.command.attempt == 2
+        assert rig.owned(worker, run)._in_flight.keys() == {other.command.id, again.command.id}
+
+
+@on_virtual_time
+async def test_an_owner_whose_lease_is_lost_lets_go_and_stops_its_calls() -> None:
+    rig = Rig()
+    async with rig.working("one", alone=False) as one:
+        run = await rig.start(one, await rig.put(TIMED))
+        await until(lambda: len(rig.effects.calls) == 2)
+        async with rig.working("two") as two:
+            await until(lambda: two.find(NAMESPACE, run))
+            mine = rig.effects.calls[:2]
+            mine[0].returns("too late")
+            await until(lambda: one.open_runs == 0)
+            assert mine[1].is_cancelled
+            assert "tool_call" not in await rig.kinds(run)
+
+
+@on_virtual_time
+async def test_a_report_that_comes_twice_is_recorded_once() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        call = await rig.effects.next()
+        call.returns(1)
+        await until(lambda: len(rig.effects.calls) == 2)
+        report = call.answer.result()
+        assert report is not None
+        assert not rig.owned(worker, run).give(report)
+        assert (await rig.kinds(run)).count("tool_call") == 1
+
+
+@on_virtual_time
+async def test_a_defect_in_an_effect_fails_the_step_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PAY))
+        (await rig.effects.next()).answer.set_exception(RuntimeError("on purpose"))
+        await until(lambda: worker.open_runs == 0)
+    assert await rig.status(run) == "failed"
+    assert "on purpose" in str((await rig.log(run))[-1])
+    assert "could not be carried out" in caplog.text
+
+
+@on_virtual_time
+async def test_nobody_is_told_that_a_run_was_told_before_the_commit() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        rig.storage.log.refusal = Full()
+        note = Publish(at=rig.clock.now(), type="note", payload=NOTHING)
+        with pytest.raises(NotWritten):
+            await owned.ask(note)
+        with pytest.raises(Full):
+            await owned.ask(note)
+        rig.storage.log.refusal = None
+        await until(lambda: owned.committed == owned.state.sequence)
+        assert (await rig.kinds(run))[-1] == "custom"
+        assert await owned.ask(note)
+
+
+@on_virtual_time
+async def test_a_run_that_is_dropped_takes_nothing_more() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        owned.drop()
+        assert not await owned.record(Cancel(at=rig.clock.now()))
+        assert worker.open_runs == 0
+    assert await rig.status(run) == "running"

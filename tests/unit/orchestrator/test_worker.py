@@ -1,0 +1,237 @@
+"""Runs are taken over, kept, and given back."""
+
+import asyncio
+
+import pytest
+from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until
+
+from stepwell.engine.inputs import Expire
+from stepwell.errors import Unavailable
+from stepwell.orchestrator.worker import Worker
+from stepwell_storage.errors import Full
+from stepwell_storage.errors import Unavailable as StorageUnavailable
+
+ONE = """
+workflow: one
+nodes: [{ id: look, tool: look }]
+output: "=look.output"
+"""
+PAY = """
+workflow: paying
+nodes: [{ id: pay, tool: pay }]
+"""
+PURE = """
+workflow: pure
+nodes: [{ id: sum, transform: "=1 + 1" }]
+"""
+
+
+@on_virtual_time
+async def test_a_run_is_worked_on_until_its_end() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        (await rig.effects.next()).returns(7)
+        ended = await worker.wait_ended(NAMESPACE, run, timeout=5)
+        assert ended is not None
+        assert ended.output.value == 7
+        assert await rig.status(run) == "completed"
+        assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_a_run_without_effects_has_ended_when_it_is_accepted() -> None:
+    rig = Rig()
+    graph = await rig.put(PURE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        assert await rig.status(run) == "completed"
+        assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_a_run_whose_caller_went_away_is_worked_on_all_the_same() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        asked = asyncio.ensure_future(rig.start(worker, graph))
+        await asyncio.sleep(0)  # the append is queued, and not committed
+        asked.cancel()
+        (await rig.effects.next()).returns(1)
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status("01930000-0000-7000-8000-000000000001") == "completed"
+
+
+@on_virtual_time
+async def test_a_run_that_cannot_be_written_is_not_begun() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        rig.storage.log.refusal = Full()
+        with pytest.raises(Full):
+            await rig.start(worker, graph)
+        assert worker.open_runs == 0
+        assert rig.effects.calls == []
+
+
+@on_virtual_time
+async def test_what_was_open_goes_on_before_the_block_of_a_lone_worker_begins() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        await rig.effects.next()
+    async with rig.working("two") as worker:
+        assert rig.owned(worker, run).epoch == 2
+        (await rig.effects.next()).returns(1)
+        await until(lambda: worker.open_runs == 0)
+    assert (await rig.kinds(run))[-1] == "run_completed"
+
+
+@on_virtual_time
+async def test_a_run_of_a_process_that_died_is_taken_over_when_its_lease_has_expired() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    dead = rig.worker("dead")
+    dies = asyncio.ensure_future(_work_for_ever(dead))
+    await asyncio.sleep(0)
+    run = await rig.start(dead, graph)
+    rig.storage.claims.refusal = Full()  # it cannot give anything back
+    dies.cancel()
+    await asyncio.wait([dies])
+    rig.storage.claims.refusal = None
+    async with rig.working("two", alone=False) as worker:
+        await asyncio.sleep(LEASE.total_seconds() / 2)
+        assert worker.find(NAMESPACE, run) is None
+        await until(lambda: worker.find(NAMESPACE, run))
+
+
+@on_virtual_time
+async def test_a_log_that_cannot_be_read_when_it_is_claimed_is_read_at_the_next_beat() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+    async with rig.working("two", alone=False) as worker:
+        rig.storage.log.refusal = StorageUnavailable()
+        await asyncio.sleep(LEASE.total_seconds())
+        assert worker.find(NAMESPACE, run) is None
+        rig.storage.log.refusal = None
+        await until(lambda: worker.find(NAMESPACE, run))
+
+
+@on_virtual_time
+async def test_a_lone_worker_does_not_begin_over_a_store_that_refuses() -> None:
+    rig = Rig()
+    rig.storage.claims.refusal = Full()
+    with pytest.raises(Unavailable, match="Free some space"):
+        async with rig.working():
+            raise AssertionError("the block has begun")
+
+
+@on_virtual_time
+async def test_leases_live_on_while_their_worker_works() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working("one", alone=False) as one, rig.working("two", alone=False) as two:
+        run = await rig.start(one, graph)
+        await asyncio.sleep(10 * LEASE.total_seconds())
+        assert two.find(NAMESPACE, run) is None
+        assert rig.owned(one, run).epoch == 1
+
+
+@on_virtual_time
+async def test_a_worker_stops_although_its_leases_cannot_be_given_back() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        await rig.start(worker, graph)
+        rig.storage.claims.refusal = Full()
+    assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_what_the_block_of_a_worker_raises_comes_out_as_it_is() -> None:
+    rig = Rig()
+    run = rig.new_id()
+    with pytest.raises(LookupError, match="on purpose"):
+        await _work_and_raise(rig, run)
+    async with rig.working("two") as worker:
+        assert rig.owned(worker, run).epoch == 2
+
+
+@on_virtual_time
+async def test_a_run_accepted_while_its_worker_stops_is_left_to_the_next_one() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        asked = asyncio.ensure_future(rig.start(worker, graph))
+        await asyncio.sleep(0)
+    run = await asked
+    assert rig.effects.calls == []
+    async with rig.working("two") as worker:
+        assert rig.owned(worker, run).epoch == 2
+
+
+@on_virtual_time
+async def test_a_defect_in_one_run_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        broken = await rig.start(worker, graph)
+        sound = await rig.start(worker, graph)
+        defect = Expire(at=0, step="nowhere", attempt=1)
+        monkeypatch.setattr("stepwell.engine.decide.is_stale", lambda state, command: False)
+        assert not rig.owned(worker, broken).give(defect)
+        monkeypatch.undo()
+        assert "broke over Expire" in caplog.text
+        assert worker.find(NAMESPACE, broken) is None
+        await until(lambda: len(rig.effects.calls) == 1)
+        (await rig.effects.next()).returns(1)
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status(sound) == "completed"
+
+
+@on_virtual_time
+async def test_a_log_that_cannot_be_folded_leaves_the_other_runs_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        await rig.start(worker, graph)
+        run = await rig.start(worker, await rig.put(PAY))
+    monkeypatch.delitem(rig.workflows._graphs, (NAMESPACE, graph.name, graph.version))
+    monkeypatch.setitem(rig.storage.log._database[NAMESPACE].definitions, graph.name, {})
+    async with rig.working("two") as worker:
+        assert worker.open_runs == 1
+        assert rig.owned(worker, run).epoch == 2
+    assert "cannot go on with this version" in caplog.text
+
+
+@on_virtual_time
+async def test_a_call_that_was_begun_and_never_came_back_fails_the_run_of_the_next_owner() -> None:
+    rig = Rig()
+    graph = await rig.put(PAY)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        await rig.effects.next()
+    async with rig.working("two") as worker:
+        await until(lambda: worker.open_runs == 0)
+    assert (await rig.kinds(run))[-3:] == ["tool_call", "step_failed", "run_failed"]
+    assert len(rig.effects.calls) == 1
+
+
+async def _work_and_raise(rig: Rig, run: str) -> None:
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        await worker.start(NAMESPACE, run, graph, rig.given())
+        raise LookupError("on purpose")
+
+
+async def _work_for_ever(worker: Worker) -> None:
+    async with worker.working(alone=False):
+        await asyncio.Future()
