@@ -7,6 +7,7 @@ from functools import partial
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings
 from stepwell.errors import Code, SetupError, Unavailable
+from stepwell.garbage import rarely_collected
 from stepwell.llm.router import ModelRouter
 from stepwell.nldb.datasources import check_datasource
 from stepwell.nldb.tools import sql_tools
@@ -57,7 +58,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             tools = _tools(settings, storage, own, sql)
             worker, service = _compose(settings, storage, tools, models, sql)
             async with worker.working(alone=True):
-                yield Runtime(service, worker)
+                with rarely_collected():
+                    yield Runtime(service, worker)
     finally:
         await models.aclose()
         await storage.close()
