@@ -9,10 +9,9 @@ the text, what goes in and what comes out are capped besides.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, StepwellError
@@ -20,6 +19,11 @@ from stepwell.errors import Code, StepwellError
 MAX_TEXT = 4096
 MAX_OUTPUT = 4 * 1024 * 1024
 """Characters and elements that one result may hold."""
+
+EXTENSIONS = ("strings", "math", "optional", "bindings")
+"""What an expression may use besides CEL's own functions. They are named, not imported: each
+module of `cel_expr_python.ext` is CEL all over again, 3 MB of memory. `lists` and `sets` stay
+out: the budget of iterations does not count theirs, and `lists.range(1000000000)` takes 30 GB."""
 
 
 class ExpressionError(StepwellError):
@@ -148,14 +152,14 @@ def _leaves(plan: Json | Expression) -> list[Expression]:
 
 @lru_cache(maxsize=256)
 def _environment(names: frozenset[str], dynamic: bool) -> cel.Env:
-    extensions = [
-        ext_strings.ExtStrings(),
-        ext_math.ExtMath(),
-        ext_optional.ExtOptional(),
-        ext_bindings.ExtBindings(),
-    ]
     kind = cel.Type.DYN if dynamic else cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-    return cel.NewEnv(variables=dict.fromkeys(names, kind), extensions=extensions)
+    return cel.NewEnv(config=_config(), variables=dict.fromkeys(names, kind))
+
+
+@cache
+def _config() -> cel.EnvConfig:
+    names = "".join(f"  - name: {name}\n" for name in EXTENSIONS)
+    return cel.NewEnvConfigFromYaml(f"extensions:\n{names}")
 
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"

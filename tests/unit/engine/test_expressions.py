@@ -48,3 +48,22 @@ def test_a_condition_may_be_of_a_type_that_only_the_run_knows() -> None:
 def test_a_map_with_a_key_that_json_has_not_is_refused_like_any_other_mistake() -> None:
     with pytest.raises(ExpressionError, match="Unsupported map key type"):
         Expression("{input: 1}", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("'a,b'.split(',').map(part, part.upperAscii()).join('-')", "A-B"),
+        ("math.round(1.5) + double(math.greatest(1, math.least(5, 3)))", 5.0),
+        ("{'a': 1}.?b.orValue(2)", 2),
+        ("cel.bind(x, 2, x * x)", 4),
+    ],
+)
+def test_strings_math_optional_values_and_bindings_are_there(text: str, value: object) -> None:
+    assert Expression(text, ()).evaluate({}) == value
+
+
+@pytest.mark.parametrize("text", ["lists.range(1000000000)", "sets.contains([1], [1])"])
+def test_what_the_budget_of_iterations_does_not_count_is_no_function(text: str) -> None:
+    with pytest.raises(ExpressionError, match="undeclared reference"):
+        Expression(text, ())
