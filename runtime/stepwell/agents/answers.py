@@ -15,6 +15,9 @@ from stepwell.llm.port import ModelReply
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.schema import Schema
 
+MISFIT = "it does not fit the schema that was asked for; compare each member with it"
+"""Said of an answer from sealed data: what is wrong in detail would quote it, and the log has it."""
+
 
 def read_reply(
     reply: ModelReply, step: StepState, agent: Agent, tools: Mapping[str, ToolSpec]
@@ -60,7 +63,7 @@ def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
         return None, f"it is not JSON ({error})"
     problems = Schema(agent.output).problems(value)
     if problems:
-        return None, "; ".join(problems)
+        return None, MISFIT if sealed else "; ".join(problems)
     return Data(value=value, sealed=sealed), ""
 
 

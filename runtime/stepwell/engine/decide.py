@@ -48,6 +48,7 @@ from stepwell.engine.inputs import (
 )
 from stepwell.engine.progress import Progress
 from stepwell.engine.retry import delay
+from stepwell.engine.sealing import sealed_by, withheld, words
 from stepwell.engine.state import RunPhase, RunState, StepState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code
@@ -128,7 +129,11 @@ def _model_answered(state: RunState, given: ModelAnswered) -> list[Event]:
     answer = given.answer
     if answer is None:
         assert given.failure is not None, "a model call has an answer or a failure"
-        return [_model_failed(given), *_give_up(state, step, given, given.failure)]
+        failure = withheld(given.failure, step.sealed)
+        return [
+            _model_failed(given, failure, step.sealed),
+            *_give_up(state, step, given, failure),
+        ]
     call = _model_said(given, answer)
     if answer.tools and given.call >= node.agent.turns:
         return [call, *_fail(state, step, given, _too_many_turns(node.agent.turns))]
@@ -165,7 +170,8 @@ def _model_said(given: ModelAnswered, answer: Answer) -> LlmCall:
     )
 
 
-def _model_failed(given: ModelAnswered) -> LlmCall:
+def _model_failed(given: ModelAnswered, failure: Failure, sealed: str) -> LlmCall:
+    assert given.failure is not None, "it has failed"
     return LlmCall(
         at=given.at,
         step=given.step,
@@ -173,9 +179,10 @@ def _model_failed(given: ModelAnswered) -> LlmCall:
         call=given.call,
         model=given.model,
         messages=given.messages,
+        text=words(given.failure, sealed) if sealed else NOTHING,
         usage=given.usage,
         latency_us=given.latency_us,
-        failure=given.failure,
+        failure=failure,
     )
 
 
@@ -226,9 +233,13 @@ def _tool_answered(state: RunState, given: ToolAnswered) -> list[Event]:
     if call is None:
         return []
     step = state.steps[given.step]
+    sealed = call.arguments.sealed
+    result = sealed_by(given.result or NOTHING, sealed)
     failure = given.failure
     if failure is not None and failure.reason == Code.TOOL_TIMEOUT and given.call in step.begun:
         failure = _unknown(call, "ran out of its time")
+    elif failure is not None and sealed:
+        result, failure = words(failure, sealed), withheld(failure, sealed)
     event = ToolCall(
         at=given.at,
         step=given.step,
@@ -237,7 +248,7 @@ def _tool_answered(state: RunState, given: ToolAnswered) -> list[Event]:
         tool=call.tool,
         key=call.key,
         arguments=call.arguments,
-        result=given.result or NOTHING,
+        result=result,
         latency_us=given.latency_us,
         decision=given.decision,
         failure=failure,

@@ -19,6 +19,7 @@ from stepwell.engine.events import (
 )
 from stepwell.engine.expressions import ExpressionError, Template
 from stepwell.engine.graph import AgentNode, Node, SwitchNode, ToolNode, TransformNode
+from stepwell.engine.sealing import withheld
 from stepwell.engine.state import RunState, StepPhase
 from stepwell.engine.values import NOTHING, Data, Failure, Json
 
@@ -126,13 +127,15 @@ class Progress:
         try:
             output = self._render(self._state.graph.output)
         except ExpressionError as error:
-            failure = Failure(error.code, f"the output of the workflow: {error.message}")
+            said = Failure(error.code, f"the output of the workflow: {error.message}")
+            failure = withheld(said, self._seal(("input", *self._state.graph.nodes)))
             self._events.append(RunFailed(at=self._at, failure=failure))
         else:
             self._events.append(RunCompleted(at=self._at, output=output))
 
     def _fail(self, node: Node, error: ExpressionError) -> None:
-        failure = Failure(error.code, f"node {node.id}: {error.message}")
+        said = Failure(error.code, f"node {node.id}: {error.message}")
+        failure = withheld(said, self._seal(("input", *node.needs)))
         self._events += [
             StepScheduled(at=self._at, step=node.id, node=node.id),
             StepFailed(at=self._at, step=node.id, attempt=1, failure=failure),

@@ -318,7 +318,8 @@ def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     if event.failure is None:
         _reply(state, step, event.call, _text(event.result.value), is_error=False)
     else:
-        text = f"{event.failure.reason}: {event.failure.message}"
+        said = event.failure.message if event.result.value is None else event.result.value
+        text = f"{event.failure.reason}: {said}"
         _reply(state, step, event.call, text, is_error=True)
 
 

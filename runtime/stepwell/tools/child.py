@@ -10,13 +10,12 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from typing import BinaryIO
 
 from stepwell.errors import Code, StepwellError
 from stepwell.tools import frames
 from stepwell.tools.modules import import_source
-from stepwell.tools.outcomes import described, not_json
+from stepwell.tools.outcomes import described, not_json, stack
 
 
 def main() -> None:
@@ -81,8 +80,7 @@ def _encoded(result: object) -> bytes:
 def _raised(error: BaseException) -> frames.Raised:
     if isinstance(error, StepwellError):
         return frames.Raised(error.code, error.message, error.retryable, error.detail)
-    trace = "".join(traceback.format_exception(error))
-    return frames.Raised(Code.TOOL_ERROR, described(error), retryable=True, trace=trace)
+    return frames.Raised(Code.TOOL_ERROR, described(error), retryable=True, trace=stack(error))
 
 
 if __name__ == "__main__":

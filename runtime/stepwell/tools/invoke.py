@@ -5,7 +5,7 @@ import logging
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
-from stepwell.tools.outcomes import described
+from stepwell.tools.outcomes import described, stack
 from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolFailed
 from stepwell.tools.schema import compiled
 
@@ -68,12 +68,12 @@ async def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) ->
         raise ToolFailed(f"{tool.spec.name} cancelled itself") from error
     except Exception as error:
         logger.warning(
-            "%s raised in run %s, step %s, attempt %d",
+            "%s raised in run %s, step %s, attempt %d\n%s",
             tool.spec.name,
             context.run,
             context.step,
             context.attempt,
-            exc_info=True,
+            stack(error),
         )
         raise ToolFailed(described(error)) from error
 

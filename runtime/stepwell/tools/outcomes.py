@@ -1,5 +1,6 @@
 """How what a function returns or raises is told to others, in this process and in a child."""
 
+import traceback
 from typing import Any
 
 import msgspec
@@ -44,3 +45,12 @@ def described(error: BaseException) -> str:
     """An exception in one line: its type and its own text, no stack trace."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def stack(error: BaseException) -> str:
+    """Where an exception came from, for the log.
+
+    Its words are left out: they may quote what the tool was given, which can be rows of a
+    database. The event of the call has them.
+    """
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

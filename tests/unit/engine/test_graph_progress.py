@@ -12,9 +12,10 @@ from stepwell.engine.events import (
     StepSkipped,
     ToolCall,
 )
-from stepwell.engine.inputs import Cancel, Expire
+from stepwell.engine.inputs import Cancel, Expire, ToolAnswered
 from stepwell.engine.state import RunPhase
 from stepwell.engine.values import Data, Failure
+from stepwell.errors import Code
 
 TWO = """
 workflow: two
@@ -225,10 +226,22 @@ def test_what_is_computed_from_sealed_data_is_sealed(story) -> None:
     assert run.state.steps["b"].input == Data(value={"q": [1, 2]}, sealed="datasource:shop")
     assert run.due[0].arguments.sealed == "datasource:shop"
     run.tool("b", {"x": 1})
-    assert run.state.output.sealed == ""
+    assert run.state.output.sealed == "datasource:shop"
+
+
+def test_what_a_tool_says_about_sealed_data_is_kept_apart_from_why_it_failed(story) -> None:
+    run = story(TWO)
+    run.start({"q": 1})
+    run.give(_answered("a", Data(value={"x": "Ada"}, sealed="datasource:shop")))
+    said = Failure(Code.TOOL_ERROR, "no Ada", detail={"name": "Ada", "retry_after": "1"})
+    call, step, end = run.tool("b", failure=said)
+
+    assert call.result == Data(value="no Ada", sealed="datasource:shop")
+    assert call.failure == step.failure == end.failure
+    assert call.failure.reason == Code.TOOL_ERROR
+    assert call.failure.detail == {"retry_after": "1"}
+    assert "Ada" not in call.failure.message
 
 
 def _answered(step: str, result: Data):
-    from stepwell.engine.inputs import ToolAnswered
-
     return ToolAnswered(at=0, step=step, attempt=1, call="", result=result)

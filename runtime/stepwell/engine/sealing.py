@@ -1,0 +1,29 @@
+"""What is said about sealed data may quote it, so it is sealed as well.
+
+A failure stands in the clear in the log, and its message often repeats what it is about. Where
+that was sealed the log says so instead, and the words themselves are kept as sealed data.
+"""
+
+from stepwell.engine.values import Data, Failure
+
+_KEPT = frozenset({"retry_after"})
+"""Details that say nothing of the data."""
+
+
+def withheld(failure: Failure, label: str) -> Failure:
+    """The failure as the log may hold it; `label` is the seal of what it is about."""
+    if not label:
+        return failure
+    detail = {name: text for name, text in failure.detail.items() if name in _KEPT}
+    message = f"what was said may quote data of {label}, so it is sealed"
+    return Failure(failure.reason, message, failure.retryable, detail)
+
+
+def words(failure: Failure, label: str) -> Data:
+    """What was said, as sealed data beside the failure that is withheld."""
+    return Data(value=failure.message, sealed=label)
+
+
+def sealed_by(data: Data, label: str) -> Data:
+    """Data that was computed from something with this seal."""
+    return data if data.sealed or not label else Data(value=data.value, sealed=label)
