@@ -1,8 +1,9 @@
 """The shape of a JSON Schema inside a document."""
 
+from functools import reduce
+from operator import getitem
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from msgspec import UNSET
 
 from stepwell.definitions.problems import Path, shown
@@ -11,6 +12,7 @@ from stepwell.definitions.sheet import Sheet
 from stepwell.engine.values import Json
 from stepwell.errors import InvalidRequest
 from stepwell.tools.schema import Schema
+from stepwell.tools.schema_rules import mistakes
 
 
 class JsonSchema:
@@ -45,9 +47,6 @@ class JsonSchema:
         return schema
 
 
-_METASCHEMA = Draft202012Validator(
-    Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
-)
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
@@ -60,14 +59,14 @@ def _has_hole(value: Json) -> bool:
 
 def _explain(value: Json, path: Path, sheet: Sheet, error: InvalidRequest) -> None:
     """Every mistake at its own place; what is no matter of one place stands at the schema."""
-    mistakes = list(_METASCHEMA.iter_errors(value))
-    for mistake in mistakes:
-        inner = tuple(mistake.absolute_path)
-        message, hint = f"this is not JSON Schema: {mistake.message:.200}", ""
-        if inner[-1:] == ("type",) and isinstance(mistake.instance, str):
-            message = f"{shown(mistake.instance)} is not a type of JSON Schema"
-            hint = sheet.report.nearest(mistake.instance, _TYPES)
+    found = mistakes(value)
+    for mistake in found:
+        given = reduce(getitem, mistake.path, value)
+        message, hint = f"this is not JSON Schema: it {mistake.text}", ""
+        if mistake.path[-1:] == ("type",) and isinstance(given, str):
+            message = f"{shown(given)} is not a type of JSON Schema"
+            hint = sheet.report.nearest(given, _TYPES)
             hint = hint or f"the types are {', '.join(_TYPES)}"
-        sheet.wrong((*path, *inner), message, hint)
-    if not mistakes:
+        sheet.wrong((*path, *mistake.path), message, hint)
+    if not found:
         sheet.wrong(path, f"this JSON Schema cannot be used: {error.detail['schema']}")

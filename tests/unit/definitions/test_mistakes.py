@@ -310,7 +310,10 @@ def test_a_mistake_in_a_node_is_told_at_its_place(node: str, complaint: str) -> 
         ),
         (
             "workflow: w\ninput: {type: object, required: a}\nnodes: [{id: a, transform: 1}]",
-            "2:33: input.required: this is not JSON Schema: 'a' is not of type 'array'",
+            (
+                "2:33: input.required: this is not JSON Schema: "
+                'it must be array, it is the string "a"'
+            ),
         ),
         (
             "workflow: w\nagents: {a-b: {model: m}}\nnodes: [{id: a, transform: 1}]",

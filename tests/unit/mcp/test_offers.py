@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.views import Workflow

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from mcp_types import CallToolResult, TextContent
 
 from stepwell.engine.values import BlobRef, Data, Failure
