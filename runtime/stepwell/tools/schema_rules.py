@@ -63,14 +63,13 @@ def checked(mapping: Mapping[str, Any]) -> Checked:
     """
     plain = _plain(mapping)
     _check_dialect(plain)
-    for mistake in mistakes(plain):
-        raise invalid(named(mistake.path), f"it {mistake.text}")
+    if found := mistakes(plain):
+        raise _mistaken(found[0])
     reach = _Reach(plain)
     try:
         validator = Draft202012Validator(plain, offline=True, pattern_options=_PATTERNS)
     except ValidationError as error:
-        (mistake,) = misfits([error], value=plain, schema={})
-        raise invalid(named(mistake.path), f"it {mistake.text}") from error
+        raise _mistaken(*misfits([error], value=plain, schema={})) from error
     return Checked(
         mapping=plain,
         validator=validator,
@@ -89,8 +88,11 @@ def mistakes(value: Json) -> tuple[Misfit, ...]:
     return misfits(_METASCHEMA.iter_errors(value), value=value, schema={})
 
 
-def invalid(place: str, reason: str) -> InvalidRequest:
-    """The error that says where in a schema, and why, it cannot be used."""
+def _mistaken(mistake: Misfit) -> InvalidRequest:
+    return _invalid(named(mistake.path), f"it {mistake.text}")
+
+
+def _invalid(place: str, reason: str) -> InvalidRequest:
     where = f" at {place}" if place else ""
     return InvalidRequest(
         f"the JSON Schema is not valid{where}: {reason}",
@@ -101,20 +103,20 @@ def invalid(place: str, reason: str) -> InvalidRequest:
 
 def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
     if _depth(mapping, MAX_DEPTH) > MAX_DEPTH:
-        raise invalid("", f"it is nested deeper than {MAX_DEPTH} levels")
+        raise _invalid("", f"it is nested deeper than {MAX_DEPTH} levels")
     try:
         text = msgspec.json.encode(mapping)
     except (TypeError, ValueError) as error:
-        raise invalid("", f"it is not JSON: {error}") from error
+        raise _invalid("", f"it is not JSON: {error}") from error
     if len(text) > MAX_SIZE:
-        raise invalid("", f"it has {len(text)} bytes, the limit is {MAX_SIZE}")
+        raise _invalid("", f"it has {len(text)} bytes, the limit is {MAX_SIZE}")
     return msgspec.json.decode(text, type=dict[str, Any])
 
 
 def _check_dialect(part: Mapping[str, Any]) -> None:
     dialect = part.get("$schema", DIALECT)
     if not isinstance(dialect, str) or dialect.rstrip("#") != DIALECT:
-        raise invalid("$schema", f"only {DIALECT} is understood, leave $schema out")
+        raise _invalid("$schema", f"only {DIALECT} is understood, leave $schema out")
 
 
 def _depth(part: object, bound: int) -> int:
@@ -124,8 +126,6 @@ def _depth(part: object, bound: int) -> int:
     inner = part.values() if isinstance(part, Mapping) else part
     return 1 + max((_depth(each, bound - 1) for each in inner), default=0)
 
-
-# --- references --------------------------------------------------------------------------
 
 _REFERENCES = ("$ref", "$dynamicRef")
 
@@ -186,13 +186,13 @@ class _Reach:
 
     def _check(self, part: dict[str, Any]) -> None:
         if "$id" in part and part is not self._root:
-            raise invalid("$id", "only the root may have an $id; use $defs and #/$defs/NAME")
+            raise _invalid("$id", "only the root may have an $id; use $defs and #/$defs/NAME")
         _check_dialect(part)
         by_name = part.get("patternProperties")
         self._patterns += "pattern" in part
         self._patterns += len(by_name) if isinstance(by_name, dict) else 0
         if self._patterns > MAX_PATTERNS:
-            raise invalid("pattern", f"the schema has more than {MAX_PATTERNS} patterns")
+            raise _invalid("pattern", f"the schema has more than {MAX_PATTERNS} patterns")
 
     def _row(self, part: dict[str, Any]) -> int:
         """Subschemas in the longest row that begins here."""
@@ -213,7 +213,7 @@ class _Reach:
     def _target(self, key: str, reference: Json) -> dict[str, Any]:
         self.has_references = True
         if not isinstance(reference, str) or not reference.startswith("#"):
-            raise invalid(
+            raise _invalid(
                 key,
                 f"{reference!r} lies outside the schema; nothing is fetched, "
                 "put what it names under $defs and refer to #/$defs/NAME",
@@ -222,11 +222,11 @@ class _Reach:
         try:
             target = self._anchors[name] if name and name[0] != "/" else self._at(name)
         except (LookupError, TypeError, ValueError) as error:
-            raise invalid(key, f"{reference!r} names nothing in the schema") from error
+            raise _invalid(key, f"{reference!r} names nothing in the schema") from error
         if not isinstance(target, dict):
             return _ANYTHING
         if id(target) in self._open:
-            raise invalid(key, f"{reference!r} leads back to itself, and so says nothing")
+            raise _invalid(key, f"{reference!r} leads back to itself, and so says nothing")
         self._ahead.append(target)
         return target
 
@@ -239,7 +239,7 @@ class _Reach:
 
 
 def _too_long() -> InvalidRequest:
-    return invalid(
+    return _invalid(
         "",
         f"more than {MAX_DEPTH} subschemas follow one another without going deeper into the "
         "value; merge some of them",
