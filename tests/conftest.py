@@ -14,4 +14,4 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """All tests from here on share a loop: gRPC has one poller a process, which misses a closed one."""
-    yield
+    yield  # noqa: PT022 - the loop lives as long as this fixture is open

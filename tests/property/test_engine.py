@@ -16,6 +16,7 @@ from stepwell.engine.commands import CallModel, CallTool, Command, JudgeLost, St
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import KINDS, NAMES, Event
+from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import (
     Answer,
     CallDenied,
@@ -30,7 +31,7 @@ from stepwell.engine.inputs import (
     ToolBegun,
 )
 from stepwell.engine.messages import Opaque, ToolRequest, Usage
-from stepwell.engine.state import RunState, evolve
+from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code
 from stepwell_storage.ports import Append, Blob, Record

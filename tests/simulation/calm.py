@@ -18,9 +18,10 @@ from stepwell.engine.commands import (
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import Event
+from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Expire, Input, Start
-from stepwell.engine.state import RunState, evolve
+from stepwell.engine.state import RunState
 from stepwell.orchestrator.effects import broken
 
 

@@ -25,8 +25,9 @@ from stepwell.engine.events import (
     ToolCall,
     ToolCallStarted,
 )
+from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
-from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState, evolve
+from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
 from stepwell_storage.ports import Append, Blob, Lease
@@ -177,6 +178,9 @@ class Ledger:
                 talk = state.steps[event.step].conversation
                 told = talk is not None and event.call == talk.turns + 1
                 self.check(run, told, f"model call {event.call} of {event.step} is the next one")
+            case StepFailed() if step is None:
+                waiting = state.waiting[event.step]
+                self.check(run, waiting == 0, f"{event.step} fails while it waits for {waiting}")
             case StepCompleted() | StepFailed():
                 self._check_attempt(run, state, event.step, event.attempt)
             case _:

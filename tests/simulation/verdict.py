@@ -7,7 +7,8 @@ from tests.simulation.ledger import Ledger, picture, plain
 from tests.simulation.members import INLINE_LIMIT, NAMESPACE
 
 from stepwell.engine.events import Event, StepFailed, StepRetryScheduled
-from stepwell.engine.state import RunPhase, RunState, evolve
+from stepwell.engine.evolve import evolve
+from stepwell.engine.state import RunPhase, RunState
 from stepwell.errors import Code
 from stepwell.orchestrator.journal import Journal
 from stepwell_storage.memory import MemoryStorage

@@ -22,7 +22,7 @@ def expire_id(step: str, attempt: int) -> str:
     return f"{step}/{attempt}/expire"
 
 
-class CallModel(Struct, frozen=True):
+class CallModel(Struct, frozen=True, gc=False):
     """Ask the step's model for its next message, with the conversation so far."""
 
     step: str
@@ -35,7 +35,7 @@ class CallModel(Struct, frozen=True):
         return model_call_id(self.step, self.attempt, self.call)
 
 
-class CallTool(Struct, frozen=True):
+class CallTool(Struct, frozen=True, gc=False):
     """Call a tool. `key` is its idempotency key inside the run, the same for every attempt.
 
     `idempotent` is what the node says; None leaves it to what the tool says of itself.
@@ -55,7 +55,7 @@ class CallTool(Struct, frozen=True):
         return tool_call_id(self.step, self.attempt, self.call)
 
 
-class JudgeLost(Struct, frozen=True):
+class JudgeLost(Struct, frozen=True, gc=False):
     """A call that may not be repeated was begun and never came back: find out, never repeat."""
 
     call: CallTool
@@ -66,7 +66,7 @@ class JudgeLost(Struct, frozen=True):
         return self.call.id
 
 
-class ExpireStep(Struct, frozen=True):
+class ExpireStep(Struct, frozen=True, gc=False):
     """The attempt's deadline has passed."""
 
     step: str
@@ -78,13 +78,13 @@ class ExpireStep(Struct, frozen=True):
         return expire_id(self.step, self.attempt)
 
 
-class Stop(Struct, frozen=True):
+class Stop(Struct, frozen=True, gc=False):
     """Nobody waits any more for the command of this id."""
 
     id: str
 
 
-class WakeAt(Struct, frozen=True):
+class WakeAt(Struct, frozen=True, gc=False):
     """Ask again at this time, if nothing else happens before."""
 
     at: int

@@ -12,7 +12,7 @@ from stepwell.engine.messages import Usage
 from stepwell.engine.values import NOTHING, Data, Failure
 
 
-class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fact(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What every event has."""
 
     at: int

@@ -11,7 +11,7 @@ from stepwell.engine.messages import Opaque, ToolRequest, Usage
 from stepwell.engine.values import Data, Failure
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class Given(Struct, frozen=True, gc=False, kw_only=True):
     """What every input has."""
 
     at: int
@@ -26,7 +26,7 @@ class Start(Given, frozen=True):
     labels: dict[str, str] = {}
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class Answer(Struct, frozen=True, gc=False, kw_only=True):
     """A model's reply, read: tool requests, or a final answer, or what is wrong with it."""
 
     text: Data

@@ -7,7 +7,7 @@ from msgspec import Struct
 from stepwell.engine.values import Json
 
 
-class ToolRequest(Struct, frozen=True, omit_defaults=True):
+class ToolRequest(Struct, frozen=True, gc=False, omit_defaults=True):
     """A model's wish to call a tool.
 
     `problem` is set when the arguments were not a JSON object: the tool is not called, the
@@ -20,14 +20,14 @@ class ToolRequest(Struct, frozen=True, omit_defaults=True):
     problem: str = ""
 
 
-class Opaque(Struct, frozen=True):
+class Opaque(Struct, frozen=True, gc=False):
     """What a provider wants to see again and nobody else may read: signatures, sealed reasoning."""
 
     provider: str
     data: Json
 
 
-class Message(Struct, frozen=True, omit_defaults=True):
+class Message(Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a conversation.
 
     `tool` messages answer the request `call`; `is_error` tells the model that it failed.
@@ -41,7 +41,7 @@ class Message(Struct, frozen=True, omit_defaults=True):
     opaque: tuple[Opaque, ...] = ()
 
 
-class Usage(Struct, frozen=True, omit_defaults=True):
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens, as the provider reports them; all 0 where it does not.
 
     `input` and `output` are the whole; the others say how much of it was read from a cache,

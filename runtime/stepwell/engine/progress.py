@@ -137,7 +137,6 @@ class Progress:
         said = Failure(error.code, f"node {node.id}: {error.message}")
         failure = withheld(said, self._seal(("input", *node.needs)))
         self._events += [
-            StepScheduled(at=self._at, step=node.id, node=node.id),
             StepFailed(at=self._at, step=node.id, attempt=1, failure=failure),
             RunFailed(at=self._at, step=node.id, failure=failure),
         ]

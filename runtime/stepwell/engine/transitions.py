@@ -19,6 +19,7 @@ RUN: dict[tuple[RunPhase, type[Event]], RunPhase] = {
 STEP: dict[tuple[StepPhase, type[Event]], StepPhase] = {
     (StepPhase.NEW, events.StepScheduled): StepPhase.ACTIVE,
     (StepPhase.NEW, events.StepSkipped): StepPhase.SKIPPED,
+    (StepPhase.NEW, events.StepFailed): StepPhase.FAILED,
     (StepPhase.ACTIVE, events.LlmCall): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.ToolCallStarted): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.ToolCall): StepPhase.ACTIVE,

@@ -8,7 +8,7 @@ Json: TypeAlias = Any
 """A decoded JSON value. The one place where `Any` travels: it belongs to the user."""
 
 
-class BlobRef(Struct, frozen=True, omit_defaults=True):
+class BlobRef(Struct, frozen=True, gc=False, omit_defaults=True):
     """Names content that is kept beside the log."""
 
     digest: str
@@ -16,7 +16,7 @@ class BlobRef(Struct, frozen=True, omit_defaults=True):
     label: str = ""
 
 
-class Data(Struct, frozen=True, omit_defaults=True):
+class Data(Struct, frozen=True, gc=False, omit_defaults=True):
     """A JSON value that an event carries, inline or by reference.
 
     In memory the value is always here. In the log a value that is large or sealed is only a
@@ -32,7 +32,7 @@ class Data(Struct, frozen=True, omit_defaults=True):
 NOTHING = Data(value=None)
 
 
-class Failure(Struct, frozen=True, omit_defaults=True):
+class Failure(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a call, a step or a run failed. `reason` is one of `stepwell.errors.Code`."""
 
     reason: str

@@ -26,8 +26,9 @@ from stepwell.engine.commands import (
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import Event
+from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import CallLost, Expire, Input, ToolBegun
-from stepwell.engine.state import RunState, evolve
+from stepwell.engine.state import RunState
 from stepwell.orchestrator.effects import Effects, broken
 from stepwell.orchestrator.journal import Journal
 from stepwell_storage.errors import Full as StorageFull

@@ -41,8 +41,12 @@ def steps_of(events: Iterable[Event]) -> tuple[Step, ...]:
                     steps[event.step], status="completed", ended_at=event.at, output=event.output
                 )
             case StepFailed():
+                # One whose input has no value fails before it was scheduled.
+                step = steps.get(event.step) or Step(
+                    id=event.step, node=event.step, status="failed", attempt=event.attempt
+                )
                 steps[event.step] = replace(
-                    steps[event.step], status="failed", ended_at=event.at, failure=event.failure
+                    step, status="failed", ended_at=event.at, failure=event.failure
                 )
             case _:
                 pass

@@ -12,9 +12,10 @@ from stepwell.clock import Clock
 from stepwell.config import WorkerSettings
 from stepwell.engine.decide import decide
 from stepwell.engine.events import RunStarted
+from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
-from stepwell.engine.state import MAX_EVENTS, RunState, evolve
+from stepwell.engine.state import MAX_EVENTS, RunState
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun

@@ -11,9 +11,10 @@ from stepwell.engine.commands import Command
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import NAMES, Event
+from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import Answer, Input, ModelAnswered, Start, ToolAnswered
 from stepwell.engine.messages import ToolRequest
-from stepwell.engine.state import RunState, evolve
+from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING, Data, Failure
 
 RUN = "01930000-0000-7000-8000-000000000000"

@@ -1,5 +1,7 @@
 """What an expression reads: definitions and the engine both stand on it."""
 
+import sys
+
 import pytest
 
 from stepwell.engine.expressions import Expression, ExpressionError
@@ -67,3 +69,21 @@ def test_strings_math_optional_values_and_bindings_are_there(text: str, value: o
 def test_what_the_budget_of_iterations_does_not_count_is_no_function(text: str) -> None:
     with pytest.raises(ExpressionError, match="undeclared reference"):
         Expression(text, ())
+
+
+@pytest.mark.parametrize("text", ["null", "[null, null]", "{'a': [null]}", "input", "input.x"])
+def test_a_result_with_nulls_takes_no_reference_to_none_away(text: str) -> None:
+    """On Python 3.11 a process that gives too many away is aborted."""
+    expression = Expression(text, ["input"])
+    bindings = {"input": {"x": None, "y": [None] * 10}}
+    expression.evaluate(bindings)
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        expression.evaluate(bindings)
+    assert sys.getrefcount(None) > before - 500
+
+
+@pytest.mark.parametrize("text", ["1.0 / 0.0", "-1.0 / 0.0", "[0.0 / 0.0]"])
+def test_a_number_that_json_does_not_have_is_an_error(text: str) -> None:
+    with pytest.raises(ExpressionError, match="which is not JSON"):
+        Expression(text, []).evaluate({})
