@@ -1,7 +1,7 @@
 """Why a value does not fit a JSON Schema, in sentences that a model can act on."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,8 +9,12 @@ import msgspec
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepwell.engine.values import Json
+
+_NESTED = 3
+"""Levels of alternatives inside alternatives that are told; nobody can act on more."""
 
 
 class Misfit(Struct, frozen=True):
@@ -31,18 +35,26 @@ def misfits(
 
     The schema tells which properties would have been known.
     """
+    return tuple(dict.fromkeys(_found(errors, _Told(value, schema, _NESTED))))
+
+
+class _Told(Struct, frozen=True):
+    """What the errors are about, and how many levels of alternatives are still told."""
+
+    value: Json
+    schema: Mapping[str, Any]
+    nested: int
+
+
+def _found(errors: Iterable[ValidationError], told: _Told) -> Iterator[Misfit]:
     ordered = sorted(errors, key=lambda error: [str(step) for step in error.instance_path])
-    found: dict[Misfit, None] = {}
     for _, same in groupby(ordered, key=lambda error: (error.instance_path, error.schema_path)):
         group = list(same)
-        path, _ = _down(value, group[0].instance_path)
+        path, _ = _down(told.value, group[0].instance_path)
         if isinstance(group[0].kind, Kind.Required):  # the validator tells each name by itself
-            names = [error.kind.value for error in group]
-            found[Misfit(path, f"lacks {_listed(names)}")] = None
+            yield Misfit(path, f"lacks {_listed([error.kind.value for error in group])}")
         else:
-            texts = (_text(error, value, schema) for error in group)
-            found.update((Misfit(path, text), None) for text in texts)
-    return tuple(found)
+            yield from (Misfit(path, _text(error, told)) for error in group)
 
 
 def named(path: Iterable[str | int]) -> str:
@@ -53,7 +65,7 @@ def named(path: Iterable[str | int]) -> str:
     return text
 
 
-def _text(error: ValidationError, value: Json, schema: Mapping[str, Any]) -> str:
+def _text(error: ValidationError, told: _Told) -> str:
     instance: Json = error.instance
     given = _shown(instance)
     match error.kind:
@@ -67,9 +79,9 @@ def _text(error: ValidationError, value: Json, schema: Mapping[str, Any]) -> str
             Kind.AdditionalProperties(unexpected=names)
             | Kind.UnevaluatedProperties(unexpected=names)
         ):
-            return _unknown(names, _known(schema, error.schema_path))
+            return _unknown(names, _known(told.schema, error.schema_path))
         case Kind.AnyOf(context=branches) | Kind.OneOfNotValid(context=branches):
-            return f"fits none of the alternatives: {_alternatives(branches, value, schema)}"
+            return f"fits none of the alternatives{_alternatives(branches, told)}"
         case Kind.OneOfMultipleValid(context=branches):
             fitting = [str(n) for n, branch in enumerate(branches, 1) if not branch]
             return f"fits the alternatives {' and '.join(fitting)}, it must fit one alone"
@@ -78,8 +90,8 @@ def _text(error: ValidationError, value: Json, schema: Mapping[str, Any]) -> str
         case Kind.BacktrackLimitExceeded():
             return f"takes too long to be matched with the pattern, it is {given}"
         case Kind.PropertyNames(error=inner):
-            (reason, *_) = misfits([inner], value=inner.instance, schema=schema)
-            return f"may not have the property {_json(inner.instance)}: its name {reason.text}"
+            reason = _text(inner, replace(told, value=inner.instance))
+            return f"may not have the property {_json(inner.instance)}: its name {reason}"
         case Kind.Not(schema=refused):
             return f"must not fit {_json(refused)}, it is {given}"
         case Kind.MultipleOf(multiple_of=factor):
@@ -142,12 +154,13 @@ def _known(schema: Mapping[str, Any], rule: Sequence[str | int]) -> list[str]:
     return list(part.get("properties", ())) if isinstance(part, Mapping) else []
 
 
-def _alternatives(
-    branches: Iterable[list[ValidationError]], value: Json, schema: Mapping[str, Any]
-) -> str:
+def _alternatives(branches: Iterable[list[ValidationError]], told: _Told) -> str:
     """The nearest thing to say of each alternative, once."""
-    first = [str(misfits(branch, value=value, schema=schema)[0]) for branch in branches if branch]
-    return "; or ".join(dict.fromkeys(first[:4]))
+    if not told.nested:
+        return ""
+    inner = replace(told, nested=told.nested - 1)
+    first = [str(next(_found(branch, inner))) for branch in branches if branch]
+    return ": " + "; or ".join(dict.fromkeys(first[:4]))
 
 
 def _down(value: Json, steps: Iterable[str | int]) -> tuple[tuple[str | int, ...], Json]:

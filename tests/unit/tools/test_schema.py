@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from inline_snapshot import snapshot
 
@@ -137,7 +138,24 @@ def test_what_may_be_checked_at_all_is_checked_without_using_up_the_stack(length
     while schema.problems(fitting):
         assert "nested too deeply" in schema.problems(fitting)[0]
         (fitting,) = fitting
-    assert schema.problems([[]]) != ()
+    value = msgspec.json.decode(msgspec.json.encode(fitting).replace(b"null", b"3"))
+    assert "fits none of the alternatives" in schema.problems(value)[0]
+
+
+def test_alternatives_inside_alternatives_are_told_only_so_deep() -> None:
+    tree = {
+        "anyOf": [
+            {"items": {"$ref": "#"}, "type": "array"},
+            {"additionalProperties": {"$ref": "#"}, "type": ["object", "array"], "minItems": 2},
+            {"type": "null"},
+        ]
+    }
+    value: object = 3
+    for _ in range(40):
+        value = [value]
+    (problem,) = Schema(tree).problems(value)
+    assert "fits none of the alternatives; or" in problem
+    assert len(problem) < 2000
 
 
 def nested(levels: int) -> list[Any]:
@@ -181,7 +199,7 @@ def row(length: int) -> dict[str, Any]:
         str(number): {"anyOf": [{"$ref": f"#/$defs/{number + 1}"}, {"type": "null"}]}
         for number in range(length // 2)
     }
-    definitions[str(length // 2)] = {"items": {"$ref": "#/$defs/0"}, "minItems": 1}
+    definitions[str(length // 2)] = {"type": "array", "items": {"$ref": "#/$defs/0"}}
     return {"$ref": "#/$defs/0", "$defs": definitions}
 
 
