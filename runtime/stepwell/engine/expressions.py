@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
+from math import isfinite
+from typing import Any
 
 from cel_expr_python import cel
 
@@ -88,14 +90,14 @@ class Expression:
         """
         try:
             result = self._program.eval(data={name: bindings[name] for name in self.refs})
-            if result.type() == cel.Type.ERROR:
+            kind = result.type()
+            if kind == cel.Type.ERROR:
                 raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
-            value = result.plain_value()
+            # A null is never asked for its value: on Python 3.11 the library gives a reference to
+            # `None` away each time, and a process whose last one is gone is aborted.
+            return None if kind == _NULL else _as_json(result.value(), self.text)
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
-        if isinstance(value, bool | int | float | None):
-            return value
-        return _as_json(value, self.text)
 
     def holds(self, bindings: Mapping[str, Json]) -> bool:
         """The value, which has to be true or false.
@@ -208,23 +210,37 @@ def _reason(error: object) -> str:
     return re.sub(r"\s*\[[A-Z_]+\]$", "", text) or "the expression failed"
 
 
-def _as_json(value: object, text: str) -> Json:
-    budget = [MAX_OUTPUT]
+_NULL = cel.Type.NULL
+_PLAIN = frozenset({bool, int, str})
+_SIZED = frozenset({str, list, dict})
 
-    def convert(part: object) -> Json:
-        budget[0] -= len(part) if isinstance(part, str) else 1
-        if budget[0] < 0:
+
+def _as_json(value: Any, text: str) -> Json:
+    """What an expression gave, as JSON; inside of maps and lists are values of the library."""
+    budget = MAX_OUTPUT
+
+    def convert(value: Any) -> Json:
+        nonlocal budget
+        kind = type(value)
+        budget -= len(value) if kind in _SIZED else 0
+        if budget < 0:
             raise ExpressionError(f"={text} gives more than {MAX_OUTPUT} characters and elements")
-        if part is None or isinstance(part, bool | int | float | str):
-            return part
-        if isinstance(part, dict):
-            return {str(key): convert(inner) for key, inner in part.items()}
-        if isinstance(part, list):
-            return [convert(inner) for inner in part]
-        if isinstance(part, datetime):
-            return part.isoformat()
-        if isinstance(part, timedelta):
-            return f"{part.total_seconds():g}s"
-        raise ExpressionError(f"={text} gives a {type(part).__name__}, which is not JSON")
+        if kind in _PLAIN:
+            return value
+        if kind is dict:
+            return {
+                str(key): None if part.type() == _NULL else convert(part.value())
+                for key, part in value.items()
+            }
+        if kind is list:
+            return [None if part.type() == _NULL else convert(part.value()) for part in value]
+        if kind is float and isfinite(value):
+            return value
+        if kind is datetime:
+            return value.isoformat()
+        if kind is timedelta:
+            return f"{value.total_seconds():g}s"
+        shown = value if kind is float else f"a {kind.__name__}"
+        raise ExpressionError(f"={text} gives {shown}, which is not JSON")
 
     return convert(value)
