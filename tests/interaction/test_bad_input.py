@@ -472,6 +472,13 @@ async def test_a_mistake_over_mcp_is_a_result_that_a_model_can_read(
     assert says in _text(answer)
 
 
+async def test_arguments_over_the_limit_are_refused_over_mcp(stack: Stack) -> None:
+    answer = await stack.mcp.call_tool("explode", {"fuse": "x" * 4_500_000})
+    assert answer.is_error
+    assert "LIMIT_EXCEEDED" in str(answer.structured_content or answer.content)
+    assert "the limit is 4194304" in str(answer.content)
+
+
 async def test_a_garbage_cursor_and_an_ended_run_are_told_over_mcp(stack: Stack) -> None:
     run = (await stack.service.start_run(LOCAL_USER, "greet", {"name": "Ada"}))[0].id
     await stack.client.wait(run, SOON)

@@ -13,7 +13,7 @@ from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import Code
 from stepwell.llm.port import ModelReply
 from stepwell.tools.port import ToolSpec
-from stepwell.tools.schema import Schema
+from stepwell.tools.schema import compiled
 
 MISFIT = "it does not fit the schema that was asked for; compare each member with it"
 """Said of an answer from sealed data: what is wrong in detail would quote it, and the log has it."""
@@ -61,7 +61,7 @@ def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
         value = msgspec.json.decode(_unfenced(text).encode())
     except msgspec.DecodeError as error:
         return None, f"it is not JSON ({error})"
-    problems = Schema(agent.output).problems(value)
+    problems = compiled(agent.output).problems(value)
     if problems:
         return None, MISFIT if sealed else "; ".join(problems)
     return Data(value=value, sealed=sealed), ""

@@ -9,6 +9,7 @@ import msgspec
 from stepwell.clock import Clock, IdSource
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
+from stepwell.engine import codec
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, Input, Publish, Start
 from stepwell.engine.state import RunPhase, RunState
@@ -18,6 +19,7 @@ from stepwell.errors import (
     Code,
     FailedPrecondition,
     InvalidRequest,
+    LimitExceeded,
     NotFound,
     Unavailable,
 )
@@ -47,6 +49,8 @@ from stepwell_storage.errors import Duplicate, Exists, Full
 from stepwell_storage.ports import DatasourceRow, DefinitionRow, RunRow, Storage
 
 MAX_PAGE = 1000
+MAX_INPUT = 4 * 1024 * 1024
+"""Bytes of a run's input; no expression gives more either."""
 
 
 class Service:
@@ -370,6 +374,12 @@ class Service:
     # --- inside ---------------------------------------------------------------------------
 
     def _check_input(self, graph: Graph, input: Json) -> None:
+        size = codec.size(input)
+        if size > MAX_INPUT:
+            raise LimitExceeded(
+                f"the input has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
+                "can read it, and pass its place"
+            )
         problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
         if problems:
             raise InvalidRequest(
