@@ -1,7 +1,7 @@
 """Every legal move of a run and of a step, as data.
 
 `evolve` is checked against these tables, the simulation proves that every row is reached,
-and the picture in `docs/architecture.md` is drawn from them.
+and the pictures in `docs/reference/transitions.md` are drawn from them.
 """
 
 from stepwell.engine import events

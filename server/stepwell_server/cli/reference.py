@@ -15,7 +15,8 @@ import msgspec
 import typer
 
 from stepwell import config
-from stepwell.engine.events import KINDS
+from stepwell.engine.events import KINDS, NAMES
+from stepwell.engine.transitions import RUN, STEP
 from stepwell_mcp.errors import JSONRPC_CODES
 from stepwell_server.cli.app import app
 from stepwell_server.cli.codes import CODES
@@ -98,14 +99,33 @@ def command_line() -> str:
     return "".join(parts)
 
 
+def transitions() -> str:
+    """The life of a run and of a step, as pictures."""
+    return (
+        "# Life of a run and of a step\n\n"
+        "An arrow is an event; what has no arrow does not happen. Names of phases are those of\n"
+        "`stepwell runs` and of the engine.\n\n"
+        f"## A run\n\n{_picture(RUN)}\n## A step\n\n{_picture(STEP)}"
+    )
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "configuration.md": configuration,
         "errors.md": error_codes,
         "events.md": events,
         "command-line.md": command_line,
+        "transitions.md": transitions,
     }
 )
+
+
+def _picture(table: Mapping[tuple[Any, type], Any]) -> str:
+    arrows = (
+        f"    {'[*]' if before == 'new' else before} --> {after} : {NAMES[event]}\n"
+        for (before, event), after in table.items()
+    )
+    return f"```mermaid\nstateDiagram-v2\n{''.join(arrows)}```\n"
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
