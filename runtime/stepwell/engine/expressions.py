@@ -191,7 +191,9 @@ def _paths(text: str) -> list[tuple[str, ...]]:
         if match["dot"] and (before.isalnum() or before in tuple("_)]}\"'`")):
             continue  # a member of what stands before it; a leading dot alone means the root
         path = tuple(re.findall(_NAME, match["path"]))
-        paths.append(path[:-1] if match["call"] and len(path) > 1 else path)
+        path = path[:-1] if match["call"] else path  # the last name is a function or a method
+        if path:
+            paths.append(path)
     return paths
 
 

@@ -31,6 +31,11 @@ def test_an_expression_knows_the_variables_and_members_that_it_reads(
     assert (expression.refs, list(expression.paths)) == (refs, paths)
 
 
+def test_a_function_is_not_taken_for_the_node_of_the_same_name() -> None:
+    assert Expression("size(input.items)", ["input", "size"]).refs == {"input"}
+    assert Expression("size(size.output)", ["input", "size"]).refs == {"size"}
+
+
 def test_a_variable_that_a_macro_binds_hides_the_node_of_the_same_name() -> None:
     assert Expression("input.items.map(item, item.x)", NAMES).refs == {"input"}
     assert Expression("input.items.map(item, item.x) + item.output", NAMES).refs == {
