@@ -10,6 +10,7 @@ from stepwell.definitions.builtin import CALL, CALL_DOCUMENT
 from stepwell.definitions.compile import compile_definition
 from stepwell.definitions.loader import load
 from stepwell.engine import codec
+from stepwell.engine.commands import WakeAt
 from stepwell.engine.due import due
 from stepwell.engine.events import RunStarted
 from stepwell.engine.evolve import evolve
@@ -94,7 +95,7 @@ def shown(state: RunState) -> dict[str, Any]:
         "sealed": state.output.sealed,
         "failure": state.failure,
         "steps": steps,
-        "due": [command.id for command in due(state, sys.maxsize) if hasattr(command, "id")],
+        "due": [it.id for it in due(state, sys.maxsize) if not isinstance(it, WakeAt)],
     }
     decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(seen))
     return decoded
