@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from stepwell_storage.errors import Incompatible, Unavailable
@@ -22,7 +23,7 @@ from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.log import SqlLog
-from stepwell_storage.sql.reader import AT_ONCE, Reader
+from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.runs import SqlRuns
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.sqlite_transactions import SqliteTransactions
@@ -176,16 +177,15 @@ class SqliteStorage:
             return Incompatible(f"{self._path} is not a SQLite database, and was left as it is.")
         return Unavailable(f"{self._path} cannot be used: {error}.")
 
-    def _engine(self) -> sa.Engine:
-        engine = sa.create_engine(
-            sa.URL.create("sqlite+pysqlite", database=str(self._path)),
-            pool_size=AT_ONCE,
+    def _engine(self) -> AsyncEngine:
+        engine = create_async_engine(
+            sa.URL.create("sqlite+aiosqlite", database=str(self._path)),
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             connect_args={"timeout": self._busy_timeout.total_seconds()},
         )
 
-        @event.listens_for(engine, "connect")
+        @event.listens_for(engine.sync_engine, "connect")
         def forbid_writing(connection: sqlite3.Connection, _: object) -> None:
             connection.execute("PRAGMA query_only = ON")
 
