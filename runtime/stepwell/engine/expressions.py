@@ -230,9 +230,10 @@ def _as_json(value: Any, text: str) -> Json:
         if kind in _PLAIN:
             return value
         if kind is dict:
+            # A map of CEL has another order each time; the same expression gives the same bytes.
             return {
                 str(key): None if part.type() == _NULL else convert(part.value())
-                for key, part in value.items()
+                for key, part in sorted(value.items(), key=lambda item: str(item[0]))
             }
         if kind is list:
             return [None if part.type() == _NULL else convert(part.value()) for part in value]

@@ -92,3 +92,10 @@ def test_a_result_with_nulls_takes_no_reference_to_none_away(text: str) -> None:
 def test_a_number_that_json_does_not_have_is_an_error(text: str) -> None:
     with pytest.raises(ExpressionError, match="which is not JSON"):
         Expression(text, []).evaluate({})
+
+
+def test_the_keys_of_a_result_are_in_order() -> None:
+    """A map of CEL has another order each time; the log and its digests must not."""
+    names = [f"k{n}" for n in range(20)]
+    result = Expression("input", ["input"]).evaluate({"input": dict.fromkeys(names, 1)})
+    assert list(result) == sorted(names)
