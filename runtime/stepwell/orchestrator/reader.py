@@ -4,6 +4,7 @@ A cursor is a place in the log as a whole, also when only one run is read: it mo
 was left out, so that a reader who comes back does not read it again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -49,20 +50,24 @@ class LogReader:
         after = await self._storage.log.last_position(namespace)
         if cursor is not None:
             after = log_position(cursor, self._storage.id, after)
+        clock, patience = asyncio.get_running_loop().time, heartbeat.total_seconds()
+        due = clock() + patience
         silent = cursor is None  # whoever begins now is told at once where that is
         while True:
             # Asked before the read: what the run wrote until it ended is in what is read then.
             ended = run is not None and await self._has_ended(namespace, run)
-            found, head = await self._read(namespace, run, after, batch)
-            if found.events or silent or head > after:
+            found, after = await self._read(namespace, run, after, batch)
+            if found.events or silent:
                 yield found
+                due = clock() + patience
             if ended and found.caught_up:
                 return
-            after = head
+            silent = False
             if found.caught_up:
-                silent = not await self._storage.log.wait_past(
-                    namespace, after, timeout=heartbeat.total_seconds()
-                )
+                # What other runs write ends the wait, and is no reason to say anything.
+                rest = max(0.0, due - clock())
+                is_past = await self._storage.log.wait_past(namespace, after, timeout=rest)
+                silent = not is_past or clock() >= due
 
     async def _has_ended(self, namespace: str, run: str) -> bool:
         return (await self._storage.runs.get(namespace, run)).ended_at is not None
