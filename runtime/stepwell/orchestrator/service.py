@@ -112,7 +112,7 @@ class Service:
             input=Data(value=input),
             labels=dict(labels or {}),
         )
-        digest = _request_digest(graph, given) if request_id else ""
+        digest = _request_digest(workflow, version, given) if request_id else ""
         try:
             with refusals():
                 state = await self._worker.start(
@@ -492,6 +492,7 @@ def _run_id(run: str) -> str:
     return run
 
 
-def _request_digest(graph: Graph, given: Start) -> str:
-    asked = [graph.name, graph.version, given.input.value, given.labels]
+def _request_digest(workflow: str, version: str | None, given: Start) -> str:
+    """Of what was asked: a bare name stays the same request when a newer version is put."""
+    asked = [workflow, version, given.input.value, given.labels]
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()

@@ -93,6 +93,8 @@ class HandEffects:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.at_once: Exception | None = None
+        """What every tool call raises without waiting."""
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         return await self._wait(Call(command, None))
@@ -100,6 +102,8 @@ class HandEffects:
     async def call_tool(
         self, namespace: str, state: RunState, command: CallTool, begin: Begin
     ) -> Input | None:
+        if self.at_once is not None:
+            raise self.at_once
         if command.tool == "pay" and not await begin():
             return None
         return await self._wait(Call(command, begin))

@@ -2,6 +2,7 @@
 
 from stepwell.engine.events import (
     Custom,
+    Event,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
@@ -16,7 +17,7 @@ BUSY = Failure("TOOL_ERROR", "busy", retryable=True)
 
 
 def test_steps_are_told_in_the_order_in_which_they_came_up() -> None:
-    events = [
+    events: list[Event] = [
         StepScheduled(at=1, step="a", node="a"),
         StepSkipped(at=1, step="b", node="b", reason="switch"),
         Custom(at=2, type="note"),
@@ -40,7 +41,7 @@ def test_steps_are_told_in_the_order_in_which_they_came_up() -> None:
 
 
 def test_a_step_that_failed_says_why() -> None:
-    events = [
+    events: list[Event] = [
         StepScheduled(at=1, step="a", node="a"),
         StepFailed(at=2, step="a", attempt=1, failure=BUSY),
     ]

@@ -1,0 +1,297 @@
+"""The use cases, as both doors call them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until
+
+from stepwell.engine.values import Data, Json
+from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.errors import Unavailable as StepwellUnavailable
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import RunStatus
+from stepwell.principals import Caller
+from stepwell.tools.port import CallContext, ToolSpec
+from stepwell.tools.registry import ToolRegistry
+from stepwell_storage.errors import Full, Unavailable
+
+ANN = Caller(NAMESPACE, "user:ann")
+BOB = Caller("elsewhere", "user:bob")
+SOON = timedelta(seconds=5)
+UNKNOWN = "00000000-0000-7000-8000-000000000000"
+ONE = b"""
+workflow: one
+description: Looks once.
+input: { type: object, required: [q], properties: { q: { type: string } } }
+nodes: [{ id: look, tool: look, with: { q: "=input.q" } }]
+output: { answer: "=look.output" }
+"""
+
+
+class Look:
+    """A tool that anybody may call; the rig's effects answer for it."""
+
+    spec = ToolSpec(
+        name="look",
+        description="Looks.",
+        input_schema={"type": "object", "required": ["q"], "properties": {"q": {}}},
+    )
+
+    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+        raise NotImplementedError
+
+
+class CountedIds:
+    """Ids that count up."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.new_id = rig.new_id
+
+
+async def any_database(url: str) -> None:
+    """Every URL names one."""
+
+
+@asynccontextmanager
+async def serving(rig: Rig) -> AsyncIterator[Service]:
+    """A service that has the workflow `one`."""
+    tools = ToolRegistry()
+    tools.add(Look())
+    async with rig.working() as worker:
+        service = Service(
+            rig.storage,
+            worker=worker,
+            workflows=rig.workflows,
+            journal=rig.journal,
+            tools=tools,
+            check_datasource=any_database,
+            clock=rig.clock,
+            ids=CountedIds(rig),
+        )
+        await service.put_workflow(ANN, ONE)
+        yield service
+
+
+@on_virtual_time
+async def test_a_run_is_started_waited_for_and_shown() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, is_new = await service.start_run(ANN, "one", {"q": "?"}, labels={"team": "shop"})
+        assert (run.status, is_new, run.labels) == (RunStatus.RUNNING, True, {"team": "shop"})
+        assert (await service.wait_run(ANN, run.id, SOON)).status is RunStatus.RUNNING
+        (await rig.effects.next()).returns(7)
+        ended = await service.wait_run(ANN, run.id, SOON)
+        assert ended.status is RunStatus.COMPLETED
+        assert ended.output == Data(value={"answer": 7})
+        assert await service.get_run(ANN, run.id) == ended
+        (step,) = await service.list_steps(ANN, run.id)
+        assert (step.id, step.status) == ("look", "completed")
+
+
+@on_virtual_time
+async def test_nothing_is_told_of_a_start_but_what_is_committed() -> None:
+    """Even when the first call fails before the one who asked is awake again."""
+    rig = Rig()
+    async with serving(rig) as service:
+        rig.effects.at_once = RuntimeError("on purpose")
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        assert run.status is RunStatus.RUNNING
+        await until(lambda: service._worker.open_runs == 0)
+        assert (await service.get_run(ANN, run.id)).status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("workflow", "input", "code"),
+    [
+        ("two", {}, Code.WORKFLOW_NOT_FOUND),
+        ("one", {}, Code.INVALID_INPUT),
+        ("one", {"q": 1}, Code.INVALID_INPUT),
+        ("call", {"tool": "hide", "arguments": {}}, Code.TOOL_NOT_FOUND),
+        ("call", {"tool": "look", "arguments": {}}, Code.INVALID_ARGUMENTS),
+        ("call", {"tool": "look"}, Code.INVALID_INPUT),
+    ],
+)
+@on_virtual_time
+async def test_a_run_that_cannot_be_is_refused(workflow: str, input: Json, code: Code) -> None:
+    async with serving(Rig()) as service:
+        with pytest.raises((InvalidRequest, NotFound)) as refused:
+            await service.start_run(ANN, workflow, input)
+        assert refused.value.code is code
+        assert (await service.list_runs(ANN)).runs == ()
+
+
+@on_virtual_time
+async def test_a_request_that_comes_again_is_the_same_run() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"}, request_id="r1")
+        again, is_new = await service.start_run(ANN, "one", {"q": "?"}, request_id="r1")
+        assert (again.id, is_new) == (run.id, False)
+        with pytest.raises(AlreadyExists) as refused:
+            await service.start_run(ANN, "one", {"q": "!"}, request_id="r1")
+        assert refused.value.code is Code.REQUEST_ID_REUSED
+        assert len((await service.list_runs(ANN)).runs) == 1
+
+
+@on_virtual_time
+async def test_a_request_that_comes_again_after_a_newer_version_is_the_same_run() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"}, request_id="r1")
+        await service.put_workflow(ANN, ONE.replace(b"Looks once", b"Looks again"))
+        again, is_new = await service.start_run(ANN, "one", {"q": "?"}, request_id="r1")
+        assert (again.id, again.version, is_new) == (run.id, run.version, False)
+
+
+@on_virtual_time
+async def test_a_tool_is_called_as_a_run() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run = await service.call_tool(ANN, "look", {"q": [1, None]})
+        call = await rig.effects.next()
+        assert call.command.arguments.value == {"q": [1, None]}
+        call.returns("seen")
+        ended = await service.wait_run(ANN, run.id, SOON)
+        assert (ended.workflow, ended.output) == ("call", Data(value="seen"))
+
+
+@on_virtual_time
+async def test_a_run_is_cancelled_once() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        cancelled = await service.cancel_run(ANN, run.id, "enough")
+        assert (cancelled.status, cancelled.reason) == (RunStatus.CANCELLED, "enough")
+        with pytest.raises(FailedPrecondition) as refused:
+            await service.cancel_run(ANN, run.id)
+        assert refused.value.code is Code.RUN_ENDED
+
+
+@on_virtual_time
+async def test_an_event_of_a_service_is_in_the_log_of_the_run() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        await service.publish_event(ANN, run.id, "note", {"seen": True})
+        batch = await service.list_events(ANN, run=run.id)
+        assert [event.kind for event in batch.events][-1] == "custom"
+        assert batch.events[-1].principal == ANN.principal
+
+
+@on_virtual_time
+async def test_a_run_of_another_process_is_not_told_anything() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        rig.owned(service._worker, run.id).drop()
+        with pytest.raises(FailedPrecondition) as refused:
+            await service.cancel_run(ANN, run.id)
+        assert refused.value.code is Code.LEASE_LOST
+
+
+@on_virtual_time
+async def test_a_full_disk_is_told_as_such_and_nothing_is_begun() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        rig.storage.log.refusal = Full()
+        with pytest.raises(StepwellUnavailable) as refused:
+            await service.start_run(ANN, "one", {"q": "?"})
+        assert refused.value.code is Code.STORAGE_FULL
+        rig.storage.log.refusal = None
+        assert (await service.list_runs(ANN)).runs == ()
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        assert run.status is RunStatus.RUNNING
+
+
+@on_virtual_time
+async def test_a_database_that_is_away_is_told_as_such() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        rig.storage.log.refusal = Unavailable()
+        with pytest.raises(StepwellUnavailable) as refused:
+            await service.start_run(ANN, "one", {"q": "?"})
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        assert refused.value.retryable
+
+
+@pytest.mark.parametrize("run", [UNKNOWN, "", "what", "A" * 36, "-" * 36])
+@on_virtual_time
+async def test_a_run_that_is_not_there_is_not_found_by_anything(run: str) -> None:
+    async with serving(Rig()) as service:
+        for asked in (
+            service.get_run(ANN, run),
+            service.wait_run(ANN, run, SOON),
+            service.cancel_run(ANN, run),
+            service.list_steps(ANN, run),
+            service.list_events(ANN, run=run),
+            service.publish_event(ANN, run, "note", None),
+        ):
+            with pytest.raises(NotFound) as refused:
+                await asked
+            assert refused.value.code is Code.RUN_NOT_FOUND
+
+
+@on_virtual_time
+async def test_namespaces_do_not_see_each_other() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        with pytest.raises(NotFound):
+            await service.get_run(BOB, run.id)
+        with pytest.raises(NotFound):
+            await service.start_run(BOB, "one", {"q": "?"})
+        assert (await service.list_runs(BOB)).runs == ()
+        assert (await service.list_workflows(BOB)) == ()
+        assert (await service.list_events(BOB)).events == ()
+
+
+@on_virtual_time
+async def test_the_list_of_runs_has_pages_and_filters() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        ids = []
+        for _ in range(5):
+            ids.append((await service.start_run(ANN, "one", {"q": "?"}))[0].id)
+            await asyncio.sleep(0.001)
+        await service.cancel_run(ANN, ids[2])
+        first = await service.list_runs(ANN, page_size=3)
+        rest = await service.list_runs(ANN, page_size=3, page_token=first.next_token)
+        assert [run.id for run in (*first.runs, *rest.runs)] == ids[::-1]
+        assert rest.next_token == ""
+        found = await service.list_runs(ANN, status=RunStatus.CANCELLED)
+        assert [run.id for run in found.runs] == [ids[2]]
+        with pytest.raises(InvalidRequest) as refused:
+            await service.list_runs(ANN, page_token=first.next_token, workflow="one")
+        assert refused.value.code is Code.INVALID_CURSOR
+
+
+@on_virtual_time
+async def test_a_version_that_is_put_again_is_the_newest_and_not_new() -> None:
+    async with serving(Rig()) as service:
+        other = ONE.replace(b"Looks once", b"Looks again")
+        first = await service.get_workflow(ANN, "one")
+        second, is_new = await service.put_workflow(ANN, other)
+        assert is_new
+        assert (await service.get_workflow(ANN, "one")).version == second.version
+        again, is_new = await service.put_workflow(ANN, ONE)
+        assert (again.version, is_new) == (first.version, False)
+        assert (await service.get_workflow(ANN, "one")).source == ONE
+        assert (await service.get_workflow(ANN, "one", second.version)).source == other
+        assert [it.version for it in await service.list_workflows(ANN)] == [first.version]
+
+
+@on_virtual_time
+async def test_a_datasource_has_one_name() -> None:
+    async with serving(Rig()) as service:
+        added = await service.add_datasource(ANN, "shop", "sqlite:///shop.db")
+        assert await service.list_datasources(ANN) == (added,)
+        with pytest.raises(AlreadyExists):
+            await service.add_datasource(ANN, "shop", "sqlite:///other.db")
+        await service.remove_datasource(ANN, "shop")
+        assert await service.list_datasources(ANN) == ()
+        with pytest.raises(NotFound) as refused:
+            await service.remove_datasource(ANN, "shop")
+        assert refused.value.code is Code.DATASOURCE_NOT_FOUND
