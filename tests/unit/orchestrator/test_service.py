@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until
 
+from stepwell.engine.commands import CallTool
 from stepwell.engine.values import Data, Json
 from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.errors import Unavailable as StepwellUnavailable
@@ -152,6 +153,7 @@ async def test_a_tool_is_called_as_a_run() -> None:
     async with serving(rig) as service:
         run = await service.call_tool(ANN, "look", {"q": [1, None]})
         call = await rig.effects.next()
+        assert isinstance(call.command, CallTool)
         assert call.command.arguments.value == {"q": [1, None]}
         call.returns("seen")
         ended = await service.wait_run(ANN, run.id, SOON)
