@@ -123,10 +123,10 @@ def _spawn(home: Path, output: BinaryIO) -> "subprocess.Popen[bytes]":
     # Loaded here: most relays find a daemon, and are answered sooner without it.
     import subprocess
 
-    command = [sys.executable, "-m", "stepwell_server.cli.main"]
-    command += ["up", "--home", str(home), "--on-demand"]
+    # What `stepwell up --home HOME --on-demand` becomes, without reading flags first.
+    order = json.dumps({"home": str(home), "on_demand": True})
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        command,
+        [sys.executable, "-P", "-m", "stepwell_server.cli.process", order],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -191,6 +191,17 @@ def load_settings(
     )
 
 
+def chosen(
+    home: Path, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> frozenset[str]:
+    """The keys that somebody has set, wherever; the rest are at their defaults.
+
+    Raises:
+        SetupError: as `load_settings`.
+    """
+    return frozenset(".".join(key) for _, key, _ in _layers(home, environ, overrides))
+
+
 def reference() -> list[Setting]:
     """Every setting there is, in the order of the tree."""
     rows: list[Setting] = []
@@ -399,7 +410,7 @@ def _kind(hint: Any) -> str:
 
 def _located(path: str, home: Path) -> str:
     """A file as seen from the home; a module's name as it is."""
-    return str(home / path) if path.endswith(".py") or "/" in path else path
+    return str(home / Path(path).expanduser()) if path.endswith(".py") or "/" in path else path
 
 
 def _invalid(message: str) -> SetupError:

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -54,10 +54,15 @@ class Doors:
 
 
 async def serve(
-    settings: Settings, *, on_demand: bool = False, announce: Callable[[Endpoints], None]
+    settings: Settings,
+    *,
+    on_demand: bool = False,
+    movable_ports: Collection[str] = (),
+    announce: Callable[[Endpoints], None],
 ) -> None:
     """Serves a home until a signal comes, or, `on_demand`, until nobody has used it for a while.
 
+    `movable_ports` are the settings of ports that may become any free one when they are taken.
     `announce` is told where it listens, once requests are answered.
 
     Raises:
@@ -69,7 +74,10 @@ async def serve(
     started = clock.now()
     with home.hold(since=started), _ungrouped():
         stop = _stop_on_signals(settings.server)
-        async with _open_doors(settings, home, started, announce) as (runtime, doors):
+        async with _open_doors(settings, home, started, movable_ports, announce) as (
+            runtime,
+            doors,
+        ):
             if on_demand:
                 await _until_idle(
                     stop, lambda: not runtime.open_runs and doors.idle, clock, settings
@@ -81,14 +89,25 @@ async def serve(
 
 @asynccontextmanager
 async def _open_doors(
-    settings: Settings, home: Home, started: int, announce: Callable[[Endpoints], None]
+    settings: Settings,
+    home: Home,
+    started: int,
+    movable_ports: Collection[str],
+    announce: Callable[[Endpoints], None],
 ) -> AsyncIterator[tuple[Runtime, Doors]]:
     """Everything that serves; the order of leaving is the order of stopping."""
     server = settings.server
     async with AsyncExitStack() as stack:
-        http_socket = ports.bind(server.http_host, server.http_port, setting="http_port")
+        http_socket = ports.bind(
+            server.http_host,
+            server.http_port,
+            setting="http_port",
+            movable="server.http_port" in movable_ports,
+        )
         stack.callback(http_socket.close)
-        _check_port(server)
+        is_grpc_movable = "server.grpc_port" in movable_ports
+        if not is_grpc_movable:
+            _check_port(server)
         runtime = await stack.enter_async_context(open_runtime(settings))
         probes = Probes(runtime.service)
         mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
@@ -101,6 +120,7 @@ async def _open_doors(
             runtime.service,
             host=server.grpc_host,
             port=server.grpc_port,
+            is_port_movable=is_grpc_movable,
             owner_token=home.owner_token(),
         )
         grpc_port = await grpc.start()

@@ -64,7 +64,8 @@ DRAIN_TIMEOUT: Final = timedelta(seconds=5)
 class GrpcServer:
     """Serves the contract: `start`, and to stop `drain`, then `stop`.
 
-    `owner_token` is what a caller shows to be the home's owner; without one nobody can.
+    A taken port that is movable becomes any free one. `owner_token` is what a caller shows to be
+    the home's owner; without one nobody can.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class GrpcServer:
         *,
         host: str,
         port: int,
+        is_port_movable: bool = False,
         owner_token: str | None = None,
         ids: IdSource | None = None,
         probe_interval: timedelta = PROBE_INTERVAL,
@@ -81,6 +83,7 @@ class GrpcServer:
         self._service = service
         self._host = host
         self._port = port
+        self._is_port_movable = is_port_movable
         self._authenticator = Authenticator(owner_token)
         self._ids = ids or Uuid7Source(SystemClock())
         self._reader_patience = reader_patience
@@ -157,9 +160,12 @@ class GrpcServer:
     def _bind(self, server: aio.Server) -> int:
         # gRPC tells neither why it cannot listen nor who is in the way, so the port is tried
         # before; between the two somebody may still take it.
-        ports.bind(self._host, self._port, setting="grpc_port").close()
+        with ports.bind(
+            self._host, self._port, setting="grpc_port", movable=self._is_port_movable
+        ) as tried:
+            port = self._port if tried.getsockname()[1] == self._port else 0
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:
-            return server.add_insecure_port(f"{host}:{self._port}")
+            return server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
-            raise ports.taken(self._host, self._port, setting="grpc_port") from error
+            raise ports.taken(self._host, port, setting="grpc_port") from error

@@ -1,5 +1,7 @@
 """Listening ports: taken ones are refused with a sentence that says who has them."""
 
+import errno
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -7,9 +9,11 @@ from pathlib import Path
 
 from stepwell.errors import Code, SetupError
 
+_log = logging.getLogger(__name__)
 
-def bind(host: str, port: int, *, setting: str) -> socket.socket:
-    """A bound TCP socket; port 0 picks a free one.
+
+def bind(host: str, port: int, *, setting: str, movable: bool = False) -> socket.socket:
+    """A bound TCP socket; port 0 picks a free one, and so does a taken one that is `movable`.
 
     Raises:
         SetupError: PORT_IN_USE, or the address is not one of this machine.
@@ -27,6 +31,9 @@ def bind(host: str, port: int, *, setting: str) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
+        if movable and error.errno == errno.EADDRINUSE:
+            _log.info("port %d is taken, so any free one serves as %s", port, setting)
+            return bind(host, 0, setting=setting)
         raise taken(host, port, setting=setting, cause=error) from error
     return bound
 

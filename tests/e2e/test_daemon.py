@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from stepwell.client import Client
@@ -75,13 +76,14 @@ async def test_a_second_daemon_on_the_same_home_is_told_who_has_it(
     assert home.endpoints() == found
 
 
+@pytest.mark.parametrize("on_demand", [(), ("--on-demand",)])
 @pytest.mark.parametrize("flag", ["--grpc-port", "--http-port"])
 def test_a_taken_port_is_refused_before_anything_starts(
-    home: Home, stepwell: Stepwell, flag: str
+    home: Home, stepwell: Stepwell, flag: str, on_demand: tuple[str, ...]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        refused = stepwell("up", flag, str(port), "--json")
+        refused = stepwell("up", flag, str(port), "--json", *on_demand)
     assert refused.returncode == Exit.IN_USE
     error = json.loads(refused.stdout)["error"]
     assert error["code"] == "PORT_IN_USE"
@@ -101,6 +103,16 @@ async def test_sigterm_ends_watches_and_then_the_daemon(home: Home, daemon: Chil
         first.cancel()
         await asyncio.wait({first})
     assert home.holder() is None
+
+
+def test_the_daemon_is_the_process_that_was_started(home: Home) -> None:
+    with up(home, "--json") as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["endpoints"]["pid"] == process.pid
+        if sys.platform == "linux":
+            assert psutil.Process(process.pid).name() == "stepwell"
+        process.terminate()
+    assert process.returncode == Exit.OK
 
 
 def test_a_second_signal_does_not_wait_for_anybody(home: Home) -> None:

@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ http_port = 0
 
 [tools]
 paths = ["tools.py"]
+"""
+
+WITHOUT_UNIX_SOCKETS = """
+from stepwell_server import daemon
+from stepwell_server.cli.process import main
+daemon.socket = object()  # has no AF_UNIX
+main()
 """
 
 ENVELOPE = {
@@ -167,6 +175,19 @@ def test_relays_that_start_together_share_one_daemon(home: Path) -> None:
     assert answers == {("2", daemon_of(home).pid)}
 
 
+def test_a_daemon_on_demand_takes_free_ports_when_others_have_the_usual_ones(home: Path) -> None:
+    (home / "config.toml").write_text("[tools]\npaths = ['tools.py']\n")
+    with ExitStack() as others:
+        for port in (7420, 7421):
+            with suppress(OSError):  # somebody has it already, which serves as well
+                others.enter_context(socket.create_server(("127.0.0.1", port)))
+        with host(home) as client:
+            assert text_of(client.call("add", a=1, b=2)) == "3"
+    found = json.loads((home / "endpoints.json").read_bytes())
+    assert not found["grpc"].endswith(":7420")
+    assert not found["http"].endswith(":7421")
+
+
 def test_a_daemon_that_cannot_start_is_explained_in_the_answer(home: Path) -> None:
     (home / "config.toml").write_text("[server]\ngrpc_prot = 0\n")
     with host(home) as client:
@@ -174,6 +195,21 @@ def test_a_daemon_that_cannot_start_is_explained_in_the_answer(home: Path) -> No
     assert answer["error"]["data"]["code"] == "DAEMON_NOT_RUNNING"
     assert "grpc_prot" in answer["error"]["message"]
     assert f"stepwell up --home {home}" in answer["error"]["message"]
+
+
+def test_without_unix_sockets_the_relay_shows_the_token_of_the_home(home: Path) -> None:
+    order = json.dumps({"home": str(home), "json": True})
+    command = [sys.executable, "-c", WITHOUT_UNIX_SOCKETS, order]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        address = json.loads(daemon.stdout.readline())["endpoints"]["socket"]
+        assert address.startswith("127.0.0.1:")
+        assert (home / "mcp.token").stat().st_mode & 0o777 == 0o600
+        with host(home) as client:
+            assert text_of(client.call("add", a=1, b=2)) == "3"
+        daemon.terminate()
+        assert daemon.wait(PATIENCE) == 0
+    assert not (home / "mcp.token").exists()
 
 
 def test_standalone_answers_in_one_process_and_keeps_stray_output_off_the_wire(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.config import Settings, effective, load_settings, redact_url, reference
+from stepwell.config import Settings, chosen, effective, load_settings, redact_url, reference
 from stepwell.durations import format_duration, parse_duration
 from stepwell.errors import Code, SetupError
 
@@ -37,6 +37,27 @@ def test_variables_reach_lists_models_and_providers(tmp_path: Path) -> None:
     assert settings.tools.paths == (str(tmp_path / "a.py"), "b")
     assert settings.models == {"small": "local:m"}
     assert settings.providers["local"].base_url == "http://127.0.0.1:1/v1"
+
+
+def test_a_tool_file_is_meant_from_the_home_unless_it_says_otherwise(tmp_path: Path) -> None:
+    places = ["a.py", "sub/a.py", "/elsewhere/a.py", "~/a.py", "shop.tools"]
+    assert load_settings(tmp_path, {}, {"tools.paths": places}).tools.paths == (
+        str(tmp_path / "a.py"),
+        str(tmp_path / "sub/a.py"),
+        "/elsewhere/a.py",
+        str(Path.home() / "a.py"),
+        "shop.tools",
+    )
+
+
+def test_what_somebody_has_set_is_told_from_what_is_a_default(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[server]\ngrpc_port = 7420\n")
+    environ = {"STEPWELL_SERVER__DRAIN": "5s"}
+    assert chosen(tmp_path, environ, {"tools.paths": ["a.py"]}) == {
+        "server.grpc_port",
+        "server.drain",
+        "tools.paths",
+    }
 
 
 def test_database_url_is_honoured_and_our_own_variable_is_stronger(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@
 is imported that costs time: the relay needs the standard library only.
 """
 
-import os
 import sys
 
 
@@ -14,8 +13,9 @@ def main() -> None:
         from stepwell_mcp.relay import main as relay
 
         sys.exit(relay(sys.argv[2:]))
-    # We start processes, never fork: without this gRPC complains about each of them.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    from stepwell_server.cli.grpc_core import settle_grpc_core
+
+    settle_grpc_core()
     from stepwell_server.cli.app import app
 
     app(prog_name="stepwell")

@@ -22,6 +22,13 @@ def test_a_taken_port_is_refused_with_who_has_it_and_what_to_do() -> None:
         assert "--http-port 0 picks a free one" in caught.value.message
 
 
+def test_a_taken_port_that_may_move_becomes_a_free_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with bind("127.0.0.1", port, setting="http_port", movable=True) as bound:
+            assert bound.getsockname()[1] not in (0, port)
+
+
 def test_a_foreign_address_names_the_setting() -> None:
     with pytest.raises(SetupError, match=r"change `server\.http_port`|cannot be used"):
         bind("203.0.113.1", 0, setting="http_port")
