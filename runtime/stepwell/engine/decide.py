@@ -53,6 +53,12 @@ from stepwell.engine.state import RunPhase, RunState, StepState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code
 
+_OPEN_ENDS = {
+    str(Code.TOOL_TIMEOUT): "ran out of its time",
+    str(Code.INTERNAL): "met a defect of ours",
+}
+"""Failures that do not tell whether a call took effect."""
+
 REPAIR = "Your answer cannot be used: {problem}. Answer again, with nothing but the answer."
 
 
@@ -236,8 +242,8 @@ def _tool_answered(state: RunState, given: ToolAnswered) -> list[Event]:
     sealed = call.arguments.sealed
     result = sealed_by(given.result or NOTHING, sealed)
     failure = given.failure
-    if failure is not None and failure.reason == Code.TOOL_TIMEOUT and given.call in step.begun:
-        failure = _unknown(call, "ran out of its time")
+    if failure is not None and failure.reason in _OPEN_ENDS and given.call in step.begun:
+        failure = _unknown(state.run, call, _OPEN_ENDS[failure.reason])
     elif failure is not None and sealed:
         result, failure = words(failure, sealed), withheld(failure, sealed)
     event = ToolCall(
@@ -288,7 +294,7 @@ def _lost(state: RunState, given: CallLost) -> list[Event]:
     call = _open_call(state, given)
     if call is None:
         return []
-    failure = _unknown(call, "was begun by a process that died")
+    failure = _unknown(state.run, call, "was begun by a process that died")
     event = ToolCall(
         at=given.at,
         step=given.step,
@@ -302,13 +308,14 @@ def _lost(state: RunState, given: CallLost) -> list[Event]:
     return [event, *_fail(state, state.steps[given.step], given, failure)]
 
 
-def _unknown(call: CallTool, how: str) -> Failure:
+def _unknown(run: str, call: CallTool, how: str) -> Failure:
+    key = f"{run}/{call.key}"
     return Failure(
         Code.OUTCOME_UNKNOWN,
         f"the call of {call.tool!r} {how}, so nobody knows whether it took effect; it is not "
         "repeated because neither the tool nor the node says that it is idempotent. Look up "
-        f"its key {call.key!r} where the tool leaves its traces, then start a new run",
-        detail={"tool": call.tool, "key": call.key},
+        f"its key {key!r} where the tool leaves its traces, then start a new run",
+        detail={"tool": call.tool, "key": key},
     )
 
 

@@ -3,6 +3,7 @@
 from inline_snapshot import snapshot
 
 from stepwell.engine.commands import CallTool, Stop, WakeAt
+from stepwell.engine.due import due
 from stepwell.engine.events import (
     RunCompleted,
     RunFailed,
@@ -194,6 +195,14 @@ def test_an_attempt_that_takes_too_long_is_stopped_and_tried_again(story) -> Non
     run.give(Expire(at=11_000_000, step="a", attempt=2))
     assert run.state.failure is not None
     assert run.state.failure.reason == "STEP_TIMEOUT"
+
+
+def test_the_time_of_another_attempt_is_counted_from_when_it_may_begin(story) -> None:
+    run = story(TIMED)
+    run.start()
+    run.give(Expire(at=5_000_000, step="a", attempt=1, jitter=1.0))
+    call, wake = due(run.state, 6_000_000)
+    assert (call.id, wake) == ("a/2/tool/", WakeAt(11_000_000))
 
 
 def test_cancel_ends_the_run_and_stops_what_is_in_flight(story) -> None:

@@ -1,5 +1,7 @@
 """A new owner folds the log and is handed what is still open: recovery is the normal path."""
 
+import pytest
+
 from stepwell.engine.commands import CallModel, CallTool, JudgeLost, WakeAt
 from stepwell.engine.due import due
 from stepwell.engine.inputs import CallLost, Expire, ToolBegun
@@ -50,11 +52,23 @@ def test_a_lost_call_fails_the_run_and_is_never_made_again(story) -> None:
     assert "'pay'" in run.state.failure.message
 
 
-def test_a_begun_call_that_times_out_is_not_tried_again(story) -> None:
+@pytest.mark.parametrize("reason", ["TOOL_TIMEOUT", "INTERNAL"])
+def test_a_begun_call_of_which_nobody_knows_the_outcome_is_not_tried_again(story, reason) -> None:
     run = story(ONE)
     run.start()
     run.give(begun("pay"))
-    run.tool("pay", failure=Failure("TOOL_TIMEOUT", "too slow", retryable=True))
+    run.tool("pay", failure=Failure(reason, "what now", retryable=True))
+    assert run.state.failure.reason == "OUTCOME_UNKNOWN"
+    assert run.state.failure.detail["key"] == f"{run.state.run}/pay"
+
+
+def test_a_defect_on_the_way_to_a_begun_call_is_not_told_to_the_model(story, wishes) -> None:
+    """It might call again, under another key."""
+    run = story(AGENT)
+    run.start()
+    run.model("ask", 1, tools=(wishes("c1", "pay"),))
+    run.give(begun("ask", "1.0"))
+    run.tool("ask", call="1.0", failure=Failure("INTERNAL", "a defect"))
     assert run.state.failure.reason == "OUTCOME_UNKNOWN"
 
 

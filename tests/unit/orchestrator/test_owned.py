@@ -167,7 +167,7 @@ async def test_a_defect_in_an_effect_fails_the_step_and_is_logged(
 ) -> None:
     rig = Rig()
     async with rig.working() as worker:
-        run = await rig.start(worker, await rig.put(PAY))
+        run = await rig.start(worker, await rig.put(TWO))
         (await rig.effects.next()).answer.set_exception(RuntimeError("on purpose"))
         await until(lambda: worker.open_runs == 0)
     assert await rig.status(run) == "failed"
