@@ -1,6 +1,5 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import timedelta
 
@@ -9,21 +8,16 @@ import msgspec
 from stepwell.clock import Clock, IdSource
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
-from stepwell.engine import codec
-from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, Input, Publish, Start
-from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Json
 from stepwell.errors import (
     AlreadyExists,
     Code,
     FailedPrecondition,
-    InvalidRequest,
-    LimitExceeded,
-    NotFound,
     Unavailable,
 )
 from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.intake import check_input, request_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import NotWritten
 from stepwell.orchestrator.reader import LogReader
@@ -32,25 +26,24 @@ from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
-    Outcome,
     Page,
     Run,
     RunStatus,
     Step,
     Workflow,
+    datasource_of,
+    run_of_row,
+    run_of_state,
 )
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.schema import compiled
 from stepwell_storage.errors import Duplicate, Exists, Full
-from stepwell_storage.ports import DatasourceRow, DefinitionRow, RunRow, Storage
+from stepwell_storage.ports import DatasourceRow, DefinitionRow, Storage
 
 MAX_PAGE = 1000
-MAX_INPUT = 4 * 1024 * 1024
-"""Bytes of a run's input; no expression gives more either."""
 
 
 class Service:
@@ -104,7 +97,7 @@ class Service:
         """
         with refusals():
             graph = await self._workflows.graph(caller.namespace, workflow, version)
-        self._check_input(graph, input)
+        check_input(graph, input, self._tools)
         run = self._ids.new_id()
         given = Start(
             at=self._clock.now(),
@@ -112,7 +105,7 @@ class Service:
             input=Data(value=input),
             labels=dict(labels or {}),
         )
-        digest = _request_digest(workflow, version, given) if request_id else ""
+        digest = request_digest(workflow, version, given) if request_id else ""
         try:
             with refusals():
                 state = await self._worker.start(
@@ -131,7 +124,7 @@ class Service:
                     code=Code.REQUEST_ID_REUSED,
                 ) from None
             return await self.get_run(caller, duplicate.run), False
-        return _run_of(state), True
+        return run_of_state(state), True
 
     async def call_tool(
         self,
@@ -158,7 +151,7 @@ class Service:
             NotFound: RUN_NOT_FOUND.
         """
         with refusals(_no_run(run)):
-            view = _run(await self._storage.runs.get(caller.namespace, _run_id(run)))
+            view = run_of_row(await self._storage.runs.get(caller.namespace, run))
             if view.output is None:
                 return view
             output = await self._journal.resolve(caller.namespace, run, view.output)
@@ -171,7 +164,7 @@ class Service:
             NotFound: RUN_NOT_FOUND.
         """
         state = await self._worker.wait_ended(caller.namespace, run, timeout.total_seconds())
-        return await self.get_run(caller, run) if state is None else _run_of(state)
+        return await self.get_run(caller, run) if state is None else run_of_state(state)
 
     async def list_runs(
         self,
@@ -200,7 +193,7 @@ class Service:
         shown = rows[:size]
         more = len(rows) > size
         token = run_token(filter, shown[-1].created_at, shown[-1].run) if more else ""
-        return Page(runs=tuple(_run(row) for row in shown), next_token=token)
+        return Page(runs=tuple(run_of_row(row) for row in shown), next_token=token)
 
     async def list_steps(self, caller: Caller, run: str) -> tuple[Step, ...]:
         """The steps of a run, in the order in which they were scheduled.
@@ -344,13 +337,13 @@ class Service:
             raise AlreadyExists(
                 f"there is a datasource {name!r} already; remove it first, or take another name"
             ) from None
-        return _datasource(row)
+        return datasource_of(row)
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
         """All of them, by name."""
         with refusals():
             rows = await self._storage.datasources.list(caller.namespace)
-        return tuple(_datasource(row) for row in rows)
+        return tuple(datasource_of(row) for row in rows)
 
     async def remove_datasource(self, caller: Caller, name: str) -> None:
         """Forgets a datasource.
@@ -372,38 +365,6 @@ class Service:
             await self._storage.ping()
 
     # --- inside ---------------------------------------------------------------------------
-
-    def _check_input(self, graph: Graph, input: Json) -> None:
-        size = codec.size(input)
-        if size > MAX_INPUT:
-            raise LimitExceeded(
-                f"the input has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
-                "can read it, and pass its place"
-            )
-        problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
-        if problems:
-            raise InvalidRequest(
-                f"the input does not fit the workflow {graph.name!r}: {'; '.join(problems)}",
-                code=Code.INVALID_INPUT,
-                detail={"input": "; ".join(problems)},
-            )
-        if graph is CALL:
-            self._check_call(input["tool"], input["arguments"])
-
-    def _check_call(self, name: str, arguments: Json) -> None:
-        tool = self._tools.get(name)
-        if tool is None or not tool.spec.published:
-            raise NotFound(
-                f"there is no published tool {name!r}; `stepwell tools list` shows all",
-                code=Code.TOOL_NOT_FOUND,
-            )
-        problems = compiled(tool.spec.input_schema).problems(arguments)
-        if problems:
-            raise InvalidRequest(
-                f"the arguments do not fit the tool {name!r}: {'; '.join(problems)}",
-                code=Code.INVALID_ARGUMENTS,
-                detail={"arguments": "; ".join(problems)},
-            )
 
     async def _tell(self, caller: Caller, run: str, given: Input) -> None:
         """Tells a run something, and waits for the commit."""
@@ -438,61 +399,5 @@ class Service:
         )
 
 
-def _run_of(state: RunState) -> Run:
-    """The run whose state is in our hands."""
-    at = state.started_at if state.ended_at is None else state.ended_at
-    return Run(
-        id=state.run,
-        workflow=state.graph.name,
-        version=state.graph.version,
-        principal=state.principal,
-        status=RunStatus(state.phase),
-        created_at=state.started_at,
-        updated_at=at,
-        ended_at=state.ended_at,
-        labels=state.labels,
-        output=state.output if state.phase is RunPhase.COMPLETED else None,
-        failure=state.failure,
-        reason=state.reason,
-    )
-
-
-def _run(row: RunRow) -> Run:
-    outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()
-    return Run(
-        id=row.run,
-        workflow=row.workflow,
-        version=row.version,
-        principal=row.principal,
-        status=RunStatus(row.status),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        ended_at=row.ended_at,
-        labels=row.labels,
-        output=outcome.output,
-        failure=outcome.failure,
-        reason=outcome.reason,
-    )
-
-
-def _datasource(row: DatasourceRow) -> Datasource:
-    return Datasource(
-        name=row.name, url=row.url, principal=row.principal, created_at=row.created_at
-    )
-
-
 def _no_run(run: str) -> str:
     return f"there is no run {run}; `stepwell runs` lists those that there are"
-
-
-def _run_id(run: str) -> str:
-    """The id, if it has the form of one: what is no UUID is no run."""
-    if len(run) != 36 or not all(c in "0123456789abcdef-" for c in run):
-        raise NotFound(_no_run(run))
-    return run
-
-
-def _request_digest(workflow: str, version: str | None, given: Start) -> str:
-    """Of what was asked: a bare name stays the same request when a newer version is put."""
-    asked = [workflow, version, given.input.value, given.labels]
-    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()

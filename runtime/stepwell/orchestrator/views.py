@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from stepwell.engine.events import Event
+from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Failure
+from stepwell_storage.ports import DatasourceRow, RunRow
 
 
 class RunStatus(StrEnum):
@@ -107,3 +110,48 @@ class Datasource(Struct, frozen=True, kw_only=True):
     url: str
     principal: str
     created_at: int
+
+
+def run_of_state(state: RunState) -> Run:
+    """The run whose state is in our hands."""
+    at = state.started_at if state.ended_at is None else state.ended_at
+    return Run(
+        id=state.run,
+        workflow=state.graph.name,
+        version=state.graph.version,
+        principal=state.principal,
+        status=RunStatus(state.phase),
+        created_at=state.started_at,
+        updated_at=at,
+        ended_at=state.ended_at,
+        labels=state.labels,
+        output=state.output if state.phase is RunPhase.COMPLETED else None,
+        failure=state.failure,
+        reason=state.reason,
+    )
+
+
+def run_of_row(row: RunRow) -> Run:
+    """The run as the list of runs has it; its output may be a reference."""
+    outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()
+    return Run(
+        id=row.run,
+        workflow=row.workflow,
+        version=row.version,
+        principal=row.principal,
+        status=RunStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+        labels=row.labels,
+        output=outcome.output,
+        failure=outcome.failure,
+        reason=outcome.reason,
+    )
+
+
+def datasource_of(row: DatasourceRow) -> Datasource:
+    """The datasource as it is stored."""
+    return Datasource(
+        name=row.name, url=row.url, principal=row.principal, created_at=row.created_at
+    )

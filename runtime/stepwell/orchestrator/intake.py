@@ -1,0 +1,65 @@
+"""What may begin a run, and when two requests to begin one are the same."""
+
+import hashlib
+
+import msgspec
+
+from stepwell.definitions.builtin import CALL
+from stepwell.engine import codec
+from stepwell.engine.graph import Graph
+from stepwell.engine.inputs import Start
+from stepwell.engine.values import Json
+from stepwell.errors import Code, InvalidRequest, LimitExceeded, NotFound
+from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.schema import compiled
+
+MAX_INPUT = 4 * 1024 * 1024
+"""Bytes of a run's input; no expression gives more either."""
+
+
+def check_input(graph: Graph, input: Json, tools: ToolRegistry) -> None:
+    """Whether a run of this workflow may begin with this input.
+
+    Raises:
+        LimitExceeded: it is too large.
+        InvalidRequest: INVALID_INPUT, it does not fit the workflow's schema; INVALID_ARGUMENTS,
+            those of a direct call do not fit the tool's.
+        NotFound: TOOL_NOT_FOUND, a direct call names no published tool.
+    """
+    size = codec.size(input)
+    if size > MAX_INPUT:
+        raise LimitExceeded(
+            f"the input has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
+            "can read it, and pass its place"
+        )
+    problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
+    if problems:
+        raise InvalidRequest(
+            f"the input does not fit the workflow {graph.name!r}: {'; '.join(problems)}",
+            code=Code.INVALID_INPUT,
+            detail={"input": "; ".join(problems)},
+        )
+    if graph is CALL:
+        _check_call(input["tool"], input["arguments"], tools)
+
+
+def request_digest(workflow: str, version: str | None, given: Start) -> str:
+    """Of what was asked: a bare name stays the same request when a newer version is put."""
+    asked = [workflow, version, given.input.value, given.labels]
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def _check_call(name: str, arguments: Json, tools: ToolRegistry) -> None:
+    tool = tools.get(name)
+    if tool is None or not tool.spec.published:
+        raise NotFound(
+            f"there is no published tool {name!r}; `stepwell tools list` shows all",
+            code=Code.TOOL_NOT_FOUND,
+        )
+    problems = compiled(tool.spec.input_schema).problems(arguments)
+    if problems:
+        raise InvalidRequest(
+            f"the arguments do not fit the tool {name!r}: {'; '.join(problems)}",
+            code=Code.INVALID_ARGUMENTS,
+            detail={"arguments": "; ".join(problems)},
+        )
