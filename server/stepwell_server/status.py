@@ -57,6 +57,7 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.STEP_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
         Code.TOOL_ERROR: StatusCode.UNKNOWN,
         Code.TOOL_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
+        Code.TOOL_CRASHED: StatusCode.INTERNAL,
         Code.INVALID_RESULT: StatusCode.UNKNOWN,
         Code.OUTCOME_UNKNOWN: StatusCode.UNKNOWN,
         Code.QUERY_REFUSED: StatusCode.PERMISSION_DENIED,

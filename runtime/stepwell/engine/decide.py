@@ -55,6 +55,7 @@ from stepwell.errors import Code
 
 _OPEN_ENDS = {
     str(Code.TOOL_TIMEOUT): "ran out of its time",
+    str(Code.TOOL_CRASHED): "lost its process",
     str(Code.INTERNAL): "met a defect of ours",
 }
 """Failures that do not tell whether a call took effect."""

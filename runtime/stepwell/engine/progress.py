@@ -161,7 +161,7 @@ class Progress:
 
     def _seal(self, refs: Iterable[str]) -> str:
         """What is computed from sealed data is sealed."""
-        for name in refs:
+        for name in sorted(refs):
             data = self._input if name == "input" else NOTHING
             if name not in ("input", "run"):
                 data = self._output(name)

@@ -18,7 +18,8 @@ async def invoke(tool: Tool, arguments: dict[str, Json], context: CallContext) -
     Cancelling the caller stops the tool.
 
     Raises:
-        ToolFailed: INVALID_ARGUMENTS, the tool was not called; TOOL_TIMEOUT; INVALID_RESULT;
+        ToolFailed: INVALID_ARGUMENTS, the tool was not called; TOOL_TIMEOUT; TOOL_CRASHED;
+            INVALID_RESULT;
             what the tool itself raised: its code, or TOOL_ERROR with the text of the exception.
     """
     spec = tool.spec

@@ -65,8 +65,8 @@ class ProcessPool:
         Waiting for a place and importing the module do not count against `timeout`.
 
         Raises:
-            ToolFailed: the function raised (its own code, else TOOL_ERROR); TOOL_TIMEOUT; its
-                process died; INVALID_RESULT; LIMIT_EXCEEDED.
+            ToolFailed: the function raised (its own code, else TOOL_ERROR); TOOL_TIMEOUT;
+                TOOL_CRASHED, its process died; INVALID_RESULT; LIMIT_EXCEEDED.
         """
         body = frames.encode(frames.Call(source, name, dict(arguments), context))
         if len(body) > frames.MAX_FRAME:
@@ -162,7 +162,7 @@ class _Child:
             if isinstance(reply, frames.Begun):
                 reply = await self._reply(timeout, f"{name} did not end")
         except (OSError, EOFError) as error:
-            raise ToolFailed(await self._obituary(name)) from error
+            raise ToolFailed(await self._obituary(name), code=Code.TOOL_CRASHED) from error
         assert not isinstance(reply, frames.Begun)
         return reply
 

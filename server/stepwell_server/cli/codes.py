@@ -99,6 +99,10 @@ _CODES: Final = {
     ),
     Code.STEP_TIMEOUT: ("A step took longer than its `timeout`.", "Raise it, or set `retry`."),
     Code.TOOL_ERROR: ("A tool failed.", "The message is the tool's own."),
+    Code.TOOL_CRASHED: (
+        "The process that ran a tool ended before the tool did.",
+        "See the daemon's log; the machine may be short of memory.",
+    ),
     Code.TOOL_TIMEOUT: ("A tool took too long and was stopped.", "Raise the tool's `timeout`."),
     Code.INVALID_RESULT: (
         "A tool's result is not JSON, or does not fit its schema.",

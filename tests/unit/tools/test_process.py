@@ -164,6 +164,7 @@ async def test_a_process_that_dies_fails_its_call_and_is_replaced(
         with pytest.raises(ToolFailed) as failed:
             await invoke(loaded[name], arguments, context)
         assert failed.value.message == f"the process that ran {name} was ended {how}"
+        assert failed.value.code is Code.TOOL_CRASHED
         assert await invoke(loaded["add"], {"a": 1}, context) == Data({"total": 3, "key": "key-1"})
 
 
