@@ -191,9 +191,13 @@ def _authority(host: str, port: int) -> str:
 
 
 def _give_back_memory() -> None:
-    """Returns what starting needed and serving does not: about 5 MB, where the C library can."""
+    """Returns what starting needed and serving does not: about 5 MB, where the C library can.
+
+    From here on garbage is looked for, but never among what has been loaded.
+    """
     gc.collect()
     gc.freeze()
+    gc.enable()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -10,8 +10,8 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -64,8 +64,10 @@ def _serve(order: Order) -> None:
     # Nobody is there to choose another port for a daemon that another program has started.
     spare = PORTS - chosen(home, os.environ, order.flags) if order.on_demand else frozenset[str]()
     _log_to_stderr()
-    with _uncollected():
-        from stepwell_server.daemon import serve  # half a second; a wrong setting costs nothing
+    # Loading makes hundreds of thousands of objects that all stay: looking through them for
+    # garbage again and again is a sixth of the start. `serve` turns it on again.
+    gc.disable()
+    from stepwell_server.daemon import serve  # half a second; a wrong setting costs nothing
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(
@@ -88,16 +90,6 @@ def _announce(order: Order, found: Endpoints) -> None:
         f"  MCP   {found.mcp}   (or over stdio: stepwell mcp)\n"
         "stop it with Ctrl-C or `stepwell down`; try `stepwell demo` for a first run\n"
     )
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Does not look for garbage inside the block: what is loaded there stays, all of it."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
