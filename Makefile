@@ -125,4 +125,5 @@ clean: ## Delete caches and builds, but not .venv
 
 .venv/project.stamp: .venv/lock.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q runtime server storage mcp_server
 	@touch $@
