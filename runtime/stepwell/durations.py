@@ -41,3 +41,16 @@ def format_duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def wanted_timedelta(given: object) -> str:
+    """The end of the sentence "X must be ..." for a value that should have been a timedelta."""
+    example = "seconds=30"
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        example = f"seconds={given:g}"
+    elif isinstance(given, str) and (part := _PART.fullmatch(given.strip())):
+        example = f"{_KEYWORDS[part[2]]}={part[1]}"
+    return f"a timedelta, it is {given!r:.60}; write timedelta({example})"
+
+
+_KEYWORDS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.config import Settings, chosen, effective, load_settings, redact_url, reference
-from stepwell.durations import format_duration, parse_duration
+from stepwell.durations import format_duration, parse_duration, wanted_timedelta
 from stepwell.errors import Code, SetupError
 
 
@@ -139,3 +139,16 @@ def test_a_duration_is_written_as_it_was_read(text: str) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        (5, "timedelta(seconds=5)"),
+        (0.5, "timedelta(seconds=0.5)"),
+        ("3m", "timedelta(minutes=3)"),
+        ("soon", "timedelta(seconds=30)"),
+    ],
+)
+def test_who_gives_no_timedelta_is_told_what_to_write(given: object, call: str) -> None:
+    assert wanted_timedelta(given) == f"a timedelta, it is {given!r}; write {call}"

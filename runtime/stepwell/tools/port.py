@@ -12,7 +12,7 @@ from stepwell.errors import Code, StepwellError
 class ToolSpec(Struct, frozen=True, kw_only=True):
     """A tool as callers see it; maps one to one to an MCP Tool.
 
-    `timeout` is in microseconds. `published` tools are offered to MCP clients.
+    `timeout` is in microseconds. `destructive` is None when nobody said. `published` tools are offered to MCP clients.
     """
 
     name: str
@@ -21,7 +21,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True):
     title: str = ""
     output_schema: Mapping[str, Any] | None = None
     read_only: bool = False
-    destructive: bool = False
+    destructive: bool | None = None
     idempotent: bool = False
     timeout: int | None = None
     published: bool = True

@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
+import msgspec
+from msgspec import Struct
+
+from stepwell.durations import wanted_timedelta
 from stepwell.engine.values import Data, Json
 from stepwell.tools import declaration
+from stepwell.tools.blocking import watched
 from stepwell.tools.declaration import Declaration, Function
 from stepwell.tools.frames import DECLARATION
 from stepwell.tools.modules import source_of
@@ -33,12 +38,26 @@ def tool(
     input_schema: Mapping[str, Any] | None = None,
     output_schema: Mapping[str, Any] | None = None,
     read_only: bool = False,
-    destructive: bool = False,
+    destructive: bool | None = None,
     idempotent: bool | None = None,
     timeout: timedelta | None = None,
     published: bool = True,
 ) -> Callable[[F], F]: ...
-def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def tool(
+    function: F | None = None,
+    /,
+    *,
+    name: str = "",
+    description: str = "",
+    title: str = "",
+    input_schema: Mapping[str, Any] | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+    read_only: bool = False,
+    destructive: bool | None = None,
+    idempotent: bool | None = None,
+    timeout: timedelta | None = None,
+    published: bool = True,
+) -> F | Callable[[F], F]:
     """Declares a function as a tool and returns the function itself.
 
     The name is the function's, the description is the first paragraph of its docstring, the
@@ -46,7 +65,8 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     section `Args:` describes the arguments. A parameter annotated `CallContext` is given the
     context of the call. With `input_schema` the function gets the JSON values as they are.
 
-    `read_only` promises that nothing changes; `idempotent` that a repeat with the same
+    `read_only` promises that nothing changes; `destructive` says whether what changes may be
+    lost, None that it is not known; `idempotent` promises that a repeat with the same
     `CallContext.key` does no harm (a read-only tool is, unless it says otherwise): any other
     call is never repeated by itself when a crash leaves its outcome open. `published` tools
     are offered to MCP clients. An async function runs in the daemon and must not block; any
@@ -55,9 +75,25 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Raises:
         TypeError: something cannot be described; the message says what to write instead.
     """
-    if function is not None:
-        return _declared(function)
-    return lambda decorated: _declared(decorated, **options)
+    said = ToolSpec(
+        name=name,
+        description=description,
+        title=title,
+        input_schema=input_schema or {},
+        output_schema=output_schema,
+        read_only=read_only,
+        destructive=destructive,
+        idempotent=read_only if idempotent is None else idempotent,
+        timeout=_microseconds(timeout),
+        published=published,
+    )
+    if read_only and destructive:
+        raise TypeError("@tool: it cannot be read_only and destructive")
+
+    def declared(decorated: F) -> F:
+        return _declared(decorated, said, has_schema=input_schema is not None)
+
+    return declared if function is None else declared(function)
 
 
 def declaration_of(function: object) -> Declaration | None:
@@ -90,7 +126,8 @@ class AsyncTool:
 
     async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
         """Calls the function."""
-        return Data(as_json(await self._function(**self._bind(arguments, context))))
+        call = self._function(**self._bind(arguments, context))
+        return Data(as_json(await watched(call, self.spec.name)))
 
 
 class ProcessTool(SelfTimed):
@@ -114,51 +151,33 @@ class ProcessTool(SelfTimed):
         )
 
 
-def _declared(
-    function: F,
-    *,
-    name: str = "",
-    description: str = "",
-    title: str = "",
-    input_schema: Mapping[str, Any] | None = None,
-    output_schema: Mapping[str, Any] | None = None,
-    read_only: bool = False,
-    destructive: bool = False,
-    idempotent: bool | None = None,
-    timeout: timedelta | None = None,
-    published: bool = True,
-) -> F:
-    name = name or function.__name__
-    description = description or declaration.description(function)
-    _check(function, name, description)
-    if read_only and destructive:
-        raise TypeError(f"tool {name}: it cannot be read_only and destructive")
-    if timeout is not None and timeout <= timedelta(0):
-        raise TypeError(f"tool {name}: timeout must be longer than nothing, it is {timeout}")
-    if input_schema is None:
+def _declared(function: F, said: ToolSpec, *, has_schema: bool) -> F:
+    """Adds to what was said of a tool what its function says itself."""
+    name = said.name or getattr(function, "__name__", "")
+    _check_function(function, name)
+    parameters: type[Struct] | None = None
+    if has_schema:
+        context, input_schema = declaration.context_parameter(function, name), said.input_schema
+    else:
         parameters, context = declaration.described_parameters(function, name)
         input_schema = declaration.input_schema(function, name, parameters)
-    else:
-        parameters, context = None, declaration.context_parameter(function, name)
-    spec = ToolSpec(
+    spec = msgspec.structs.replace(
+        said,
         name=name,
-        description=description,
-        title=title,
+        description=said.description or _described(function, name),
         input_schema=input_schema,
-        output_schema=output_schema or declaration.output_schema(function, name),
-        read_only=read_only,
-        destructive=destructive,
-        idempotent=read_only if idempotent is None else idempotent,
-        timeout=None if timeout is None else timeout // timedelta(microseconds=1),
-        published=published,
+        output_schema=said.output_schema or declaration.output_schema(function, name),
     )
     setattr(function, DECLARATION, Declaration(spec=spec, parameters=parameters, context=context))
     return function
 
 
-def _check(function: Function, name: str, description: str) -> None:
+def _check_function(function: Function, name: str) -> None:
     if not inspect.isfunction(function):
-        raise TypeError(f"@tool goes on a function, {function!r} is none")
+        raise TypeError(
+            f"@tool goes on a function, {function!r} is none; "
+            "what you say of a tool goes by name: @tool(name=...)"
+        )
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"tool {name}: it yields; return one result instead")
     if not declaration.NAME.fullmatch(name):
@@ -166,8 +185,23 @@ def _check(function: Function, name: str, description: str) -> None:
             f"{name!r} cannot be the name of a tool: use name= with 1 to 64 of a-z 0-9 _ . - "
             "beginning with a letter"
         )
+
+
+def _described(function: Function, name: str) -> str:
+    description = declaration.description(function)
     if not description:
         raise TypeError(
             f"tool {name} has no description, so no model could choose it: "
             "write a docstring, or give description="
         )
+    return description
+
+
+def _microseconds(timeout: timedelta | None) -> int | None:
+    if timeout is None:
+        return None
+    if not isinstance(timeout, timedelta):
+        raise TypeError(f"@tool: timeout must be {wanted_timedelta(timeout)}")
+    if timeout <= timedelta(0):
+        raise TypeError(f"@tool: timeout must be longer than nothing, it is {timeout}")
+    return timeout // timedelta(microseconds=1)

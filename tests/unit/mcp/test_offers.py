@@ -66,6 +66,12 @@ def test_the_hints_of_a_tool_are_passed_on() -> None:
     }
 
 
+def test_what_nobody_said_of_a_tool_is_not_claimed_in_its_name() -> None:
+    tool = offered([spec("post")], [], any_root=True)[0]
+    assert tool.annotations is not None
+    assert "destructive_hint" not in tool.annotations.model_dump(exclude_none=True)
+
+
 def test_an_output_schema_admits_the_handle_of_a_long_call_and_keeps_its_definitions() -> None:
     schema = {
         "type": "object",

@@ -302,17 +302,32 @@ def test_what_can_be_no_tool_is_refused() -> None:
             """F."""
             yield 1
 
-    with refuse("tool nine: it cannot be read_only and destructive"):
+    with refuse("@tool: it cannot be read_only and destructive"):
 
         @tool(read_only=True, destructive=True)
         async def nine() -> None:
             """F."""
 
-    with refuse("tool ten: timeout must be longer than nothing"):
+    with refuse("@tool: timeout must be longer than nothing"):
 
         @tool(timeout=timedelta(0))
         async def ten() -> None:
             """F."""
+
+    with refuse(r"write timedelta\(seconds=3\)"):
+
+        @tool(timeout="3s")  # type: ignore[call-overload, untyped-decorator]
+        async def eleven() -> None:
+            """F."""
+
+    with refuse("unexpected keyword argument 'idempotnet'"):
+
+        @tool(idempotnet=True)  # type: ignore[call-overload, untyped-decorator]
+        async def twelve() -> None:
+            """F."""
+
+    with refuse(r"'post' is none; .* by name: @tool\(name=...\)"):
+        tool("post")  # type: ignore[call-overload]
 
     with refuse("@tool goes on a function"):
 
