@@ -39,6 +39,8 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    # A child is killed when it is not wanted any more: what it printed must be out by then.
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     return incoming, outgoing
 
 

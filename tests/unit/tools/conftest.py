@@ -52,6 +52,12 @@ def prints(text: str) -> str:
     return sys.stdin.read()
 
 
+@tool
+def says(text: str) -> None:
+    """Prints a line."""
+    print(text)
+
+
 @tool(timeout=timedelta(seconds=0.3))
 def naps(seconds: float, mark: str, late: str = "") -> None:
     """Says that it runs, sleeps with a child of its own, then writes `late`."""

@@ -81,6 +81,14 @@ async def test_what_a_tool_prints_never_reaches_the_protocol(
     assert captured.err.count("stray") == 3
 
 
+async def test_what_a_tool_printed_is_out_before_its_process_is_killed(
+    tools: Tools, context: CallContext, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with ProcessPool() as processes:
+        await invoke(tools(processes)["says"], {"text": "half way"}, context)
+    assert capfd.readouterr().err == "half way\n"
+
+
 async def test_a_call_is_killed_at_its_timeout_with_everything_that_it_started(
     tools: Tools, context: CallContext, tmp_path: Path
 ) -> None:
