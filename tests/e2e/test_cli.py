@@ -314,6 +314,61 @@ def test_settings_are_printed_as_they_hold(tmp_path: Path) -> None:
     assert "did you mean" in result.stderr
 
 
+# --- how commands read and print ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("runs", "--status", "paused"), ("events",), ("run", "x", "--bogus"), ("bogus",)],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_told_to_programs_in_json(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["code"], result.stderr) == (Exit.USAGE, "INVALID_CONFIG", "")
+    assert len(error["message"]) > 20
+
+
+def test_only_states_that_a_run_can_have_are_offered() -> None:
+    assert "<running|completed|failed|cancelled>" in CliRunner().invoke(app, ["runs", "-h"]).stdout
+
+
+@pytest.mark.parametrize("arguments", [("runs", "--help"), ("runs", "--bogus"), ("workflows",)])
+def test_help_is_plain_and_a_flag_has_no_type(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = CliRunner().invoke(app, arguments)
+    assert "\x1b" not in result.output
+    assert "<bool>" not in result.output
+
+
+def test_no_color_means_no_escapes_of_any_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    coloured = CliRunner().invoke(app, ["runs", "--home", str(tmp_path)], color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = CliRunner().invoke(app, ["runs", "--home", str(tmp_path)], color=True)
+    assert "\x1b" in coloured.stderr
+    assert "\x1b" not in plain.stderr
+
+
+def test_on_a_narrow_terminal_descriptions_end_where_it_does(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    whole = command("tools", "list").stdout.splitlines()
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    cut = command("tools", "list").stdout.splitlines()
+    assert max(map(len, whole)) > 60
+    assert max(map(len, cut)) == 60
+    assert [line.rstrip("…") for line in cut] == [
+        line[: len(mine.rstrip("…"))] for line, mine in zip(whole, cut, strict=True)
+    ]
+
+
 def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["down", "--home", str(tmp_path)])
     assert result.exit_code == Exit.OK

@@ -19,14 +19,17 @@ from stepwell_server.cli import (
 from stepwell_server.cli.command import JsonOption, command
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
+from stepwell_server.cli.root import Root
 
 app = typer.Typer(
     name="stepwell",
+    cls=Root,
     help="Durable workflows of agents and tools, governed, behind MCP and gRPC.",
     epilog="Exit codes: " + " ".join(f"{code.value}: {code.meaning}" for code in Exit),
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: it fits narrow terminals and honours NO_COLOR
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -1,13 +1,14 @@
 """What a command prints: its answer on standard output, everything else on standard error.
 
 With `--json` the answer is one JSON document, or one document a line where it follows
-something; an error is a document as well. Colours go by rich: NO_COLOR and pipes turn them off.
+something; an error is a document as well. NO_COLOR and pipes turn colours, bold and dim off.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -42,8 +43,29 @@ class Output:
         sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
         sys.stdout.flush()
 
-    def table(self, headings: Iterable[str], rows: Iterable[Iterable[str]], *, empty: str) -> None:
-        """Aligned columns, never cut: ids are there to be copied. `empty` stands for no rows."""
+    def row(self, text: str, *, is_progress: bool = False, style: str = "") -> None:
+        """A line to be looked at: on a terminal it ends where the terminal does."""
+        from rich.text import Text
+
+        console = self._notes if is_progress else self.people
+        line = Text(text, style=style)
+        if console.is_terminal:
+            line.truncate(console.width, overflow="ellipsis")
+        console.print(line)
+
+    def table(
+        self,
+        headings: Iterable[str],
+        rows: Iterable[Iterable[str]],
+        *,
+        empty: str,
+        is_cut: bool = False,
+    ) -> None:
+        """Aligned columns; `empty` stands for no rows.
+
+        Lines are whole, because names are there to be copied, unless `is_cut`: then they end
+        where the terminal does.
+        """
         lines = [tuple(headings), *(tuple(row) for row in rows)]
         if len(lines) == 1:
             self.note(empty)
@@ -51,11 +73,15 @@ class Output:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for number, line in enumerate(lines):
             text = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-            self.people.print(text.rstrip(), style=None if number else "bold", markup=False)
+            style = "" if number else "bold"
+            if is_cut:
+                self.row(text.rstrip(), style=style)
+            else:
+                self.people.print(text.rstrip(), style=style, markup=False)
 
-    def note(self, text: str) -> None:
-        """Progress, on standard error; nothing where a program reads."""
-        if not self.json:
+    def note(self, text: str, *, is_urgent: bool = False) -> None:
+        """Progress, on standard error; where a program reads only what is urgent."""
+        if is_urgent or not self.json:
             self._notes.print(text, markup=False)
 
     def error(self, error: StepwellError) -> None:
@@ -76,4 +102,6 @@ def _console(*, stderr: bool) -> "Console":
     # Imported here: the daemon prints plainly, and does without its three megabytes.
     from rich.console import Console
 
-    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+    # With NO_COLOR alone rich would still make text bold and dim.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, color_system=colours)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
@@ -81,7 +81,8 @@ async def run(
 async def runs(
     *,
     status: Annotated[
-        RunStatus | None, typer.Option(help="Only runs in this state.", show_default=False)
+        Literal["running", "completed", "failed", "cancelled"] | None,
+        typer.Option(help="Only runs in this state.", show_default=False),
     ] = None,
     workflow: Annotated[
         str, typer.Option(metavar="NAME", help="Only runs of this workflow.", show_default=False)
@@ -93,7 +94,9 @@ async def runs(
     """List runs, newest first."""
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
-        page = await client.list(page_size=limit, status=status, workflow=workflow)
+        page = await client.list(
+            page_size=limit, status=RunStatus(status) if status else None, workflow=workflow
+        )
     if json:
         output.document({"runs": page.runs, "more": bool(page.next_page_token)})
         return

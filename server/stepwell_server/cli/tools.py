@@ -29,6 +29,7 @@ async def list_tools(*, home: HomeOption = None, json: JsonOption = False) -> No
         ("tool", "description"),
         ((tool.name, _first_sentence(tool.description or "")) for tool in found),
         empty="no tools",
+        is_cut=True,
     )
 
 
