@@ -34,7 +34,7 @@ def offered(
     for spec in specs:
         offers.setdefault(spec.name, _tool_offer(spec, any_root=any_root))
     taken = frozenset(offers)
-    for workflow in workflows:
+    for workflow in (each for each in workflows if each.published):
         offer = _workflow_offer(workflow, taken)
         offers.setdefault(offer.name, offer)
     return [offers[name] for name in sorted(offers)]

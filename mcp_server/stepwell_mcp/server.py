@@ -142,6 +142,8 @@ class _Door:
             )
         except NotFound as error:
             raise unknown_tool(name) from error
+        if not workflow.published:
+            raise unknown_tool(name)
         given = arguments.get("input") if wraps_input(workflow.input_schema) else dict(arguments)
         run, _ = await self._service.start_run(
             caller, workflow.name, given, version=workflow.version

@@ -85,6 +85,7 @@ def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | Non
         description=parsed.get("description", ""),
         input_schema=parsed.get("input", NO_INPUT),
         tools=frozenset(_tools(nodes.values())),
+        published=parsed.get("publish", True),
     )
 
 

@@ -83,11 +83,12 @@ class Key:
 
 
 class Record:
-    """A map with known keys. `what` names it in messages: "an agent"."""
+    """A map with known keys. `what` names it in messages: "an agent"; `example` is a short one."""
 
-    def __init__(self, what: str, keys: Mapping[str, Key]) -> None:
+    def __init__(self, what: str, keys: Mapping[str, Key], *, example: str = "") -> None:
         self.what = what
         self.keys = keys
+        self._example = example
 
     def read(
         self,
@@ -98,7 +99,8 @@ class Record:
     ) -> Json:
         """The keys that are there; `elsewhere` says where a key belongs that is not ours."""
         if not isinstance(value, dict):
-            return refuse(value, path, sheet, f"{self.what}, which is a map")
+            hint = f"write {self._example}" if self._example else ""
+            return refuse(value, path, sheet, f"{self.what}, which is a map", hint)
         for name, key in self.keys.items():
             if key.required and name not in value:
                 sheet.wrong(path, f"`{name}` is missing", f"{self.what} needs it")

@@ -56,6 +56,7 @@ _LIMITS = Record(
             "How often an answer that does not fit `output` is given back (2 unless said).",
         ),
     },
+    example="limits: { turns: 8 }",
 )
 
 _AGENT = Record(
@@ -95,6 +96,7 @@ _RETRY = Record(
         ),
         "ceiling": Key(Duration(), "The longest wait between two attempts (60s unless said)."),
     },
+    example="retry: { max: 3 }",
 )
 
 _CASE = Kinds(
@@ -193,6 +195,9 @@ WORKFLOW = Record(
         "workflow": Key(_WORKFLOW_NAME, "The name of the workflow.", required=True),
         "description": Key(
             Text("text"), "What the workflow is for; callers, models among them, read it."
+        ),
+        "publish": Key(
+            Flag(), "Whether MCP clients are offered the workflow as a tool (true unless said)."
         ),
         "input": Key(
             JsonSchema(of_object=True),

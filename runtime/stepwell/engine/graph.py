@@ -109,3 +109,5 @@ class Graph(Struct, frozen=True, kw_only=True):
     input_schema: Mapping[str, Any] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
     """Every tool that a node or an agent of it names."""
+    published: bool = True
+    """Whether MCP clients are offered it as a tool."""

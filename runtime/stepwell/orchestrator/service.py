@@ -396,6 +396,7 @@ class Service:
             source=row.source,
             principal=row.principal,
             created_at=row.created_at,
+            published=graph.published,
         )
 
 

@@ -85,7 +85,10 @@ class EventBatch(Struct, frozen=True, kw_only=True):
 
 
 class Workflow(Struct, frozen=True, kw_only=True):
-    """One version of a workflow. `source` is what was put, byte for byte."""
+    """One version of a workflow. `source` is what was put, byte for byte.
+
+    MCP clients are offered it as a tool when it is `published`.
+    """
 
     name: str
     version: str
@@ -94,6 +97,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     source: bytes
     principal: str
     created_at: int
+    published: bool = True
 
 
 class Page(Struct, frozen=True, kw_only=True):

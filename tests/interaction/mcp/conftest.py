@@ -117,6 +117,13 @@ nodes:
 output: { text: "=say.output" }
 """
 
+INNER = b"""
+workflow: inner
+publish: false
+nodes:
+  - { id: say, transform: for services and people }
+"""
+
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 
 
@@ -127,7 +134,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     tools.write_text(TOOLS)
     overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
     async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
-        for source in (HELLO, WALK, ECHO):
+        for source in (HELLO, WALK, ECHO, INNER):
             await runtime.service.put_workflow(LOCAL_USER, source)
         yield runtime.service
 

@@ -42,7 +42,7 @@ async def test_tools_and_workflows_are_listed_by_name(connect: Connect) -> None:
     assert list(tools) == sorted(tools)
     assert {"add", "db_query", "hello", "run_cancel", "run_events", "run_get", "walk"} <= set(tools)
     assert "workflow_echo" in tools
-    assert "hidden" not in tools
+    assert not {"hidden", "inner"} & set(tools)
     add = tools["add"]
     assert (add.title, add.annotations and add.annotations.read_only_hint) == ("Add up", True)
     assert tools["hello"].input_schema["required"] == ["name"]
@@ -100,7 +100,7 @@ async def test_wrong_arguments_are_a_result_that_tells_the_model_what_is_wrong(
     assert "it takes run, wait_seconds" in text_of(run_tool)
 
 
-@pytest.mark.parametrize("name", ["nope", "hidden", "call", "workflow_hello", ""])
+@pytest.mark.parametrize("name", ["nope", "hidden", "inner", "call", "workflow_hello", ""])
 async def test_an_unknown_tool_is_a_protocol_error(connect: Connect, name: str) -> None:
     async with connect() as client:
         with pytest.raises(MCPError) as refused:

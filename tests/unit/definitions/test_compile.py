@@ -88,6 +88,13 @@ def test_a_node_needs_what_it_names_what_it_refers_to_and_its_switch() -> None:
     )
 
 
+def test_a_workflow_is_published_unless_it_says_otherwise() -> None:
+    source = "workflow: w\n{}nodes: [{{id: a, transform: 1}}]"
+
+    assert compile_definition(source.format("").encode()).published
+    assert not compile_definition(source.format("publish: false\n").encode()).published
+
+
 def test_a_switch_keeps_the_order_of_its_cases() -> None:
     compiled = graph(
         '  - {id: s, switch: [{if: "=false", then: a}, {if: "=run.id != \'\'", then: b}, {else: c}]}\n'

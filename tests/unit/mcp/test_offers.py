@@ -21,7 +21,7 @@ def spec(name: str, **more: Any) -> ToolSpec:
     return ToolSpec(name=name, description="Does it.", input_schema=OBJECT, **more)
 
 
-def workflow(name: str, input_schema: Mapping[str, Any] = OBJECT) -> Workflow:
+def workflow(name: str, input_schema: Mapping[str, Any] = OBJECT, **more: Any) -> Workflow:
     return Workflow(
         name=name,
         version="sha256:1",
@@ -30,6 +30,7 @@ def workflow(name: str, input_schema: Mapping[str, Any] = OBJECT) -> Workflow:
         source=b"",
         principal="user:local",
         created_at=0,
+        **more,
     )
 
 
@@ -45,6 +46,11 @@ def test_a_workflow_whose_name_a_tool_has_is_offered_with_a_prefix() -> None:
     assert names == {"post", "workflow_post", *RUN_TOOLS}
     assert workflow_called("workflow_post", {"post"}) == "post"
     assert workflow_called("workflow_post", {"other"}) == "workflow_post"
+
+
+def test_a_workflow_that_is_not_published_is_not_offered() -> None:
+    offers = offered([], [workflow("mule", published=False)], any_root=True)
+    assert {tool.name for tool in offers} == {*RUN_TOOLS}
 
 
 def test_a_run_tool_keeps_its_name() -> None:
