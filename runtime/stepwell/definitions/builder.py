@@ -7,10 +7,11 @@
         .tool("post", "chat.post", with_={"text": "=ask.output"}, timeout=timedelta(seconds=30))
         .output({"answer": "=ask.output"})
     )
-    await client.put_workflow(workflow.source())
+    await client.workflows.put(workflow.source())
 
-A builder checks nothing itself. What it writes is read like any other document, so a mistake
-is told in the same words whichever way the document was made.
+What a builder writes is read like any other document, so a mistake is told in the same words
+whichever way the document was made: by `source`, and again, with the tools that there are,
+where the document is stored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,9 @@ from typing import Any, Self
 
 from msgspec import Struct
 
+from stepwell.definitions.compile import compile_definition
 from stepwell.definitions.version import canonical
+from stepwell.durations import wanted_timedelta
 from stepwell.engine.values import Json
 
 
@@ -43,9 +46,20 @@ class Workflow:
     """
 
     def __init__(
-        self, name: str, *, description: str = "", input: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        description: str = "",
+        publish: bool = True,
+        input: Mapping[str, Any] | None = None,
     ) -> None:
-        self._head = _present(workflow=name, description=description or None, input=input)
+        """Begins a workflow; with `publish=False` MCP clients are not offered it as a tool."""
+        self._head = _present(
+            workflow=name,
+            description=description or None,
+            publish=None if publish else False,
+            input=input,
+        )
         self._agents: dict[str, dict[str, Json]] = {}
         self._nodes: list[dict[str, Json]] = []
         self._tail: dict[str, Json] = {}
@@ -156,8 +170,11 @@ class Workflow:
 
         Raises:
             TypeError: a value in it is not JSON.
+            InvalidDefinition: with every problem. Which tools there are is not known here.
         """
-        return canonical(self.document())
+        source = canonical(self.document())
+        compile_definition(source)
+        return source
 
 
 def _present(**entries: Json) -> dict[str, Json]:
@@ -171,14 +188,17 @@ def _common(condition: str | None, needs: Iterable[str]) -> dict[str, Json]:
 
 def _effect(retry: Retry | None, timeout: timedelta | None) -> dict[str, Json]:
     if retry is None:
-        return {"timeout": _duration(timeout)}
+        return {"timeout": _duration("timeout", timeout)}
+    if not isinstance(retry, Retry):
+        given = retry if isinstance(retry, int) else 3
+        raise TypeError(f"retry must be a Retry, it is {retry!r:.60}; write Retry(max={given})")
     spelled = _present(
         max=retry.max,
-        initial=_duration(retry.initial),
+        initial=_duration("initial", retry.initial),
         multiplier=retry.multiplier,
-        ceiling=_duration(retry.ceiling),
+        ceiling=_duration("ceiling", retry.ceiling),
     )
-    return {"retry": spelled, "timeout": _duration(timeout)}
+    return {"retry": spelled, "timeout": _duration("timeout", timeout)}
 
 
 _UNITS = {
@@ -189,11 +209,13 @@ _UNITS = {
 }
 
 
-def _duration(length: timedelta | None) -> str | None:
+def _duration(what: str, length: timedelta | None) -> str | None:
     """A duration in its largest unit: `5m`, `90s`, `1500ms`."""
     if length is None:
         return None
+    if not isinstance(length, timedelta):
+        raise TypeError(f"{what} must be {wanted_timedelta(length)}")
     for name, unit in _UNITS.items():
         if length % unit == timedelta(0):
             return f"{length // unit}{name}"
-    raise TypeError(f"a duration is a whole number of milliseconds, this is {length!r}")
+    raise TypeError(f"{what} must be a whole number of milliseconds, it is {length!r}")

@@ -7,6 +7,7 @@ import pytest
 
 from stepwell.definitions.builder import Retry, Workflow
 from stepwell.definitions.compile import check_definition, compile_definition
+from stepwell.definitions.problems import InvalidDefinition
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "workflows" / "answer-question.yaml"
 
@@ -94,6 +95,28 @@ def test_a_mistake_in_a_built_workflow_is_told_like_any_other() -> None:
     assert problem.hint == "did you mean `chat.post`?"
 
 
+def test_what_is_wrong_with_a_built_workflow_is_told_before_it_travels() -> None:
+    workflow = (
+        Workflow("Route 1").transform("a", "=b.output").transform("a", 1).transform("c", "=a.ouput")
+    )
+
+    with pytest.raises(InvalidDefinition) as refused:
+        workflow.source()
+
+    assert [problem.path for problem in refused.value.problems] == [
+        "nodes[0].transform",
+        "nodes[1].id",
+        "nodes[2].transform",
+        "workflow",
+    ]
+
+
+def test_a_workflow_can_be_kept_from_mcp_clients() -> None:
+    source = Workflow("w", publish=False).transform("a", 1).source()
+
+    assert not compile_definition(source).published
+
+
 @pytest.mark.parametrize(
     ("length", "text"),
     [
@@ -110,5 +133,14 @@ def test_a_duration_is_written_in_its_largest_unit(length: timedelta, text: str)
 
 
 def test_a_duration_below_a_millisecond_is_the_programmers_mistake() -> None:
-    with pytest.raises(TypeError, match="whole number of milliseconds"):
+    with pytest.raises(TypeError, match="timeout must be a whole number of milliseconds"):
         Workflow("w").tool("t", "x", timeout=timedelta(microseconds=10))
+
+
+def test_who_writes_yaml_into_the_builder_is_told_the_python() -> None:
+    with pytest.raises(TypeError, match=r"write timedelta\(seconds=5\)"):
+        Workflow("w").tool("t", "x", timeout="5s")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"retry must be a Retry, it is 3; write Retry\(max=3\)"):
+        Workflow("w").tool("t", "x", retry=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"ceiling must be a timedelta, it is '1m'"):
+        Workflow("w").tool("t", "x", retry=Retry(max=1, ceiling="1m"))  # type: ignore[arg-type]
