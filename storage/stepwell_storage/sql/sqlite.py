@@ -11,8 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from stepwell_storage.errors import Incompatible, Unavailable
@@ -23,9 +21,9 @@ from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.log import SqlLog
-from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.runs import SqlRuns
 from stepwell_storage.sql.session import Session
+from stepwell_storage.sql.sqlite_reader import SqliteReader
 from stepwell_storage.sql.sqlite_transactions import SqliteTransactions
 from stepwell_storage.sql.tables import blobs, log_heads, meta
 from stepwell_storage.sql.writer import Writer
@@ -70,14 +68,14 @@ class SqliteStorage:
         self._max_page_count = max_page_count
         self._busy_timeout = busy_timeout
         self._writer: Writer | None = None
-        self._reader: Reader | None = None
+        self._reader: SqliteReader | None = None
 
     async def open(self) -> None:
         transactions = await asyncio.to_thread(self._connect)
         self.id = transactions.rows(_STORE)[0][0]
         heads = LogHeads()
         heads.advance(dict(transactions.rows(_HEADS)))
-        reader = self._reader = Reader(self._engine())
+        reader = self._reader = SqliteReader(self._path, busy_timeout=self._busy_timeout)
         writer = self._writer = Writer(transactions, advanced=heads.advance)
         self.log = SqlLog(writer, reader, heads)
         self.claims = SqlClaims(writer)
@@ -176,20 +174,6 @@ class SqliteStorage:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             return Incompatible(f"{self._path} is not a SQLite database, and was left as it is.")
         return Unavailable(f"{self._path} cannot be used: {error}.")
-
-    def _engine(self) -> AsyncEngine:
-        engine = create_async_engine(
-            sa.URL.create("sqlite+aiosqlite", database=str(self._path)),
-            isolation_level="AUTOCOMMIT",
-            pool_reset_on_return=None,
-            connect_args={"timeout": self._busy_timeout.total_seconds()},
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def forbid_writing(connection: sqlite3.Connection, _: object) -> None:
-            connection.execute("PRAGMA query_only = ON")
-
-        return engine
 
 
 def _probe(session: Session) -> None:

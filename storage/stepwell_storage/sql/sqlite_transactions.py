@@ -14,10 +14,10 @@ from stepwell_storage.sql.batch import Batch
 from stepwell_storage.sql.bulk import Bulk
 from stepwell_storage.sql.log import advance, why_refused
 from stepwell_storage.sql.session import Job
+from stepwell_storage.sql.sqlite_dialect import DIALECT
+from stepwell_storage.sql.statements import Statements
 from stepwell_storage.sql.tables import blobs, events, leases, requests, runs
 from stepwell_storage.sql.writer import Written
-
-_DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
 def _insert(table: sa.Table) -> Bulk:
@@ -27,7 +27,7 @@ def _insert(table: sa.Table) -> Bulk:
         lambda rows: sqlite.insert(table).values(
             [dict(zip(names, row, strict=True)) for row in rows]
         ),
-        dialect=_DIALECT,
+        dialect=DIALECT,
     )
 
 
@@ -40,7 +40,7 @@ def _insert_new(table: sa.Table) -> Bulk:
             .values([dict(zip(names, row, strict=True)) for row in rows])
             .on_conflict_do_nothing()
         ),
-        dialect=_DIALECT,
+        dialect=DIALECT,
     )
 
 
@@ -49,7 +49,7 @@ def _update(names: Sequence[str], statement: Callable[[sa.CTE], sa.Update]) -> B
     return Bulk(
         names,
         lambda rows: statement(sa.values(*columns, name="given").data(rows).cte("given")),
-        dialect=_DIALECT,
+        dialect=DIALECT,
     )
 
 
@@ -105,7 +105,7 @@ class SqliteTransactions:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """`connection` must leave transactions to us: `isolation_level` is None."""
         self._connection = connection
-        self._compiled: dict[sa.Executable, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._statements = Statements(DIALECT)
 
     # --- session ------------------------------------------------------------------------
 
@@ -118,12 +118,7 @@ class SqliteTransactions:
         return self._execute(statement, values).rowcount
 
     def _execute(self, statement: sa.Executable, values: dict[str, Any]) -> sqlite3.Cursor:
-        found = self._compiled.get(statement)
-        if found is None:
-            found = self._compiled[statement] = _compile(statement, tuple(values))
-        sql, names, constants = found
-        given = constants | values
-        return self._connection.execute(sql, [given[name] for name in names])
+        return self._connection.execute(*self._statements.bind(statement, values))
 
     # --- transactions -------------------------------------------------------------------
 
@@ -223,20 +218,6 @@ class SqliteTransactions:
             result = error
         self._connection.execute("RELEASE apart")
         return result
-
-
-def _compile(
-    statement: sa.Executable, given: Sequence[str]
-) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-    """A statement's SQL, the names of its values in order, and those it brings along."""
-    assert isinstance(statement, sa.ClauseElement)
-    names = list(given) if isinstance(statement, sa.Insert) else None
-    compiled = statement.compile(dialect=_DIALECT, column_keys=names)
-    order = tuple(getattr(compiled, "positiontup", None) or ())
-    constants = {
-        name: value for name, value in (compiled.params or {}).items() if value is not None
-    }
-    return str(compiled), order, constants
 
 
 def _concerns_the_database(error: Exception) -> bool:

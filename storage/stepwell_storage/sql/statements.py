@@ -1,0 +1,38 @@
+"""SQL text and values for the driver, from statements that SQLAlchemy Core has compiled once."""
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class Statements:
+    """Compiles for one dialect, and remembers for as long as the statement is there."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """`dialect` must take its values by position."""
+        self._dialect = dialect
+        self._compiled: WeakKeyDictionary[sa.Executable, SQLCompiler] = WeakKeyDictionary()
+
+    def bind(self, statement: sa.Executable, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The text of a statement, and the values in the order in which it takes them."""
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = self._compile(statement, values)
+        if compiled.post_compile_params:  # lists of values: as many places as there are values
+            state = compiled.construct_expanded_state(dict(values))
+            return state.statement, list(state.positional_parameters)
+        brought = compiled.params
+        return compiled.string, [
+            values[name] if name in values else brought[name] for name in compiled.positiontup or ()
+        ]
+
+    def _compile(self, statement: sa.Executable, values: Mapping[str, Any]) -> SQLCompiler:
+        assert isinstance(statement, sa.ClauseElement)
+        names = list(values) if isinstance(statement, sa.Insert) else None
+        compiled = statement.compile(dialect=self._dialect, column_keys=names)
+        assert isinstance(compiled, SQLCompiler)
+        return compiled
