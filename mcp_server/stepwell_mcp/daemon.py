@@ -30,16 +30,7 @@ class Absent(Exception):
     """There is no daemon to speak to, and none would start; the message says why."""
 
 
-def connect(home: Path) -> socket.socket:
-    """A connection to the daemon of the home, which is started if there is none.
-
-    Raises:
-        Absent: it did not start, or does not listen within ten seconds.
-    """
-    return _reach(home) or _start(home)
-
-
-def _reach(home: Path) -> socket.socket | None:
+def reach(home: Path) -> socket.socket | None:
     """A connection to the daemon that `endpoints.json` names, if it lives."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         address = _endpoints(home)["socket"]
@@ -48,6 +39,41 @@ def _reach(home: Path) -> socket.socket | None:
             return _reach_unix(address)
         return _reach_loopback(host, int(port), (home / "mcp.token").read_bytes())
     return None
+
+
+def start(home: Path) -> socket.socket:
+    """A connection to a daemon that is started for it, or to one that took the home before.
+
+    Raises:
+        Absent: it did not start, or does not listen within ten seconds.
+    """
+    log = home / "daemon.log"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise Absent(f"{home} cannot hold a home ({error}); choose another with --home") from error
+    with os.fdopen(descriptor, "ab") as output:
+        said_before = output.tell()
+        ours = _spawn(home, output)
+    give_up = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < give_up:
+        if found := reach(home):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if _endpoints(home)["pid"] != ours.pid:
+                    # It waits for the home, and would take it when the winner is stopped.
+                    ours.terminate()
+            return found
+        ended = ours.poll()
+        if ended == IN_USE:
+            give_up = min(give_up, time.monotonic() + WINNER_TIMEOUT)
+        elif ended is not None:
+            break
+        time.sleep(LOOK_AGAIN)
+    raise Absent(
+        f"no daemon would start for {home}: {_last_words(log, said_before)}. "
+        f"Try it by hand: stepwell up --home {home}"
+    )
 
 
 def _endpoints(home: Path) -> dict[str, Any]:
@@ -86,36 +112,6 @@ def _greeted(found: socket.socket) -> socket.socket:
         raise ConnectionResetError("the daemon ended, or does not know the token")
     found.settimeout(None)
     return found
-
-
-def _start(home: Path) -> socket.socket:
-    log = home / "daemon.log"
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError as error:
-        raise Absent(f"{home} cannot hold a home ({error}); choose another with --home") from error
-    with os.fdopen(descriptor, "ab") as output:
-        said_before = output.tell()
-        ours = _spawn(home, output)
-    give_up = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < give_up:
-        if found := _reach(home):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                if _endpoints(home)["pid"] != ours.pid:
-                    # It waits for the home, and would take it when the winner is stopped.
-                    ours.terminate()
-            return found
-        ended = ours.poll()
-        if ended == IN_USE:
-            give_up = min(give_up, time.monotonic() + WINNER_TIMEOUT)
-        elif ended is not None:
-            break
-        time.sleep(LOOK_AGAIN)
-    raise Absent(
-        f"no daemon would start for {home}: {_last_words(log, said_before)}. "
-        f"Try it by hand: stepwell up --home {home}"
-    )
 
 
 def _spawn(home: Path, output: BinaryIO) -> "subprocess.Popen[bytes]":

@@ -49,11 +49,20 @@ class Relay:
     """One client on two file descriptors, and the daemon it is carried to.
 
     Threads put the lines they read into one queue, and one thread acts on them: nothing is
-    shared.
+    shared. `start` is asked for a daemon when none can be reached, and raises `Absent` when it
+    has none.
     """
 
-    def __init__(self, home: Path, client_in: int, client_out: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        client_in: int,
+        client_out: int,
+        *,
+        start: Callable[[Path], socket.socket] = daemon.start,
+    ) -> None:
         self._home = home
+        self._start = start
         self._client_in = client_in
         self._client_out = client_out
         self._lines: queue.Queue[tuple[socket.socket | None, bytes | None]] = queue.Queue(64)
@@ -161,7 +170,7 @@ class Relay:
             raise daemon.Absent(f"the Stepwell daemon has gone ({error}); ask again") from error
 
     def _connect(self) -> socket.socket:
-        fresh = daemon.connect(self._home)
+        fresh = daemon.reach(self._home) or self._start(self._home)
         self._read(fresh, lambda: fresh.recv(CHUNK))
         self._daemon = fresh
         if self._handshake:

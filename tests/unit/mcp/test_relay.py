@@ -5,12 +5,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stepwell_mcp import relay as relay_module
+from stepwell_mcp.daemon import Absent
 from stepwell_mcp.relay import Relay, main
 
 PATIENCE = 5.0
@@ -55,6 +57,7 @@ class Daemon:
         self._listener.listen()
         self._listener.settimeout(PATIENCE)
         self._open: list[socket.socket] = []
+        self.wanted = 0
         (home / "endpoints.json").write_text(json.dumps({"socket": str(path)}))
 
     def accept(self) -> Peer:
@@ -64,6 +67,11 @@ class Daemon:
         connection.sendall(b"\n")
         return Peer(connection.makefile("rb"), connection.makefile("wb"))
 
+    def start(self, home: Path) -> socket.socket:
+        """What the relay is given to start daemons with: it counts, and starts none."""
+        self.wanted += 1
+        raise Absent(f"no daemon would start for {home}")
+
     def die(self) -> None:
         """Ends all connections, as a killed process does; another daemon would listen next."""
         for connection in self._open:
@@ -71,34 +79,43 @@ class Daemon:
             connection.close()
         self._open.clear()
 
-    def close(self) -> None:
-        self.die()
+    def leave(self) -> None:
+        """Dies, and no other daemon comes."""
         self._listener.close()
+        self.die()
+
+    def hear_out(self) -> None:
+        """Waits until the relay has nothing more to send."""
+        for connection in self._open:
+            with suppress(ConnectionError):
+                while connection.recv(1024):
+                    pass
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path)
     yield daemon
-    daemon.close()
+    daemon.leave()
 
 
 @pytest.fixture
 def client(tmp_path: Path, daemon: Daemon) -> Iterator[Peer]:
     """A client whose relay runs in a thread; closing it must end the relay."""
     (relay_in, to_relay), (from_relay, relay_out) = os.pipe(), os.pipe()
-    relay = Relay(tmp_path, relay_in, relay_out)
-    thread = threading.Thread(target=relay.run)
+    relay = Relay(tmp_path, relay_in, relay_out, start=daemon.start)
+    thread = threading.Thread(target=relay.run, daemon=True)
     thread.start()
     with os.fdopen(from_relay, "rb") as reading, os.fdopen(to_relay, "wb") as writing:
         client = Peer(reading, writing)
         yield client
         client.close()
-        daemon.close()
+        daemon.hear_out()  # else the relay could miss the daemon before it misses the client
+        daemon.leave()
         thread.join(PATIENCE)
+        assert not thread.is_alive()
     os.close(relay_in)
     os.close(relay_out)
-    assert not thread.is_alive()
 
 
 def test_messages_pass_as_they_are_both_ways(client: Peer, daemon: Daemon) -> None:
@@ -206,6 +223,32 @@ def test_what_is_no_message_is_passed_on_for_the_daemon_to_judge(
     served = daemon.accept()
     assert [served._read_from.readline() for _ in range(2)] == [b"garbage\n", b"[1,2]\n"]
     assert served.receive() == request(1)
+
+
+def test_a_daemon_that_would_not_start_is_told_of_and_wanted_again_by_the_next_request(
+    client: Peer, daemon: Daemon, capfd: pytest.CaptureFixture[str]
+) -> None:
+    daemon.leave()
+    for id in (1, 2):
+        client.send(request(id))
+        answer = client.receive()
+        assert answer is not None
+        assert (answer["id"], answer["error"]["data"]["code"]) == (id, "DAEMON_NOT_RUNNING")
+        assert "no daemon would start" in answer["error"]["message"]
+    assert daemon.wanted == 2
+    assert "no daemon would start" in capfd.readouterr().err
+
+
+def test_no_daemon_is_started_for_a_client_that_has_closed(client: Peer, daemon: Daemon) -> None:
+    client.send(request(1))
+    served = daemon.accept()
+    client.close()
+    assert [served.receive(), served.receive()] == [request(1), None]
+    daemon.leave()
+    answer = client.receive()
+    assert answer is not None
+    assert answer["error"]["data"]["code"] == "DAEMON_NOT_RUNNING"
+    assert daemon.wanted == 0
 
 
 @pytest.mark.parametrize("argv", [["--nope"], ["--home"], ["--standalone=yes"], ["extra"]])
