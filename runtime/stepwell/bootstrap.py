@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from stepwell.clock import SystemClock, Uuid7Source
-from stepwell.config import Settings
+from stepwell.config import Settings, redact_url
 from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
 from stepwell.llm.router import ModelRouter
@@ -66,9 +66,15 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 async def _open_storage(settings: Settings) -> Storage:
-    storage = open_storage(settings.database_url, max_page_count=settings.storage.max_page_count)
+    url = settings.database_url
     try:
+        storage = open_storage(url, max_page_count=settings.storage.max_page_count)
         await storage.open()
+    except storage_errors.BadUrl:
+        raise SetupError(
+            f"{redact_url(url)} names no database that this version can use; storage.url, or the "
+            "variable DATABASE_URL, takes sqlite:///FILE, with four slashes for an absolute path"
+        ) from None
     except storage_errors.Incompatible as error:
         raise SetupError(str(error)) from error
     except storage_errors.StorageError as error:
