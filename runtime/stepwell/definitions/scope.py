@@ -84,17 +84,34 @@ class Scope:
             return
         offset = int(located["column"]) if located["line"] == "1" else 0
         reason = _EXPECTING.sub("", located["reason"])
+        hint = self._remedy(reason, path)
         place = self._place(path, offset)
-        self._sheet.report.add(place, path, f"{reason}{located['caret']}")
+        said = f"{reason}; {hint}" if hint else reason
+        self._sheet.report.add(place, path, f"{said}{located['caret']}")
+
+    def _remedy(self, reason: str, path: Path) -> str:
+        """What would be right, where a mistake is a common one; before the caret, not after."""
+        if _MIXED.search(reason):
+            return "whole numbers and others do not mix, write double(...) around the whole one"
+        word = _UNEXPECTED.match(reason)
+        if word is not None and (native := _NATIVE.get(word[1])):
+            return f"in CEL that is `{native}`"
+        if _CUT_OFF.search(reason) and self._sheet.place(path).inside == 0:
+            return (
+                "if it was longer, write it in quotes: without them YAML ends it at `, ` and ` #`"
+            )
+        return ""
 
     def _explain_undeclared(self, name: str, text: str, path: Path) -> None:
         root = name.partition(".")[0]
         word = re.search(rf"\b{re.escape(name)}\s*(\()?", text)
+        native = _NATIVE.get(name)
+        hint = f"in CEL that is `{native}`" if native else ""
         if word is not None and word[1]:
-            message, hint = f"there is no function `{name}`", ""
+            message = f"there is no function `{name}`"
         else:
             message = f"there is no node `{root}`"
-            hint = self._sheet.report.nearest(root, self._names)
+            hint = hint or self._sheet.report.nearest(root, self._names)
             hint = hint or "an expression sees `input`, `run` and nodes by their id"
         self._sheet.report.add(self._find(root, text, path), path, message, hint)
 
@@ -133,6 +150,25 @@ _LOCATED = re.compile(
     r"<input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<reason>[^\n]*)(?P<caret>.*)", re.DOTALL
 )
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_UNEXPECTED = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(\w+)'")
+_MIXED = re.compile(r"'_[-+*/<>=!]+_' applied to '\((?:int, double|double, int)\)'")
+_CUT_OFF = re.compile("token recognition error|mismatched input '<EOF>'")
+_NATIVE = {
+    "len": "size(...)",
+    "str": "string(...)",
+    "float": "double(...)",
+    "upper": "upperAscii()",
+    "lower": "lowerAscii()",
+    "strip": "trim()",
+    "None": "null",
+    "True": "true",
+    "False": "false",
+    "and": "&&",
+    "or": "||",
+    "is": "==",
+}
+"""What people write who come from another language, and what CEL has for it."""
+
 _EXPECTING = re.compile(r" expecting \{.*\}$")
 """CEL lists every token that could follow: noise."""
 

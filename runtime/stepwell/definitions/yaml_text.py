@@ -50,7 +50,7 @@ def yaml_events(text: str, report: Report) -> Iterator[Event]:
             else:
                 yield from _yaml_event(event, place, text, report)
     except yaml.MarkedYAMLError as error:
-        raise Unreadable(*_explained(error)) from error
+        raise Unreadable(*_explained(error, text)) from error
     if not documents:
         raise Unreadable(START, "the document is empty", "begin with `workflow: my-name`")
 
@@ -114,11 +114,19 @@ _HINTS = {
 }
 
 
-def _explained(error: yaml.MarkedYAMLError) -> tuple[Place, str, str]:
+_BARE_EXPRESSION = re.compile(r"(?:^|[\s{\[,])(?:[\w.-]+:|-)\s+=")
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
     problem = error.problem or "the document cannot be read"
     context = f"{error.context}: " if error.context else ""
     place = _place_of(error.problem_mark or error.context_mark)
-    return place, f"this is not YAML: {context}{problem}", _HINTS.get(problem, "")
+    line = text.split("\n")[place.line - 1 : place.line]
+    if any(_BARE_EXPRESSION.search(words) for words in line):
+        hint = 'write the expression in quotes: "=..."'
+    else:
+        hint = _HINTS.get(problem, "")
+    return place, f"this is not YAML: {context}{problem}", hint
 
 
 def _place_of(mark: Any) -> Place:

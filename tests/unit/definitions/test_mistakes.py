@@ -339,6 +339,44 @@ def test_a_mistake_in_a_document_is_told_at_its_place(source: str, complaint: st
     assert complaints(source) == [complaint]
 
 
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("len(input.question)", "in CEL that is `size(...)`"),
+        ("ask.output.upper()", "in CEL that is `upperAscii()`"),
+        ("input.question == None", "in CEL that is `null`"),
+        ("true and true", "in CEL that is `&&`"),
+        ("3 * 2.0", "write double(...) around the whole one"),
+    ],
+)
+def test_who_writes_another_language_is_told_what_cel_has(expression: str, hint: str) -> None:
+    [complaint] = complaints(f'{HEAD}  - {{id: n, transform: "={expression}"}}\n')
+
+    assert hint in complaint.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "node",
+    ["\n    id: n\n    transform: ='a: ' + input.question", "{id: n, transform: =[1, 2]}"],
+)
+def test_an_expression_that_needs_quotes_in_yaml_is_told_so(node: str) -> None:
+    [complaint] = complaints(f"{HEAD}  - {node}\n")
+
+    assert complaint.endswith('write the expression in quotes: "=..."')
+
+
+def test_an_expression_that_yaml_cut_off_is_told_why() -> None:
+    first, *_ = complaints(f"{HEAD}  - {{id: n, transform: ='a, b' + input.question}}\n")
+
+    assert "without them YAML ends it at `, ` and ` #`" in first
+
+
+def test_a_number_of_retries_is_told_how_to_be_written() -> None:
+    [complaint] = complaints(f"{HEAD}  - {{id: n, tool: score, retry: 3}}\n")
+
+    assert complaint.endswith("it is the number 3; write retry: { max: 3 }")
+
+
 def test_a_schema_that_refers_outside_itself_is_refused() -> None:
     source = 'workflow: w\ninput: {type: object, $ref: "https://x.test/s"}\nnodes: [{id: a, transform: 1}]'
 
