@@ -209,7 +209,7 @@ def _answer(turn: Turn, message: str, request: ModelRequest, name: str) -> Model
             reader.text(_encode(_template(turn.json).render(bindings)))
     except ExpressionError as error:
         raise _wrong(name, error.message) from error
-    return reader.reply(turn.finish or finish, model=f"scripted:{name}", usage=Usage())
+    return reader.reply(turn.finish or finish, model=f"fake:{name}", usage=Usage())
 
 
 def _arguments(tool: ScriptedTool, bindings: dict[str, Json]) -> Json:

@@ -57,7 +57,7 @@ async def test_a_conversation_asks_for_tools_and_answers_from_their_results(
     last = await said(provider, ask, first.message, *results)
 
     assert first.finish == "tools"
-    assert first.model == "scripted:shop.yaml"
+    assert first.model == "fake:shop.yaml"
     assert first.message.tools == (
         ToolRequest(id="call-1", name="db_schema", arguments={"datasource": "shop"}),
         ToolRequest(id="call-2", name="db_query", arguments={"sql": "select 2"}),

@@ -46,7 +46,7 @@ async def test_a_namespace_may_bind_a_class_for_itself(tmp_path: Path) -> None:
     in_full = await router.resolve("default", "fake:theirs.yaml").complete(ASK)
 
     assert [reply.message.text for reply in (ours, theirs, in_full)] == ["ours", "theirs", "theirs"]
-    assert theirs.model == "scripted:theirs.yaml"
+    assert theirs.model == "fake:theirs.yaml"
 
 
 def test_a_class_that_is_not_bound_says_how_to_bind_it() -> None:
