@@ -8,12 +8,35 @@ import pytest
 from stepwell.definitions.compile import check_definition
 from stepwell.definitions.format import WORKFLOW
 from stepwell.definitions.problems import render
+from stepwell.engine.expressions import Expression
 
 PAGE = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text()
 
 
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def table_of(heading: str) -> str:
+    return PAGE.partition(f"### {heading}\n")[2].partition("\n#")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("input.cents / 100", 12),
+        ("double(input.cents) / 100.0", 12.5),
+        ("int(2.7)", 2),
+        ("math.round(2.5)", 3.0),
+        ("input.cents > 99.5", True),
+        ("'sum: ' + string(input.cents)", "sum: 1250"),
+    ],
+)
+def test_numbers_are_what_the_page_says(text: str, value: object) -> None:
+    found = Expression(text, ["input"]).evaluate({"input": {"cents": 1250}})
+
+    assert f"`{text}`" in table_of("Numbers")
+    assert (found, type(found)) == (value, type(value))
 
 
 @pytest.mark.parametrize("source", blocks("yaml"), ids=lambda source: source.split()[1])
