@@ -3,7 +3,8 @@
 import asyncio
 import re
 import shlex
-import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,7 @@ README = (REPOSITORY / "README.md").read_text()
 QUICKSTART = (REPOSITORY / "docs" / "quickstart.md").read_text()
 PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("**/*.md")]
 
-SETTINGS = """\
-[server]
-grpc_port = 0
-http_port = 0
-[tools]
-paths = ["../tools.py"]
-"""
+ANY_PORTS = "[server]\ngrpc_port = 0\nhttp_port = 0\n"
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -56,7 +51,7 @@ def test_the_workflow_of_the_readme_is_valid() -> None:
 
 def test_the_readme_shows_the_events_that_the_demo_writes() -> None:
     """The numbers and kinds are those of `stepwell demo`, which tests/e2e runs."""
-    shown = re.findall(r"^ +(\d+)  (\w+)", README, re.MULTILINE)
+    shown = re.findall(r"^ +(\d+)  [\d:]{8}  (\w+)", README, re.MULTILINE)
     kinds = ["run_started", "step_scheduled", "llm_call", "tool_call", "llm_call", "tool_call"]
     expected = list(enumerate(kinds, 1))
     assert [(int(number), kind) for number, kind in shown[:-1]] == expected
@@ -66,20 +61,20 @@ def test_the_readme_shows_the_events_that_the_demo_writes() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The quickstart's files, in a folder that is the current one, and a home in it."""
-    for block in [*blocks(QUICKSTART, "yaml"), *blocks(QUICKSTART, "python")]:
-        first, _, rest = block.partition("\n")
-        (tmp_path / first.removeprefix("# ")).write_text(rest)
-    sqlite3.connect(tmp_path / "shop.db").executescript("CREATE TABLE t (a)").connection.close()
     home = Home(tmp_path / "home")
     home.create()
-    home.config_file.write_text(SETTINGS)
+    for block in [text for kind in ("yaml", "python", "toml") for text in blocks(QUICKSTART, kind)]:
+        first, _, rest = block.partition("\n")
+        name = first.removeprefix("# ").replace("~/.stepwell", "home")
+        (tmp_path / name).write_text(rest.replace("/absolute/path/to", str(tmp_path)))
+    home.config_file.write_text(ANY_PORTS + home.config_file.read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STEPWELL_HOME", str(home.path))
     return tmp_path
 
 
 def test_the_quickstart_does_what_it_shows(folder: Path) -> None:
-    """Its `up` and `kill` are the test's own; nothing else is left out."""
+    """Its `up` and `kill` are the test's own; nothing else is left out, and nothing added."""
     child = ChildDaemon(Home(folder / "home"))
     outcomes: dict[str, Result] = {}
     try:
@@ -88,11 +83,15 @@ def test_the_quickstart_does_what_it_shows(folder: Path) -> None:
                 asyncio.run(child.start())
             elif command.startswith("kill -9"):
                 child.kill()
+            elif command.startswith("python "):
+                subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
             else:
                 words = shlex.split(command)
                 assert words[0] == "stepwell"
                 outcomes[command] = result = CliRunner().invoke(app, words[1:])
                 assert not shown or result.stdout == shown, result.stderr
+                if words[1] == "down":
+                    child.stop()  # it has ended; its process is still to be waited for
     finally:
         child.stop()
     refused = [command for command, result in outcomes.items() if result.exit_code]

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ QUESTION = '{"question": "Which customer spent the most?"}'
 
 SUM = """\
 workflow: sum
+description: Add two numbers.
 input: { type: object, required: [a, b], properties: { a: { type: integer }, b: { type: integer } } }
 nodes:
   - { id: add, transform: { sum: "=input.a + input.b" } }
@@ -92,7 +95,11 @@ def test_what_was_put_is_listed_and_shown_byte_for_byte(command: Command) -> Non
     again = json.loads(command("workflows", "put", "sum.yaml", "--json").stdout)
     assert again == first | {"created": False}
     listed = json.loads(command("workflows", "list", "--json").stdout)["workflows"]
-    assert {"name": "sum", "version": first["version"]} in listed
+    [mine] = [workflow for workflow in listed if workflow["name"] == "sum"]
+    assert mine["version"] == first["version"]
+    assert mine["description"] == "Add two numbers."
+    assert mine["principal"] == "user:local"
+    assert datetime.fromisoformat(mine["created_at"]).tzinfo is not None
     assert command("workflows", "show", "sum").stdout == SUM
 
 
@@ -122,8 +129,10 @@ def test_a_file_is_put_and_run_and_its_output_is_printed(command: Command) -> No
 def test_watching_shows_the_events_as_progress_and_the_output_as_answer(command: Command) -> None:
     result = command("run", write("sum.yaml", SUM), "--input", '{"a": 1, "b": 2}', "--watch")
     assert json.loads(result.stdout) == {"sum": 3}
-    assert "   1  run_started" in result.stderr
-    assert "run_completed" in result.stderr
+    first, *lines = result.stderr.splitlines()
+    assert re.fullmatch(r"run [0-9a-f-]{36}", first)
+    assert re.fullmatch(r"   1  \d\d:\d\d:\d\d  run_started +sum \{.*\}", lines[0])
+    assert "run_completed" in lines[-1]
 
 
 def test_watching_for_programs_is_one_document_a_line(command: Command) -> None:
@@ -131,7 +140,7 @@ def test_watching_for_programs_is_one_document_a_line(command: Command) -> None:
     result = command("run", write("sum.yaml", SUM), "--input", given, "--watch", "--json")
     *events, run = map(json.loads, result.stdout.splitlines())
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert (run["status"], run["output"]) == ("completed", {"sum": 3})
+    assert (run["status"], run["output"], run["created"]) == ("completed", {"sum": 3}, True)
 
 
 @pytest.mark.parametrize("way", ["@given.json", "-"])
@@ -153,6 +162,57 @@ def test_a_run_that_is_not_waited_for_is_found_by_its_id(command: Command) -> No
     assert command("events", run_id).stdout.splitlines() == followed
     listed = json.loads(command("runs", "--json").stdout)["runs"]
     assert {"team": "x"} in [one["labels"] for one in listed]
+    assert [one for one in listed if {"output", "created"} & one.keys()] == []
+
+
+def test_a_run_is_shown_with_its_input_output_and_steps(command: Command) -> None:
+    given = ("--input", '{"a": 1, "b": 2}', "--label", "team=x", "--wait", "--json")
+    ended = json.loads(command("run", write("sum.yaml", SUM), *given).stdout)
+    shown = json.loads(command("show", ended["id"], "--json").stdout)
+    assert shown["input"] == {"a": 1, "b": 2}
+    assert [(step["id"], step["status"]) for step in shown["steps"]] == [("add", "completed")]
+    assert ended == {name: shown[name] for name in ended if name != "created"} | {"created": True}
+    text = command("show", ended["id"]).stdout
+    for line in (
+        f"run       {ended['id']}",
+        "status    completed",
+        "labels    team=x",
+        'input     {"a":1,"b":2}',
+        'output    {"sum":3}',
+    ):
+        assert line in text.splitlines()
+    assert re.search(r"^add +completed +1 +\d\d:\d\d:\d\d .*\{\"sum\":3\}$", text, re.MULTILINE)
+
+
+def test_a_failed_run_is_shown_with_its_failure(command: Command) -> None:
+    run = json.loads(command("run", write("failing.yaml", FAILING), "--wait", "--json").stdout)
+    text = command("show", run["id"]).stdout
+    assert "failure   DATASOURCE_NOT_FOUND: there is no datasource" in text
+
+
+def test_a_failure_is_told_once_in_the_log(command: Command) -> None:
+    run = json.loads(command("run", write("failing.yaml", FAILING), "--wait", "--json").stdout)
+    log = command("events", run["id"]).stdout
+    assert log.count("there is no datasource") == 1
+    assert log.count("DATASOURCE_NOT_FOUND (as above)") == 2
+    assert "[]" not in log
+
+
+def test_the_beginning_of_an_id_is_enough_where_it_means_one_run(command: Command) -> None:
+    command("workflows", "put", write("sum.yaml", SUM))
+    given = ("--input", '{"a": 1, "b": 2}')
+    one, other = (command("run", "sum", *given).stdout.strip() for _ in range(2))
+    same = next(n for n in range(36) if one[n] != other[n])
+    assert json.loads(command("show", one[: same + 1], "--json").stdout)["id"] == one
+    assert command("events", one[: same + 1], "--follow").exit_code == Exit.OK
+    several = command("cancel", one[:same], "--json")
+    message = json.loads(several.stdout)["error"]["message"]
+    assert several.exit_code == Exit.FAILED
+    assert one in message
+    assert other in message
+    none = json.loads(command("events", "ffff", "--json").stdout)["error"]
+    assert none["code"] == "RUN_NOT_FOUND"
+    assert "begins with ffff" in none["message"]
 
 
 def test_a_request_id_starts_one_run_only(command: Command) -> None:
@@ -161,6 +221,8 @@ def test_a_request_id_starts_one_run_only(command: Command) -> None:
     second = command("run", "sum.yaml", *flags)
     assert first.stdout == second.stdout
     assert "this is that run" in second.stderr
+    third = json.loads(command("run", "sum.yaml", *flags, "--wait", "--json").stdout)
+    assert (third["id"], third["created"]) == (first.stdout.strip(), False)
 
 
 def test_a_failed_run_is_an_error_with_its_reason(command: Command) -> None:
@@ -249,6 +311,7 @@ NEEDS_A_DAEMON = [
     ("events", "x"),
     ("events", "x", "--follow"),
     ("cancel", "x"),
+    ("show", "x"),
     ("workflows", "put", "sum.yaml"),
     ("workflows", "list"),
     ("workflows", "show", "x"),

@@ -48,6 +48,17 @@ def follow(home: Home, run: str) -> "subprocess.Popen[bytes]":
     )
 
 
+def watch_question(home: Home) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "stepwell_server.cli.main", "run", "answer-question.yaml"]
+    given = '{"question": "Which customer spent the most?"}'
+    return subprocess.Popen(
+        [*command, "--input", given, "--watch", "--home", str(home.path)],
+        cwd=home.path / "demo",
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 async def test_a_daemon_tells_where_it_listens_and_answers_there(
     home: Home, daemon: ChildDaemon
 ) -> None:
@@ -176,6 +187,25 @@ async def test_follow_goes_on_when_the_daemon_is_killed_and_started_again(
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert events[-1]["kind"] == "run_completed"
     assert following.returncode == Exit.OK
+
+
+async def test_who_stops_watching_is_told_that_the_run_goes_on(
+    home: Home, daemon: ChildDaemon, stepwell: Stepwell
+) -> None:
+    await daemon.start()
+    assert stepwell("datasource", "add", "shop", "sqlite:///shop.db").returncode == Exit.OK
+    with watch_question(home) as watching:
+        assert watching.stderr is not None
+        run = watching.stderr.readline().removeprefix("run ").strip()
+        assert "run_started" in watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
+        _, told = watching.communicate(timeout=BOUND)
+    assert watching.returncode == Exit.INTERRUPTED
+    assert f"stepwell events {run} --follow --home {home.path}" in told
+    assert f"stepwell cancel {run} --home {home.path}" in told
+    assert "Traceback" not in told
+    followed = stepwell("events", run, "--follow")
+    assert "run_completed" in followed.stdout.splitlines()[-1]
 
 
 def test_what_goes_wrong_while_the_doors_open_is_one_clear_error(

@@ -10,7 +10,9 @@ from stepwell_server.cli import (
     definitions,
     demo,
     doctor,
+    events,
     mcp,
+    run,
     runs,
     settings,
     tools,
@@ -67,5 +69,5 @@ def show_version(*, json: JsonOption = False) -> None:
         output.people.print(f"stepwell {version('stepwell')}")
 
 
-for group in (up, runs, definitions, datasources, tools, mcp, demo, doctor, settings):
+for group in (up, run, runs, events, definitions, datasources, tools, mcp, demo, doctor, settings):
     group.add_to(app)

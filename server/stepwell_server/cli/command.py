@@ -42,6 +42,11 @@ def home_or_default(home: Home | None) -> Home:
     return home or locate_home(None, os.environ)
 
 
+def home_flag(home: Home | None) -> str:
+    """The flag to repeat in a command that is proposed, where one was given."""
+    return f" --home {home.path}" if home else ""
+
+
 def command(
     app: typer.Typer, name: str | None = None
 ) -> Callable[[Callable[P, None] | Callable[P, Coroutine[Any, Any, None]]], Callable[P, None]]:

@@ -14,6 +14,7 @@ from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
+from stepwell_server.cli.times import day_and_time
 from stepwell_server.home import Home
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -60,20 +61,18 @@ async def put(file: FileArgument, *, home: HomeOption = None, json: JsonOption =
 
 
 async def list_workflows(*, home: HomeOption = None, json: JsonOption = False) -> None:
-    """List the workflows with their newest versions."""
+    """List the workflows with their newest versions; times are local."""
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
         found = await client.workflows.list()
     if json:
-        output.document({"workflows": [{"name": w.name, "version": w.version} for w in found]})
+        output.document({"workflows": [_listed(workflow) for workflow in found]})
         return
     output.table(
-        ("workflow", "version", "put (UTC)", "description"),
-        (
-            (w.name, _short(w.version), f"{w.created_at:%Y-%m-%d %H:%M:%S}", w.description)
-            for w in found
-        ),
+        ("workflow", "version", "put", "description"),
+        ((w.name, _short(w.version), day_and_time(w.created_at), w.description) for w in found),
         empty="no workflows yet; store one with: stepwell workflows put FILE",
+        is_cut=True,
     )
 
 
@@ -164,6 +163,16 @@ def _print_problems(problems: tuple[Problem, ...], file: Path, source: bytes) ->
         for p in problems
     ]
     sys.stderr.write(render(findings, str(file), source) + "\n")
+
+
+def _listed(workflow: Workflow) -> dict[str, object]:
+    return {
+        "name": workflow.name,
+        "version": workflow.version,
+        "description": workflow.description,
+        "created_at": workflow.created_at,
+        "principal": workflow.principal,
+    }
 
 
 def _short(version: str) -> str:

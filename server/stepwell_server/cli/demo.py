@@ -16,7 +16,7 @@ from stepwell.errors import Code, StepwellError
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.command import HomeOption, JsonOption, command
 from stepwell_server.cli.demo_home import furnish
-from stepwell_server.cli.event_line import event_line
+from stepwell_server.cli.event_line import EventLines
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected, follow
@@ -120,10 +120,11 @@ async def _start_run(home: Home, folder: Path) -> str:
 async def _watch_and_kill(home: Home, run: str, daemon: ChildDaemon, output: Output) -> list[Event]:
     """The events of the run; after its first tool call the daemon is killed and started again."""
     events: list[Event] = []
+    lines = EventLines()
     killed = False
     async for event in follow(home, run):
         events.append(event)
-        _say(output, event_line(event))
+        _say(output, lines.line(event), is_cut=True)
         if event.kind == "tool_call" and not killed:
             killed = True
             _say(output, f"kill -9 {daemon.kill()}   while the model is being asked again", "red")
@@ -229,6 +230,10 @@ def _heading(output: Output, number: int, text: str) -> None:
         output.people.print(f"\n[bold]{number}/6  {text}[/]")
 
 
-def _say(output: Output, text: str, style: str | None = None) -> None:
-    if not output.json:
+def _say(output: Output, text: str, style: str = "", *, is_cut: bool = False) -> None:
+    if output.json:
+        return
+    if is_cut:
+        output.row(f"     {text}", style=style)
+    else:
         output.people.print(f"     {text}", style=style, markup=False)

@@ -1,4 +1,4 @@
-"""One event as one line for people."""
+"""Events for people: one line each."""
 
 from typing import Any
 
@@ -7,45 +7,65 @@ import msgspec
 from stepwell.client import Event
 from stepwell.engine import events as facts
 from stepwell.engine.values import Data, Failure
+from stepwell_server.cli.times import time_of_day
 
 LONGEST = 100
 """Characters of a value; the whole of it is in `--json`."""
 
 
-def event_line(event: Event) -> str:
-    """The number, the kind and what matters of the event."""
-    return f"{event.sequence:>4}  {event.kind:<20} {_about(event.fact)}".rstrip()
+class EventLines:
+    """The lines of one log: the number, the time, the kind and what matters of each event.
+
+    A failure that goes on from a call to its step and its run is told once.
+    """
+
+    def __init__(self) -> None:
+        self._told: Failure | None = None
+
+    def line(self, event: Event) -> str:
+        """The line of the next event."""
+        failure: Failure | None = getattr(event.fact, "failure", None)
+        about = _about(event.fact, self._why(failure))
+        when = time_of_day(event.at)
+        return f"{event.sequence:>4}  {when}  {event.kind:<20} {about}".rstrip()
+
+    def _why(self, failure: Failure | None) -> str:
+        if failure is None:
+            return ""
+        told, self._told = self._told, failure
+        if told and (told.reason, told.message) == (failure.reason, failure.message):
+            return f"{failure.reason} (as above)"
+        return f"{failure.reason}: {failure.message}"
 
 
-def _about(fact: Any) -> str:
+def _about(fact: Any, why: str) -> str:
+    failed = f" failed: {why}" if why else ""
     match fact:
         case facts.RunStarted():
-            return f"{fact.workflow} {_value(fact.input)}"
+            return f"{fact.workflow} {value_text(fact.input)}"
         case facts.RunCompleted():
-            return _value(fact.output)
+            return value_text(fact.output)
         case facts.RunCancelled():
             return fact.reason
         case facts.LlmCall():
-            return f"{fact.step}: {fact.model}{_failed(fact.failure)} {_asked(fact.tools)}".rstrip()
+            return f"{fact.step}: {fact.model}{failed} {_asked(fact.tools)}".rstrip()
         case facts.ToolCall():
-            return (
-                f"{fact.step}: {fact.tool}({_value(fact.arguments)}){_failed(fact.failure)}"
-                f" [{fact.decision}]"
-            )
+            decision = f" [{fact.decision}]" if fact.decision else ""
+            return f"{fact.step}: {fact.tool}({value_text(fact.arguments)}){failed}{decision}"
         case facts.ToolCallStarted():
-            return f"{fact.step}: {fact.tool}({_value(fact.arguments)})"
+            return f"{fact.step}: {fact.tool}({value_text(fact.arguments)})"
         case facts.StepRetryScheduled():
-            return f"{fact.step}: attempt {fact.attempt} follows{_failed(fact.failure)}"
+            return f"{fact.step}: attempt {fact.attempt} follows: {why}"
         case facts.RunFailed() | facts.StepFailed():
-            return f"{fact.step}{_failed(fact.failure)}"
+            return f"{fact.step}{failed}"
         case facts.StepCompleted():
-            return f"{fact.step}: {_value(fact.output)}"
+            return f"{fact.step}: {value_text(fact.output)}"
         case facts.StepSkipped():
             return f"{fact.step}: {fact.reason}"
         case facts.PolicyDecided():
             return f"{fact.step}: {fact.effect} {fact.action} {fact.resource} {fact.reason}"
         case facts.Custom():
-            return f"{fact.type} {_value(fact.payload)}"
+            return f"{fact.type} {value_text(fact.payload)}"
         case _:
             return str(getattr(fact, "step", ""))
 
@@ -56,15 +76,16 @@ def _asked(tools: Data) -> str:
     return "-> " + ", ".join(str(tool.get("name")) for tool in wanted) if wanted else ""
 
 
-def _failed(failure: Failure | None) -> str:
-    return f" failed: {failure.reason}: {failure.message}" if failure else ""
-
-
-def _value(data: Data) -> str:
+def value_text(data: Data) -> str:
+    """The value, or the beginning of a long one, or what is known of one that is kept elsewhere."""
     if data.blob is not None:
         label = data.blob.label or data.sealed
         return f"<{data.blob.size} bytes{', ' + label if label else ''}>"
     if data.value is None or data.value is msgspec.UNSET:
         return ""
-    text = msgspec.json.encode(data.value).decode()
+    return beginning(msgspec.json.encode(data.value).decode())
+
+
+def beginning(text: str) -> str:
+    """The text, cut where it is long."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -79,6 +79,14 @@ class Output:
             else:
                 self.people.print(text.rstrip(), style=style, markup=False)
 
+    def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Headings with what they are about, one a line; never cut."""
+        found = list(pairs)
+        width = max(len(heading) for heading, _ in found)
+        for heading, text in found:
+            self.people.print(f"{heading:<{width}}", style="bold", end="  ")
+            self.people.print(text, markup=False)
+
     def note(self, text: str, *, is_urgent: bool = False) -> None:
         """Progress, on standard error; where a program reads only what is urgent."""
         if is_urgent or not self.json:

@@ -20,7 +20,7 @@ class Root(TyperGroup):
         if "--json" not in arguments:
             return super().main(arguments, *rest, **settings)
         try:
-            code = super().main(arguments, *rest, **settings, standalone_mode=False)
+            code = super().main(arguments, *rest, **(settings | {"standalone_mode": False}))
         except TyperException as error:
             wrong = InvalidRequest(error.format_message(), code=Code.INVALID_CONFIG)
             Output(json=True).error(wrong)

@@ -5,30 +5,38 @@ import pytest
 from stepwell.client import Event
 from stepwell.engine import events
 from stepwell.engine.values import BlobRef, Data, Failure
-from stepwell_server.cli.event_line import event_line
+from stepwell_server.cli.event_line import EventLines
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 BROKEN = Failure("TOOL_ERROR", "ValueError: no")
 SEALED = Data(blob=BlobRef("sha256:1", 304, "datasource:shop"), sealed="datasource:shop")
 
 
-def line(fact: events.Event) -> str:
+NOW = f"{AT.astimezone():%H:%M:%S}"
+
+
+def entry(fact: events.Event) -> Event:
     kind = events.NAMES[type(fact)]
-    return event_line(
-        Event(run="r", sequence=7, kind=kind, principal="user:local", at=AT, fact=fact)
-    )
+    return Event(run="r", sequence=7, kind=kind, principal="user:local", at=AT, fact=fact)
+
+
+def line(fact: events.Event) -> str:
+    return EventLines().line(entry(fact))
 
 
 @pytest.mark.parametrize(
     ("fact", "text"),
     [
-        (events.RunCompleted(at=0, output=Data({"a": 1})), '   7  run_completed        {"a":1}'),
-        (events.RunCompleted(at=0, output=Data(None)), "   7  run_completed"),
+        (
+            events.RunCompleted(at=0, output=Data({"a": 1})),
+            f'   7  {NOW}  run_completed        {{"a":1}}',
+        ),
+        (events.RunCompleted(at=0, output=Data(None)), f"   7  {NOW}  run_completed"),
         (
             events.LlmCall(
                 at=0, step="ask", attempt=1, call=1, model="m", tools=Data([{"name": "db_query"}])
             ),
-            "   7  llm_call             ask: m -> db_query",
+            f"   7  {NOW}  llm_call             ask: m -> db_query",
         ),
         (
             events.ToolCall(
@@ -41,20 +49,39 @@ def line(fact: events.Event) -> str:
                 arguments=SEALED,
                 decision="allow: grants",
             ),
-            "   7  tool_call            ask: db_query(<304 bytes, datasource:shop>) [allow: grants]",
+            f"   7  {NOW}  tool_call            ask: db_query(<304 bytes, datasource:shop>) [allow: grants]",
         ),
         (
             events.StepFailed(at=0, step="post", attempt=2, failure=BROKEN),
-            "   7  step_failed          post failed: TOOL_ERROR: ValueError: no",
+            f"   7  {NOW}  step_failed          post failed: TOOL_ERROR: ValueError: no",
         ),
         (
             events.StepSkipped(at=0, step="post", node="post", reason="condition"),
-            "   7  step_skipped         post: condition",
+            f"   7  {NOW}  step_skipped         post: condition",
         ),
     ],
 )
 def test_a_line_says_what_matters_of_an_event(fact: events.Event, text: str) -> None:
     assert line(fact) == text
+
+
+def test_an_attempt_that_follows_says_why() -> None:
+    fact = events.StepRetryScheduled(at=0, step="post", attempt=2, retry_at=0, failure=BROKEN)
+    assert line(fact).endswith("post: attempt 2 follows: TOOL_ERROR: ValueError: no")
+
+
+def test_a_failure_that_goes_on_to_its_run_is_told_once() -> None:
+    lines = EventLines()
+    facts: list[events.Event] = [
+        events.StepFailed(at=0, step="post", attempt=1, failure=BROKEN),
+        events.RunFailed(at=0, failure=BROKEN, step="post"),
+        events.RunFailed(at=0, failure=Failure("TOOL_ERROR", "KeyError: no"), step="post"),
+    ]
+    assert [lines.line(entry(fact)).partition("failed: ")[2] for fact in facts] == [
+        "TOOL_ERROR: ValueError: no",
+        "TOOL_ERROR (as above)",
+        "TOOL_ERROR: KeyError: no",
+    ]
 
 
 def test_a_long_value_is_cut() -> None:
@@ -63,4 +90,4 @@ def test_a_long_value_is_cut() -> None:
 
 def test_a_kind_that_this_version_does_not_know_is_shown_by_its_name() -> None:
     unknown = Event(run="r", sequence=7, kind="dreamt", principal="user:local", at=AT, fact=None)
-    assert event_line(unknown) == "   7  dreamt"
+    assert EventLines().line(unknown) == f"   7  {NOW}  dreamt"
