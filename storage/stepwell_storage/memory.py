@@ -22,7 +22,7 @@ from stepwell_storage.errors import (
     Unavailable,
 )
 from stepwell_storage.heads import LogHeads
-from stepwell_storage.ports import (
+from stepwell_storage.records import (
     Append,
     Blob,
     DatasourceRow,

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from stepwell_storage.errors import Duplicate, Fenced, Full, Incompatible, Unavailable
-from stepwell_storage.ports import Append, Blob, DefinitionRow, Head, NewRun, Record
+from stepwell_storage.records import Append, Blob, DefinitionRow, Head, NewRun, Record
 from stepwell_storage.sql.sqlite import SqliteStorage
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ RUN, OTHER, THIRD = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2, 3))
 APPEND_FOR_EVER = """
 import asyncio, sys
 from pathlib import Path
-from stepwell_storage.ports import Append, Head, NewRun, Record
+from stepwell_storage.records import Append, Head, NewRun, Record
 from stepwell_storage.sql.sqlite import SqliteStorage
 
 async def work(storage, number):

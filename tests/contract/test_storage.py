@@ -16,7 +16,8 @@ from stepwell_storage.errors import (
     Unavailable,
 )
 from stepwell_storage.memory import MemoryStorage
-from stepwell_storage.ports import (
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import (
     Append,
     Blob,
     DatasourceRow,
@@ -27,7 +28,6 @@ from stepwell_storage.ports import (
     NewRun,
     Record,
     RunRow,
-    Storage,
 )
 from stepwell_storage.sql.sqlite import SqliteStorage
 

@@ -18,7 +18,8 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.state import RunState
 from stepwell.principals import DEFAULT_NAMESPACE
 from stepwell_storage.open import open_storage
-from stepwell_storage.ports import Blob, Record, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import Blob, Record
 
 MOST = 10_000
 """Events of a history that a person may still want to read."""

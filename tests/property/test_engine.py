@@ -34,7 +34,7 @@ from stepwell.engine.messages import Opaque, ToolRequest, Usage
 from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code
-from stepwell_storage.ports import Append, Blob, Record
+from stepwell_storage.records import Append, Blob, Record
 
 RUN = "01930000-0000-7000-8000-000000000000"
 MARK = "row-of-a-customer"

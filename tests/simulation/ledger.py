@@ -30,7 +30,7 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
-from stepwell_storage.ports import Append, Blob, Lease
+from stepwell_storage.records import Append, Blob, Lease
 
 Row = tuple[RunPhase | StepPhase, type[Event]]
 

@@ -19,7 +19,7 @@ from stepwell_storage.memory import (
     MemoryRuns,
     MemoryStorage,
 )
-from stepwell_storage.ports import Append, Blob, Lease, Logged, Record
+from stepwell_storage.records import Append, Blob, Lease, Logged, Record
 
 
 class Mood(Enum):

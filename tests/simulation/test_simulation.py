@@ -13,7 +13,7 @@ from tests.simulation.world import World
 
 from stepwell.engine import decide, transitions
 from stepwell_storage import memory
-from stepwell_storage.ports import Append
+from stepwell_storage.records import Append
 
 SEEDS = int(os.environ.get("STEPWELL_SIM_SEEDS", "600"))
 CHUNK = 200

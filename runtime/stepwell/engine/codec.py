@@ -13,7 +13,7 @@ import msgspec
 
 from stepwell.engine.events import KINDS, Event
 from stepwell.engine.values import BlobRef, Data, Json
-from stepwell_storage.ports import Blob
+from stepwell_storage.records import Blob
 
 _encode = msgspec.json.Encoder().encode
 _decoders = {kind: msgspec.json.Decoder(event) for kind, event in KINDS.items()}

@@ -16,7 +16,8 @@ from stepwell.engine.events import (
 )
 from stepwell.engine.values import Data
 from stepwell.orchestrator.views import Outcome, RunStatus
-from stepwell_storage.ports import Append, Blob, Head, NewRun, Record, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import Append, Blob, Head, NewRun, Record
 
 PAGE = 1000
 

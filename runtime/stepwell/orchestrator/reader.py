@@ -11,7 +11,8 @@ from datetime import timedelta
 from stepwell.engine import codec
 from stepwell.orchestrator.cursors import log_cursor, log_position
 from stepwell.orchestrator.views import EventBatch, RunEvent
-from stepwell_storage.ports import Logged, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import Logged
 
 
 class LogReader:

@@ -41,7 +41,8 @@ from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import Duplicate, Exists, Full
-from stepwell_storage.ports import DatasourceRow, DefinitionRow, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import DatasourceRow, DefinitionRow
 
 MAX_PAGE = 1000
 

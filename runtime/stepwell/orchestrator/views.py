@@ -10,7 +10,7 @@ from msgspec import Struct
 from stepwell.engine.events import Event
 from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Failure
-from stepwell_storage.ports import DatasourceRow, RunRow
+from stepwell_storage.records import DatasourceRow, RunRow
 
 
 class RunStatus(StrEnum):

@@ -22,7 +22,8 @@ from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.workflows import Workflows
 from stepwell_storage.errors import StorageError
-from stepwell_storage.ports import Lease, NewRun, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import Lease, NewRun
 
 CLAIM_BATCH = 100
 FOREVER = 2**62

@@ -9,7 +9,8 @@ from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
 from stepwell.errors import Code, NotFound
 from stepwell_storage.errors import Missing
-from stepwell_storage.ports import DefinitionRow, Storage
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import DefinitionRow
 
 NEWEST_FOR = 1_000_000
 """Microseconds for which a bare name keeps its meaning here after another process has put a

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stepwell_storage.ports import Append, Head, NewRun
+from stepwell_storage.records import Append, Head, NewRun
 from stepwell_storage.sql.ids import packed
 
 Values: TypeAlias = list[Any]

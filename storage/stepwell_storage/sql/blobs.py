@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from stepwell_storage.ports import Blob
+from stepwell_storage.records import Blob
 from stepwell_storage.sql.ids import packed_or_none
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.tables import blobs

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from stepwell_storage.ports import Lease
+from stepwell_storage.records import Lease
 from stepwell_storage.sql.ids import unpacked
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.tables import leases

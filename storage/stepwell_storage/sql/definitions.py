@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from stepwell_storage.errors import Missing
-from stepwell_storage.ports import DefinitionRow
+from stepwell_storage.records import DefinitionRow
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.tables import definition_heads, definitions

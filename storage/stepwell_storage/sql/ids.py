@@ -1,6 +1,6 @@
 """Run ids: canonical UUID text in the ports, 16 bytes in the tables."""
 
-from stepwell_storage.ports import is_run_id
+from stepwell_storage.records import is_run_id
 
 
 def packed(run: str) -> bytes:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from stepwell_storage.errors import Conflict, Duplicate, Fenced, StorageError
 from stepwell_storage.heads import LogHeads
-from stepwell_storage.ports import Append, Logged, NewRun, Record
+from stepwell_storage.records import Append, Logged, NewRun, Record
 from stepwell_storage.sql.ids import packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from stepwell_storage.errors import Missing
-from stepwell_storage.ports import RunRow
+from stepwell_storage.records import RunRow
 from stepwell_storage.sql.ids import packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.tables import runs

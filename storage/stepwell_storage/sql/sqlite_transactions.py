@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from stepwell_storage.errors import Full, StorageError, Unavailable
-from stepwell_storage.ports import Append
+from stepwell_storage.records import Append
 from stepwell_storage.sql.batch import Batch
 from stepwell_storage.sql.bulk import Bulk
 from stepwell_storage.sql.log import advance, why_refused

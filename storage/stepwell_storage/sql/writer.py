@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from stepwell_storage.errors import StorageError, Unavailable
-from stepwell_storage.ports import Append
+from stepwell_storage.records import Append
 from stepwell_storage.sql.session import Job
 
 T = TypeVar("T")

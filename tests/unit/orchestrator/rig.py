@@ -25,7 +25,7 @@ from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
-from stepwell_storage.ports import Append, Lease, Record
+from stepwell_storage.records import Append, Lease, Record
 
 NAMESPACE = "default"
 TOOLS = ("look", "pay")

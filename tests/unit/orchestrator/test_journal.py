@@ -8,7 +8,7 @@ from stepwell.engine.events import Event, RunCompleted, RunFailed, RunStarted, S
 from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.views import Outcome
-from stepwell_storage.ports import NewRun
+from stepwell_storage.records import NewRun
 
 STARTED = RunStarted(at=1, workflow="w", version="v", principal="user:ann", input=Data(value={}))
 LARGE = Data(value="x" * 1000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepwell_storage.ports import Append, Head, NewRun, Record
+from stepwell_storage.records import Append, Head, NewRun, Record
 
 RUN = "01890000-0000-7000-8000-000000000001"
 RECORD = Record(1, "custom", "", b"")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepwell_storage.ports import Append, Head, NewRun, Record
+from stepwell_storage.records import Append, Head, NewRun, Record
 from stepwell_storage.sql.batch import Batch, OutOfTurn
 from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stepwell_storage.errors import Full, Unavailable
-from stepwell_storage.ports import Append, Record
+from stepwell_storage.records import Append, Record
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.writer import Writer, Written
 
