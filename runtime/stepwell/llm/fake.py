@@ -143,7 +143,7 @@ class FakeProvider:
             ModelError: the script cannot be read, has no turn for this request, or wants it.
         """
         if model not in self._scripts:
-            self._scripts[model] = await asyncio.to_thread(self._load, model)
+            self._scripts[model] = await asyncio.to_thread(self.load, model)
         turn, message = _choose(self._scripts[model], request, model)
         await asyncio.sleep(parse_duration(turn.delay).total_seconds())
         if turn.error is not UNSET:
@@ -153,7 +153,12 @@ class FakeProvider:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    def _load(self, model: str) -> Script:
+    def load(self, model: str) -> Script:
+        """The script that a model's name means, read and checked.
+
+        Raises:
+            ModelError: MODEL_NOT_CONFIGURED, it cannot be read, or something in it is wrong.
+        """
         path = self._folder / model
         if path.suffix not in _SUFFIXES:
             raise _wrong(model, f"a script's name ends with one of {', '.join(_SUFFIXES)}")
