@@ -1,6 +1,7 @@
 """Which nodes start, are skipped, or end at once."""
 
 from inline_snapshot import snapshot
+from tests.unit.engine.story import Story
 
 from stepwell.engine.commands import CallTool, Stop, WakeAt
 from stepwell.engine.due import due
@@ -9,6 +10,7 @@ from stepwell.engine.events import (
     RunFailed,
     RunStarted,
     StepCompleted,
+    StepFailed,
     StepScheduled,
     StepSkipped,
     ToolCall,
@@ -56,8 +58,8 @@ nodes:
 """
 
 
-def test_a_run_is_told_step_by_step_until_its_output(story) -> None:
-    run = story(TWO)
+def test_a_run_is_told_step_by_step_until_its_output() -> None:
+    run = Story(TWO)
     assert run.start({"q": 7}) == [
         RunStarted(
             at=0,
@@ -89,30 +91,30 @@ def test_a_run_is_told_step_by_step_until_its_output(story) -> None:
     assert run.due == []
 
 
-def test_a_node_starts_when_the_last_node_that_it_needs_has_ended(story) -> None:
-    run = story(BRANCHES)
+def test_a_node_starts_when_the_last_node_that_it_needs_has_ended() -> None:
+    run = Story(BRANCHES)
     run.start()
-    assert [command.step for command in run.due] == ["a", "b"]
+    assert [command.step for command in run.calls] == ["a", "b"]
     run.tool("b")
     assert run.due == []
     run.tool("a")
-    assert [command.step for command in run.due] == ["c"]
+    assert [command.step for command in run.calls] == ["c"]
 
 
-def test_a_switch_skips_the_branches_that_it_did_not_choose(story) -> None:
-    run = story(SWITCH)
+def test_a_switch_skips_the_branches_that_it_did_not_choose() -> None:
+    run = Story(SWITCH)
     run.start({"n": 3})
-    assert [command.step for command in run.due] == ["small"]
+    assert [command.step for command in run.calls] == ["small"]
     assert [e for e in run.log if isinstance(e, StepSkipped)] == [
         StepSkipped(at=0, step="big", node="big", reason="switch"),
         StepSkipped(at=0, step="after_big", node="after_big", reason="needs"),
     ]
     run.tool("small")
-    assert [command.step for command in run.due] == ["join"]
+    assert [command.step for command in run.calls] == ["join"]
 
 
-def test_a_false_condition_skips_a_node_and_its_output_is_null(story) -> None:
-    run = story("""
+def test_a_false_condition_skips_a_node_and_its_output_is_null() -> None:
+    run = Story("""
 workflow: conditional
 input: { type: object }
 nodes:
@@ -126,8 +128,8 @@ output: "=b.output"
     assert run.state.output == Data(value=None)
 
 
-def test_transforms_end_in_the_decision_that_starts_them(story) -> None:
-    run = story("""
+def test_transforms_end_in_the_decision_that_starts_them() -> None:
+    run = Story("""
 workflow: arithmetic
 input: { type: object }
 nodes:
@@ -149,8 +151,8 @@ output: "=b.output"
     assert run.state.output == Data(value=42)
 
 
-def test_an_expression_without_a_value_fails_the_run_and_names_the_node(story) -> None:
-    run = story(TWO)
+def test_an_expression_without_a_value_fails_the_run_and_names_the_node() -> None:
+    run = Story(TWO)
     run.start({"q": 1})
     run.tool("a", {"y": 1})
     failed = run.log[-1]
@@ -160,15 +162,15 @@ def test_an_expression_without_a_value_fails_the_run_and_names_the_node(story) -
     assert '"x"' in failed.failure.message
 
 
-def test_a_failure_that_may_pass_is_tried_again_after_a_growing_wait(story) -> None:
-    run = story(RETRY)
+def test_a_failure_that_may_pass_is_tried_again_after_a_growing_wait() -> None:
+    run = Story(RETRY)
     run.start()
     passing = Failure("TOOL_ERROR", "busy", retryable=True)
     run.tool("a", failure=passing, jitter=1.0)
     assert run.due == [WakeAt(10_000_000)]
     run.now = 10_000_000
     run.tool("b")
-    assert [(c.step, c.attempt, c.key) for c in run.due] == [("a", 2, "a")]
+    assert [(c.step, c.attempt, c.key) for c in run.calls] == [("a", 2, "a")]
     run.tool("a", failure=passing, attempt=2, jitter=0.0)
     assert run.due == [WakeAt(20_000_000)]
     run.now = 20_000_000
@@ -178,43 +180,43 @@ def test_a_failure_that_may_pass_is_tried_again_after_a_growing_wait(story) -> N
     assert run.kinds[-3:] == ["tool_call", "step_failed", "run_failed"]
 
 
-def test_a_failure_that_will_not_pass_is_not_tried_again(story) -> None:
-    run = story(RETRY)
+def test_a_failure_that_will_not_pass_is_not_tried_again() -> None:
+    run = Story(RETRY)
     run.start()
     run.tool("a", failure=Failure("INVALID_ARGUMENTS", "no such field"))
     assert run.state.phase is RunPhase.FAILED
     assert run.due == [Stop("b/1/tool/")]
 
 
-def test_an_attempt_that_takes_too_long_is_stopped_and_tried_again(story) -> None:
-    run = story(TIMED)
+def test_an_attempt_that_takes_too_long_is_stopped_and_tried_again() -> None:
+    run = Story(TIMED)
     run.start()
     assert run.due[-1] == WakeAt(5_000_000)
     run.give(Expire(at=5_000_000, step="a", attempt=1, jitter=1.0))
     assert run.due == [Stop("a/1/tool/"), WakeAt(6_000_000)]
     run.give(Expire(at=11_000_000, step="a", attempt=2))
-    assert run.state.failure is not None
-    assert run.state.failure.reason == "STEP_TIMEOUT"
+    assert run.failure.reason == "STEP_TIMEOUT"
 
 
-def test_the_time_of_another_attempt_is_counted_from_when_it_may_begin(story) -> None:
-    run = story(TIMED)
+def test_the_time_of_another_attempt_is_counted_from_when_it_may_begin() -> None:
+    run = Story(TIMED)
     run.start()
     run.give(Expire(at=5_000_000, step="a", attempt=1, jitter=1.0))
     call, wake = due(run.state, 6_000_000)
+    assert isinstance(call, CallTool)
     assert (call.id, wake) == ("a/2/tool/", WakeAt(11_000_000))
 
 
-def test_cancel_ends_the_run_and_stops_what_is_in_flight(story) -> None:
-    run = story(BRANCHES)
+def test_cancel_ends_the_run_and_stops_what_is_in_flight() -> None:
+    run = Story(BRANCHES)
     run.start()
     run.give(Cancel(at=5, principal="user:ann", reason="enough"))
     assert run.kinds[-1] == "run_cancelled"
     assert sorted(run.due, key=str) == [Stop("a/1/tool/"), Stop("b/1/tool/")]
 
 
-def test_reports_that_are_late_or_repeated_teach_nothing(story) -> None:
-    run = story(RETRY)
+def test_reports_that_are_late_or_repeated_teach_nothing() -> None:
+    run = Story(RETRY)
     run.start()
     assert run.tool("a", attempt=2) == []
     assert run.tool("nowhere") == []
@@ -227,24 +229,28 @@ def test_reports_that_are_late_or_repeated_teach_nothing(story) -> None:
     assert run.give(Cancel(at=1)) == []
 
 
-def test_what_is_computed_from_sealed_data_is_sealed(story) -> None:
-    run = story(TWO)
+def test_what_is_computed_from_sealed_data_is_sealed() -> None:
+    run = Story(TWO)
     run.start({"q": 1})
     rows = Data(value={"x": [1, 2]}, sealed="datasource:shop")
     run.give(_answered("a", rows))
     assert run.state.steps["b"].input == Data(value={"q": [1, 2]}, sealed="datasource:shop")
-    assert run.due[0].arguments.sealed == "datasource:shop"
+    assert run.calls[0].arguments.sealed == "datasource:shop"
     run.tool("b", {"x": 1})
     assert run.state.output.sealed == "datasource:shop"
 
 
-def test_what_a_tool_says_about_sealed_data_is_kept_apart_from_why_it_failed(story) -> None:
-    run = story(TWO)
+def test_what_a_tool_says_about_sealed_data_is_kept_apart_from_why_it_failed() -> None:
+    run = Story(TWO)
     run.start({"q": 1})
     run.give(_answered("a", Data(value={"x": "Ada"}, sealed="datasource:shop")))
     said = Failure(Code.TOOL_ERROR, "no Ada", detail={"name": "Ada", "retry_after": "1"})
     call, step, end = run.tool("b", failure=said)
 
+    assert isinstance(call, ToolCall)
+    assert isinstance(step, StepFailed)
+    assert isinstance(end, RunFailed)
+    assert call.failure is not None
     assert call.result == Data(value="no Ada", sealed="datasource:shop")
     assert call.failure == step.failure == end.failure
     assert call.failure.reason == Code.TOOL_ERROR
@@ -252,5 +258,5 @@ def test_what_a_tool_says_about_sealed_data_is_kept_apart_from_why_it_failed(sto
     assert "Ada" not in call.failure.message
 
 
-def _answered(step: str, result: Data):
+def _answered(step: str, result: Data) -> ToolAnswered:
     return ToolAnswered(at=0, step=step, attempt=1, call="", result=result)

@@ -1,21 +1,20 @@
 """A run under the test's own hand: tell it something, see the events and what is due."""
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
+from typing import Any, TypeVar
 
 from stepwell.definitions.compile import compile_definition
 from stepwell.engine import codec
-from stepwell.engine.commands import Command
+from stepwell.engine.commands import CallTool, Command
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import NAMES, Event
 from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import Answer, Input, ModelAnswered, Start, ToolAnswered
 from stepwell.engine.messages import ToolRequest
-from stepwell.engine.state import RunState
+from stepwell.engine.state import Conversation, RunState
 from stepwell.engine.values import NOTHING, Data, Failure
+
+E = TypeVar("E", bound=Event)
 
 RUN = "01930000-0000-7000-8000-000000000000"
 
@@ -75,6 +74,29 @@ class Story:
             evolve(state, codec.decode(NAMES[type(event)], body))
         return state
 
+    def last(self, kind: type[E]) -> E:
+        """The newest event, which is of this kind."""
+        event = self.log[-1]
+        assert isinstance(event, kind)
+        return event
+
+    def talk(self, step: str) -> Conversation:
+        """An agent's conversation so far."""
+        talk = self.state.steps[step].conversation
+        assert talk is not None
+        return talk
+
+    @property
+    def failure(self) -> Failure:
+        """Why the run failed."""
+        assert self.state.failure is not None
+        return self.state.failure
+
+    @property
+    def calls(self) -> list[CallTool]:
+        """The tool calls that are due."""
+        return [command for command in self.due if isinstance(command, CallTool)]
+
     @property
     def kinds(self) -> list[str]:
         return [NAMES[type(event)] for event in self.log]
@@ -83,13 +105,3 @@ class Story:
 def wish(id: str, name: str = "look", **arguments: Any) -> ToolRequest:
     """A model's wish to call a tool."""
     return ToolRequest(id, name, arguments)
-
-
-@pytest.fixture
-def story() -> Callable[[str], Story]:
-    return Story
-
-
-@pytest.fixture
-def wishes() -> Callable[..., ToolRequest]:
-    return wish
