@@ -1,8 +1,17 @@
 """What every test may rely on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.processes import end_processes_in
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A daemon that is forgotten keeps its ports, and the next session fails of it."""
+    yield
+    left = end_processes_in(tmp_path_factory.getbasetemp())
+    assert not left, f"these were left running, and are ended now: {left}"
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import end_processes_in
 
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.demo_home import furnish
 from stepwell_server.home import Home
 
 Stepwell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test(tmp_path: Path) -> Iterator[None]:
+    """Ends what a failed test has left behind, and finds the test that leaves something."""
+    yield
+    left = end_processes_in(tmp_path)
+    assert not left, f"these were left running, and are ended now: {left}"
 
 
 @pytest.fixture
