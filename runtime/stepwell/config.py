@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -191,15 +190,15 @@ def load_settings(
     )
 
 
-def chosen(
+def origins(
     home: Path, environ: Mapping[str, str], overrides: Mapping[str, object]
-) -> frozenset[str]:
-    """The keys that somebody has set, wherever; the rest are at their defaults.
+) -> dict[str, str]:
+    """The keys that somebody has set, each with the file, variable or flag that holds.
 
     Raises:
         SetupError: as `load_settings`.
     """
-    return frozenset(".".join(key) for _, key, _ in _layers(home, environ, overrides))
+    return {".".join(key): origin for origin, key, _ in _layers(home, environ, overrides)}
 
 
 def reference() -> list[Setting]:
@@ -233,13 +232,19 @@ def effective(settings: Settings) -> dict[str, Any]:
 
 
 def redact_url(url: str) -> str:
-    """The URL without its password and without its query, where drivers put keys."""
-    parts = urlsplit(url)
-    if parts.password is None and not parts.query:
-        return url
-    host = parts.netloc.rpartition("@")
-    user = f"{host[0].partition(':')[0]}:***@" if host[1] else ""
-    return urlunsplit(parts._replace(netloc=user + host[2], query="***" if parts.query else ""))
+    """The URL without its password and without its query, where drivers put keys.
+
+    Nothing is parsed, so that a URL that is none, or a password that is not quoted, is no
+    reason to show a secret.
+    """
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        scheme, rest = "", url
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    secret = ":***" if colon else ""
+    place, mark, _ = place.partition("?")
+    return f"{scheme}{slashes}{name}{secret}{at}{place}{'?***' if mark else ''}"
 
 
 # --- layers ---------------------------------------------------------------------------------
@@ -256,7 +261,12 @@ def _layers(
         if name.startswith(PREFIX):
             yield from _variable(name, environ[name])
     for key, value in overrides.items():
-        yield f"--{key.rpartition('.')[2].replace('_', '-')}", tuple(key.split(".")), value
+        yield _flag(key), tuple(key.split(".")), value
+
+
+def _flag(key: str) -> str:
+    name = "tools" if key == "tools.paths" else key.rpartition(".")[2]
+    return f"--{name.replace('_', '-')}"
 
 
 def _file(path: Path) -> Iterator[tuple[str, tuple[str, ...], object]]:

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -347,24 +350,46 @@ def test_a_definition_can_be_checked_without_a_daemon(
     assert any("transform" in p["hint"] for p in json.loads(bad.stdout)["problems"])
 
 
-def test_doctor_without_a_daemon_looks_at_the_ports_and_says_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("settings", "flags", "words"),
+    [
+        ({"DATABASE_URL": "postgres://u:p4ss@localhost/x"}, (), "DATABASE_URL: postgres://u:***@"),
+        ({"STEPWELL_STORAGE__URL": "sqlite:////nowhere/x.db"}, (), "STEPWELL_STORAGE__URL: "),
+        ({"STEPWELL_TOOLS__PATHS": "mine.py"}, (), "meant from the home"),
+        ({}, ("--tools", "mine.py"), "--tools: there is no file"),
+    ],
+)
+def test_a_daemon_is_not_started_with_settings_that_lead_nowhere(
+    tmp_path: Path, settings: dict[str, str], flags: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.setenv("STEPWELL_SERVER__GRPC_PORT", "0")
-    monkeypatch.setenv("STEPWELL_SERVER__HTTP_PORT", "0")
-    monkeypatch.setenv("STEPWELL_MODELS__SMALL", "openai:gpt-5.4-mini")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    (tmp_path / "stepwell.db").write_bytes(b"no database")
-    tmp_path.chmod(0o755)
-    result = CliRunner().invoke(app, ["doctor", "--json", "--home", str(tmp_path)])
-    checks = {one["name"]: one for one in json.loads(result.stdout)["checks"]}
-    assert result.exit_code == Exit.FAILED
-    assert checks["home"]["fix"] == f"chmod 700 {tmp_path}"
-    assert checks["daemon"]["status"] == "warn"
-    assert checks["server.grpc_port"]["status"] == "ok"
-    assert checks["database"]["status"] == "fail"
-    assert "OPENAI_API_KEY" in checks["models.small"]["fix"]
-    assert all(one["fix"] for one in checks.values() if one["status"] != "ok")
+    refused = subprocess.run(
+        [sys.executable, "-m", "stepwell_server.cli.main", "up", "--home", "home", *flags],
+        env={"PATH": os.environ["PATH"], **settings},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (refused.returncode, refused.stdout) == (Exit.USAGE, "")
+    assert words in refused.stderr
+    assert refused.stderr.endswith("\nINVALID_CONFIG\n")
+    assert "Traceback" not in refused.stderr
+    assert "p4ss" not in refused.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_settings_are_printed_as_toml_with_who_has_set_them(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[providers.local]\nstructured_output = false\n")
+    shown = CliRunner().invoke(app, ["config", "--home", str(tmp_path)]).stdout.splitlines()
+    [line] = [line for line in shown if line.startswith("providers.local.structured_output")]
+    assert line.split() == [
+        "providers.local.structured_output",
+        "false",
+        str(tmp_path / "config.toml"),
+    ]
+    values = dict(line.split()[:2] for line in shown if len(line.split()) > 1)
+    assert (values["server.drain"], values["tools.paths"]) == ('"10s"', "[]")
 
 
 def test_settings_are_printed_as_they_hold(tmp_path: Path) -> None:

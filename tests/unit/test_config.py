@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.config import Settings, chosen, effective, load_settings, redact_url, reference
+from stepwell.config import Settings, effective, load_settings, origins, redact_url, reference
 from stepwell.durations import format_duration, parse_duration, wanted_timedelta
 from stepwell.errors import Code, SetupError
 
@@ -53,10 +53,10 @@ def test_a_tool_file_is_meant_from_the_home_unless_it_says_otherwise(tmp_path: P
 def test_what_somebody_has_set_is_told_from_what_is_a_default(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[server]\ngrpc_port = 7420\n")
     environ = {"STEPWELL_SERVER__DRAIN": "5s"}
-    assert chosen(tmp_path, environ, {"tools.paths": ["a.py"]}) == {
-        "server.grpc_port",
-        "server.drain",
-        "tools.paths",
+    assert origins(tmp_path, environ, {"tools.paths": ["a.py"]}) == {
+        "server.grpc_port": str(tmp_path / "config.toml"),
+        "server.drain": "STEPWELL_SERVER__DRAIN",
+        "tools.paths": "--tools",
     }
 
 
@@ -118,6 +118,19 @@ def test_what_is_printed_holds_no_password(tmp_path: Path) -> None:
     shown = effective(load_settings(tmp_path, environ))
     assert shown["storage.url"] == "postgresql://me:***@host:5432/db?***"
     assert "hush" not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://u:p@localhost/x", "postgres://u:***@localhost/x"),
+        ("postgres://u:p#a/b@c@[x/y", "postgres://u:***@[x/y"),
+        ("postgres:u:p@localhost/x", "postgres:***@localhost/x"),
+        ("postgres://u@localhost/x?password=p", "postgres://u@localhost/x?***"),
+    ],
+)
+def test_a_url_is_shown_without_its_password_even_when_it_is_none(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
 
 
 def test_a_url_without_secrets_is_shown_as_it_is() -> None:

@@ -1,10 +1,12 @@
-"""What `stepwell doctor` looks at: each check is one question, its answer, and one way to repair it."""
+"""What `stepwell doctor` looks at: each check is one question, its answer, and one way to repair it.
+
+What settings name is looked at in `setting_checks`.
+"""
 
 import os
 import shutil
-import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from stepwell.config import Settings, redact_url
-from stepwell.errors import SetupError, StepwellError
-from stepwell.llm.router import ModelRouter
-from stepwell.principals import DEFAULT_NAMESPACE
+from stepwell.errors import SetupError
 from stepwell_server import ports
 from stepwell_server.home import Endpoints, Home
 
@@ -100,43 +100,6 @@ def check_ports(settings: Settings) -> Iterator[Check]:
             yield Check(f"server.{name}", Status.FAIL, what, fix)
         else:
             yield Check(f"server.{name}", Status.OK, f"{host}:{port} is free")
-
-
-def check_database(settings: Settings) -> Check:
-    """Whether the SQLite file of the home is whole; asked only when no daemon answers for it."""
-    url = settings.database_url
-    path = Path(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///"):
-        return Check("database", Status.OK, f"{redact_url(url)}, seen by the daemon only")
-    if not path.exists():
-        return Check("database", Status.OK, f"{path} will be made by `stepwell up`")
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        answer = str(error)
-    if answer != "ok":
-        fix = "stop the daemon and restore a backup of the file"
-        return Check("database", Status.FAIL, f"{path}: {answer}", fix)
-    return Check("database", Status.OK, f"{path} ({path.stat().st_size / 1024**2:.1f} MiB)")
-
-
-def check_models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Whether each model class leads to a provider with a key; keys are never shown."""
-    if not settings.models:
-        fix = 'set STEPWELL_MODELS__SMALL, for instance to "openai:gpt-5.4-mini"'
-        yield Check("models", Status.WARN, "no model class is bound, so agents cannot run", fix)
-    router = ModelRouter(
-        settings.models, providers=settings.providers, environ=environ, scripts=settings.home
-    )
-    for name, bound in settings.models.items():
-        try:
-            router.resolve(DEFAULT_NAMESPACE, name)
-        except StepwellError as error:
-            what, colon, fix = error.message.partition(": ")
-            yield Check(f"models.{name}", Status.FAIL, what, fix if colon else f"unset {bound}")
-        else:
-            yield Check(f"models.{name}", Status.OK, f"{bound} (key as seen from this shell)")
 
 
 def check_datasource(name: str, url: str) -> Check:

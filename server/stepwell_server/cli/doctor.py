@@ -1,16 +1,16 @@
 """`stepwell doctor`: is everything there that Stepwell needs?"""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import typer
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from stepwell.config import Settings, load_settings
+from stepwell.config import Settings, load_settings, origins
 from stepwell.errors import StepwellError
-from stepwell_server.cli import checks
+from stepwell_server.cli import checks, setting_checks
 from stepwell_server.cli.checks import Check, Status
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
 from stepwell_server.cli.exits import Exit
@@ -51,22 +51,28 @@ async def _checks(home: Home) -> AsyncIterator[Check]:
     yield checks.check_disk(home)
     try:
         settings = load_settings(home.path, os.environ)
+        set_by = origins(home.path, os.environ, {})
     except StepwellError as error:
         yield Check("settings", Status.FAIL, error.message, "correct it there")
         return
-    yield Check("settings", Status.OK, str(home.config_file))
     endpoints = home.endpoints()
+    yield setting_checks.check_file(home, endpoints)
     yield checks.check_daemon(home, endpoints)
-    async for check in _live(home, endpoints) if endpoints else _at_rest(settings):
-        yield check
-    for check in checks.check_models(settings, os.environ):
+    yield setting_checks.check_database(settings, set_by, endpoints)
+    if endpoints:
+        async for check in _live(home, endpoints):
+            yield check
+    else:
+        for check in checks.check_ports(settings):
+            yield check
+    for check in _of_settings(settings, set_by):
         yield check
 
 
-async def _at_rest(settings: Settings) -> AsyncIterator[Check]:
-    for check in checks.check_ports(settings):
-        yield check
-    yield checks.check_database(settings)
+def _of_settings(settings: Settings, set_by: Mapping[str, str]) -> Iterator[Check]:
+    yield from setting_checks.check_tools(settings, set_by)
+    yield from setting_checks.check_models(settings, os.environ)
+    yield from setting_checks.check_providers(settings)
 
 
 async def _live(home: Home, endpoints: Endpoints) -> AsyncIterator[Check]:

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec import Struct
 
-from stepwell.config import chosen, load_settings
+from stepwell.config import load_settings, origins
 from stepwell.errors import StepwellError
 from stepwell_server.cli.exits import Exit, exit_for
 from stepwell_server.cli.grpc_core import settle_grpc_core
@@ -61,12 +61,16 @@ def run_daemon(order: Order) -> int:
 def _serve(order: Order) -> None:
     home = Path(order.home)
     settings = load_settings(home, os.environ, order.flags)
+    set_by = origins(home, os.environ, order.flags)
     # Nobody is there to choose another port for a daemon that another program has started.
-    spare = PORTS - chosen(home, os.environ, order.flags) if order.on_demand else frozenset[str]()
+    spare = PORTS - set_by.keys() if order.on_demand else frozenset[str]()
     _log_to_stderr()
     # Loading makes hundreds of thousands of objects that all stay: looking through them for
     # garbage again and again is a sixth of the start. `serve` turns it on again.
     gc.disable()
+    from stepwell_server.cli.places import check_places
+
+    check_places(settings, set_by)
     from stepwell_server.daemon import serve  # half a second; a wrong setting costs nothing
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
