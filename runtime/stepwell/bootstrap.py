@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings, redact_url
 from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
 from stepwell.llm.router import ModelRouter
-from stepwell.nldb.datasources import check_datasource
+from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
@@ -22,7 +23,7 @@ from stepwell.tools.loading import load_tools
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage import errors as storage_errors
-from stepwell_storage.open import open_storage
+from stepwell_storage.open import SQLITE, open_storage
 from stepwell_storage.ports import Storage
 
 
@@ -90,14 +91,23 @@ def _tools(
     async def url_of(namespace: str, name: str) -> str:
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            return (await storage.datasources.get(namespace, name)).url
+            url = (await storage.datasources.get(namespace, name)).url
+        forbidden.refuse(sqlite_path(url))  # again: a link may point elsewhere since it was added
+        return url
 
+    forbidden = _own_files(settings)
     registry = ToolRegistry()
     for tool in sql_tools(url_of, processes=sql):
         registry.add(tool)
     for tool in load_tools(settings.tools.paths, processes=own):
         registry.add(tool)
     return registry
+
+
+def _own_files(settings: Settings) -> OwnFiles:
+    scheme, prefix, file = settings.database_url.partition(SQLITE)
+    is_file = bool(prefix) and not scheme
+    return OwnFiles(home=settings.home, database=Path(file) if is_file else None)
 
 
 def _compose(
@@ -134,7 +144,7 @@ def _compose(
         workflows=workflows,
         journal=journal,
         tools=tools,
-        check_datasource=partial(check_datasource, processes=sql),
+        check_datasource=partial(check_datasource, processes=sql, own=_own_files(settings)),
         clock=clock,
         ids=ids,
     )

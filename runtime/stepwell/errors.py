@@ -90,6 +90,12 @@ class NotFound(StepwellError):
     code = Code.RUN_NOT_FOUND
 
 
+class Denied(StepwellError):
+    """The caller may not do this; the message says who may."""
+
+    code = Code.POLICY_DENIED
+
+
 class AlreadyExists(StepwellError):
     """Something else has this name already."""
 

@@ -11,6 +11,11 @@ class Caller(Struct, frozen=True):
     namespace: str
     principal: str
 
+    @property
+    def is_user(self) -> bool:
+        """Whether it is a person; some things are theirs to decide."""
+        return self.principal.startswith("user:")
+
 
 LOCAL_AGENT = Caller(DEFAULT_NAMESPACE, "agent:local")
 """An MCP client, or a loopback call, that shows no credential."""

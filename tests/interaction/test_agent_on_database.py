@@ -271,3 +271,19 @@ def _assert_no_row(home: Home, logged: str) -> None:
     assert home.database.canaries
     stored = _everything_but_blobs(home.store)
     assert {canary for canary in home.database.canaries if canary in stored + logged} == set()
+
+
+async def test_a_link_that_comes_to_lead_to_the_store_is_not_followed(
+    home: Home, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(home.database.path)
+    await home.client.datasources.create("link", f"sqlite:///{link}")
+    link.unlink()
+    link.symlink_to(home.store)
+    query = {"datasource": "link", "sql": "SELECT data FROM blobs"}
+    run = await home.client.run("call", {"tool": "db_query", "arguments": query})
+
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert "belongs to Stepwell itself" in run.failure.message

@@ -12,6 +12,7 @@ from grpc.aio import AioRpcError
 from stepwell.errors import (
     AlreadyExists,
     Code,
+    Denied,
     FailedPrecondition,
     InvalidRequest,
     LimitExceeded,
@@ -27,6 +28,7 @@ _CLASSES: Mapping[StatusCode, type[StepwellError]] = MappingProxyType(
         StatusCode.INVALID_ARGUMENT: InvalidRequest,
         StatusCode.OUT_OF_RANGE: InvalidRequest,
         StatusCode.NOT_FOUND: NotFound,
+        StatusCode.PERMISSION_DENIED: Denied,
         StatusCode.ALREADY_EXISTS: AlreadyExists,
         StatusCode.FAILED_PRECONDITION: FailedPrecondition,
         StatusCode.RESOURCE_EXHAUSTED: LimitExceeded,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from stepwell.errors import InvalidRequest
 from stepwell.nldb.limits import Limits
@@ -13,6 +14,35 @@ from stepwell.tools.process import ProcessPool
 
 _PREFIX = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"
+
+
+class OwnFiles(Struct, frozen=True, kw_only=True):
+    """What the daemon itself lives on. A query over it would read every sealed value.
+
+    `home` is its folder; its subfolders, such as the demo's, are the owner's. `database` is
+    the file of its store, wherever it is; None when there is none.
+    """
+
+    home: Path
+    database: Path | None = None
+
+    def refuse(self, path: Path) -> None:
+        """Refuses a file of ours, under whatever name or link it is reached.
+
+        Raises:
+            InvalidRequest: it is one of ours.
+        """
+        if path.resolve().parent == self.home.resolve() or self._is_database(path):
+            raise _invalid(
+                f"{path} belongs to Stepwell itself, which keeps its own data there; "
+                "name a database of yours that lies outside of its home"
+            )
+
+    def _is_database(self, path: Path) -> bool:
+        try:
+            return self.database is not None and path.samefile(self.database)
+        except OSError:  # one of them is not there, or may not be looked at: not the same
+            return False
 
 
 def absolute_url(url: str, folder: Path) -> str:
@@ -36,14 +66,15 @@ def sqlite_path(url: str) -> Path:
     return path
 
 
-async def check_datasource(url: str, *, processes: ProcessPool) -> None:
+async def check_datasource(url: str, *, processes: ProcessPool, own: OwnFiles) -> None:
     """Opens the database once, read-only, in a child process, to see that it is there.
 
     Raises:
-        InvalidRequest: the URL is none, or there is no readable SQLite database behind it;
-            `detail["url"]` says why.
+        InvalidRequest: the URL is none, there is no readable SQLite database behind it, or it
+            is one of `own`; `detail["url"]` says why.
     """
     path = sqlite_path(url)
+    own.refuse(path)
     _check_file(path)
     limits = Limits(timeout=timedelta(seconds=5))
     try:

@@ -13,6 +13,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.errors import (
     AlreadyExists,
     Code,
+    Denied,
     FailedPrecondition,
     Unavailable,
 )
@@ -326,9 +327,11 @@ class Service:
         """Names a database; it is opened once, read-only, to see that it is there.
 
         Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
             AlreadyExists: the name is taken.
             InvalidRequest: the URL is not one that we can read.
         """
+        _demand_user(caller)
         await self._check_datasource(url)
         row = DatasourceRow(name, url, caller.principal, self._clock.now())
         try:
@@ -350,8 +353,10 @@ class Service:
         """Forgets a datasource.
 
         Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
             NotFound: DATASOURCE_NOT_FOUND.
         """
+        _demand_user(caller)
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             await self._storage.datasources.remove(caller.namespace, name)
@@ -398,6 +403,16 @@ class Service:
             principal=row.principal,
             created_at=row.created_at,
             published=graph.published,
+        )
+
+
+def _demand_user(caller: Caller) -> None:
+    """An agent that names its own databases would decide itself what it may read."""
+    if not caller.is_user:
+        raise Denied(
+            f"datasources are added and removed by a user, and this call is by {caller.principal}; "
+            "have the owner of the home run `stepwell datasource add` or `stepwell datasource "
+            "remove`"
         )
 
 

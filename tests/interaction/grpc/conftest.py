@@ -134,7 +134,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     tools = tmp_path / "tools.py"
     tools.write_text(TOOLS)
     overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
-    async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
+    async with open_runtime(load_settings(tmp_path / "home", {}, overrides)) as runtime:
         yield runtime.service
 
 

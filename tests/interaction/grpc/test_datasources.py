@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.client import Client
-from stepwell.errors import AlreadyExists, Code, InvalidRequest, NotFound
+from stepwell.errors import AlreadyExists, Code, Denied, InvalidRequest, NotFound
 
 pytestmark = pytest.mark.anyio
 
@@ -48,3 +48,17 @@ async def test_an_unknown_datasource_cannot_be_forgotten(client: Client) -> None
         await client.datasources.delete("shop")
 
     assert refused.value.code is Code.DATASOURCE_NOT_FOUND
+
+
+async def test_an_agent_neither_adds_nor_forgets_a_datasource(
+    client: Client, address: str, url: str
+) -> None:
+    await client.datasources.create("shop", url)
+    async with Client(address) as agent:
+        with pytest.raises(Denied, match="stepwell datasource add") as refused:
+            await agent.datasources.create("mine", url)
+        with pytest.raises(Denied):
+            await agent.datasources.delete("shop")
+
+    assert refused.value.code is Code.POLICY_DENIED
+    assert [one.name for one in await client.datasources.list()] == ["shop"]

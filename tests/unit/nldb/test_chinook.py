@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stepwell.nldb.datasources import check_datasource
+from stepwell.nldb.datasources import OwnFiles, check_datasource
 from stepwell.tools.process import ProcessPool
 
 
@@ -24,7 +24,8 @@ async def test_the_figures_of_a_real_database_are_its_own(
     chinook: Path, asker: Callable[..., Any]
 ) -> None:
     async with ProcessPool(size=1) as processes:
-        await check_datasource(f"sqlite:///{chinook}", processes=processes)
+        own = OwnFiles(home=chinook.parent / "home")
+        await check_datasource(f"sqlite:///{chinook}", processes=processes, own=own)
         ask = asker(processes, chinook)
         schema = (await ask("db_schema")).value
         best = await ask(

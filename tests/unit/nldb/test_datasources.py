@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stepwell.errors import Code, InvalidRequest
-from stepwell.nldb.datasources import absolute_url, check_datasource, sqlite_path
+from stepwell.nldb.datasources import OwnFiles, absolute_url, check_datasource, sqlite_path
 from stepwell.tools.process import ProcessPool
+
+OWN = OwnFiles(home=Path("/nowhere/home"))
 
 
 def test_a_relative_path_is_seen_from_the_folder_of_who_typed_it(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ async def test_a_database_is_accepted_whatever_its_path_looks_like(
     path = database(tmp_path / "a b%20#1?.db", "CREATE TABLE t (a)")
     other = path.rename(tmp_path / "ünïcode #1%20.db")
     async with ProcessPool(size=1) as processes:
-        await check_datasource(f"sqlite:///{other}", processes=processes)
+        await check_datasource(f"sqlite:///{other}", processes=processes, own=OWN)
 
 
 @pytest.mark.anyio
@@ -62,7 +64,7 @@ async def test_what_is_no_readable_database_is_refused(tmp_path: Path, shop: Pat
     async with ProcessPool(size=1) as processes:
         for name in ("absent.db", "empty.db", "text.db", "broken.db", "."):
             with pytest.raises(InvalidRequest) as refused:
-                await check_datasource(f"sqlite:///{tmp_path / name}", processes=processes)
+                await check_datasource(f"sqlite:///{tmp_path / name}", processes=processes, own=OWN)
             refusals[name] = refused.value.message.replace(str(tmp_path), "…")
     assert refusals["absent.db"] == "there is no file …/absent.db"
     assert refusals["empty.db"] == "…/empty.db is empty; make its tables first"
@@ -79,4 +81,22 @@ async def test_a_database_in_wal_mode_with_an_open_writer_can_be_read(
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("INSERT INTO categories VALUES (9, 'new')")
         async with ProcessPool(size=1) as processes:
-            await check_datasource(f"sqlite:///{shop}", processes=processes)
+            await check_datasource(f"sqlite:///{shop}", processes=processes, own=OWN)
+
+
+@pytest.mark.parametrize(
+    "name", ["store.db", "symbolic.db", "hard.db", "home/copy.db", "in/copy.db"]
+)
+def test_what_the_daemon_lives_on_is_no_datasource(tmp_path: Path, shop: Path, name: str) -> None:
+    store = shop.rename(tmp_path / "store.db")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "in").symlink_to("home")
+    (tmp_path / "symbolic.db").symlink_to(store)
+    (tmp_path / "hard.db").hardlink_to(store)
+    own = OwnFiles(home=tmp_path / "home", database=store)
+    with pytest.raises(InvalidRequest, match="belongs to Stepwell itself"):
+        own.refuse(tmp_path / name)
+
+
+def test_a_database_in_a_folder_of_the_home_is_the_owners(tmp_path: Path) -> None:
+    OwnFiles(home=tmp_path, database=tmp_path / "absent.db").refuse(tmp_path / "demo" / "shop.db")
