@@ -114,6 +114,21 @@ def test_a_broken_definition_is_not_put(command: Command) -> None:
     assert len(error["detail"]) >= 2
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "the document is empty"), ("# " + "x" * 1024 * 1024, "the limit is 1048576")],
+    ids=["empty", "too large"],
+)
+@pytest.mark.parametrize("arguments", [("workflows", "check"), ("workflows", "put"), ("run",)])
+def test_a_file_that_fits_no_request_is_told_as_a_problem_of_the_file(
+    command: Command, arguments: tuple[str, ...], text: str, words: str
+) -> None:
+    result = command(*arguments, write("odd.yaml", text))
+    assert result.exit_code == Exit.USAGE
+    assert "odd.yaml:1:1" in result.stderr
+    assert words in result.stderr
+
+
 def test_a_file_that_is_not_there_is_named(command: Command) -> None:
     result = command("workflows", "put", "nowhere.yaml")
     assert result.exit_code == Exit.USAGE

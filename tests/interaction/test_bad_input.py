@@ -197,7 +197,7 @@ MISTAKES = (
         "a workflow that is not there",
         lambda client: client.run("great"),
         Code.WORKFLOW_NOT_FOUND,
-        "`stepwell workflows list`",
+        "did you mean 'greet'? `stepwell workflows list`",
     ),
     Mistake(
         "a version that is not there",

@@ -1,6 +1,7 @@
 """Workflow versions: stored as source, compiled once, kept for the runs that use them."""
 
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
@@ -58,12 +59,7 @@ class Workflows:
         try:
             return await self._storage.definitions.get(namespace, name, version)
         except Missing:
-            wanted = f"version {version} of the workflow {name!r}" if version else f"{name!r}"
-            raise NotFound(
-                f"there is no workflow {wanted} in the namespace {namespace!r}; "
-                "`stepwell workflows list` shows those that there are",
-                code=Code.WORKFLOW_NOT_FOUND,
-            ) from None
+            raise await self._not_found(namespace, name, version) from None
 
     async def graph(self, namespace: str, name: str, version: str | None = None) -> Graph:
         """The compiled graph of a version, the newest by default.
@@ -77,6 +73,19 @@ class Workflows:
             return await self._newest_graph(namespace, name)
         graph = self._graphs.get((namespace, name, version))
         return graph or self._compile(namespace, await self.get(namespace, name, version))
+
+    async def _not_found(self, namespace: str, name: str, version: str | None) -> NotFound:
+        """Tells the nearest name, or that there is another version."""
+        names = [row.name for row in await self._storage.definitions.list(namespace)]
+        wanted, near = repr(name), get_close_matches(name, names, n=1)
+        if version and name in names:
+            wanted, near = f"version {version} of the workflow {name!r}", []
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return NotFound(
+            f"there is no workflow {wanted} in the namespace {namespace!r}; "
+            f"{hint}`stepwell workflows list` shows those that there are",
+            code=Code.WORKFLOW_NOT_FOUND,
+        )
 
     async def _newest_graph(self, namespace: str, name: str) -> Graph:
         now = self._clock.now()

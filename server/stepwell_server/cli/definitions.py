@@ -15,7 +15,6 @@ from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
 from stepwell_server.cli.times import day_and_time
-from stepwell_server.home import Home
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -36,8 +35,14 @@ def add_to(app: typer.Typer) -> None:
 async def check(file: FileArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
     """Print every problem of a definition, with its place."""
     output = Output(json=json)
+    where = home_or_default(home)
     source = read_definition(file)
-    problems = await _problems(home_or_default(home), source, output)
+    if where.endpoints():
+        async with connected(where) as client:
+            problems = await _problems(client, source)
+    else:
+        output.note("no daemon runs, so the names of tools are not checked")
+        problems = await _problems(None, source)
     if json:
         output.document({"file": str(file), "problems": problems})
     elif problems:
@@ -130,7 +135,7 @@ async def put_file(client: Client, file: Path, output: Output) -> Workflow:
         InvalidRequest: INVALID_DEFINITION.
     """
     source = read_definition(file)
-    problems = await client.workflows.check(source)
+    problems = await _problems(client, source)
     if not problems:
         return await client.workflows.put(source)
     if not output.json:
@@ -143,14 +148,17 @@ async def put_file(client: Client, file: Path, output: Output) -> Workflow:
     )
 
 
-async def _problems(home: Home, source: bytes, output: Output) -> tuple[Problem, ...]:
+async def _problems(client: Client | None, source: bytes) -> tuple[Problem, ...]:
     """What the daemon finds, who knows the tools; without one, all but unknown tools."""
-    if home.endpoints():
-        async with connected(home) as client:
-            return await client.workflows.check(source)
+    from stepwell.definitions.loader import (
+        MAX_BYTES,
+    )  # brings YAML, which most commands do not need
+
+    # What is empty or too large for a request is told as a problem of the file, too.
+    if client and 0 < len(source) <= MAX_BYTES:
+        return await client.workflows.check(source)
     from stepwell.definitions.compile import check_definition  # brings CEL, which takes a while
 
-    output.note("no daemon runs, so the names of tools are not checked")
     return tuple(
         Problem(line=p.line, column=p.column, path=p.path, message=p.message, hint=p.hint)
         for p in check_definition(source, tools=None)
