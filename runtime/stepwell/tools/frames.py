@@ -1,7 +1,8 @@
 """What is said between the daemon and a child process: length-prefixed JSON on two pipes.
 
 The daemon sends one `Opening`, then `Call`s, one at a time. The child answers each with
-`Begun` when the function is imported and about to run, then with `Returned` or `Raised`.
+`Begun` when the function is imported and about to run, then with `Returned` or `Raised`; each
+repeats the number of its call, so that no answer can be taken for that of another call.
 """
 
 import struct
@@ -32,12 +33,13 @@ class Opening(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """Call a function with these keyword arguments.
+    """Call a function with these keyword arguments; no two calls have the same number.
 
     A function that is decorated with `@tool` is given what its declaration makes of the
     arguments and the context.
     """
 
+    number: int
     source: Source
     name: str
     arguments: dict[str, Json]
@@ -47,16 +49,20 @@ class Call(Struct, frozen=True):
 class Begun(Struct, frozen=True, tag="begun"):
     """The function is imported and runs from now on."""
 
+    number: int
+
 
 class Returned(Struct, frozen=True, tag="returned"):
     """The function came back; in the child `value` is what it returned, here it is JSON."""
 
+    number: int
     value: Any
 
 
 class Raised(Struct, frozen=True, tag="raised"):
     """The function did not come back. `trace` is for the log only."""
 
+    number: int
     code: Code
     message: str
     retryable: bool = False

@@ -3,18 +3,22 @@
 A child is spawned, never forked, when the first call needs it, serves one call at a time and
 is used again. A call that is cancelled or takes too long has its child killed, with
 everything that the child started; the next call gets a new one. Nothing that a killed call
-would still have answered can arrive.
+would still have answered can arrive. A child that ends by itself takes with it what it
+started as well, and its call fails at once, whoever else still holds the pipes.
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from typing import Self
+
+import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
@@ -27,6 +31,7 @@ IMPORT_TIMEOUT = timedelta(seconds=60)
 """How long a child may take to start and to import the function."""
 
 _END_TIMEOUT = 5.0
+_BUFFER = 64 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,7 @@ class ProcessPool:
         self._idle: list[_Child] = []
         self._alive: set[_Child] = set()
         self._closed = False
+        self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,7 +74,8 @@ class ProcessPool:
             ToolFailed: the function raised (its own code, else TOOL_ERROR); TOOL_TIMEOUT;
                 TOOL_CRASHED, its process died; INVALID_RESULT; LIMIT_EXCEEDED.
         """
-        body = frames.encode(frames.Call(source, name, dict(arguments), context))
+        number = next(self._numbers)
+        body = frames.encode(frames.Call(number, source, name, dict(arguments), context))
         if len(body) > frames.MAX_FRAME:
             raise ToolFailed(
                 f"the arguments have {len(body)} bytes, the limit is {frames.MAX_FRAME}",
@@ -78,7 +85,7 @@ class ProcessPool:
         async with self._places:
             child = await self._take()
             try:
-                reply = await child.call(body, name, timeout)
+                reply = await child.call(body, number, name, timeout)
             except BaseException:
                 await self._end(child)
                 raise
@@ -113,91 +120,176 @@ class ProcessPool:
             self._alive.discard(child)
 
 
+class _Process(asyncio.subprocess.SubprocessStreamProtocol):
+    """The streams of a child, and when it ended.
+
+    `asyncio.subprocess.Process.wait` also waits until the pipes are closed, which they are not
+    as long as anything that the child started holds them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_BUFFER, loop=loop)
+        self.ended = asyncio.Event()
+        self._pid: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop when the process has started."""
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._pid = transport.get_pid()
+
+    def process_exited(self) -> None:
+        """Called by the loop when the process has ended; what it started ends now as well.
+
+        Not later: once the whole group is gone, its number may be that of somebody else.
+        """
+        super().process_exited()
+        if self._pid is not None and hasattr(os, "killpg"):
+            _kill(self._pid)
+        self.ended.set()
+
+
+class _OutOfTurn(Exception):
+    """What came from the child is no answer to its call."""
+
+
 class _Child:
     """One child process and the two pipes to it."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        outgoing: asyncio.StreamWriter,
-        incoming: asyncio.StreamReader,
-    ) -> None:
+    def __init__(self, transport: asyncio.SubprocessTransport, process: _Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._transport = transport
         self._process = process
-        self._outgoing = outgoing
-        self._incoming = incoming
+        self._outgoing = process.stdin
+        self._incoming = process.stdout
+        self.pid: int = transport.get_pid()
 
     @classmethod
     async def start(cls) -> Self:
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, process = await loop.subprocess_exec(
+            lambda: _Process(loop),
             sys.executable,
             "-P",
             "-m",
             "stepwell.tools.child",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=None,
             start_new_session=True,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        child = cls(process, process.stdin, process.stdout)
+        child = cls(transport, process)
         child._send(frames.encode(frames.Opening(sys.path)))
         return child
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None
+        return not self._process.ended.is_set()
 
     async def call(
-        self, body: bytes, name: str, timeout: timedelta | None
+        self, body: bytes, number: int, name: str, timeout: timedelta | None
     ) -> frames.Returned | frames.Raised:
         """One call. After an exception the child is of no use any more."""
         try:
             self._send(body)
             await self._outgoing.drain()
-            reply = await self._reply(IMPORT_TIMEOUT, f"{name} could not be imported")
+            reply = await self._reply(
+                number,
+                (frames.Begun, frames.Raised),
+                IMPORT_TIMEOUT,
+                f"{name} could not be imported",
+            )
             if isinstance(reply, frames.Begun):
-                reply = await self._reply(timeout, f"{name} did not end")
+                reply = await self._reply(
+                    number, (frames.Returned, frames.Raised), timeout, f"{name} did not end"
+                )
         except (OSError, EOFError) as error:
             raise ToolFailed(await self._obituary(name), code=Code.TOOL_CRASHED) from error
+        except _OutOfTurn as error:
+            raise ToolFailed(
+                f"the process that ran {name} answered what it was not asked and was stopped; "
+                "a tool must leave the open files of its process alone",
+                code=Code.TOOL_CRASHED,
+            ) from error
         assert not isinstance(reply, frames.Begun)
         return reply
 
     async def end(self) -> None:
         """Kills the process, with what it started, and waits until it is gone."""
         if self.is_alive:
-            with contextlib.suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
-        self._outgoing.close()
-        async with asyncio.timeout(_END_TIMEOUT):
-            await self._process.wait()
+            _kill(self.pid)
+        try:
+            async with asyncio.timeout(_END_TIMEOUT):
+                await self._process.ended.wait()
+        finally:
+            self._transport.close()
 
     def _send(self, body: bytes) -> None:
         self._outgoing.write(frames.HEADER.pack(len(body)) + body)
 
-    async def _reply(self, timeout: timedelta | None, what: str) -> frames.Reply:
+    async def _reply(
+        self,
+        number: int,
+        expected: tuple[type[frames.Reply], ...],
+        timeout: timedelta | None,
+        what: str,
+    ) -> frames.Reply:
+        """What the child says next.
+
+        Raises:
+            EOFError: it has ended.
+            _OutOfTurn: it is no answer to the call of this number, or not an expected one.
+            ToolFailed: TOOL_TIMEOUT.
+        """
         seconds = None if timeout is None else timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds):
-                (size,) = frames.HEADER.unpack(await self._incoming.readexactly(frames.HEADER.size))
-                return frames.decode_reply(await self._incoming.readexactly(size))
+                reply = await self._unless_ended(self._read())
         except TimeoutError as error:
             raise ToolFailed(
                 f"{what} within {seconds:g} s and was stopped",
                 code=Code.TOOL_TIMEOUT,
             ) from error
+        if reply.number != number or not isinstance(reply, expected):
+            raise _OutOfTurn
+        return reply
+
+    async def _read(self) -> frames.Reply:
+        (size,) = frames.HEADER.unpack(await self._incoming.readexactly(frames.HEADER.size))
+        if size > frames.MAX_FRAME:
+            raise _OutOfTurn
+        try:
+            return frames.decode_reply(await self._incoming.readexactly(size))
+        except msgspec.MsgspecError as error:
+            raise _OutOfTurn from error
+
+    async def _unless_ended(self, reading: Coroutine[None, None, frames.Reply]) -> frames.Reply:
+        read = asyncio.ensure_future(reading)
+        ended = asyncio.ensure_future(self._process.ended.wait())
+        try:
+            await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not read.done():
+                raise EOFError
+            return read.result()
+        finally:
+            read.cancel()
+            ended.cancel()
 
     async def _obituary(self, name: str) -> str:
         await self.end()
-        status = self._process.returncode or 0
+        status = self._transport.get_returncode() or 0
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit code {status}"
         return f"the process that ran {name} was ended {how}"
+
+
+def _kill(pid: int) -> None:
+    """Kills a child with its whole group, where there are groups."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGTERM)  # which ends it at once where there is nothing else
 
 
 def _failure(reply: frames.Raised, name: str) -> ToolFailed:

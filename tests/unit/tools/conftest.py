@@ -12,6 +12,7 @@ from stepwell.tools.process import ProcessPool
 
 TOOLS = '''
 """Tools for tests."""
+import ctypes
 import os
 import subprocess
 import sys
@@ -97,6 +98,35 @@ def leaves(code: int) -> None:
 def kills() -> None:
     """Dies by a signal."""
     os.kill(os.getpid(), 11)
+
+
+@tool
+def forks(number: int) -> int:
+    """Comes back twice."""
+    os.fork()
+    return number
+
+
+@tool
+def orphans(mark: str) -> None:
+    """Ends its process, but not a copy of it, which holds the pipes as a C library's fork does."""
+    if ctypes.CDLL(None).fork() == 0:
+        Path(mark).write_text(str(os.getpid()))
+        time.sleep(60)
+    while not Path(mark).exists():
+        time.sleep(0.005)
+    os._exit(7)
+
+
+@tool
+def interrupts(frame: str) -> int:
+    """Writes to every pipe of its process."""
+    for descriptor in range(3, 20):
+        try:
+            os.write(descriptor, bytes.fromhex(frame))
+        except OSError:
+            continue
+    return 1
 
 
 @tool

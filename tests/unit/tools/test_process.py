@@ -176,6 +176,60 @@ async def test_a_process_that_dies_fails_its_call_and_is_replaced(
         assert await invoke(loaded["add"], {"a": 1}, context) == Data({"total": 3, "key": "key-1"})
 
 
+async def test_a_tool_that_forks_answers_once_and_other_calls_get_their_own_results(
+    tools: Tools, context: CallContext
+) -> None:
+    async with ProcessPool(size=1) as processes:
+        loaded = tools(processes)
+        assert await invoke(loaded["forks"], {"number": 777}, context) == Data(777)
+        for number in range(3):
+            result = await invoke(loaded["add"], {"a": number}, context)
+            assert result == Data({"total": number + 2, "key": "key-1"})
+        copies = psutil.Process(processes.children[0]).children()
+        await gone(*(copy.pid for copy in copies))
+
+
+def framed(reply: frames.Reply | None) -> str:
+    """A message of the protocol, in hex; None announces a longer one than there may be."""
+    if reply is None:
+        return frames.HEADER.pack(frames.MAX_FRAME + 1).hex()
+    body = frames.encode(reply)
+    return (frames.HEADER.pack(len(body)) + body).hex()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        framed(frames.Returned(1000, "of another call")),
+        framed(frames.Begun(1)),
+        framed(None),
+        (frames.HEADER.pack(2) + b"no").hex(),
+    ],
+)
+async def test_a_process_that_answers_what_it_was_not_asked_is_replaced(
+    tools: Tools, context: CallContext, frame: str
+) -> None:
+    async with ProcessPool(size=1) as processes:
+        loaded = tools(processes)
+        with pytest.raises(ToolFailed, match="what it was not asked") as failed:
+            await invoke(loaded["interrupts"], {"frame": frame}, context)
+        assert failed.value.code is Code.TOOL_CRASHED
+        assert processes.children == ()
+        assert await invoke(loaded["add"], {"a": 1}, context) == Data({"total": 3, "key": "key-1"})
+
+
+async def test_a_process_that_ends_by_itself_fails_its_call_and_takes_along_what_it_started(
+    tools: Tools, context: CallContext, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    async with ProcessPool(size=1) as processes:
+        async with asyncio.timeout(5):
+            with pytest.raises(ToolFailed, match="was ended with exit code 7") as failed:
+                await invoke(tools(processes)["orphans"], {"mark": str(mark)}, context)
+        assert failed.value.code is Code.TOOL_CRASHED
+        await gone(int(mark.read_text()))
+
+
 async def test_an_idle_process_that_died_is_replaced(tools: Tools, context: CallContext) -> None:
     async with ProcessPool(size=1) as processes:
         pid = tools(processes)["pid"]
