@@ -31,6 +31,7 @@ UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
 TOOLS = '''
 import asyncio
+import sys
 
 from stepwell import tool
 
@@ -71,6 +72,44 @@ def give_object_apart() -> object:
 async def give_less() -> dict[str, int]:
     """Returns less than it promises."""
     return {}
+
+
+class Wordless(BaseException):
+    def __str__(self) -> str:
+        raise self
+
+
+@tool
+async def leave_daemon() -> None:
+    """Exits."""
+    sys.exit(3)
+
+
+@tool
+async def interrupt() -> None:
+    """Raises what a user's Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
+@tool
+async def say_nothing() -> None:
+    """Raises what has no text."""
+    raise Wordless
+
+
+@tool
+async def cancel_itself() -> None:
+    """Cancels the task that it runs in."""
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+
+@tool
+async def half_a_character(give: bool) -> str:
+    """Returns or raises what UTF-8 has no bytes for."""
+    if give:
+        return "bad \\ud800"
+    raise ValueError("bad \\ud800")
 
 
 @tool
@@ -376,6 +415,12 @@ async def _ended(client: Client, run: Run) -> Run:
         ("give_object", {}, Code.INVALID_RESULT, "return dicts, lists"),
         ("give_object_apart", {}, Code.INVALID_RESULT, "return dicts, lists"),
         ("give_less", {}, Code.INVALID_RESULT, "total"),
+        ("leave_daemon", {}, Code.TOOL_ERROR, "SystemExit: 3"),
+        ("interrupt", {}, Code.TOOL_ERROR, "KeyboardInterrupt"),
+        ("say_nothing", {}, Code.TOOL_ERROR, "Wordless"),
+        ("cancel_itself", {}, Code.TOOL_ERROR, "cancel_itself cancelled itself"),
+        ("half_a_character", {"give": False}, Code.TOOL_ERROR, "ValueError: bad ?"),
+        ("half_a_character", {"give": True}, Code.INVALID_RESULT, "return dicts, lists"),
         (
             "db_query",
             {"datasource": "shop", "sql": "SELECT 1"},

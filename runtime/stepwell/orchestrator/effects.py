@@ -17,10 +17,12 @@ from stepwell.engine.graph import AgentNode
 from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING, Data, Failure
+from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
 from stepwell.policy.port import Action, Decision, Policy
 from stepwell.tools.invoke import invoke
+from stepwell.tools.outcomes import described
 from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 
@@ -202,12 +204,24 @@ class WorldEffects:
 
 def failure_of(error: StepwellError) -> Failure:
     """An error as an event holds it."""
-    return Failure(error.code, error.message, error.retryable, error.detail)
+    detail = {name: bounded(text) for name, text in error.detail.items()}
+    return Failure(error.code, bounded(error.message), error.retryable, detail)
 
 
-def broken(command: CallModel | CallTool, error: Exception, at: int) -> Input:
+def broken(command: CallModel | CallTool, error: BaseException, at: int) -> Input:
     """What a run is told when carrying a command out hit a defect of ours."""
-    failure = Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    return _failed(command, Failure(Code.INTERNAL, described(error)), at)
+
+
+def cancelled(command: CallModel | CallTool, at: int) -> Input:
+    """What a run is told when a call that was wanted cancelled the task that it ran in."""
+    if isinstance(command, CallTool):
+        message = f"{command.tool} cancelled itself"
+        return _failed(command, Failure(Code.TOOL_ERROR, message, retryable=True), at)
+    return _failed(command, Failure(Code.MODEL_ERROR, "the call of the model cancelled itself"), at)
+
+
+def _failed(command: CallModel | CallTool, failure: Failure, at: int) -> Input:
     if isinstance(command, CallTool):
         return ToolAnswered(
             at=at,

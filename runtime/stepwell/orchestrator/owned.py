@@ -29,7 +29,7 @@ from stepwell.engine.events import Event
 from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import CallLost, Expire, Input, ToolBegun
 from stepwell.engine.state import RunState
-from stepwell.orchestrator.effects import Effects, broken
+from stepwell.orchestrator.effects import Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
@@ -286,7 +286,11 @@ class OwnedRun:
                 given = await self._effects.call_tool(
                     self.namespace, self.state, command, partial(self._begin, command)
                 )
-        except Exception as error:
+        except asyncio.CancelledError:
+            if self._gone or command.id not in self._in_flight:
+                raise  # it was stopped by us
+            given = cancelled(command, self._clock.now())
+        except BaseException as error:  # out of here it would end every other run
             log.exception("run %s: %s could not be carried out", self.state.run, command.id)
             given = broken(command, error, self._clock.now())
         finally:

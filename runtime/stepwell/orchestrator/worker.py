@@ -176,6 +176,10 @@ class Worker:
                 await self._take_over(now)
             except StorageError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
+            except Exception:
+                # The group cancels every call now, which no call may take for its own doing.
+                self._let_go_of_all(None)
+                raise
             await asyncio.sleep(self._beat)
 
     async def _take_over(self, expired_by: int) -> None:

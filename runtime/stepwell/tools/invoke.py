@@ -67,7 +67,7 @@ async def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) ->
         if task is None or task.cancelling():
             raise
         raise ToolFailed(f"{tool.spec.name} cancelled itself") from error
-    except Exception as error:
+    except BaseException as error:  # an exit in a tool is not one of the daemon
         logger.warning(
             "%s raised in run %s, step %s, attempt %d\n%s",
             tool.spec.name,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from stepwell.engine.values import Json
+from stepwell.engine.wording import bounded
 from stepwell.errors import Code
 from stepwell.tools.port import ToolFailed
 
@@ -42,9 +43,16 @@ def not_json(result: object, error: Exception) -> str:
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line: its type and its own text, no stack trace."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """An exception in one line: its type and its own text, no stack trace.
+
+    Its text is code of whoever raised it: where that breaks, the type alone is told.
+    """
+    name = type(error).__name__
+    try:
+        text = str(error).strip()
+    except BaseException:  # noqa: BLE001 - not even an exit may come out of a description
+        text = ""
+    return bounded(f"{name}: {text}" if text else name)
 
 
 def stack(error: BaseException) -> str:

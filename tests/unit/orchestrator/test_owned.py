@@ -176,6 +176,30 @@ async def test_a_defect_in_an_effect_fails_the_step_and_is_logged(
 
 
 @on_virtual_time
+async def test_an_exit_in_an_effect_fails_its_run_and_no_other() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        (await rig.effects.next()).answer.set_exception(SystemExit(3))
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status(run) == "failed"
+        assert "SystemExit: 3" in str((await rig.log(run))[-1])
+        await rig.start(worker, await rig.put(PAY))
+        (await rig.effects.next()).returns(1)
+        await until(lambda: worker.open_runs == 0)
+
+
+@on_virtual_time
+async def test_a_call_that_cancels_itself_has_failed() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        (await rig.effects.next()).answer.cancel()
+        await until(lambda: worker.open_runs == 0)
+    assert "look cancelled itself" in str((await rig.log(run))[-1])
+
+
+@on_virtual_time
 async def test_nobody_is_told_that_a_run_was_told_before_the_commit() -> None:
     rig = Rig()
     async with rig.working() as worker:

@@ -11,6 +11,7 @@ import pytest
 
 from stepwell import CallContext, ToolFailed, tool
 from stepwell.engine.values import Data
+from stepwell.engine.wording import MAX_WORDS
 from stepwell.errors import Code, NotFound
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import Tool
@@ -193,6 +194,53 @@ async def test_cancelling_the_caller_cancels_the_tool(context: CallContext) -> N
     with pytest.raises(asyncio.CancelledError):
         await call
     assert stopped.is_set()
+
+
+class Wordless(Exception):
+    """Has no text: asking for it raises."""
+
+    def __str__(self) -> str:
+        raise self
+
+
+class Unusual(BaseException):
+    """Is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (Unusual("b"), "Unusual: b"),
+        (Wordless(), "Wordless"),
+        (ValueError("bad \ud800"), "ValueError: bad ?"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_whatever_a_tool_raises_is_a_failure_of_the_tool(
+    context: CallContext, error: BaseException, says: str
+) -> None:
+    @tool
+    async def raises() -> None:
+        """Raises."""
+        raise error
+
+    failed = await failure(raises, context)
+    assert (failed.code, failed.message) == (Code.TOOL_ERROR, says)
+
+
+async def test_the_text_of_an_exception_is_cut_where_it_has_no_end(context: CallContext) -> None:
+    @tool
+    async def rants() -> None:
+        """Raises a long text."""
+        raise ValueError("x" * 1_000_000)
+
+    message = (await failure(rants, context)).message
+    assert len(message) <= MAX_WORDS
+    assert message.startswith("ValueError: xxx")
+    assert message.endswith(" characters left out)")
 
 
 async def test_a_tool_that_cancels_itself_fails(context: CallContext) -> None:
