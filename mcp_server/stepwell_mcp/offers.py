@@ -1,7 +1,7 @@
 """What the door offers: tools, workflows and the run tools, each as one MCP tool.
 
-Names share one space. A run tool keeps its name, then a published tool, then a workflow:
-a workflow whose name is taken is offered as `workflow_<name>`.
+Names share one space. No tool can have the name of a run tool; a workflow whose name is taken
+is offered as `workflow_<name>`.
 """
 
 import base64
@@ -31,8 +31,7 @@ def offered(
     (2026-07-28); to older clients such a schema is not shown.
     """
     offers = {tool.definition.name: tool.definition for tool in RUN_TOOLS.values()}
-    for spec in specs:
-        offers.setdefault(spec.name, _tool_offer(spec, any_root=any_root))
+    offers |= {spec.name: _tool_offer(spec, any_root=any_root) for spec in specs}
     taken = frozenset(offers)
     for workflow in (each for each in workflows if each.published):
         offer = _workflow_offer(workflow, taken)

@@ -1,9 +1,14 @@
 """The tools of a runtime, by name."""
 
+from typing import Final
+
 from stepwell.errors import AlreadyExists, Code, SetupError
 from stepwell.tools.declaration import NAME
 from stepwell.tools.port import Tool, ToolSpec
 from stepwell.tools.schema import compiled
+
+RESERVED: Final = frozenset({"run_get", "run_events", "run_cancel"})
+"""Names under which MCP clients are offered what follows their runs."""
 
 
 class ToolRegistry:
@@ -17,7 +22,7 @@ class ToolRegistry:
 
         Raises:
             AlreadyExists: another tool has this name.
-            SetupError: the name cannot be one.
+            SetupError: the name cannot be one, or is reserved.
             InvalidRequest: INVALID_DEFINITION, a schema is not valid.
         """
         spec = tool.spec
@@ -25,6 +30,12 @@ class ToolRegistry:
             raise SetupError(
                 f"{spec.name!r} cannot be the name of a tool: 1 to 64 of a-z 0-9 _ . - "
                 "beginning with a letter",
+                code=Code.INVALID_DEFINITION,
+            )
+        if spec.name in RESERVED:
+            raise SetupError(
+                f"{spec.name} is the name of a tool of Stepwell's own, with which MCP clients "
+                'follow their runs; give yours another one: @tool(name="...")',
                 code=Code.INVALID_DEFINITION,
             )
         if spec.name in self._tools:

@@ -9,6 +9,7 @@ from jsonschema_rs import Draft202012Validator
 from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.views import Workflow
 from stepwell.tools.port import ToolSpec
+from stepwell.tools.registry import RESERVED
 from stepwell_mcp.offers import PAGE_SIZE, offered, page, workflow_called
 from stepwell_mcp.results import HANDLE_SCHEMA
 from stepwell_mcp.run_tools import RUN_TOOLS
@@ -53,11 +54,8 @@ def test_a_workflow_that_is_not_published_is_not_offered() -> None:
     assert {tool.name for tool in offers} == {*RUN_TOOLS}
 
 
-def test_a_run_tool_keeps_its_name() -> None:
-    (run_get,) = [
-        tool for tool in offered([spec("run_get")], [], any_root=True) if tool.name == "run_get"
-    ]
-    assert run_get == RUN_TOOLS["run_get"].definition
+def test_no_tool_can_have_the_name_of_a_run_tool() -> None:
+    assert RUN_TOOLS.keys() == RESERVED
 
 
 def test_the_hints_of_a_tool_are_passed_on() -> None:

@@ -5,7 +5,7 @@ import pytest
 from stepwell.engine.values import NOTHING, Data, Json
 from stepwell.errors import AlreadyExists, Code, InvalidRequest, SetupError
 from stepwell.tools.port import CallContext, ToolSpec
-from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.registry import RESERVED, ToolRegistry
 
 
 class Still:
@@ -41,6 +41,13 @@ def test_a_name_is_given_once() -> None:
 @pytest.mark.parametrize("name", ["", "A", "1a", "a b", "a" * 65, "a\n", "ä", ".a"])
 def test_a_name_that_clients_would_refuse_is_refused(name: str) -> None:
     with pytest.raises(SetupError, match="cannot be the name of a tool") as refused:
+        ToolRegistry().add(Still(name))
+    assert refused.value.code is Code.INVALID_DEFINITION
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_of_our_own_tools_is_refused(name: str) -> None:
+    with pytest.raises(SetupError, match=f"{name} is the name of a tool of Stepwell's") as refused:
         ToolRegistry().add(Still(name))
     assert refused.value.code is Code.INVALID_DEFINITION
 
