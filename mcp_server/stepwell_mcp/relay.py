@@ -146,8 +146,9 @@ class Relay:
                 self._refuse(
                     pending.id,
                     "the Stepwell daemon ended before it answered. A run that it had accepted "
-                    "goes on when the daemon is back, which your next request sees to. Look at "
-                    "`stepwell runs` before you repeat a call that changes something",
+                    "goes on when the daemon is back, which your next request sees to. Find out "
+                    "what it did before you repeat a call that changes something; a person sees "
+                    "its run with `stepwell runs`",
                 )
             else:
                 self._from_client(pending.line, repeated=True)

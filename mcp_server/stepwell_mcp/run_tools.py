@@ -9,7 +9,7 @@ from mcp_types import Tool, ToolAnnotations
 from msgspec import UNSET, Meta, Struct
 
 from stepwell.engine.values import Data, Failure, Json
-from stepwell.errors import Code, InvalidRequest
+from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunEvent, RunStatus
 from stepwell.principals import Caller
@@ -23,30 +23,33 @@ SHOWN_BYTES: Final = 2000
 RunId = Annotated[str, Meta(min_length=1, description="The id of the run, as a call answered it.")]
 
 
-class RunGet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What run_get takes."""
+class OfRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every run tool takes."""
 
     run: RunId
+
+
+class RunGet(OfRun, frozen=True, kw_only=True):
+    """What run_get takes."""
+
     wait_seconds: Annotated[
         int,
         Meta(ge=0, le=MAX_WAIT_SECONDS, description="Wait up to this long for the run to end."),
     ] = 0
 
 
-class RunEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RunEvents(OfRun, frozen=True, kw_only=True):
     """What run_events takes."""
 
-    run: RunId
     cursor: Annotated[
         str, Meta(description="The cursor of the page before; empty is the start.")
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=100, description="The most events to answer.")] = 50
 
 
-class RunCancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RunCancel(OfRun, frozen=True, kw_only=True):
     """What run_cancel takes."""
 
-    run: RunId
     reason: Annotated[str, Meta(max_length=1000, description="Why; it is kept in the log.")] = ""
 
 
@@ -70,7 +73,7 @@ class EventsView(Struct, frozen=True, kw_only=True):
     caught_up: bool
 
 
-ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
+ArgumentsT = TypeVar("ArgumentsT", bound=OfRun)
 
 
 class RunTool(Generic[ArgumentsT]):
@@ -91,6 +94,7 @@ class RunTool(Generic[ArgumentsT]):
 
         Raises:
             InvalidRequest: INVALID_ARGUMENTS, with what does not fit.
+            NotFound: there is no such run, with where to find its id.
             StepwellError: whatever the service says.
         """
         try:
@@ -101,7 +105,14 @@ class RunTool(Generic[ArgumentsT]):
                 f"the arguments of {self.definition.name} are not right: {error}; it takes {taken}",
                 code=Code.INVALID_ARGUMENTS,
             ) from error
-        return msgspec.to_builtins(await self._answer(service, caller, given))
+        try:
+            return msgspec.to_builtins(await self._answer(service, caller, given))
+        except NotFound as error:
+            # The service says where a person looks, and a model has no command line.
+            raise NotFound(
+                f"there is no run {given.run!r}; its id is in the answer of the call that began it",
+                code=Code.RUN_NOT_FOUND,
+            ) from error
 
 
 async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
