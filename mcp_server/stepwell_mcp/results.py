@@ -1,10 +1,12 @@
 """How a run is told to a model: a result, a handle to follow, or a failure to read."""
 
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from typing import Any, Final
 
 import msgspec
 from mcp_types import CallToolResult, TextContent
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 from msgspec import UNSET, Struct
 
 from stepwell.engine.values import Data, Failure, Json
@@ -13,7 +15,31 @@ from stepwell.orchestrator.views import Run, RunStatus
 
 RUN_META: Final = "stepwell/run"
 ERROR_META: Final = "stepwell/error"
+TEXT_LIMIT: Final = 40_000
+"""Characters of a text that says what structured content says too; longer ones are cut."""
+BEGINNING: Final = 2_000
+"""Characters that are left of a text that is cut."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Structured(Enum):
+    """What a client takes as structured content."""
+
+    NOTHING = auto()
+    OBJECTS = auto()
+    ANYTHING = auto()
+
+    @classmethod
+    def of_version(cls, protocol: str) -> "Structured":
+        """What the clients of a version of the protocol take."""
+        if protocol in MODERN_PROTOCOL_VERSIONS:
+            return cls.ANYTHING
+        return cls.OBJECTS if is_version_at_least(protocol, "2025-06-18") else cls.NOTHING
+
+    def content(self, value: Json) -> Json:
+        """The value as structured content; None where it can only be told as text."""
+        is_taken = self is self.ANYTHING or (self is self.OBJECTS and isinstance(value, dict))
+        return value if is_taken else None
 
 
 class Handle(Struct, frozen=True, kw_only=True):
@@ -51,18 +77,15 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
 """Written out, because it is nested in the schemas of tools and must refer to nothing."""
 
 
-def run_result(run: Run, *, any_root: bool) -> CallToolResult:
-    """The answer to a call: the run's output, its failure, or a handle while it goes on.
-
-    `any_root` tells whether structured content may be something other than an object.
-    """
+def run_result(run: Run, structured: Structured) -> CallToolResult:
+    """The answer to a call: the run's output, its failure, or a handle while it goes on."""
     if run.failure is not None:
         return failure_result(run.failure, run=run.id)
     if run.status is RunStatus.CANCELLED:
         return failure_result(Failure("RUN_CANCELLED", "the run was cancelled"), run=run.id)
     if not run.status.ended:
-        return json_result(msgspec.to_builtins(handle_of(run)), run=run.id)
-    return json_result(shown(run.output), run=run.id, any_root=any_root)
+        return json_result(msgspec.to_builtins(handle_of(run)), structured, run=run.id)
+    return json_result(shown(run.output), structured, run=run.id)
 
 
 def handle_of(run: Run) -> Handle:
@@ -76,12 +99,21 @@ def handle_of(run: Run) -> Handle:
     )
 
 
-def json_result(value: Json, *, run: str | None = None, any_root: bool = False) -> CallToolResult:
-    """A result as structured content, with its text twin for clients that read only text."""
+def json_result(value: Json, structured: Structured, *, run: str | None = None) -> CallToolResult:
+    """A result as structured content, with its text twin for clients that read only text.
+
+    A long twin is cut: nothing large travels twice.
+    """
+    content = structured.content(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if content is not None and len(text) > TEXT_LIMIT:
+        text = (
+            f"This result has {len(text)} characters. All of it is in structuredContent; ask for "
+            f"less at once to read it as text. It begins:\n{text[:BEGINNING]}"
+        )
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
-        structured_content=value if any_root or isinstance(value, dict) else None,
+        structured_content=content,
         _meta={RUN_META: run} if run else None,
     )
 

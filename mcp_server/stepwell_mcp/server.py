@@ -22,7 +22,6 @@ from mcp_types import (
     ListToolsResult,
     PaginatedRequestParams,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, NotFound, StepwellError, Unavailable
@@ -32,7 +31,7 @@ from stepwell.principals import LOCAL_AGENT, Caller
 from stepwell_mcp.errors import protocol_error, unknown_tool
 from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
 from stepwell_mcp.progress import wait_reporting
-from stepwell_mcp.results import json_result, refusal_result, run_result
+from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
 
 RequestContext: TypeAlias = ServerRequestContext[Any, Any]
@@ -106,7 +105,7 @@ class _Door:
             offers = offered(
                 await self._service.list_tools(caller),
                 await self._service.list_workflows(caller),
-                any_root=_is_modern(context),
+                any_root=_structured(context) is Structured.ANYTHING,
             )
             shown, cursor = page(offers, params.cursor if params else None)
         self._listed = {offer.name: offer.input_schema for offer in offers}
@@ -127,10 +126,11 @@ class _Door:
         self, context: RequestContext, name: str, arguments: Mapping[str, Json]
     ) -> CallToolResult:
         caller = self._caller_of(context)
+        structured = _structured(context)
         if tool := RUN_TOOLS.get(name):
-            return json_result(await tool.call(self._service, caller, arguments))
+            return json_result(await tool.call(self._service, caller, arguments), structured)
         run = await self._start(caller, name, arguments)
-        return run_result(await self._follow(context, caller, run), any_root=_is_modern(context))
+        return run_result(await self._follow(context, caller, run), structured)
 
     async def _start(self, caller: Caller, name: str, arguments: Mapping[str, Json]) -> Run:
         tools = {spec.name for spec in await self._service.list_tools(caller)}
@@ -178,6 +178,5 @@ def _refusals() -> Iterator[None]:
         ) from error
 
 
-def _is_modern(context: RequestContext) -> bool:
-    """Whether results may be any JSON value, as from 2026-07-28 on."""
-    return context.protocol_version in MODERN_PROTOCOL_VERSIONS
+def _structured(context: RequestContext) -> Structured:
+    return Structured.of_version(context.protocol_version)

@@ -57,6 +57,14 @@ async def test_a_tool_answers_with_structured_content_and_its_text(connect: Conn
     assert not result.is_error
 
 
+async def test_a_large_result_does_not_travel_twice(connect: Connect) -> None:
+    name = "x" * 100_000
+    async with connect() as client:
+        result = await client.call_tool("hello", {"name": name})
+    assert result.structured_content == {"text": f"hello {name}"}
+    assert len(text_of(result)) < 3000
+
+
 async def test_a_workflow_that_ends_in_time_answers_its_result(connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool("hello", {"name": "Ada"})
@@ -118,10 +126,15 @@ async def test_a_failing_tool_is_a_result_with_code_and_message(connect: Connect
 
 
 async def test_an_unknown_run_is_a_result_that_says_so(connect: Connect) -> None:
+    unknown = {"run": "00000000-0000-7000-8000-000000000000"}
+    said = (
+        f"RUN_NOT_FOUND: there is no run {unknown['run']!r}; "
+        "its id is in the answer of the call that began it"
+    )
     async with connect() as client:
-        result = await client.call_tool("run_get", {"run": "00000000-0000-7000-8000-000000000000"})
-    assert result.is_error
-    assert text_of(result).startswith("RUN_NOT_FOUND: ")
+        for tool in ("run_get", "run_events", "run_cancel"):
+            result = await client.call_tool(tool, unknown)
+            assert (result.is_error, text_of(result)) == (True, said)
 
 
 async def test_giving_up_on_a_call_leaves_its_run_alone(connect: Connect, service: Service) -> None:

@@ -7,13 +7,15 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from mcp_types import CallToolResult, TextContent
 
-from stepwell.engine.values import BlobRef, Data, Failure
+from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.views import Run, RunStatus
 from stepwell_mcp.results import (
     ERROR_META,
     HANDLE_SCHEMA,
     RUN_META,
+    TEXT_LIMIT,
+    Structured,
     handle_of,
     refusal_result,
     run_result,
@@ -40,29 +42,65 @@ def text_of(result: CallToolResult) -> str:
 
 
 def test_an_output_is_structured_content_with_its_text_twin() -> None:
-    result = run_result(run(output=Data(value={"total": 3, "none": None})), any_root=False)
+    result = run_result(run(output=Data(value={"total": 3, "none": None})), Structured.OBJECTS)
     assert result.structured_content == {"total": 3, "none": None}
     assert text_of(result) == '{"total":3,"none":null}'
     assert result.meta == {RUN_META: "r1"}
     assert not result.is_error
 
 
-@pytest.mark.parametrize(("any_root", "structured"), [(True, [1, 2]), (False, None)])
-def test_a_list_is_structured_content_for_newer_clients_only(
-    any_root: bool, structured: object
+@pytest.mark.parametrize(
+    ("protocol", "value", "structured"),
+    [
+        ("2026-07-28", [1, 2], [1, 2]),
+        ("2025-11-25", [1, 2], None),
+        ("2025-06-18", {"a": 1}, {"a": 1}),
+        ("2025-03-26", {"a": 1}, None),
+        ("2024-11-05", {"a": 1}, None),
+    ],
+)
+def test_structured_content_is_what_the_version_of_the_protocol_knows(
+    protocol: str, value: Json, structured: Json
 ) -> None:
-    result = run_result(run(output=Data(value=[1, 2])), any_root=any_root)
+    result = run_result(run(output=Data(value=value)), Structured.of_version(protocol))
     assert result.structured_content == structured
-    assert text_of(result) == "[1,2]"
+    assert text_of(result) == msgspec.json.encode(value).decode()
+
+
+def test_a_long_text_is_cut_where_structured_content_has_it_all() -> None:
+    value = {"rows": ["x" * 100] * 1000}
+    result = run_result(run(output=Data(value=value)), Structured.OBJECTS)
+    assert result.structured_content == value
+    text = text_of(result)
+    assert len(text) < 3000
+    assert text.startswith("This result has 103010 characters. All of it is in structuredContent")
+    assert '\n{"rows":["xxx' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "structured"),
+    [
+        ({"text": "x" * TEXT_LIMIT}, Structured.NOTHING),
+        (["x" * TEXT_LIMIT], Structured.OBJECTS),
+        ("x" * (TEXT_LIMIT + 1), Structured.OBJECTS),
+        ("x" * TEXT_LIMIT, Structured.ANYTHING),
+    ],
+)
+def test_a_text_that_is_the_only_copy_or_short_enough_is_whole(
+    value: Json, structured: Structured
+) -> None:
+    result = run_result(run(output=Data(value=value)), structured)
+    whole = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    assert text_of(result) == whole
 
 
 def test_a_text_is_shown_as_it_is() -> None:
-    assert text_of(run_result(run(output=Data(value='say "hi"')), any_root=False)) == 'say "hi"'
+    assert text_of(run_result(run(output=Data(value='say "hi"')), Structured.OBJECTS)) == 'say "hi"'
 
 
 def test_an_output_that_was_not_loaded_is_named() -> None:
     output = Data(blob=BlobRef("sha256:2", 70_000), sealed="datasource:shop")
-    result = run_result(run(output=output), any_root=False)
+    result = run_result(run(output=output), Structured.OBJECTS)
     assert result.structured_content == {
         "sealed": "datasource:shop",
         "blob": "sha256:2",
@@ -71,7 +109,7 @@ def test_an_output_that_was_not_loaded_is_named() -> None:
 
 
 def test_a_run_that_goes_on_answers_a_handle_that_says_how_to_follow_it() -> None:
-    result = run_result(run(RunStatus.RUNNING), any_root=False)
+    result = run_result(run(RunStatus.RUNNING), Structured.OBJECTS)
     assert result.structured_content == msgspec.to_builtins(handle_of(run(RunStatus.RUNNING)))
     assert Draft202012Validator(HANDLE_SCHEMA).is_valid(result.structured_content)
     assert "run_get" in text_of(result)
@@ -80,7 +118,7 @@ def test_a_run_that_goes_on_answers_a_handle_that_says_how_to_follow_it() -> Non
 
 def test_a_failed_run_is_an_error_with_code_message_and_run() -> None:
     failure = Failure("TOOL_ERROR", "ValueError: no such row", detail={"row": "7"})
-    result = run_result(run(RunStatus.FAILED, failure=failure), any_root=False)
+    result = run_result(run(RunStatus.FAILED, failure=failure), Structured.OBJECTS)
     assert result.is_error
     assert text_of(result) == (
         "TOOL_ERROR: ValueError: no such row\n- row: 7\nThis was run r1; run_events tells what it did."
@@ -90,7 +128,7 @@ def test_a_failed_run_is_an_error_with_code_message_and_run() -> None:
 
 
 def test_a_cancelled_run_is_an_error() -> None:
-    result = run_result(run(RunStatus.CANCELLED), any_root=False)
+    result = run_result(run(RunStatus.CANCELLED), Structured.OBJECTS)
     assert result.is_error
     assert text_of(result).startswith("RUN_CANCELLED: ")
 
