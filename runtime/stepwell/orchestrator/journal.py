@@ -67,6 +67,13 @@ class Journal:
             yield [codec.decode(record.kind, record.body) for record in records]
             after = records[-1].sequence
 
+    async def head(self, namespace: str, run: str) -> int:
+        """The sequence of a run's last event, whether this version knows its kind or not."""
+        after = 0
+        while records := await self._storage.log.read(namespace, run, after=after, limit=PAGE):
+            after = records[-1].sequence
+        return after
+
     async def load(self, namespace: str, run: str) -> list[Event]:
         """Every event of a run, with the data that it refers to.
 

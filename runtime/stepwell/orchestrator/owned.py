@@ -25,10 +25,12 @@ from stepwell.engine.commands import (
 )
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
-from stepwell.engine.events import Event
+from stepwell.engine.events import Event, RunFailed
 from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import CallLost, Expire, Input, ToolBegun
 from stepwell.engine.state import RunState
+from stepwell.engine.values import Failure
+from stepwell.errors import Code
 from stepwell.orchestrator.effects import Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell_storage.errors import Full as StorageFull
@@ -98,6 +100,7 @@ class OwnedRun:
         self._commands: list[Command] = []
         self._appending = False
         self._gone = False
+        self._is_broken = False
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._commits: list[_Commit] = []
         self._blocked_by: StorageError | None = None
@@ -106,6 +109,8 @@ class OwnedRun:
     @property
     def has_ended(self) -> bool:
         """Whether the run has ended, and the log says so."""
+        if self._is_broken:
+            return False  # the log says so in the end, and the state never will
         return self.state.has_ended and self.committed == self.state.sequence
 
     def go_on(self) -> None:
@@ -114,15 +119,12 @@ class OwnedRun:
 
     def give(self, given: Input) -> bool:
         """Tells the run something; False when that teaches it nothing."""
-        if self._gone:
+        if self._gone or self._is_broken:
             return False
         try:
             return self._learn(given)
-        except Exception:
-            # Half a fold is worth nothing, and the other runs here are not to blame: this one
-            # stays as its log has it, until another process folds it.
-            log.exception("run %s broke over %s", self.state.run, type(given).__name__)
-            self.drop()
+        except Exception as error:  # noqa: BLE001 - the other runs here are not to blame
+            self._break_off(error, type(given).__name__)
             return False
 
     async def record(self, given: Input) -> bool:
@@ -145,10 +147,7 @@ class OwnedRun:
         if self._gone:
             return
         self._gone = True
-        for task in tuple(self._in_flight.values()):
-            task.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_all()
         for commit in self._commits:
             if not commit.done.done():
                 commit.done.set_result(False)
@@ -161,6 +160,30 @@ class OwnedRun:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits.append(_Commit(self.state.sequence, done, is_patient))
         return await done
+
+    def _break_off(self, error: Exception, over: str) -> None:
+        """Ends a run that a defect of ours keeps from going on.
+
+        Half a fold is worth nothing, so the end is written from what is committed alone. Left
+        as its log has it, the run would break again at every start and could not be cancelled.
+        """
+        log.error("run %s broke over %s", self.state.run, over, exc_info=error)
+        if self._is_broken:
+            self.drop()
+            return
+        self._is_broken = True
+        self._stop_all()
+        self._commands.clear()
+        failed = RunFailed(at=self._clock.now(), failure=_defect(error, over))
+        self._events = [(failed, self.state.principal)]
+        self._flush()
+
+    def _stop_all(self) -> None:
+        while self._in_flight:
+            _, task = self._in_flight.popitem()
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _learn(self, given: Input) -> bool:
         events = decide(self.state, given)
@@ -179,16 +202,20 @@ class OwnedRun:
     def _flush(self) -> None:
         if self._appending or self._gone or not self._events:
             return
-        self._appending = True
         events, self._events = self._events, []
         commands, self._commands = self._commands, []
-        append = self._journal.append(
-            self.namespace,
-            self.state.run,
-            epoch=self.epoch,
-            after=self.committed,
-            events=events,
-        )
+        try:
+            append = self._journal.append(
+                self.namespace,
+                self.state.run,
+                epoch=self.epoch,
+                after=self.committed,
+                events=events,
+            )
+        except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
+            self._break_off(error, "what it had to write")
+            return
+        self._appending = True
         append.add_done_callback(partial(self._appended, events, commands))
 
     def _appended(
@@ -216,7 +243,7 @@ class OwnedRun:
             return
         late, self._commands = self._commands, []
         self._carry_out(late)
-        if self.has_ended:
+        if self.has_ended or (self._is_broken and not self._appending):
             self.drop()
 
     def _not_appended(
@@ -248,6 +275,8 @@ class OwnedRun:
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
+            if self._is_broken:
+                return
             match command:
                 case CallModel() | CallTool():
                     self._in_flight[command.id] = self._tasks.create_task(self._perform(command))
@@ -320,3 +349,12 @@ class OwnedRun:
             self._commands += commands
         else:
             self._carry_out(commands)
+
+
+def _defect(error: Exception, over: str) -> Failure:
+    """Why a run was broken off. What the error says may quote data, so its type alone is told."""
+    return Failure(
+        Code.INTERNAL,
+        f"the run broke over {over} ({type(error).__name__}), which is a defect of Stepwell; "
+        "report it with what the daemon logged, then start a new run",
+    )

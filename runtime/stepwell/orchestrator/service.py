@@ -379,6 +379,10 @@ class Service:
             with refusals():
                 if owned is not None and await owned.ask(given):
                     return
+                if isinstance(given, Cancel) and await self._worker.cancel_unreadable(
+                    caller.namespace, run, given
+                ):
+                    return
         except NotWritten as error:
             is_full = isinstance(error.__cause__, Full)
             raise Unavailable(

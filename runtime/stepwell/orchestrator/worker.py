@@ -11,10 +11,10 @@ from functools import partial
 from stepwell.clock import Clock
 from stepwell.config import WorkerSettings
 from stepwell.engine.decide import decide
-from stepwell.engine.events import RunStarted
+from stepwell.engine.events import RunCancelled, RunStarted
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
-from stepwell.engine.inputs import Start
+from stepwell.engine.inputs import Cancel, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.journal import Journal
@@ -63,6 +63,8 @@ class Worker:
         self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
         self._claimed: deque[Lease] = deque()
         """Leases that are ours and whose logs are still to be folded."""
+        self._unreadable: dict[tuple[str, str], int] = {}
+        """The epochs of leases that are ours and whose logs this version cannot fold."""
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -158,6 +160,26 @@ class Worker:
         await asyncio.wait([ended], timeout=timeout)
         return ended.result() if ended.done() else None
 
+    async def cancel_unreadable(self, namespace: str, run: str, given: Cancel) -> bool:
+        """Ends a run of ours whose log cannot be folded; False when it is no such run.
+
+        Raises:
+            What `EventLog.append` raises; the run stays as it is.
+        """
+        epoch = self._unreadable.get((namespace, run))
+        if epoch is None:
+            return False
+        cancelled = RunCancelled(at=given.at, reason=given.reason)
+        await self._journal.append(
+            namespace,
+            run,
+            epoch=epoch,
+            after=await self._journal.head(namespace, run),
+            events=[(cancelled, given.principal)],
+        )
+        self._unreadable.pop((namespace, run), None)
+        return True
+
     def _begin(self, namespace: str, state: RunState, append: asyncio.Future[int]) -> None:
         """Goes on with a run whose first events are committed."""
         is_committed = not append.cancelled() and append.exception() is None
@@ -203,13 +225,16 @@ class Worker:
         held = self.find(lease.namespace, lease.run)
         if held is not None:
             held.drop()
+        self._unreadable.pop((lease.namespace, lease.run), None)
         try:
             state = await self._fold(lease)
         except StorageError:
             raise
         except Exception:
-            # It stays as its log has it; a defect in one run does not take the others with it.
+            # It stays as its log has it, for a newer version may know what this one does not; a
+            # defect in one run does not take the others with it.
             log.exception("run %s cannot go on with this version", lease.run)
+            self._unreadable[lease.namespace, lease.run] = lease.epoch
             return
         log.info("run %s goes on after event %d", lease.run, state.sequence)
         self._own(lease.namespace, state, epoch=lease.epoch).go_on()

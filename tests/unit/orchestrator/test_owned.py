@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tests.unit.orchestrator.rig import NAMESPACE, PATIENCE, Rig, on_virtual_time, until
 
+from stepwell.engine.events import RunFailed
 from stepwell.engine.inputs import Cancel, Publish
 from stepwell.engine.values import NOTHING, Failure
 from stepwell.orchestrator.owned import NotWritten
@@ -197,6 +198,45 @@ async def test_a_call_that_cancels_itself_has_failed() -> None:
         (await rig.effects.next()).answer.cancel()
         await until(lambda: worker.open_runs == 0)
     assert "look cancelled itself" in str((await rig.log(run))[-1])
+
+
+UNWRITABLE = Failure("TOOL_ERROR", "bad \ud800")
+
+
+@on_virtual_time
+async def test_a_run_with_an_event_that_has_no_bytes_ends_and_says_that_it_is_a_defect() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TIMED))
+        waiting = asyncio.ensure_future(worker.wait_ended(NAMESPACE, run, PATIENCE))
+        await until(lambda: len(rig.effects.calls) == 2)
+        rig.effects.calls[0].fails(UNWRITABLE)
+        await until(lambda: worker.open_runs == 0)
+        assert await waiting is None  # the state is not to be trusted, the log is
+        assert rig.effects.calls[1].is_cancelled
+    (*_, last) = await rig.log(run)
+    assert isinstance(last, RunFailed)
+    assert last.failure.reason == "INTERNAL"
+    assert "broke over what it had to write" in last.failure.message
+    assert "UnicodeEncodeError" in last.failure.message
+    async with rig.working("two") as worker:
+        assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_a_run_that_breaks_while_an_append_is_under_way_keeps_that_and_ends() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TIMED))
+        await until(lambda: len(rig.effects.calls) == 2)
+        rig.storage.log.refusal = StorageUnavailable()
+        rig.effects.calls[1].returns(1)
+        await until(lambda: rig.storage.log.refused > 0)
+        rig.effects.calls[0].fails(UNWRITABLE)
+        await asyncio.sleep(1)
+        rig.storage.log.refusal = None
+        await until(lambda: worker.open_runs == 0)
+    assert await rig.status(run) == "failed"
 
 
 @on_virtual_time

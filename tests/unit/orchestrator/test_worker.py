@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until
 
-from stepwell.engine.inputs import Expire
+from stepwell.engine.inputs import Cancel, Expire
 from stepwell.errors import Unavailable
 from stepwell.orchestrator.worker import Worker
 from stepwell_storage.errors import Full
@@ -192,6 +192,7 @@ async def test_a_defect_in_one_run_leaves_the_others_alone(
         (await rig.effects.next()).returns(1)
         await until(lambda: worker.open_runs == 0)
         assert await rig.status(sound) == "completed"
+        assert await rig.status(broken) == "failed"
 
 
 @on_virtual_time
@@ -201,13 +202,17 @@ async def test_a_log_that_cannot_be_folded_leaves_the_other_runs_alone(
     rig = Rig()
     graph = await rig.put(ONE)
     async with rig.working() as worker:
-        await rig.start(worker, graph)
+        unreadable = await rig.start(worker, graph)
         run = await rig.start(worker, await rig.put(PAY))
     monkeypatch.delitem(rig.workflows._graphs, (NAMESPACE, graph.name, graph.version))
     monkeypatch.setitem(rig.storage.log._database[NAMESPACE].definitions, graph.name, {})
     async with rig.working("two") as worker:
         assert worker.open_runs == 1
         assert rig.owned(worker, run).epoch == 2
+        cancel = Cancel(at=rig.clock.now(), principal="user:ann", reason="enough")
+        assert not await worker.cancel_unreadable(NAMESPACE, run, cancel)
+        assert await worker.cancel_unreadable(NAMESPACE, unreadable, cancel)
+        assert await rig.status(unreadable) == "cancelled"
     assert "cannot go on with this version" in caplog.text
 
 
