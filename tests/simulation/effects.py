@@ -12,7 +12,7 @@ from stepwell.engine.commands import CallModel, CallTool
 from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered, ToolBegun
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
-from stepwell.orchestrator.effects import Begin
+from stepwell.tools.port import Begin
 
 
 class PlannedDefect(Exception):

@@ -11,7 +11,7 @@ from stepwell.errors import Code
 from stepwell.nldb.datasources import sqlite_path
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.tools.modules import Source
-from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolFailed, ToolSpec
+from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolFailed, ToolSpec
 from stepwell.tools.process import ProcessPool
 
 Lookup: TypeAlias = Callable[[str, str], Awaitable[str]]
@@ -55,14 +55,16 @@ class SchemaTool(SelfTimed):
         )
         self._child = _Child(lookup, processes, limits, "schema")
 
-    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
         """Describes the tables.
 
         Raises:
             ToolFailed: DATASOURCE_NOT_FOUND, QUERY_FAILED or TOOL_TIMEOUT.
         """
         wanted = {"tables": arguments.get("tables", [])}
-        return await self._child.call(arguments["datasource"], wanted, context)
+        return await self._child.call(arguments["datasource"], wanted, context, begin)
 
 
 class QueryTool(SelfTimed):
@@ -84,14 +86,16 @@ class QueryTool(SelfTimed):
         )
         self._child = _Child(lookup, processes, limits, "query")
 
-    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
         """Runs the query.
 
         Raises:
             ToolFailed: DATASOURCE_NOT_FOUND, QUERY_REFUSED, QUERY_FAILED or TOOL_TIMEOUT.
         """
         asked = {"sql": arguments["sql"]}
-        return await self._child.call(arguments["datasource"], asked, context)
+        return await self._child.call(arguments["datasource"], asked, context, begin)
 
 
 class _Child:
@@ -106,7 +110,13 @@ class _Child:
         self._bounds: Json = msgspec.to_builtins(limits)
         self._function = function
 
-    async def call(self, datasource: str, arguments: dict[str, Json], context: CallContext) -> Data:
+    async def call(
+        self,
+        datasource: str,
+        arguments: dict[str, Json],
+        context: CallContext,
+        begin: Begin | None,
+    ) -> Data:
         path = sqlite_path(await self._lookup(context.namespace, datasource))
         try:
             value = await self._processes.call(
@@ -114,6 +124,7 @@ class _Child:
                 self._function,
                 {"path": str(path), "limits": self._bounds, **arguments},
                 timeout=self._limits.timeout + _GRACE,
+                begin=begin,
             )
         except ToolFailed as error:
             if error.code is Code.TOOL_TIMEOUT:

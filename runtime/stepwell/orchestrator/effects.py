@@ -1,11 +1,12 @@
 """What the engine asks of the world: model calls and tool calls, each one told as an input.
 
-Policy is asked before every effect. A call that may not be repeated is committed as begun
-before it is made, by the `begin` that the owner of the run hands in.
+Policy is asked before every effect. A call that may not be repeated is committed as begun right
+before it is made, and not while it only waits for a worker process, by the `begin` that the owner
+of the run hands in.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Protocol
 
 from stepwell.agents.answers import read_reply
 from stepwell.agents.requests import build_request, new_messages
@@ -23,11 +24,8 @@ from stepwell.llm.port import Models
 from stepwell.policy.port import Action, Decision, Policy
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described
-from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
+from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
-
-Begin: TypeAlias = Callable[[], Awaitable[bool]]
-"""Commits that a call is about to be made; False when nobody waits for it any more."""
 
 
 class Effects(Protocol):
@@ -121,8 +119,6 @@ class WorldEffects:
         may_repeat = command.idempotent
         if may_repeat is None:
             may_repeat = tool.spec.idempotent or tool.spec.read_only
-        if not may_repeat and not await begin():
-            return None
         context = CallContext(
             namespace=namespace,
             principal=state.principal,
@@ -134,8 +130,12 @@ class WorldEffects:
         allowed = f"{decision.effect}: {', '.join(decision.rules)}"
         begun = self._clock.now()
         try:
-            result = await invoke(tool, command.arguments.value, context)
+            result = await invoke(
+                tool, command.arguments.value, context, begin=None if may_repeat else begin
+            )
             self._check_size(command.tool, result)
+        except NotBegun:
+            return None
         except StepwellError as error:
             return self._answered(command, failure=failure_of(error), begun=begun, decision=allowed)
         now = self._clock.now()

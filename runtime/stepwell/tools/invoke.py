@@ -2,22 +2,27 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
 from stepwell.tools.outcomes import described, stack
-from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolFailed
+from stepwell.tools.port import Begin, CallContext, NotBegun, SelfTimed, Tool, ToolFailed
 from stepwell.tools.schema import compiled
 
 logger = logging.getLogger(__name__)
 
 
-async def invoke(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Data:
+async def invoke(
+    tool: Tool, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+) -> Data:
     """Calls a tool with arguments that fit its schema; gives a result that fits its schema.
 
-    Cancelling the caller stops the tool.
+    Cancelling the caller stops the tool. `begin` is awaited right before the tool is called;
+    what only waits for a worker process has not begun.
 
     Raises:
+        NotBegun: `begin` answered False, the tool was not called;
         ToolFailed: INVALID_ARGUMENTS, the tool was not called; TOOL_TIMEOUT; TOOL_CRASHED;
             INVALID_RESULT;
             what the tool itself raised: its code, or TOOL_ERROR with the text of the exception.
@@ -30,7 +35,11 @@ async def invoke(tool: Tool, arguments: dict[str, Json], context: CallContext) -
             code=Code.INVALID_ARGUMENTS,
             retryable=False,
         )
-    if spec.timeout is None or isinstance(tool, SelfTimed):
+    if isinstance(tool, SelfTimed):
+        result = await _outcome(tool, tool.call(arguments, context, begin=begin), context)
+    elif begin is not None and not await begin():
+        raise NotBegun
+    elif spec.timeout is None:
         result = await _call(tool, arguments, context)
     else:
         result = await _call_within(spec.timeout, tool, arguments, context)
@@ -54,9 +63,13 @@ async def _call_within(
 
 
 async def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Data:
+    return await _outcome(tool, tool.call(arguments, context), context)
+
+
+async def _outcome(tool: Tool, call: Awaitable[Data], context: CallContext) -> Data:
     try:
-        return await tool.call(arguments, context)
-    except ToolFailed:
+        return await call
+    except (ToolFailed, NotBegun):
         raise
     except StepwellError as error:
         raise ToolFailed(

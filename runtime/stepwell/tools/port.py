@@ -1,7 +1,8 @@
 """What a tool is, and what one call of it is given."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -42,6 +43,14 @@ class CallContext(Struct, frozen=True, kw_only=True):
     key: str
 
 
+Begin: TypeAlias = Callable[[], Awaitable[bool]]
+"""Commits that a call is about to be made; False when nobody waits for it any more."""
+
+
+class NotBegun(Exception):
+    """The call was not made, because nobody waits for it any more; there is nothing to tell."""
+
+
 class ToolFailed(StepwellError):
     """The tool did not do what it was asked; the message says why."""
 
@@ -66,10 +75,23 @@ class Tool(Protocol):
         ...
 
 
-class SelfTimed:
+class SelfTimed(ABC):
     """Marks a tool that keeps `spec.timeout` itself: its calls may wait for a place to begin.
 
-    For every other tool `invoke` measures the time from the beginning of `call`.
+    For every other tool `invoke` awaits `begin`, and measures the time from the beginning of
+    `call`.
     """
 
     __slots__ = ()
+    spec: ToolSpec
+
+    @abstractmethod
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
+        """As `Tool.call`; awaits `begin` once it has its place, before anything is done.
+
+        Raises:
+            ToolFailed: as `Tool.call`.
+            NotBegun: `begin` answered False, and nothing was done.
+        """

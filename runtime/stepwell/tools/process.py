@@ -14,9 +14,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import timedelta
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -24,7 +24,7 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.tools import frames
 from stepwell.tools.modules import Source
-from stepwell.tools.port import CallContext, ToolFailed
+from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed
 
 DEFAULT_SIZE = 4
 IMPORT_TIMEOUT = timedelta(seconds=60)
@@ -65,14 +65,17 @@ class ProcessPool:
         *,
         context: CallContext | None = None,
         timeout: timedelta | None = None,
+        begin: Begin | None = None,
     ) -> Json:
         """Calls the function `name` of a module in a child; gives what it returned, as JSON.
 
-        Waiting for a place and importing the module do not count against `timeout`.
+        Waiting for a place and importing the module do not count against `timeout`. `begin` is
+        awaited when there is a child for the call, before the child hears of it.
 
         Raises:
             ToolFailed: the function raised (its own code, else TOOL_ERROR); TOOL_TIMEOUT;
                 TOOL_CRASHED, its process died; INVALID_RESULT; LIMIT_EXCEEDED.
+            NotBegun: `begin` answered False.
         """
         number = next(self._numbers)
         body = frames.encode(frames.Call(number, source, name, dict(arguments), context))
@@ -82,14 +85,10 @@ class ProcessPool:
                 code=Code.LIMIT_EXCEEDED,
                 retryable=False,
             )
-        async with self._places:
-            child = await self._take()
-            try:
-                reply = await child.call(body, number, name, timeout)
-            except BaseException:
-                await self._end(child)
-                raise
-            self._idle.append(child)
+        async with self._places, self._lent() as child:
+            if begin is not None and not await begin():
+                raise NotBegun
+            reply = await child.call(body, number, name, timeout)
         if isinstance(reply, frames.Raised):
             raise _failure(reply, name)
         return reply.value
@@ -100,6 +99,20 @@ class ProcessPool:
         self._idle.clear()
         for child in tuple(self._alive):
             await self._end(child)
+
+    @contextlib.asynccontextmanager
+    async def _lent(self) -> "AsyncIterator[_Child]":
+        """A child for one call; it is ended with a call that it did not answer."""
+        child = await self._take()
+        try:
+            yield child
+        except NotBegun:
+            self._idle.append(child)
+            raise
+        except BaseException:
+            await self._end(child)
+            raise
+        self._idle.append(child)
 
     async def _take(self) -> "_Child":
         if self._closed:
@@ -135,8 +148,8 @@ class _Process(asyncio.subprocess.SubprocessStreamProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop when the process has started."""
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._pid = transport.get_pid()
+        # Not asserted: the transports of uvloop are no subclasses of asyncio's.
+        self._pid = cast("asyncio.SubprocessTransport", transport).get_pid()
 
     def process_exited(self) -> None:
         """Called by the loop when the process has ended; what it started ends now as well.

@@ -21,7 +21,7 @@ from stepwell.tools.declaration import Declaration, Function
 from stepwell.tools.frames import DECLARATION
 from stepwell.tools.modules import source_of
 from stepwell.tools.outcomes import as_json
-from stepwell.tools.port import CallContext, SelfTimed, Tool, ToolSpec
+from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
 from stepwell.tools.process import ProcessPool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -142,11 +142,18 @@ class ProcessTool(SelfTimed):
         )
         self._processes = processes
 
-    async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
         """Calls the function; the time counts from when a process has begun with it."""
         return Data(
             await self._processes.call(
-                self._source, self._name, arguments, context=context, timeout=self._timeout
+                self._source,
+                self._name,
+                arguments,
+                context=context,
+                timeout=self._timeout,
+                begin=begin,
             )
         )
 

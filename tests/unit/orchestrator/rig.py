@@ -18,11 +18,11 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input, Start, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data, Failure
-from stepwell.orchestrator.effects import Begin
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.tools.port import Begin
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
 from stepwell_storage.records import Append, Lease, Record

@@ -14,7 +14,7 @@ from stepwell.engine.values import Data
 from stepwell.engine.wording import MAX_WORDS
 from stepwell.errors import Code, NotFound
 from stepwell.tools.invoke import invoke
-from stepwell.tools.port import Tool
+from stepwell.tools.port import NotBegun, Tool
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.python import function_tool
 
@@ -251,3 +251,29 @@ async def test_a_tool_that_cancels_itself_fails(context: CallContext) -> None:
 
     error = await failure(quits, context)
     assert (error.code, error.message) == (Code.TOOL_ERROR, "quits cancelled itself")
+
+
+async def test_a_call_begins_after_its_arguments_are_checked_and_before_it_is_made(
+    context: CallContext,
+) -> None:
+    happened: list[str] = []
+
+    @tool(timeout=timedelta(seconds=5))
+    async def pay(amount: int) -> None:
+        """Pays."""
+        happened.append("paid")
+
+    async def begin() -> bool:
+        happened.append("begun")
+        return True
+
+    async def refuse() -> bool:
+        return False
+
+    with pytest.raises(ToolFailed):
+        await invoke(made(pay), {"amount": "much"}, context, begin=begin)
+    with pytest.raises(NotBegun):
+        await invoke(made(pay), {"amount": 1}, context, begin=refuse)
+    assert happened == []
+    await invoke(made(pay), {"amount": 1}, context, begin=begin)
+    assert happened == ["begun", "paid"]

@@ -15,7 +15,7 @@ from stepwell.errors import Code
 from stepwell.tools import frames
 from stepwell.tools.invoke import invoke
 from stepwell.tools.modules import Source
-from stepwell.tools.port import CallContext, Tool, ToolFailed
+from stepwell.tools.port import Begin, CallContext, NotBegun, Tool, ToolFailed
 from stepwell.tools.process import ProcessPool
 
 pytestmark = pytest.mark.anyio
@@ -137,6 +137,39 @@ async def test_waiting_for_a_place_can_be_cancelled_and_does_not_count_as_time(
         busy.cancel()
         await asyncio.wait([impatient, busy])
         assert await patient == Data(None)
+
+
+async def test_a_call_begins_when_it_has_a_place_and_not_while_it_waits_for_one(
+    tools: Tools, context: CallContext, tmp_path: Path, written: Written
+) -> None:
+    begun: list[str] = []
+
+    def begin(name: str) -> Begin:
+        async def commit() -> bool:
+            begun.append(name)
+            return name != "unwanted"
+
+        return commit
+
+    async with ProcessPool(size=1) as processes:
+        loaded = tools(processes)
+        mark = tmp_path / "mark"
+        busy = asyncio.create_task(
+            invoke(loaded["waits"], {"mark": str(mark)}, context, begin=begin("busy"))
+        )
+        await written(mark)
+        queued = [
+            asyncio.create_task(invoke(loaded["pid"], {}, context, begin=begin(name)))
+            for name in ("cancelled", "unwanted", "wanted")
+        ]
+        done, _ = await asyncio.wait(queued, timeout=0.05)
+        assert (done, begun) == (set(), ["busy"])
+        queued[0].cancel()
+        busy.cancel()
+        _, unwanted, wanted = await asyncio.gather(*queued, return_exceptions=True)
+        assert isinstance(unwanted, NotBegun)
+        assert wanted == Data(processes.children[0])
+    assert begun == ["busy", "unwanted", "wanted"]
 
 
 async def test_an_exception_is_told_by_its_type_and_text_and_logged_with_its_trace(
