@@ -125,7 +125,7 @@ def _default_output(nodes: Mapping[str, Node]) -> Template:
     """The outputs of the nodes on which no other node depends, by id."""
     needed = {need for node in nodes.values() for need in node.needs}
     last = [id for id in nodes if id not in needed]
-    return Template({id: Expression(f"{id}.output", (id,)) for id in last})
+    return Template({id: Expression(f"{id}.output", last) for id in last})
 
 
 def _order(nodes: Mapping[str, Node], names: Names, sheet: Sheet) -> list[str]:

@@ -3,7 +3,10 @@
 A string that begins with `=` is an expression, everything else is literal. What an
 expression may see is `input`, `run` (id, workflow) and the nodes that ended, each as a map
 with `output`. CEL has no loops without a bound, and its regular expressions are RE2; here
-the text, what goes in and what comes out are capped besides.
+the text, what it may make of what goes in, and what comes out are capped besides.
+
+A text that is nothing but a path, `ask.output.total`, is checked by CEL and then read without
+it: so it gives the very value, whatever its size, its numbers and the order of its keys.
 """
 
 import re
@@ -15,12 +18,17 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from stepwell.engine.expression_cost import MAX_COST, Cost, measured
+from stepwell.engine.expression_text import calls, mentions, plain_path
 from stepwell.engine.values import Json
 from stepwell.errors import Code, StepwellError
 
 MAX_TEXT = 4096
-MAX_OUTPUT = 4 * 1024 * 1024
-"""Characters and elements that one result may hold."""
+MAX_OUTPUT = 1024 * 1024
+"""Characters and elements that the result of an expression other than a path may hold."""
+
+MAX_PART = 4 * 1024 * 1024
+"""Characters and elements that a path may give where it is not all that a template has."""
 
 EXTENSIONS = ("strings", "math", "optional", "bindings")
 """What an expression may use besides CEL's own functions. They are named, not imported: each
@@ -46,7 +54,7 @@ class Expression:
             `variables`, or cannot be of type bool where `condition` is set.
     """
 
-    __slots__ = ("_program", "paths", "refs", "text")
+    __slots__ = ("_cost", "_program", "paths", "plain", "refs", "text")
 
     def __init__(
         self,
@@ -63,20 +71,24 @@ class Expression:
         self.text = text
         names = frozenset(variables)
         try:
-            self._program = _environment(names, dynamic).compile(text)
-            kind = self._program.return_type()
+            program = _environment(names, dynamic).compile(text)
+            kind = program.return_type()
         except RuntimeError as error:
             raise ExpressionError(_reason(error)) from error
         if condition and kind not in (cel.Type.BOOL, cel.Type.DYN):
             raise ExpressionError(f"a condition must be a bool, this is {kind.name().lower()}")
-        bound = frozenset(_BINDING.findall(text))
-        paths = [path for path in _paths(text) if path[0] in names]
+        self.plain = plain_path(text) if plain_path(text)[:1] in {(name,) for name in names} else ()
+        # A program keeps its environment, which has 100 KB: a path goes without.
+        self._program = None if self.plain else program
+        bound = frozenset(call.binds for call in calls(text))
+        paths = [mention.path for mention in mentions(text) if mention.path[0] in names]
         self.paths = tuple(path for path in paths if path[0] not in bound)
         self.refs = frozenset(
             name
             for name in {path[0] for path in paths}
             if name not in bound or not _compiles(text, names - {name}, dynamic)
         )
+        self._cost = Cost(text, self.refs)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -85,9 +97,16 @@ class Expression:
         """The value for these bindings of `refs`, as JSON.
 
         Raises:
-            ExpressionError: a key is not there, types do not fit, the budget of iterations is
-                used up, or the result is too large or not JSON.
+            ExpressionError: a key is not there, types do not fit, too much would have to be
+                done, or the result is too large or not JSON.
         """
+        if self._program is None:
+            return self._read(bindings)
+        if self._cost.of(bindings) > MAX_COST:
+            raise ExpressionError(
+                f"={self.text:.200} may make more than {MAX_COST} characters and elements of what "
+                "it reads; let it read less, or let a tool do it"
+            )
         try:
             result = self._program.eval(data={name: bindings[name] for name in self.refs})
             kind = result.type()
@@ -96,8 +115,22 @@ class Expression:
             # A null is never asked for its value: on Python 3.11 the library gives a reference to
             # `None` away each time, and a process whose last one is gone is aborted.
             return None if kind == _NULL else _as_json(result.value(), self.text)
+        except (MemoryError, RecursionError) as error:
+            raise ExpressionError(f"={self.text:.200} takes more memory than there is") from error
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+
+    def _read(self, bindings: Mapping[str, Json]) -> Json:
+        """The value at the end of a plain path, the very one."""
+        value = bindings[self.plain[0]]
+        for name in self.plain[1:]:
+            if not isinstance(value, dict):
+                kind = _KINDS[type(value)]
+                raise ExpressionError(f"{kind} has no member {name!r} (in ={self.text})")
+            if name not in value:
+                raise ExpressionError(f'Key not found in map : "{name}" (in ={self.text})')
+            value = value[name]
+        return value
 
     def holds(self, bindings: Mapping[str, Json]) -> bool:
         """The value, which has to be true or false.
@@ -125,14 +158,17 @@ class Template:
         """The JSON with every expression replaced by its value.
 
         Raises:
-            ExpressionError: one of them has none.
+            ExpressionError: one of them has none, or has too large a value. A path that stands
+                alone may have any: it cannot make more of it.
         """
-        return _render(self._plan, bindings) if self.refs else _literal(self._plan)
+        if isinstance(self._plan, Expression):
+            return self._plan.evaluate(bindings)
+        return _render(self._plan, bindings)
 
 
 def _render(plan: Json | Expression, bindings: Mapping[str, Json]) -> Json:
     if isinstance(plan, Expression):
-        return plan.evaluate(bindings)
+        return _part(plan, bindings)
     if isinstance(plan, dict):
         return {key: _render(part, bindings) for key, part in plan.items()}
     if isinstance(plan, list):
@@ -140,9 +176,14 @@ def _render(plan: Json | Expression, bindings: Mapping[str, Json]) -> Json:
     return plan
 
 
-def _literal(plan: Json | Expression) -> Json:
-    """A plan that reads no variable: constant expressions are still to be evaluated."""
-    return _render(plan, {})
+def _part(expression: Expression, bindings: Mapping[str, Json]) -> Json:
+    # Two paths to the same output double it, and a row of such nodes would fill the memory.
+    value = expression.evaluate(bindings)
+    if expression.plain and sum(measured(value, MAX_PART)) > MAX_PART:
+        raise ExpressionError(
+            f"={expression.text} gives more than {MAX_PART} characters and elements"
+        )
+    return value
 
 
 def _leaves(plan: Json | Expression) -> list[Expression]:
@@ -152,7 +193,7 @@ def _leaves(plan: Json | Expression) -> list[Expression]:
     return [leaf for part in parts for leaf in _leaves(part)]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _environment(names: frozenset[str], dynamic: bool) -> cel.Env:
     kind = cel.Type.DYN if dynamic else cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     return cel.NewEnv(config=_config(), variables=dict.fromkeys(names, kind))
@@ -162,39 +203,6 @@ def _environment(names: frozenset[str], dynamic: bool) -> cel.Env:
 def _config() -> cel.EnvConfig:
     names = "".join(f"  - name: {name}\n" for name in EXTENSIONS)
     return cel.NewEnvConfigFromYaml(f"extensions:\n{names}")
-
-
-_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_STRING = (
-    r"""[rRbB]*(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''"""
-    r"""|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
-)
-_TOKEN = re.compile(
-    rf"{_STRING}|//[^\n]*|[0-9][0-9A-Za-z_]*"  # passed over
-    rf"|(?P<path>(?P<dot>\.\s*)?(?:\?\s*)?{_NAME}(?:\s*\.\s*\??\s*{_NAME})*)(?P<call>\s*\()?",
-    re.DOTALL,
-)
-_BINDING = re.compile(
-    r"\b(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap"
-    rf"|transformMapEntry|optMap|optFlatMap|bind)\s*\(\s*({_NAME})\s*,"
-)
-"""The variables that macros bind, which hide ours of the same name."""
-
-
-def _paths(text: str) -> list[tuple[str, ...]]:
-    """The dotted names of a text that begin at a variable, without the methods called."""
-    paths = []
-    for match in _TOKEN.finditer(text):
-        if match["path"] is None:
-            continue
-        before = text[: match.start()].rstrip()[-1:]
-        if match["dot"] and (before.isalnum() or before in tuple("_)]}\"'`")):
-            continue  # a member of what stands before it; a leading dot alone means the root
-        path = tuple(re.findall(_NAME, match["path"]))
-        path = path[:-1] if match["call"] else path  # the last name is a function or a method
-        if path:
-            paths.append(path)
-    return paths
 
 
 def _compiles(text: str, names: frozenset[str], dynamic: bool) -> bool:
@@ -212,8 +220,16 @@ def _reason(error: object) -> str:
     return re.sub(r"\s*\[[A-Z_]+\]$", "", text) or "the expression failed"
 
 
+_KINDS = {
+    type(None): "null",
+    bool: "a bool",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+}
 _NULL = cel.Type.NULL
-_PLAIN = frozenset({bool, int, str})
+_ATOMS = frozenset({bool, int, str})
 _SIZED = frozenset({str, list, dict})
 
 
@@ -227,7 +243,7 @@ def _as_json(value: Any, text: str) -> Json:
         budget -= len(value) if kind in _SIZED else 0
         if budget < 0:
             raise ExpressionError(f"={text} gives more than {MAX_OUTPUT} characters and elements")
-        if kind in _PLAIN:
+        if kind in _ATOMS:
             return value
         if kind is dict:
             # A map of CEL has another order each time; the same expression gives the same bytes.

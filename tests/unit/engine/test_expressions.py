@@ -1,10 +1,13 @@
 """What an expression reads: definitions and the engine both stand on it."""
 
 import sys
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stepwell.engine.expressions import Expression, ExpressionError
+from stepwell.engine.expressions import Expression, ExpressionError, Template
 
 NAMES = ("input", "run", "ask", "item")
 
@@ -97,5 +100,138 @@ def test_a_number_that_json_does_not_have_is_an_error(text: str) -> None:
 def test_the_keys_of_a_result_are_in_order() -> None:
     """A map of CEL has another order each time; the log and its digests must not."""
     names = [f"k{n}" for n in range(20)]
-    result = Expression("input", ["input"]).evaluate({"input": dict.fromkeys(names, 1)})
+    result = Expression("[input][0]", ["input"]).evaluate({"input": dict.fromkeys(names, 1)})
     assert list(result) == sorted(names)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("abc") | st.text("xyz", max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), JSON), st.lists(st.sampled_from("abc"), max_size=4))
+def test_a_path_gives_what_cel_would_give(value: Any, members: list[str]) -> None:
+    path = ".".join(["input", *members])
+    plain, cel = Expression(path, ["input"]), Expression(f"[{path}][0]", ["input"])
+
+    assert (bool(plain.plain), bool(cel.plain)) == (True, False)
+    assert outcome(plain, value) == outcome(cel, value)
+
+
+def outcome(expression: Expression, value: Any) -> Any:
+    try:
+        return expression.evaluate({"input": value})
+    except ExpressionError:
+        return ExpressionError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**70, "x" * 5_000_000, [0] * 2_000_000, {"b": 1, "a": 2}],
+    ids=["a number of 71 bits", "a long string", "a long list", "keys in their own order"],
+)
+def test_a_path_gives_the_very_value(value: Any) -> None:
+    ask = Template(Expression("ask.output", NAMES))
+
+    assert ask.render({"ask": {"output": value}}) is value
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("input.x", 'Key not found in map : "x" (in =input.x)'),
+        ("input.none.x", "null has no member 'x' (in =input.none.x)"),
+        ("input.list.x", "a list has no member 'x' (in =input.list.x)"),
+    ],
+)
+def test_a_path_to_nothing_is_told(path: str, told: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        Expression(path, NAMES).evaluate({"input": {"none": None, "list": [1]}})
+    assert caught.value.message == told
+
+
+def test_paths_that_double_a_value_are_limited() -> None:
+    """Forty nodes, each with the output of the one before it twice, would take a tebibyte."""
+    twice = Template([Expression("ask.output", NAMES), Expression("ask.output", NAMES)])
+    value: Any = "x" * 1000
+
+    for _ in range(12):
+        value = twice.render({"ask": {"output": value}})
+    with pytest.raises(ExpressionError, match="more than 4194304 characters and elements"):
+        twice.render({"ask": {"output": [value, value]}})
+
+
+def nested(count: int, macro: str, body: str) -> str:
+    """Macros inside one another, each with twice what the one around it names."""
+    last = f"a{count - 1}"
+    text = f"size({last})"
+    for n in reversed(range(count)):
+        source = "input.s" if n == 0 else f"a{n - 1}"
+        text = macro.format(name=f"a{n}", value=body.format(source), rest=text)
+    return text
+
+
+BIND = "cel.bind({name}, {value}, {rest})"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(30, BIND, "{0}+{0}"),
+        nested(30, BIND, "[{0},{0}]"),
+        nested(14, "[{value}].map({name}, {rest})", "{0}+{0}"),
+        "['a']" + ".map(x, x+x)" * 24,
+        "'a'" + ".replace('a', 'aa')" * 24,
+        "'a'" + ".replace//\n('a', 'aa')" * 24,
+        "input.l.filter(x, x in input.l)",
+        "input.l.map(x, input.l)",
+        "input.l.map(x, input.l + [x]).size()",
+        "cel.bind(y, input.l, input.l.all(x, x in y))",
+        "input.s.replace('', input.s)",
+        "input.l.map(x, string(x)).join(input.s)",
+        "input.s.split('').join(input.s)",
+        "input.s.split('').filter(x, x == input.s).size()",
+    ],
+)
+def test_what_would_make_too_much_of_its_input_is_not_begun(text: str) -> None:
+    expression = Expression(text, NAMES)
+
+    with pytest.raises(ExpressionError, match="may make more than 4194304"):
+        expression.evaluate({"input": {"l": list(range(9000)), "s": "a" * 60_000}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orders.map(o, {'id': o.id, 'name': o.name, 'lines': o.lines.map(l, l.price * 2)}).size()",
+        "orders.filter(o, o.name == input.name).size() + orders.filter(o, o.id > 3).size()",
+        "orders.map(o, o.name.replace('&', '&amp;').replace('<', '&lt;')).join(', ').size()",
+        "cel.bind(big, orders.filter(o, o.id > 3), size(big) > 0 ? big.map(o, o.id) : []).size()",
+        "orders.exists(o, o.name in ['a', 'b', 'c']) ? 1 : 1000",
+    ],
+)
+def test_ordinary_work_on_a_thousand_items_is_done(text: str) -> None:
+    order = {"id": 7, "name": "some & name", "lines": [{"price": 1}]}
+    bindings = {"orders": [order] * 1000, "input": {"name": "some & name"}}
+
+    assert Expression(text, bindings, dynamic=True).evaluate(bindings) >= 1000
+
+
+def test_what_takes_all_memory_is_an_error_of_the_expression() -> None:
+    """The run fails then; a run that goes on would call its tools again at each restart."""
+
+    class Greedy(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise MemoryError("std::bad_alloc")
+
+    with pytest.raises(ExpressionError, match="takes more memory than there is"):
+        Expression("size(input.s)", NAMES).evaluate(Greedy())
