@@ -11,10 +11,7 @@ import ctypes
 import gc
 import logging
 import os
-import signal
 import socket
-import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -31,6 +28,7 @@ from stepwell_server import ports
 from stepwell_server.grpc_server import GrpcServer
 from stepwell_server.home import Endpoints, Home
 from stepwell_server.http import HttpServer, Probes
+from stepwell_server.signals import stop_on_signals
 
 CLOSING: Final = timedelta(seconds=15)
 """What stopping may take besides `server.drain`; with its default the daemon is gone after 25 s,
@@ -68,12 +66,13 @@ async def serve(
     Raises:
         SetupError: HOME_IN_USE, PORT_IN_USE, or what is wrong with a setting.
     """
+    os.umask(0o077)  # the database, its log and whatever else comes: the owner's alone
     home = Home(settings.home)
     home.create()
     clock = SystemClock()
     started = clock.now()
     with home.hold(since=started), _ungrouped():
-        stop = _stop_on_signals(settings.server)
+        stop = stop_on_signals(settings.server.drain + CLOSING)
         async with _open_doors(settings, home, started, movable_ports, announce) as (
             runtime,
             doors,
@@ -200,30 +199,6 @@ def _give_back_memory() -> None:
     gc.enable()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _stop_on_signals(server: ServerSettings) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set; a second signal, or a stop that hangs, kills."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    limit = (server.drain + CLOSING).total_seconds()
-
-    def begin() -> None:
-        for one in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(one)
-            signal.signal(one, signal.SIG_DFL)
-        timer = threading.Timer(limit, os._exit, args=(1,))
-        timer.daemon = True
-        timer.start()
-        stop.set()
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        if sys.platform == "win32":
-            signal.signal(one, lambda *_: loop.call_soon_threadsafe(begin))
-        else:
-            loop.add_signal_handler(one, begin)
-    return stop
 
 
 async def _until_idle(
