@@ -29,6 +29,7 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
         SetupError: HOME_IN_USE, or what is wrong with a setting.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    os.umask(0o077)  # the database, its log and whatever else comes: the owner's alone
     settings = load_settings(home, os.environ, {})
     place = Home(settings.home)
     place.create()

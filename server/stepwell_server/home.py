@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -75,10 +76,11 @@ class Home:
         return self.path / "owner.token"
 
     def create(self) -> None:
-        """Makes the folder, readable by its owner only; does nothing when it is there.
+        """Makes the folder, readable by its owner only; one that is there becomes so.
 
         Raises:
-            SetupError: it cannot be made, or cannot be written.
+            SetupError: it cannot be made, cannot be written, or others can look into it and it
+                is not ours to change.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,6 +88,13 @@ class Home:
             raise _unusable(self.path, str(error)) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise _unusable(self.path, "it is not writable for you")
+        if sys.platform != "win32" and self.path.stat().st_mode & 0o077:
+            try:
+                self.path.chmod(0o700)
+            except OSError as error:
+                raise _unusable(
+                    self.path, "others can look into it, and it is not yours to change that"
+                ) from error
 
     @contextmanager
     def hold(self, *, since: int) -> Iterator[None]:
@@ -123,7 +132,8 @@ class Home:
     def owner_token(self) -> str:
         """The owner's token, made at first use."""
         with suppress(FileNotFoundError):
-            return self.token_file.read_text().strip()
+            if found := self.token_file.read_text().strip():  # empty after a loss of power
+                return found
         token = secrets.token_urlsafe(32)
         _write_private(self.token_file, token.encode())
         return token
@@ -166,11 +176,13 @@ def locate_home(option: Path | None, environ: Mapping[str, str]) -> Home:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Replaces a file in one step; only its owner may read it."""
+    """Replaces a file in one step, for good; only its owner may read it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

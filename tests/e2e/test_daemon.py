@@ -74,6 +74,18 @@ async def test_a_daemon_tells_where_it_listens_and_answers_there(
     assert home.holder() is None
 
 
+async def test_what_a_daemon_writes_is_for_its_owner_only(home: Home, daemon: ChildDaemon) -> None:
+    home.path.chmod(0o755)
+    before = set(home.path.iterdir())
+    await daemon.start()
+    made = set(home.path.iterdir()) - before
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    assert home.path / "stepwell.db" in made
+    assert {path.name: path.stat().st_mode & 0o077 for path in made} == dict.fromkeys(
+        (path.name for path in made), 0
+    )
+
+
 async def test_a_second_daemon_on_the_same_home_is_told_who_has_it(
     home: Home, daemon: ChildDaemon, stepwell: Stepwell
 ) -> None:

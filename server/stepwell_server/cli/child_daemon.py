@@ -61,7 +61,8 @@ class ChildDaemon:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "stepwell_server.cli.main", "up"]
-        with self._home.log_file.open("ab") as log:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with os.fdopen(os.open(self._home.log_file, flags, 0o600), "ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, "--home", str(self._home.path)],
                 stdin=subprocess.DEVNULL,

@@ -54,6 +54,24 @@ def test_a_home_is_for_its_owner_only(home: Home) -> None:
     assert home.token_file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_home_that_others_could_look_into_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Home(tmp_path).create()
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_that_others_can_look_into_and_is_not_ours_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_permitted(*_: object) -> None:
+        raise PermissionError
+
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", not_permitted)
+    with pytest.raises(SetupError, match=r"others can look into it.*Choose another with --home"):
+        Home(tmp_path).create()
+
+
 def test_a_home_that_cannot_be_made_says_what_to_change(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="Choose another with --home"):
@@ -63,6 +81,12 @@ def test_a_home_that_cannot_be_made_says_what_to_change(tmp_path: Path) -> None:
 def test_the_owner_token_stays_the_same(home: Home) -> None:
     assert home.owner_token() == home.owner_token()
     assert len(home.owner_token()) > 40
+
+
+def test_an_empty_owner_token_counts_as_missing(home: Home) -> None:
+    home.token_file.touch()
+    assert len(home.owner_token()) > 40
+    assert home.token_file.read_text() == home.owner_token()
 
 
 def test_a_second_holder_is_told_who_has_the_home_and_what_to_do(home: Home) -> None:
