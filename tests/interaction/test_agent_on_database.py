@@ -282,7 +282,8 @@ async def test_a_link_that_comes_to_lead_to_the_store_is_not_followed(
     link.unlink()
     link.symlink_to(home.store)
     query = {"datasource": "link", "sql": "SELECT data FROM blobs"}
-    run = await home.client.run("call", {"tool": "db_query", "arguments": query})
+    started = await home.client.run("call", {"tool": "db_query", "arguments": query})
+    run = await home.client.wait(started.id, SOON)
 
     assert run.status is RunStatus.FAILED
     assert run.failure is not None
