@@ -465,6 +465,9 @@ def test_on_a_narrow_terminal_descriptions_end_where_it_does(
     monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
     monkeypatch.setenv("NO_COLOR", "1")
     cut = command("tools", "list").stdout.splitlines()
+    run = command("run", write("sum.yaml", SUM), "--input", '{"a": 1, "b": 2}', "--wait", "--json")
+    log = command("events", json.loads(run.stdout)["id"]).stdout.splitlines()
+    assert max(map(len, log)) <= 60
     assert max(map(len, whole)) > 60
     assert max(map(len, cut)) == 60
     assert [line.rstrip("…") for line in cut] == [

@@ -38,6 +38,7 @@ def test_the_demo_kills_its_daemon_and_ends_with_the_answer(tmp_path: Path) -> N
         "run_completed",
         "Ada Lind spent the most: 401.68 in all.",
         "What to do next",
+        f"rm -r {home}",
     ):
         assert words in told.stdout
     assert "NO " not in told.stdout

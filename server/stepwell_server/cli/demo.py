@@ -1,6 +1,8 @@
 """`stepwell demo`: a run that survives `kill -9`, with nothing but what was installed."""
 
 import asyncio
+import os
+import shlex
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,6 +20,7 @@ from stepwell_server.cli.command import HomeOption, JsonOption, command
 from stepwell_server.cli.demo_home import furnish
 from stepwell_server.cli.event_line import EventLines
 from stepwell_server.cli.exits import Exit
+from stepwell_server.cli.invocation import typed_name
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected, follow
 from stepwell_server.home import Endpoints, Home
@@ -31,11 +34,13 @@ COUNT: Final = "SELECT count(*) AS orders FROM orders"
 NEXT: Final = """\
 What to do next
   look at what was used:    ls {home}/demo
-  start the daemon again:   stepwell up --home {home}
-  run it, in a second one:  stepwell run answer-question --home {home} \\
+  start the daemon again:   {stepwell} up --home {home}
+  run it, in a second one:  {stepwell} run answer-question --home {home} \\
                               --input '{{"question": "{question}"}}' --watch
-  every event of the run:   stepwell events {run} --home {home}
-  give it to an MCP host:   stepwell mcp --home {home}     (as the command of an MCP server)
+  see the run as a whole:   {stepwell} show {run} --home {home}
+  every event of the run:   {stepwell} events {run} --home {home}
+  give it to an MCP host:   {stepwell} mcp --home {home}     (as the command of an MCP server)
+  throw all of it away:     rm -r {home}
 """
 
 
@@ -221,7 +226,12 @@ def _say_end(home: Home, story: Story, findings: list[Finding], output: Output) 
         output.document(Report(home=str(home.path), run=story.run, findings=findings))
         return
     output.people.print()
-    text = NEXT.format(home=home.path, run=story.run.id, question=QUESTION)
+    text = NEXT.format(
+        stepwell=typed_name(os.environ, Path.cwd()),
+        home=shlex.quote(str(home.path)),
+        run=story.run.id,
+        question=QUESTION,
+    )
     output.people.print(text, markup=False, end="")
 
 
