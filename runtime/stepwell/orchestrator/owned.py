@@ -37,6 +37,8 @@ from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
 
+LOOK_AGAIN = 5.0
+"""Seconds until the clock is looked at again: it may be set while a timer waits."""
 RETRY_APPEND = 0.5
 """Seconds until an append is tried again that found the disk full or the database away."""
 
@@ -128,7 +130,10 @@ class OwnedRun:
             return False
 
     async def record(self, given: Input) -> bool:
-        """Tells the run something and waits for its commit; False when it was not recorded."""
+        """Tells the run something and waits for its commit; False when it was not recorded.
+
+        What meets the end of the run is answered when the log has that end.
+        """
         return await self._record(given, is_patient=True)
 
     async def ask(self, given: Input) -> bool:
@@ -155,11 +160,19 @@ class OwnedRun:
         self._on_end(self)
 
     async def _record(self, given: Input, *, is_patient: bool) -> bool:
-        if not self.give(given):
+        is_told = self.give(given)
+        is_ending = self.state.has_ended or self._is_broken
+        if self._gone or not (is_told or is_ending):
             return False
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits.append(_Commit(self.state.sequence, done, is_patient))
-        return await done
+        try:
+            return await done and is_told
+        except NotWritten as error:
+            if is_told or error.__cause__ is None:
+                raise
+            # Nothing was told, so nothing is kept either: only the store's refusal is true.
+            raise error.__cause__ from None
 
     def _break_off(self, error: Exception, over: str) -> None:
         """Ends a run that a defect of ours keeps from going on.
@@ -340,7 +353,7 @@ class OwnedRun:
     def _wake_at(self, at: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        delay = max(0, at - self._clock.now()) / 1_000_000
+        delay = min(max(0, at - self._clock.now()) / 1_000_000, LOOK_AGAIN)
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:

@@ -108,6 +108,24 @@ async def test_a_failed_attempt_is_followed_by_another_after_its_wait() -> None:
 
 
 @on_virtual_time
+async def test_a_timer_armed_while_the_clock_was_wrong_goes_by_the_clock_that_was_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    right = rig.clock.now
+    async with rig.working() as worker:
+        await rig.start(worker, await rig.put(RETRY))
+        (await rig.effects.next()).fails(BUSY)
+        failed_at = right()
+        await asyncio.sleep(1)
+        monkeypatch.setattr(rig.clock, "now", lambda: right() - 3_600_000_000)
+        await asyncio.sleep(8)
+        monkeypatch.undo()
+        await until(lambda: len(rig.effects.calls) == 2)
+        assert right() - failed_at < 20_000_000
+
+
+@on_virtual_time
 async def test_cancel_stops_the_calls_in_flight() -> None:
     rig = Rig()
     async with rig.working() as worker:

@@ -18,6 +18,7 @@ from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import Full, Unavailable
+from stepwell_storage.records import Append
 
 ANN = Caller(NAMESPACE, "user:ann")
 BOB = Caller("elsewhere", "user:bob")
@@ -173,6 +174,27 @@ async def test_a_run_is_cancelled_once() -> None:
 
 
 @on_virtual_time
+async def test_a_cancel_that_meets_the_commit_of_an_end_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "one", {"q": "?"})
+        log = HeldLog(rig)
+        monkeypatch.setattr(rig.storage.log, "append", log.append)
+        (await rig.effects.next()).returns(7)
+        await until(lambda: log.held)
+        held = [asyncio.ensure_future(service.cancel_run(ANN, run.id)) for _ in range(2)]
+        await asyncio.sleep(1)
+        assert not any(cancel.done() for cancel in held)
+        await log.let_go()
+        for cancel in held:
+            with pytest.raises(FailedPrecondition) as refused:
+                await cancel
+            assert refused.value.code is Code.RUN_ENDED
+
+
+@on_virtual_time
 async def test_an_event_of_a_service_is_in_the_log_of_the_run() -> None:
     rig = Rig()
     async with serving(rig) as service:
@@ -297,3 +319,20 @@ async def test_a_datasource_has_one_name() -> None:
         with pytest.raises(NotFound) as refused:
             await service.remove_datasource(ANN, "shop")
         assert refused.value.code is Code.DATASOURCE_NOT_FOUND
+
+
+class HeldLog:
+    """Keeps appends from the log until they are let go."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._append = rig.storage.log.append
+        self.held: list[tuple[Append, asyncio.Future[int]]] = []
+
+    def append(self, append: Append) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.held.append((append, future))
+        return future
+
+    async def let_go(self) -> None:
+        for append, future in self.held:
+            future.set_result(await self._append(append))
