@@ -26,6 +26,7 @@ from mcp_types import (
     RequestId,
     jsonrpc_message_adapter,
 )
+from msgspec import UNSET, Raw, Struct, UnsetType
 from pydantic import ValidationError
 
 from stepwell_mcp.lines import MESSAGE_LIMIT, LineSplitter
@@ -40,6 +41,12 @@ Outgoing: TypeAlias = MemoryObjectSendStream[SessionMessage]
 Incoming: TypeAlias = MemoryObjectSendStream[SessionMessage | Exception]
 
 _logger = logging.getLogger(__name__)
+
+
+class _Identified(Struct):
+    """Whether there is an id, of whatever kind."""
+
+    id: Raw | UnsetType = UNSET
 
 
 class Pipe(Protocol):
@@ -126,16 +133,15 @@ class Connection:
                 None, INVALID_REQUEST, f"a message may have {self._limit} bytes, this one has more"
             )
         try:
-            return jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValidationError:
-            pass
-        try:
-            msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _error(None, PARSE_ERROR, f"this line is not JSON: {error}")
-        return _error(
-            None, INVALID_REQUEST, "this line is JSON but no JSON-RPC 2.0 request or notification"
-        )
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            # The SDK takes a request whose id it cannot use for a notification, and never answers.
+            if isinstance(message, JSONRPCNotification) and _has_id(line):
+                return _error(
+                    None, INVALID_REQUEST, "the id of a request must be a string or an integer"
+                )
+        except (ValidationError, msgspec.DecodeError, UnicodeDecodeError):
+            return _complaint(line)
+        return message
 
     def _refusal(self, request: JSONRPCRequest) -> JSONRPCError | None:
         if str(request.id) in self._in_flight:
@@ -176,3 +182,20 @@ class Connection:
 
 def _error(request: RequestId | None, code: int, message: str) -> JSONRPCError:
     return JSONRPCError(jsonrpc="2.0", id=request, error=ErrorData(code=code, message=message))
+
+
+def _has_id(line: bytes) -> bool:
+    return msgspec.json.decode(line, type=_Identified).id is not UNSET
+
+
+def _complaint(line: bytes) -> JSONRPCError:
+    """What is wrong with a line that is no message."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _error(None, PARSE_ERROR, f"this line is not JSON: {error}")
+    except RecursionError:
+        return _error(None, PARSE_ERROR, "this line is nested too deeply to be read")
+    return _error(
+        None, INVALID_REQUEST, "this line is JSON but no JSON-RPC 2.0 request or notification"
+    )

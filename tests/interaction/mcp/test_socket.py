@@ -127,6 +127,40 @@ async def test_garbage_is_answered_and_the_connection_goes_on(door: SocketDoor, 
     assert answer["result"]["structuredContent"] == {"total": 2}
 
 
+async def test_json_of_any_depth_is_answered_and_the_connection_goes_on(
+    door: SocketDoor, path: Path
+) -> None:
+    async with introduced(path) as client:
+        for depth in (300, 5000, 100_000):
+            await client.send(b'{"a":' * depth + b"1" + b"}" * depth)
+        codes = [(await client.receive())["error"]["code"] for _ in range(3)]
+        await client.call(1, "add", a=1, b=1)
+        answer = await client.receive()
+    assert codes == [INVALID_REQUEST, PARSE_ERROR, PARSE_ERROR]
+    assert answer["id"] == 1
+
+
+@pytest.mark.parametrize("id", [None, {}, [], 1.5, True])
+async def test_a_request_with_an_id_that_is_none_is_answered(
+    door: SocketDoor, path: Path, id: Any
+) -> None:
+    async with introduced(path) as client:
+        await client.send({"jsonrpc": "2.0", "id": id, "method": "tools/list"})
+        answer = await client.receive()
+    assert (answer["id"], answer["error"]["code"]) == (None, INVALID_REQUEST)
+    assert "string or an integer" in answer["error"]["message"]
+
+
+async def test_a_notification_that_only_python_would_call_json_is_answered(
+    door: SocketDoor, path: Path
+) -> None:
+    async with introduced(path) as client:
+        await client.send(b'{"jsonrpc": "2.0", "method": "notifications/x", "params": {"a": NaN}}')
+        assert (await client.receive())["error"]["code"] == PARSE_ERROR
+        await client.call(1, "add", a=1, b=1)
+        assert (await client.receive())["id"] == 1
+
+
 async def test_garbage_before_the_first_request_is_answered_as_well(
     door: SocketDoor, path: Path
 ) -> None:
