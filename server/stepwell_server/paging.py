@@ -1,7 +1,6 @@
 """Pages of lists: bounded in number and in bytes, resumed by an opaque token."""
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -52,7 +51,7 @@ def place(token: str) -> str:
     try:
         padded = token + "=" * (-len(token) % 4)
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not base64, not ASCII, not UTF-8
         raise InvalidRequest(
             "this is not a page token of ours; pass next_page_token back exactly as it was "
             "given, or leave it out to begin at the first page",

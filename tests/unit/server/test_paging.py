@@ -32,7 +32,7 @@ def test_a_token_gives_back_its_place() -> None:
     assert paging.place("") == ""
 
 
-@pytest.mark.parametrize("token", ["!", "a", "_w"])
+@pytest.mark.parametrize("token", ["!", "a", "_w", "größe", "\u2028"])
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidRequest, match="begin at the first page") as refused:
         paging.place(token)
