@@ -23,7 +23,7 @@ from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
 from stepwell.policy.port import Action, Decision, Policy
 from stepwell.tools.invoke import invoke
-from stepwell.tools.outcomes import described
+from stepwell.tools.outcomes import described, not_json
 from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 
@@ -150,7 +150,12 @@ class WorldEffects:
         )
 
     def _check_size(self, tool: str, result: Data) -> None:
-        size = codec.size(result.value)
+        try:
+            size = codec.size(result.value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise ToolFailed(
+                not_json(result.value, error), code=Code.INVALID_RESULT, retryable=False
+            ) from error
         if size > self._max_result:
             raise ToolFailed(
                 f"{tool} answered {size} bytes, the limit is {self._max_result} "
