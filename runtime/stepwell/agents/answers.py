@@ -10,10 +10,14 @@ from stepwell.engine.inputs import Answer
 from stepwell.engine.messages import ToolRequest
 from stepwell.engine.state import StepState
 from stepwell.engine.values import Data, Failure, Json
+from stepwell.engine.wording import bounded, encodable
 from stepwell.errors import Code
 from stepwell.llm.port import ModelReply
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.schema import compiled
+
+MAX_NAME = 128
+"""Characters of the name of a tool, as a model may ask for it."""
 
 MISFIT = "it does not fit the schema that was asked for; compare each member with it"
 """Said of an answer from sealed data: what is wrong in detail would quote it, and the log has it."""
@@ -23,24 +27,39 @@ def read_reply(
     reply: ModelReply, step: StepState, agent: Agent, tools: Mapping[str, ToolSpec]
 ) -> Answer | Failure:
     """The reply as the engine takes it; a failure when there is no answer in it at all."""
-    text = Data(value=reply.message.text, sealed=step.sealed)
+    said = encodable(reply.message.text)
+    text = Data(value=said, sealed=step.sealed)
     if reply.finish == "refusal":
-        return Failure(
-            Code.MODEL_REFUSED, f"the model refused: {reply.message.text or 'no reason'}"
-        )
+        return Failure(Code.MODEL_REFUSED, bounded(f"the model refused: {said or 'no reason'}"))
     if reply.message.tools:
         bound = bound_arguments(step)
-        requests = tuple(_bind(request, tools, bound) for request in reply.message.tools)
+        requests = tuple(_bind(_usable(request), tools, bound) for request in reply.message.tools)
         return Answer(text=text, tools=requests, opaque=reply.message.opaque, finish=reply.finish)
     if reply.finish == "length":
         return Failure(
             Code.MODEL_OUTPUT_INVALID,
             "the model's answer was cut off at its limit of tokens; ask for a shorter one",
         )
-    final, problem = _final(reply.message.text, agent, step.sealed)
+    final, problem = _final(said, agent, step.sealed)
     return Answer(
-        text=text, opaque=reply.message.opaque, finish=reply.finish, final=final, problem=problem
+        text=text,
+        opaque=reply.message.opaque,
+        finish=reply.finish,
+        final=final,
+        problem=bounded(problem),
     )
+
+
+def _usable(request: ToolRequest) -> ToolRequest:
+    """The request as the log can hold it; where it cannot, the model is told what is wrong."""
+    name, problem, arguments = request.name, request.problem, request.arguments
+    if len(name) > MAX_NAME:
+        problem = f"there is no such tool: a name has at most {MAX_NAME} characters"
+    try:
+        msgspec.json.encode(arguments)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        arguments, problem = {}, f"the arguments cannot be JSON ({error})"
+    return ToolRequest(request.id, bounded(name, MAX_NAME), arguments, bounded(problem))
 
 
 def _bind(

@@ -1,0 +1,74 @@
+"""What a model's reply means, whatever stands in it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from stepwell.agents.answers import MAX_NAME, read_reply
+from stepwell.engine.graph import Agent
+from stepwell.engine.inputs import Answer
+from stepwell.engine.messages import Message, ToolRequest
+from stepwell.engine.state import StepPhase, StepState
+from stepwell.engine.values import Failure
+from stepwell.engine.wording import MAX_WORDS
+from stepwell.errors import Code
+from stepwell.llm.port import Finish, ModelReply
+
+STEP = StepState("ask", "ask", StepPhase.ACTIVE)
+FREE = Agent(name="clerk", model="any")
+STRICT = Agent(name="clerk", model="any", output={"type": "object", "additionalProperties": False})
+
+
+def read(
+    *requests: ToolRequest, text: str = "", finish: Finish = "stop", agent: Agent = FREE
+) -> Answer | Failure:
+    message = Message("assistant", text, tools=requests)
+    return read_reply(ModelReply(message=message, finish=finish, model="any"), STEP, agent, {})
+
+
+def requested(request: ToolRequest) -> ToolRequest:
+    answer = read(request, finish="tools")
+    assert isinstance(answer, Answer)
+    (read_request,) = answer.tools
+    return read_request
+
+
+def test_the_name_of_a_tool_has_an_end() -> None:
+    asked = requested(ToolRequest("1", "x" * 1_000_000))
+    assert len(asked.name) <= MAX_NAME
+    assert "at most 128 characters" in asked.problem
+
+
+def test_a_request_that_fits_stays_as_it_is() -> None:
+    request = ToolRequest("1", "look", {"q": [1, None]})
+    assert requested(request) == request
+
+
+@pytest.mark.parametrize("value", ["\ud800", 10**5000], ids=["surrogate", "number"])
+def test_arguments_that_the_log_cannot_hold_are_told_to_the_model(value: Any) -> None:
+    asked = requested(ToolRequest("1", "look", {"q": value}))
+    assert asked.arguments == {}
+    assert "cannot be JSON" in asked.problem
+    msgspec.json.encode(asked)
+
+
+def test_a_text_with_half_a_character_is_an_answer() -> None:
+    answer = read(text="done \ud83d")
+    assert isinstance(answer, Answer)
+    assert answer.final is not None
+    assert answer.final.value == "done ?"
+
+
+def test_a_refusal_without_end_is_cut() -> None:
+    refused = read(text="no " * 1_000_000, finish="refusal")
+    assert isinstance(refused, Failure)
+    assert refused.reason == Code.MODEL_REFUSED
+    assert len(refused.message) <= MAX_WORDS
+
+
+def test_what_is_wrong_with_an_answer_is_cut() -> None:
+    members = {f"member {number}": number for number in range(10_000)}
+    answer = read(text=msgspec.json.encode(members).decode(), agent=STRICT)
+    assert isinstance(answer, Answer)
+    assert 0 < len(answer.problem) <= MAX_WORDS
