@@ -3,6 +3,7 @@
 The validator is native code and recurses on its thread's stack, which ends the process when it
 is used up. How deep it can go is the product of two things, so both are bounded: how many
 subschemas look at the same part of a value one after another, and how many levels a value has.
+How long it takes is bounded likewise: by how often subschemas look at the same part of a value.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from msgspec import Struct
 from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest
 from stepwell.tools.schema_misfits import Misfit, misfits, named
+from stepwell.tools.schema_visits import MAX_VISITS, Visits
 
 MAX_SIZE = 256 * 1024
 """Bytes of JSON that one schema may have."""
@@ -52,7 +54,7 @@ class Checked(Struct, frozen=True):
     validator: Draft202012Validator
     has_references: bool
     levels: int
-    """Levels of a value that the stack suffices for; without references it always does."""
+    """Levels of a value that stack and time suffice for; without references they always do."""
 
 
 def checked(mapping: Mapping[str, Any]) -> Checked:
@@ -70,11 +72,14 @@ def checked(mapping: Mapping[str, Any]) -> Checked:
         validator = Draft202012Validator(plain, offline=True, pattern_options=_PATTERNS)
     except ValidationError as error:
         raise _mistaken(*misfits([error], value=plain, schema={})) from error
+    levels = min(MAX_VALUE_DEPTH, _MAX_FRAMES // reach.longest)
+    if reach.has_references:
+        levels = Visits(plain, same=reach.same, counts=reach.visits).levels(levels)
     return Checked(
         mapping=plain,
         validator=validator,
         has_references=reach.has_references,
-        levels=min(MAX_VALUE_DEPTH, _MAX_FRAMES // reach.longest),
+        levels=levels,
     )
 
 
@@ -167,6 +172,10 @@ class _Reach:
         }
         self._patterns = 0
         self._rows: dict[int, int] = {}
+        self.same: dict[int, list[dict[str, Any]]] = {}
+        """The subschemas that look at the same value as another one, by its identity."""
+        self.visits: dict[int, int] = {}
+        """How many they are, with those that they contain and refer to; each time counts."""
         self._open: set[int] = set()
         self._ahead = [root]
         self._follow()
@@ -201,10 +210,14 @@ class _Reach:
         if len(self._open) >= MAX_DEPTH:
             raise _too_long()
         self._open.add(id(part))
-        behind = [self._row(inner) for key, inner in _subschemas(part) if key in _SAME]
-        behind += [self._row(self._target(key, part[key])) for key in _REFERENCES if key in part]
+        same = [inner for key, inner in _subschemas(part) if key in _SAME]
+        same += [self._target(key, part[key]) for key in _REFERENCES if key in part]
+        row = 1 + max(map(self._row, same), default=0)
         self._open.remove(id(part))
-        row = 1 + max(behind, default=0)
+        self.same[id(part)] = same
+        self.visits[id(part)] = 1 + sum(self.visits[id(inner)] for inner in same)
+        if self.has_references and self.visits[id(part)] > MAX_VISITS:
+            raise _invalid("", f"subschemas look at one value more than {MAX_VISITS} times")
         if row > MAX_DEPTH:
             raise _too_long()
         self._rows[id(part)] = row

@@ -142,6 +142,47 @@ def test_what_may_be_checked_at_all_is_checked_without_using_up_the_stack(length
     assert "fits none of the alternatives" in schema.problems(value)[0]
 
 
+@pytest.mark.parametrize(
+    "branch",
+    [
+        {"items": {"$ref": "#/$defs/t"}},
+        {"items": {"anyOf": [{"allOf": [{"$ref": "#/$defs/t"}]}]}},
+        {"prefixItems": [{"$ref": "#/$defs/t"}]},
+    ],
+    ids=str,
+)
+def test_a_schema_that_looks_twice_as_often_at_each_level_takes_few_levels(
+    branch: dict[str, Any],
+) -> None:
+    schema = Schema(
+        {"$ref": "#/$defs/t", "$defs": {"t": {"anyOf": [branch, branch | {"minItems": 5}]}}}
+    )
+    value: Any = "x"
+    for _ in range(26):
+        value = [value]
+    assert "the value is nested too deeply" in schema.problems(value)[0]
+    assert schema.problems([["x"], ["x"]]) == ()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}},
+            "additionalProperties": {"$ref": "#"},
+        },
+        {"anyOf": [{"items": {"$ref": "#"}}, {"additionalProperties": {"$ref": "#"}}]},
+        {"prefixItems": [{"$ref": "#"}, {"$ref": "#"}], "properties": {"a": {"$ref": "#"}}},
+    ],
+    ids=str,
+)
+def test_a_schema_that_looks_once_at_each_place_takes_many_levels(schema: dict[str, Any]) -> None:
+    value: Any = {}
+    for _ in range(150):
+        value = {"a": value, "b": 1}
+    assert Schema(schema).problems(value) == ()
+
+
 def test_alternatives_inside_alternatives_are_told_only_so_deep() -> None:
     tree = {
         "anyOf": [
@@ -203,6 +244,14 @@ def row(length: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/0", "$defs": definitions}
 
 
+def doubling(length: int) -> dict[str, Any]:
+    """Subschemas that each refer to the next twice."""
+    definitions: dict[str, Any] = {
+        str(number): {"allOf": [{"$ref": f"#/$defs/{number + 1}"}] * 2} for number in range(length)
+    }
+    return {"$ref": "#/$defs/0", "$defs": {**definitions, str(length): {"type": "object"}}}
+
+
 def patterns(count: int) -> dict[str, Any]:
     return {"properties": {str(number): {"pattern": "a"} for number in range(count)}}
 
@@ -234,6 +283,7 @@ def patterns(count: int) -> dict[str, Any]:
         ({"default": object()}, "it is not JSON"),
         (deep(), f"nested deeper than {MAX_DEPTH} levels"),
         (row(MAX_DEPTH), f"more than {MAX_DEPTH} subschemas follow one another"),
+        (doubling(30), "subschemas look at one value more than 10000 times"),
         (patterns(MAX_PATTERNS + 1), f"more than {MAX_PATTERNS} patterns"),
     ],
     ids=lambda value: str(value)[:40],
@@ -258,6 +308,7 @@ def test_what_is_no_schema_of_ours_is_refused(schema: dict[str, Any], reason: st
         {"$dynamicRef": "#node", "$defs": {"a": {"$dynamicAnchor": "node"}}},
         {"properties": {"next": {"$ref": "#"}}},
         row(MAX_DEPTH - 3),
+        doubling(10),
         patterns(MAX_PATTERNS),
     ],
     ids=lambda schema: str(schema)[:60],
