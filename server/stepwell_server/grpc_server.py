@@ -55,7 +55,9 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 
-MAX_CONCURRENT_CALLS: Final = 1000
+MAX_CONCURRENT_CALLS: Final = 2000
+MAX_WAITS: Final = 512
+"""How many of them may wait or watch; the rest is for calls that end soon, and for health."""
 PROBE_INTERVAL: Final = timedelta(seconds=2)
 READER_PATIENCE: Final = timedelta(seconds=30)
 DRAIN_TIMEOUT: Final = timedelta(seconds=5)
@@ -79,6 +81,7 @@ class GrpcServer:
         ids: IdSource | None = None,
         probe_interval: timedelta = PROBE_INTERVAL,
         reader_patience: timedelta = READER_PATIENCE,
+        max_waits: int = MAX_WAITS,
     ) -> None:
         self._service = service
         self._host = host
@@ -87,6 +90,7 @@ class GrpcServer:
         self._authenticator = Authenticator(owner_token)
         self._ids = ids or Uuid7Source(SystemClock())
         self._reader_patience = reader_patience
+        self._max_waits = max_waits
         self._drain = Drain()
         self._health = Health(service, SERVICES, interval=probe_interval)
         self._probing: asyncio.Task[None] | None = None
@@ -134,6 +138,7 @@ class GrpcServer:
             self._authenticator,
             ids=self._ids,
             patience=self._reader_patience,
+            max_waits=self._max_waits,
             on_storage_trouble=self._health.suspect,
         )
         server = aio.server(

@@ -7,15 +7,15 @@ status with details. Health and reflection are not ours and pass untouched.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 import grpc
 import protovalidate
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from grpc import aio
 
@@ -28,6 +28,8 @@ from stepwell_server.status import DETAILS_KEY, STATUS, internal, to_status
 logger = logging.getLogger(__name__)
 
 OURS = "/stepwell."
+WAITING = ("/WaitRun",)
+"""How the methods end that wait, besides those that stream."""
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic for the type checker only
@@ -46,9 +48,20 @@ class SlowReader(LimitExceeded):
     retryable = True
 
 
+class TooManyWaits(LimitExceeded):
+    """The server has as many calls that wait or watch as it takes; the others are served."""
+
+    retryable = True
+
+
+class Undecodable:
+    """Stands for a request that is no message of its kind."""
+
+
 class Gate(aio.ServerInterceptor):
     """Authenticates, validates, maps errors, and cuts off whoever reads nothing for `patience`.
 
+    At most `max_waits` calls wait or watch at a time, so that they leave room for the others.
     `on_storage_trouble` is told when a call failed because of the database.
     """
 
@@ -58,11 +71,14 @@ class Gate(aio.ServerInterceptor):
         *,
         ids: IdSource,
         patience: timedelta,
+        max_waits: int,
         on_storage_trouble: Callable[[], None],
     ) -> None:
         self._authenticator = authenticator
         self._ids = ids
         self._patience = patience
+        self._max_waits = max_waits
+        self._waits = 0
         self._on_storage_trouble = on_storage_trouble
         self._validator = protovalidate.Validator()
         self._handlers: dict[str, Handler] = {}
@@ -85,20 +101,37 @@ class Gate(aio.ServerInterceptor):
         """The same handler behind the gate. None of our methods streams its requests."""
         streams = handler.response_streaming
         answer: Any = self._streaming(handler) if streams else handler.unary_unary
+        place = self._waiting if streams or method.endswith(WAITING) else nullcontext
 
-        async def guarded(request: Message, context: Context) -> Any:
+        async def guarded(request: Message | Undecodable, context: Context) -> Any:
             # A cancelled call passes through here: grpc.aio wants to see CancelledError.
             try:
                 self._admit(request, context)
-                return await answer(request, context)
+                with place():
+                    return await answer(request, context)
             except Exception as error:  # noqa: BLE001 - nothing else may reach the caller
                 await _abort(context, self._status(method, error))
 
         make: Any = (
             grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
         )
-        wrapped: Handler = make(guarded, handler.request_deserializer, handler.response_serializer)
+        wrapped: Handler = make(
+            guarded, _lenient(handler.request_deserializer), handler.response_serializer
+        )
         return wrapped
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        if self._waits >= self._max_waits:
+            raise TooManyWaits(
+                f"{self._max_waits} calls wait or watch at this server already, which is the "
+                "most there may be; end some of them, or ask with GetRun from time to time"
+            )
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
 
     def _streaming(self, handler: Handler) -> Callable[[Message, Context], Awaitable[None]]:
         """The handler of a stream, which writes what the method yields.
@@ -118,9 +151,14 @@ class Gate(aio.ServerInterceptor):
 
         return write_all
 
-    def _admit(self, request: Message, context: Context) -> None:
+    def _admit(self, request: Message | Undecodable, context: Context) -> None:
         metadata = context.invocation_metadata() or ()
         _caller.set(self._authenticator.authenticate(metadata, context.peer()))
+        if isinstance(request, Undecodable):
+            raise InvalidRequest(
+                "the request cannot be decoded: its bytes are not those of the message that this "
+                "method takes; generate the client anew from the protos of this server"
+            )
         violations = self._validator.collect_violations(request)
         if violations:
             raise _invalid(violations)
@@ -134,6 +172,19 @@ class Gate(aio.ServerInterceptor):
         request_id = self._ids.new_id()
         logger.error("%s failed, request id %s", method, request_id, exc_info=error)
         return internal(request_id)
+
+
+def _lenient(deserialize: Any) -> Callable[[bytes], Message | Undecodable]:
+    """The same, but gRPC does not get to see a failure: it would answer UNKNOWN, and log a trace."""
+
+    def read(data: bytes) -> Message | Undecodable:
+        try:
+            message: Message = deserialize(data)
+        except DecodeError:
+            return Undecodable()
+        return message
+
+    return read
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:

@@ -15,6 +15,7 @@ from stepwell.errors import (
     StepwellError,
     Unavailable,
 )
+from stepwell.orchestrator.service import Service
 from stepwell.v1 import common_pb2, datasource_service_pb2, event_service_pb2, run_service_pb2
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
@@ -166,3 +167,39 @@ async def test_a_server_that_is_not_ours_is_told_apart() -> None:
         with pytest.raises(StepwellError, match="is not Stepwell"):
             await client.get("r-1")
     await server.stop(0)
+
+
+async def test_bytes_that_are_no_request_are_refused_without_a_trace(
+    channel: grpc.aio.Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    get: Any = channel.unary_unary("/stepwell.v1.RunService/GetRun")
+    watch: Any = channel.unary_stream("/stepwell.v1.EventService/WatchEvents")
+    for call in (get(b"\xff\xff"), watch(b"\xff\xff").read()):
+        error = await refused(call)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert details(error, error_details_pb2.ErrorInfo).reason == Code.INVALID_REQUEST
+    assert not caplog.records
+
+
+async def test_waits_and_watches_leave_room_for_other_calls(
+    client: Client, service: Service, serve: Any
+) -> None:
+    name = f"runs/{(await client.run('hold')).id}"
+    wait = run_service_pb2.WaitRunRequest(name=name)
+    watch = event_service_pb2.WatchEventsRequest(run=name)
+    async with (
+        serve(service, max_waits=1) as running,
+        grpc.aio.insecure_channel(running.address) as channel,
+    ):
+        runs, events = RunServiceStub(channel), EventServiceStub(channel)
+        watching = events.WatchEvents(watch)
+        await watching.read()
+        for call in (runs.WaitRun(wait), events.WatchEvents(watch).read()):
+            error = await refused(call)
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert details(error, error_details_pb2.ErrorInfo).reason == Code.LIMIT_EXCEEDED
+            assert details(error, error_details_pb2.RetryInfo)
+        await runs.CancelRun(run_service_pb2.CancelRunRequest(name=name))
+        while await watching.read() is not grpc.aio.EOF:
+            pass
+        assert (await runs.WaitRun(wait)).done
