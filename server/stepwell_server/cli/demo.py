@@ -20,7 +20,7 @@ from stepwell_server.cli.command import HomeOption, JsonOption, command
 from stepwell_server.cli.demo_home import furnish
 from stepwell_server.cli.event_line import EventLines
 from stepwell_server.cli.exits import Exit
-from stepwell_server.cli.invocation import typed_name
+from stepwell_server.cli.invocation import full_name, typed_name
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected, follow
 from stepwell_server.home import Endpoints, Home
@@ -39,7 +39,7 @@ What to do next
                               --input '{{"question": "{question}"}}' --watch
   see the run as a whole:   {stepwell} show {run} --home {home}
   every event of the run:   {stepwell} events {run} --home {home}
-  give it to an MCP host:   {stepwell} mcp --home {home}     (as the command of an MCP server)
+  give it to an MCP host:   {program} mcp --home {home}     (as the command of an MCP server)
   throw all of it away:     rm -r {home}
 """
 
@@ -228,6 +228,7 @@ def _say_end(home: Home, story: Story, findings: list[Finding], output: Output) 
     output.people.print()
     text = NEXT.format(
         stepwell=typed_name(os.environ, Path.cwd()),
+        program=full_name(),
         home=shlex.quote(str(home.path)),
         run=story.run.id,
         question=QUESTION,

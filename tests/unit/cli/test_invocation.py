@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell_server.cli.invocation import typed_name
+from stepwell_server.cli.invocation import full_name, typed_name
 
 
 @pytest.fixture
@@ -38,4 +38,8 @@ def test_the_program_of_another_environment_is_not_meant(script: Path, tmp_path:
 def test_without_a_program_it_is_the_module(script: Path, tmp_path: Path) -> None:
     script.unlink()
     expected = f"{script.with_name('python')} -m stepwell_server.cli.main"
-    assert typed_name({}, tmp_path) == expected
+    assert typed_name({}, tmp_path) == full_name() == expected
+
+
+def test_a_host_is_given_the_whole_path(script: Path) -> None:
+    assert full_name() == str(script)
