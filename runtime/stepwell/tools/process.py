@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Self, cast
 
@@ -159,6 +159,8 @@ class _Process(asyncio.subprocess.SubprocessStreamProtocol):
         super().process_exited()
         if self._pid is not None and hasattr(os, "killpg"):
             _kill(self._pid)
+        if self.stdout is not None:
+            self.stdout.set_exception(EOFError())  # whoever else may still hold the pipe
         self.ended.set()
 
 
@@ -258,7 +260,7 @@ class _Child:
         seconds = None if timeout is None else timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds):
-                reply = await self._unless_ended(self._read())
+                reply = await self._read()
         except TimeoutError as error:
             raise ToolFailed(
                 f"{what} within {seconds:g} s and was stopped",
@@ -276,18 +278,6 @@ class _Child:
             return frames.decode_reply(await self._incoming.readexactly(size))
         except msgspec.MsgspecError as error:
             raise _OutOfTurn from error
-
-    async def _unless_ended(self, reading: Coroutine[None, None, frames.Reply]) -> frames.Reply:
-        read = asyncio.ensure_future(reading)
-        ended = asyncio.ensure_future(self._process.ended.wait())
-        try:
-            await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not read.done():
-                raise EOFError
-            return read.result()
-        finally:
-            read.cancel()
-            ended.cancel()
 
     async def _obituary(self, name: str) -> str:
         await self.end()
