@@ -4,19 +4,25 @@ Serve it with uvicorn's `http="h11"`: httptools keeps the white space at the end
 value, so that `Mcp-Name` would not match.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepwell_mcp.lines import MESSAGE_LIMIT
 from stepwell_mcp.server import McpServer
 
 MCP_PATH: Final = "/mcp"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+
+_AUTHORITY = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^:/@\[\]]+)(:[0-9]+)?")
 
 
 class McpHttp:
@@ -38,13 +44,28 @@ class McpHttp:
     @property
     def routes(self) -> list[Route]:
         """The route of the endpoint, for all of its methods."""
-        return [Route(MCP_PATH, endpoint=StreamableHTTPASGIApp(self._manager))]
+        return [Route(MCP_PATH, endpoint=_Named(StreamableHTTPASGIApp(self._manager)))]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves requests from entering to leaving; may be entered once."""
         async with self._manager.run():
             yield
+
+
+class _Named:
+    """Refuses what is no name with a port: the SDK does not look at what follows the colon."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        for name, status in (("host", 421), ("origin", 403)):
+            if not _AUTHORITY.fullmatch(headers.get(name) or "null"):
+                await PlainTextResponse(f"Invalid {name}\n", status)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _allow(hosts: tuple[str, ...]) -> TransportSecuritySettings:

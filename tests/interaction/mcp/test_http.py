@@ -56,14 +56,29 @@ async def http(port: int) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7421", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:7421",
+        "127.0.0.1.evil.example",
+        "localhost:1@evil.example",
+        "[::1]:1:evil.example",
+    ],
+)
 async def test_a_name_that_is_not_ours_is_refused(http: httpx2.AsyncClient, host: str) -> None:
     response = await http.post("/mcp", json=PING, headers={"host": host})
     assert response.status_code == 421
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "https://localhost.evil.example", "null"]
+    "origin",
+    [
+        "http://evil.example",
+        "https://localhost.evil.example",
+        "http://localhost:1@evil.example",
+        "null",
+    ],
 )
 async def test_a_page_of_another_site_is_refused(http: httpx2.AsyncClient, origin: str) -> None:
     response = await http.post("/mcp", json=PING, headers={"origin": origin})
