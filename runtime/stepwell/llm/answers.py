@@ -18,6 +18,11 @@ from stepwell.llm.tool_names import ToolNames
 _EXCERPT = 200
 """Characters of broken arguments that the model is shown again."""
 
+_LEFT_OUT = "this one and those after it were left out; ask for them again, fewer at a time"
+
+MAX_TOOLS = 128
+"""Tools that one answer may ask for; nobody reads the results of more."""
+
 
 def parse_arguments(raw: Json) -> tuple[dict[str, Json], str]:
     """Arguments, as JSON text or decoded already, and what is wrong with them ("" is nothing)."""
@@ -26,6 +31,8 @@ def parse_arguments(raw: Json) -> tuple[dict[str, Json], str]:
             decoded = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             return {}, f"the arguments are not valid JSON ({error}): {raw[:_EXCERPT]!r}"
+        except RecursionError:
+            return {}, f"the arguments are nested too deeply: {raw[:_EXCERPT]!r}"
     else:
         decoded = raw
     if not isinstance(decoded, dict):
@@ -54,8 +61,15 @@ class AnswerReader:
         self._text.append(text)
 
     def tool(self, name: str, arguments: Json, *, given_id: str = "") -> None:
-        """Adds a request for a tool, under an id that no request of the conversation has."""
+        """Adds a request for a tool, under an id that no request of the conversation has.
+
+        Of those beyond `MAX_TOOLS` only the first is kept, to tell the model that they were not.
+        """
+        if len(self._tools) > MAX_TOOLS:
+            return
         parsed, problem = parse_arguments(arguments)
+        if len(self._tools) == MAX_TOOLS:
+            parsed, problem = {}, f"one answer may ask for {MAX_TOOLS} tools, {_LEFT_OUT}"
         request = ToolRequest(
             id=self._unique(given_id),
             name=self._names.inward(name),
