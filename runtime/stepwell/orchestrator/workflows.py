@@ -1,7 +1,9 @@
 """Workflow versions: stored as source, compiled once, kept for the runs that use them."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
+from typing import TypeVar
 
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
@@ -13,9 +15,15 @@ from stepwell_storage.errors import Missing
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import DefinitionRow
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
 NEWEST_FOR = 1_000_000
 """Microseconds for which a bare name keeps its meaning here after another process has put a
 newer version; a version put by this process is what the name means at once."""
+
+KEPT = 256
+"""Versions that stay compiled: those used last. A run in progress holds its own besides."""
 
 
 class Workflows:
@@ -28,8 +36,8 @@ class Workflows:
         self._storage = storage
         self._tools = tools
         self._clock = clock
-        self._graphs: dict[tuple[str, str, str], Graph] = {}
-        self._newest: dict[tuple[str, str], tuple[Graph, int]] = {}
+        self._graphs: OrderedDict[tuple[str, str, str], Graph] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, str], tuple[Graph, int]] = OrderedDict()
 
     def check(self, source: bytes) -> tuple[Problem, ...]:
         """Everything that is wrong with a definition, at once."""
@@ -46,8 +54,8 @@ class Workflows:
         graph = compile_definition(source, tools=self._tools())
         row = DefinitionRow(graph.name, graph.version, source, principal, now)
         created = await self._storage.definitions.put(namespace, row)
-        self._graphs[namespace, graph.name, graph.version] = graph
-        self._newest[namespace, graph.name] = graph, now + NEWEST_FOR
+        _keep(self._graphs, (namespace, graph.name, graph.version), graph)
+        _keep(self._newest, (namespace, graph.name), (graph, now + NEWEST_FOR))
         return row, created
 
     async def get(self, namespace: str, name: str, version: str | None = None) -> DefinitionRow:
@@ -71,7 +79,7 @@ class Workflows:
             return CALL
         if version is None:
             return await self._newest_graph(namespace, name)
-        graph = self._graphs.get((namespace, name, version))
+        graph = self._compiled(namespace, name, version)
         return graph or self._compile(namespace, await self.get(namespace, name, version))
 
     async def _not_found(self, namespace: str, name: str, version: str | None) -> NotFound:
@@ -94,14 +102,28 @@ class Workflows:
             return known
         if known is not None:
             # One asks the store, whoever comes meanwhile goes by what was true a moment ago.
-            self._newest[namespace, name] = known, now + NEWEST_FOR
+            _keep(self._newest, (namespace, name), (known, now + NEWEST_FOR))
         row = await self.get(namespace, name)
-        graph = self._graphs.get((namespace, name, row.version)) or self._compile(namespace, row)
-        self._newest[namespace, name] = graph, now + NEWEST_FOR
+        graph = self._compiled(namespace, name, row.version) or self._compile(namespace, row)
+        _keep(self._newest, (namespace, name), (graph, now + NEWEST_FOR))
         return graph
+
+    def _compiled(self, namespace: str, name: str, version: str) -> Graph | None:
+        key = namespace, name, version
+        if key in self._graphs:
+            self._graphs.move_to_end(key)
+        return self._graphs.get(key)
 
     def _compile(self, namespace: str, row: DefinitionRow) -> Graph:
         # Tools may have gone since the version was put: that is told when they are called.
         graph = compile_definition(row.source, tools=None)
-        self._graphs[namespace, row.name, row.version] = graph
+        _keep(self._graphs, (namespace, row.name, row.version), graph)
         return graph
+
+
+def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Remembers what was used last, and forgets what was not used for longest."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
