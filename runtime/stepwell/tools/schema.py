@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator
+import msgspec
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from stepwell.engine.values import Json
 from stepwell.tools.schema_misfits import misfits
@@ -12,6 +13,12 @@ from stepwell.tools.schema_rules import checked
 
 MAX_PROBLEMS = 20
 """Problems named of one value; the number of those left out is told."""
+
+_MAX_ERRORS = 100
+"""Errors put into words; reading one takes time by all that its rule would allow."""
+
+_MAX_COMPARED = 20_000_000
+"""Bytes of a value times bytes of a schema up to which every error is asked for."""
 
 _CACHED = 1024
 
@@ -43,14 +50,31 @@ class Schema:
                 return ()
             if not self._is_shallow(value):
                 return (f"the value is nested too deeply, the limit is {self._levels} levels",)
-            errors = self._validator.iter_errors(value)
-            found = misfits(errors, value=value, schema=self._mapping)
+            errors, are_all = self._errors(value)
+            found = misfits(errors[:_MAX_ERRORS], value=value, schema=self._mapping)
         except ValueError as error:
             return (f"the value cannot be checked, it is not JSON: {error}",)
         told = [str(misfit) for misfit in found[:MAX_PROBLEMS]]
-        if len(found) > MAX_PROBLEMS:
+        if not are_all:
+            told.append("and perhaps more problems")
+        elif len(found) > MAX_PROBLEMS:
             told.append(f"and {len(found) - MAX_PROBLEMS} more problems")
         return tuple(told)
+
+    def _errors(self, value: Json) -> tuple[list[ValidationError], bool]:
+        """What the validator finds, and whether that is all: the first alone of what is large.
+
+        It makes all errors at once, and each with everything that its rule would allow.
+        """
+        size = len(msgspec.json.encode(value)) * len(msgspec.json.encode(self._mapping))
+        if size <= _MAX_COMPARED:
+            errors = list(self._validator.iter_errors(value))
+            return errors, len(errors) <= _MAX_ERRORS
+        try:
+            self._validator.validate(value)
+        except ValidationError as error:
+            return [error], False
+        return [], True
 
 
 def compiled(mapping: Mapping[str, Any]) -> Schema:

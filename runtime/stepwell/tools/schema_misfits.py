@@ -16,6 +16,11 @@ from stepwell.engine.values import Json
 _NESTED = 3
 """Levels of alternatives inside alternatives that are told; nobody can act on more."""
 
+# Comparing names takes time by their number and length; whoever sends many has not mistyped one.
+_COMPARED = 20
+_CANDIDATES = 200
+_LONGEST = 80
+
 
 class Misfit(Struct, frozen=True):
     """One reason why a value does not fit: where in it, and what would have been right."""
@@ -138,10 +143,11 @@ _CONTAINS = {
 
 
 def _unknown(extra: Sequence[str], known: Sequence[str]) -> str:
+    candidates = [name for name in known[:_CANDIDATES] if len(name) <= _LONGEST]
     near = [
         f"{_json(name)} instead of {_json(wrong)}"
-        for wrong in extra
-        for name in difflib.get_close_matches(wrong, known, 1)
+        for wrong in extra[:_COMPARED]
+        for name in difflib.get_close_matches(wrong[:_LONGEST], candidates, 1)
     ]
     meant = f"; did you mean {', '.join(near)}?" if near else ""
     allowed = f"; known are {_listed(known)}" if known else ""
