@@ -148,7 +148,7 @@ async def test_an_output_that_is_too_large_for_a_message_is_given_by_reference(
         workflow: large
         input: { type: object, properties: { text: { type: string } } }
         nodes:
-          - { id: twice, transform: "=[input.text, input.text]" }
+          - { id: twice, transform: ["=input.text", "=input.text"] }
         output: "=twice.output"
     """
     await client.workflows.put(document)
