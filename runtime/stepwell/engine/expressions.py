@@ -47,7 +47,7 @@ class Expression:
 
     `paths` are the members that it reads of them by name, each with its variable first:
     `ask.output.total > 3` has the path ("ask", "output", "total"). The variables are maps;
-    `dynamic` ones may be anything.
+    `dynamic` ones may be anything. `plain` is the path that the whole expression is, or ().
 
     Raises:
         ExpressionError: it is too long, does not parse, names something that is not in
@@ -77,7 +77,8 @@ class Expression:
             raise ExpressionError(_reason(error)) from error
         if condition and kind not in (cel.Type.BOOL, cel.Type.DYN):
             raise ExpressionError(f"a condition must be a bool, this is {kind.name().lower()}")
-        self.plain = plain_path(text) if plain_path(text)[:1] in {(name,) for name in names} else ()
+        path = plain_path(text)
+        self.plain: tuple[str, ...] = path if path and path[0] in names else ()
         # A program keeps its environment, which has 100 KB: a path goes without.
         self._program = None if self.plain else program
         bound = frozenset(call.binds for call in calls(text))
