@@ -52,9 +52,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(tmp_path_factory.mktemp("cli") / "home")
     furnish(home)
     child = ChildDaemon(home)
-    asyncio.run(child.start())
-    yield home
-    child.stop()
+    try:
+        asyncio.run(child.start())
+        yield home
+    finally:
+        child.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+from tests.processes import Child
 
 from stepwell.client import Client
 from stepwell_server.cli.child_daemon import ChildDaemon
@@ -29,9 +30,9 @@ def get(url: str) -> int:
         return int(answer.status)
 
 
-def up(home: Home, *flags: str, **settings: str) -> "subprocess.Popen[bytes]":
+def up(home: Home, *flags: str, **settings: str) -> Child[bytes]:
     command = [sys.executable, "-m", "stepwell_server.cli.main", "up", "--home", str(home.path)]
-    return subprocess.Popen(
+    return Child(
         [*command, *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -39,19 +40,19 @@ def up(home: Home, *flags: str, **settings: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def follow(home: Home, run: str) -> "subprocess.Popen[bytes]":
+def follow(home: Home, run: str) -> Child[bytes]:
     command = [sys.executable, "-m", "stepwell_server.cli.main", "events", run, "--follow"]
-    return subprocess.Popen(
+    return Child(
         [*command, "--json", "--home", str(home.path)],
         stdout=subprocess.PIPE,
         bufsize=0,  # else what readline read ahead would be lost to communicate
     )
 
 
-def watch_question(home: Home) -> "subprocess.Popen[str]":
+def watch_question(home: Home) -> Child[str]:
     command = [sys.executable, "-m", "stepwell_server.cli.main", "run", "answer-question.yaml"]
     given = '{"question": "Which customer spent the most?"}'
-    return subprocess.Popen(
+    return Child(
         [*command, "--input", given, "--watch", "--home", str(home.path)],
         cwd=home.path / "demo",
         stderr=subprocess.PIPE,

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import Child
+
 from stepwell_server.cli.exits import Exit
 from stepwell_server.home import Home
 
@@ -55,7 +57,7 @@ def test_the_demo_kills_its_daemon_and_ends_with_the_answer(tmp_path: Path) -> N
 def test_a_demo_that_is_interrupted_leaves_no_daemon_behind(tmp_path: Path) -> None:
     home = tmp_path / "home"
     command = [sys.executable, "-m", "stepwell_server.cli.main", "demo", "--home", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with Child(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "run_started" in line:

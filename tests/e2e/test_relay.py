@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.processes import processes_in
+from tests.processes import Child, processes_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -70,7 +70,7 @@ ENVELOPE = {
 class Host:
     """What an MCP host does with the process it started."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: Child[bytes]) -> None:
         self.process = process
         self._ids = 0
 
@@ -98,7 +98,7 @@ class Host:
 @contextmanager
 def host(home: Path, *flags: str) -> Iterator[Host]:
     command = [sys.executable, "-m", "stepwell_server.cli.main", "mcp", "--home", str(home)]
-    process = subprocess.Popen([*command, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process: Child[bytes] = Child([*command, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         try:
             yield Host(process)
@@ -196,7 +196,7 @@ def test_a_daemon_that_cannot_start_is_explained_in_the_answer(home: Path) -> No
 def test_without_unix_sockets_the_relay_shows_the_token_of_the_home(home: Path) -> None:
     order = json.dumps({"home": str(home), "json": True})
     command = [sys.executable, "-c", WITHOUT_UNIX_SOCKETS, order]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+    with Child(command, stdout=subprocess.PIPE) as daemon:
         try:
             assert daemon.stdout is not None
             address = json.loads(daemon.stdout.readline())["endpoints"]["socket"]
