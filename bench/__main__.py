@@ -16,11 +16,10 @@ from pathlib import Path
 
 import uvloop
 
-from bench import footprint, mcp_start, sqlite
+from bench import footprint, sqlite
 
 PARTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
     "sqlite": sqlite.measure,
-    "mcp": mcp_start.measure,
     "footprint": footprint.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

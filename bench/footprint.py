@@ -96,11 +96,11 @@ def _standalone(home: Home) -> dict[str, float]:
 def _relay(home: Home) -> dict[str, float]:
     command = [*STEPWELL, "mcp", "--home", str(home.path)]
     cold = []
-    for turn in range(COLD_TURNS):
-        if turn:
-            _stop(home)
-        cold.append(_first_call(command))
     try:
+        for turn in range(COLD_TURNS):
+            if turn:
+                _stop(home)
+            cold.append(_first_call(command))
         warm = [_first_call(command) for _ in range(TURNS)]
     finally:
         _stop(home)
