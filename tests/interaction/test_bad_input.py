@@ -504,7 +504,12 @@ async def test_a_model_without_a_script_says_how_to_bind_one(stack: Stack) -> No
         ("greet", {"name": 7}, Code.INVALID_INPUT, "name"),
         ("explode", {"fuze": "short"}, Code.INVALID_ARGUMENTS, "fuze"),
         ("run_get", {"run": UNKNOWN}, Code.RUN_NOT_FOUND, "the answer of the call that began it"),
-        ("run_events", {"run": UNKNOWN}, Code.RUN_NOT_FOUND, "the answer of the call that began it"),
+        (
+            "run_events",
+            {"run": UNKNOWN},
+            Code.RUN_NOT_FOUND,
+            "the answer of the call that began it",
+        ),
         ("run_cancel", {"id": UNKNOWN}, Code.INVALID_ARGUMENTS, "it takes run, reason"),
     ],
 )
