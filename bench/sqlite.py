@@ -25,6 +25,8 @@ WORKFLOW = "workflow: bench\nnodes:\n" + "".join(
     for n in range(STEPS)
 )
 WAIT = timedelta(minutes=5)
+WARM_UP = 200
+"""Runs before the measured ones: statements for many rows are compiled when they first come."""
 
 
 class _Figures(Struct, frozen=True):
@@ -50,7 +52,7 @@ async def _measure_ours(home: Path, runs: int, singles: int) -> _Figures:
     async with open_runtime(settings) as runtime:
         service = runtime.service
         await service.put_workflow(LOCAL_USER, WORKFLOW.encode())
-        await _together(service, 20)
+        await _together(service, WARM_UP)
         size = _size(home)
         began, cpu = time.perf_counter(), time.process_time()
         await _together(service, runs)
