@@ -162,11 +162,6 @@ class Setting(Struct, frozen=True, kw_only=True):
     default: Any
     description: str
 
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return PREFIX + self.key.replace(".", "__").upper()
-
 
 def load_settings(
     home: Path,

@@ -98,10 +98,6 @@ class MemoryLog:
         self._is_open = False
         self._commit()
 
-    @property
-    def waiting(self) -> int:
-        return len(self._queue)
-
     def append(self, append: Append) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()

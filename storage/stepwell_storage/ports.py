@@ -44,11 +44,6 @@ class EventLog(Protocol):
         """
         ...
 
-    @property
-    def waiting(self) -> int:
-        """How much is queued that no transaction has taken yet."""
-        ...
-
     async def read(
         self, namespace: str, run: str, *, after: int = 0, limit: int = 1000
     ) -> list[Record]:

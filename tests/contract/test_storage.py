@@ -298,7 +298,6 @@ async def test_many_tasks_append_at_once_and_no_number_is_missing(storage: Stora
         assert await storage.log.read("default", run) == list(records(1, 13))
     logged = await storage.log.read_log("default", after=0, limit=2000)
     assert [it.position for it in logged] == list(range(1, 1301))
-    assert storage.log.waiting == 0
 
 
 async def test_what_is_queued_when_the_store_closes_is_committed(storage: Storage) -> None:
@@ -640,4 +639,3 @@ async def test_a_store_that_can_be_used_answers_a_ping(storage: Storage) -> None
 
     assert storage.id
     assert await storage.log.read_log("", after=0) == []
-    assert storage.log.waiting == 0

@@ -115,10 +115,6 @@ class LinkedLog:
         self._last = 0.0
         self._queued = 0
 
-    @property
-    def waiting(self) -> int:
-        return self._queued
-
     def append(self, append: Append) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[int] = loop.create_future()

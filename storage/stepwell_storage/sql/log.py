@@ -110,10 +110,6 @@ class SqlLog:
         self._reader = reader
         self._heads = heads
 
-    @property
-    def waiting(self) -> int:
-        return self._writer.waiting
-
     def append(self, append: Append) -> asyncio.Future[int]:
         return self._writer.append(append)
 
