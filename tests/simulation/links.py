@@ -113,18 +113,15 @@ class LinkedLog:
         self._ledger = ledger
         self._live = live
         self._last = 0.0
-        self._queued = 0
 
     def append(self, append: Append) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[int] = loop.create_future()
         self._last = max(self._last, loop.time() + self._link.delay())
-        self._queued += 1
         loop.call_at(self._last, self._write, append, answer)
         return answer
 
     def _write(self, append: Append, answer: asyncio.Future[int]) -> None:
-        self._queued -= 1
         try:
             if not self._link.delivers:
                 self._link.refuse(writes=True)
