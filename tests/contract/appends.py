@@ -1,0 +1,65 @@
+"""Appends as the suites need them: what a test does not say does not matter to it."""
+
+import asyncio
+
+from stepwell_storage.errors import StorageError
+from stepwell_storage.records import Append, Blob, Head, NewRun, Record
+
+RUN, OTHER, THIRD = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2, 3))
+
+
+def records(first: int, count: int = 1, kind: str = "custom") -> tuple[Record, ...]:
+    return tuple(
+        Record(sequence, kind, "agent:local", b"body %d" % sequence)
+        for sequence in range(first, first + count)
+    )
+
+
+def begin(
+    run: str = RUN,
+    *,
+    count: int = 1,
+    namespace: str = "default",
+    workflow: str = "w",
+    at: int = 100,
+    owner: str = "one",
+    expires_at: int = 1000,
+    request: str | None = None,
+    digest: str = "",
+    principal: str = "agent:local",
+    blobs: tuple[Blob, ...] = (),
+    head: Head | None = None,
+) -> Append:
+    new = NewRun(
+        workflow=workflow,
+        version="v1",
+        principal=principal,
+        created_at=at,
+        owner=owner,
+        lease_expires_at=expires_at,
+        labels={"team": "shop"},
+        request_id=request,
+        request_digest=digest,
+    )
+    head = head or Head("running", at)
+    return Append(namespace, run, 1, 0, records(1, count), blobs, head, new)
+
+
+def go_on(
+    run: str = RUN,
+    *,
+    after: int,
+    count: int = 1,
+    epoch: int = 1,
+    namespace: str = "default",
+    head: Head | None = None,
+    blobs: tuple[Blob, ...] = (),
+) -> Append:
+    return Append(namespace, run, epoch, after, records(after + 1, count), blobs, head)
+
+
+async def outcome(future: asyncio.Future[int]) -> object:
+    try:
+        return await future
+    except StorageError as error:
+        return type(error)

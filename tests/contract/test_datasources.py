@@ -1,0 +1,28 @@
+"""What every store promises of datasources."""
+
+import pytest
+
+from stepwell_storage.errors import Exists, Missing
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import DatasourceRow
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_datasources_come_and_go_by_name(storage: Storage) -> None:
+    shop = DatasourceRow("shop", "sqlite:///shop.db", "user:ann", 1)
+    bank = DatasourceRow("bank", "sqlite:///bank.db", "user:ann", 2)
+    await storage.datasources.add("default", shop)
+    await storage.datasources.add("default", bank)
+
+    with pytest.raises(Exists):
+        await storage.datasources.add("default", DatasourceRow("shop", "x", "user:bob", 3))
+    assert await storage.datasources.list("default") == [bank, shop]
+    assert await storage.datasources.get("default", "shop") == shop
+
+    await storage.datasources.remove("default", "shop")
+    assert await storage.datasources.list("default") == [bank]
+    with pytest.raises(Missing):
+        await storage.datasources.get("default", "shop")
+    with pytest.raises(Missing):
+        await storage.datasources.remove("default", "shop")
