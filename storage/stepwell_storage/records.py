@@ -14,7 +14,10 @@ is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 class Record(Struct, frozen=True):
-    """One event as the store sees it: a kind and bytes."""
+    """One event as the store sees it: a kind, which is one word, and a body, which is JSON.
+
+    The store looks into neither, but it may put several of them together and take them apart.
+    """
 
     sequence: int
     kind: str
@@ -106,6 +109,8 @@ class Append(Struct, frozen=True):
             expected += 1
             if record.sequence != expected:
                 raise ValueError(f"record {record.sequence} stands where {expected} must be")
+            if " " in record.kind:
+                raise ValueError(f"{record.kind!r} is not one word, as a kind must be")
         if self.new is not None and (self.after or self.epoch != 1 or self.head is None):
             raise ValueError("a new run begins after 0, in epoch 1, with a head")
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import Append, Blob, Head, NewRun, Record
 
@@ -10,7 +12,7 @@ RUN, OTHER, THIRD = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2, 3))
 
 def records(first: int, count: int = 1, kind: str = "custom") -> tuple[Record, ...]:
     return tuple(
-        Record(sequence, kind, "agent:local", b"body %d" % sequence)
+        Record(sequence, kind, "agent:local", b'{"n": %d}' % sequence)
         for sequence in range(first, first + count)
     )
 
@@ -56,6 +58,11 @@ def go_on(
     blobs: tuple[Blob, ...] = (),
 ) -> Append:
     return Append(namespace, run, epoch, after, records(after + 1, count), blobs, head)
+
+
+def written(*first: Record) -> Append:
+    """A run that begins with these records."""
+    return replace(begin(), records=first)
 
 
 async def outcome(future: asyncio.Future[int]) -> object:

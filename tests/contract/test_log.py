@@ -1,13 +1,14 @@
 """What every log promises."""
 
 import asyncio
+from itertools import product
 
 import pytest
-from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on, outcome, records
+from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on, outcome, records, written
 
 from stepwell_storage.errors import Conflict, Duplicate, Fenced, Unavailable
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import Append, Blob, Head, Logged, Record
+from stepwell_storage.records import Blob, Head, Logged, Record
 
 pytestmark = pytest.mark.anyio
 
@@ -24,13 +25,88 @@ async def test_records_are_read_back_as_they_were_written(storage: Storage) -> N
 
 
 async def test_bodies_and_kinds_are_opaque(storage: Storage) -> None:
-    strange = Record(1, "größe 🪣", "user:o'hara", bytes(range(256)) * 100)
-    appended = begin()
-    await storage.log.append(
-        Append("default", RUN, 1, 0, (strange,), (), appended.head, appended.new)
+    bodies = (
+        b'{ "a" : [1, {"b": "]},{"}], "c":"\\"\\u0000" }',
+        b"{}",
+        '{"größe":"🪣\u2028","big":1e400,"twice":1,"twice":2}'.encode(),
+        b'{"long":"' + b"x" * 100_000 + b'"}',
+        b"[[],[ ]]",
+        b"null",
     )
+    strange = tuple(
+        Record(sequence, f"größe-🪣-{sequence}", "user:o'hara", body)
+        for sequence, body in enumerate(bodies, 1)
+    )
+    await storage.log.append(written(*strange))
 
-    assert await storage.log.read("default", RUN) == [strange]
+    assert await storage.log.read("default", RUN) == list(strange)
+
+
+async def test_a_page_may_begin_and_end_anywhere_in_what_was_appended_together(
+    storage: Storage,
+) -> None:
+    everything = records(1, 12)
+    await storage.log.append(written(*everything[:5]))
+    await storage.log.append(begin(OTHER, count=4))
+    await storage.log.append(go_on(after=5))
+    await storage.log.append(go_on(after=6, count=6))
+    logged = await storage.log.read_log("default", after=0)
+    assert [(it.run, it.position) for it in logged] == [
+        *((RUN, position) for position in range(1, 6)),
+        *((OTHER, position) for position in range(6, 10)),
+        *((RUN, position) for position in range(10, 17)),
+    ]
+    of_run = [it for it in logged if it.run == RUN]
+    assert [it.record for it in of_run] == list(everything)
+
+    for after, limit in product(range(18), range(18)):
+        assert await storage.log.read("default", RUN, after=after, limit=limit) == list(
+            everything[after : after + limit]
+        )
+        assert (
+            await storage.log.read_log("default", after=after, limit=limit)
+            == logged[after : after + limit]
+        )
+        assert (
+            await storage.log.read_log("default", after=after, limit=limit, run=RUN)
+            == [it for it in of_run if it.position > after][:limit]
+        )
+
+
+async def test_events_of_several_principals_in_one_append_keep_their_own(
+    storage: Storage,
+) -> None:
+    who = ["user:ann", "user:ann", "agent:local", "user:ann", "user:bob", "user:bob"]
+    mixed = tuple(
+        Record(sequence, f"kind_{sequence}", principal, b"{}")
+        for sequence, principal in enumerate(who, 1)
+    )
+    await storage.log.append(written(*mixed))
+
+    assert await storage.log.read("default", RUN) == list(mixed)
+    assert await storage.log.read("default", RUN, after=1, limit=4) == list(mixed[1:5])
+
+
+async def test_a_large_append_is_read_page_by_page(storage: Storage) -> None:
+    small = records(1, 1000)
+    large = tuple(
+        Record(sequence, "custom", "agent:local", b'{"x":"%s"}' % (b"y" * (sequence % 7) * 5000))
+        for sequence in range(1001, 1101)
+    )
+    await storage.log.append(written(*small, *large))
+
+    read: list[Record] = []
+    while page := await storage.log.read("default", RUN, after=len(read), limit=130):
+        assert len(page) == min(130, 1100 - len(read))
+        read += page
+    assert read == [*small, *large]
+
+    logged: list[Logged] = []
+    while page_of_log := await storage.log.read_log("default", after=len(logged), limit=130):
+        assert len(page_of_log) == min(130, 1100 - len(logged))
+        logged += page_of_log
+    assert [it.record for it in logged] == read
+    assert [it.position for it in logged] == list(range(1, 1101))
 
 
 async def test_the_result_is_the_position_of_the_last_record(storage: Storage) -> None:

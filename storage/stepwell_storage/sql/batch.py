@@ -7,6 +7,7 @@ import msgspec
 
 from stepwell_storage.records import Append, Head, NewRun
 from stepwell_storage.sql.ids import packed
+from stepwell_storage.sql.rows import joined
 
 Values: TypeAlias = list[Any]
 """The values of many rows of one table, one after another: a list that needs no flattening."""
@@ -68,19 +69,11 @@ class Batch:
         elif append.new is not None:
             raise OutOfTurn
         chain.extend(append)
-        run, position = chain.run, self.heads[namespace]
-        for record in append.records:
-            position += 1
-            self.events += (
-                namespace,
-                run,
-                record.sequence,
-                position,
-                record.kind,
-                record.principal,
-                record.body,
-            )
-        self.heads[namespace] = position
+        run, before = chain.run, self.heads[namespace] - append.after
+        for sequence, kinds, principal, bodies in joined(append.records):
+            position = before + sequence
+            self.events += (namespace, run, sequence, position, kinds, principal, bodies)
+        position = self.heads[namespace] = before + append.last
         for blob in append.blobs:
             self.blobs += (
                 namespace,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from stepwell_storage.heads import LogHeads
 from stepwell_storage.records import Append, Logged, NewRun, Record
 from stepwell_storage.sql.ids import packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
+from stepwell_storage.sql.rows import MOST_EVENTS, split
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.tables import events, leases, log_heads, requests, runs
 from stepwell_storage.sql.writer import Writer
@@ -40,9 +42,14 @@ _LEASE = sa.select(leases.c.epoch, leases.c.expires_at, leases.c.sequence).where
 _RECORD = (events.c.sequence, events.c.kind, events.c.principal, events.c.body)
 _READ = (
     sa.select(*_RECORD)
-    .where(events.c.namespace == _NAMESPACE, events.c.run == _RUN, events.c.sequence > _AFTER)
+    .where(
+        events.c.namespace == _NAMESPACE,
+        events.c.run == _RUN,
+        events.c.sequence > _AFTER,
+        # A run has no gap, so this is a limit too, and one that counts events instead of rows.
+        events.c.sequence < sa.bindparam("end", type_=sa.BigInteger),
+    )
     .order_by(events.c.sequence)
-    .limit(_LIMIT)
 )
 _READ_LOG = (
     sa.select(events.c.run, events.c.position, *_RECORD)
@@ -58,6 +65,12 @@ _READ_LOG_OF_RUN = (
     .limit(_LIMIT)
 )
 _LAST_POSITION = sa.select(log_heads.c.position).where(log_heads.c.namespace == _NAMESPACE)
+
+
+def _logged(run: bytes, position: int, sequence: int, *row: Any) -> list[Logged]:
+    """The records of one row, each with its position: in a row both numbers count together."""
+    name, before = unpacked(run), position - sequence
+    return [Logged(name, before + it.sequence, it) for it in split(sequence, *row)]
 
 
 def advance(session: Session, appends: Sequence[Append]) -> dict[str, int]:
@@ -117,9 +130,14 @@ class SqlLog:
         self, namespace: str, run: str, *, after: int = 0, limit: int = 1000
     ) -> list[Record]:
         rows = await self._reader.rows(
-            _READ, namespace=namespace, run=packed_or_none(run), after=after, most=limit
+            _READ,
+            namespace=namespace,
+            run=packed_or_none(run),
+            after=after,
+            end=min(after + limit + MOST_EVENTS, 2**63 - 1),
         )
-        return [Record(*row) for row in rows]
+        found = (it for row in rows for it in split(*row) if it.sequence > after)
+        return list(islice(found, limit))
 
     async def read_log(
         self, namespace: str, *, after: int, limit: int = 1000, run: str | None = None
@@ -134,7 +152,9 @@ class SqlLog:
                 after=after,
                 most=limit,
             )
-        return [Logged(unpacked(row[0]), row[1], Record(*row[2:])) for row in rows]
+        # As many rows as events were wanted: each has at least one.
+        found = (it for row in rows for it in _logged(*row) if it.position > after)
+        return list(islice(found, limit))
 
     async def last_position(self, namespace: str) -> int:
         rows = await self._reader.rows(_LAST_POSITION, namespace=namespace)

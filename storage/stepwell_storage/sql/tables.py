@@ -7,7 +7,11 @@ transaction, and retention deletes a whole run table by table.
 
 `events` is the log. It is ordered twice: by `sequence` inside its run, and by `position` over its
 namespace. A plain table with two indexes was as fast as one that is kept in either order, and an
-event of 16 KiB does not bloat it.
+event of 16 KiB does not bloat it. A row holds consecutive events of one append by one principal
+(`sql.rows`): `sequence` and `position` are those of its last event, `kind` is their kinds with a
+space between, and `body` is a JSON array of their bodies, or the body itself where there is one
+event. So the row that holds the event after N is the first one above N, in both orders, and a step
+of three small events costs one key and two index entries instead of three and six.
 
 `log_heads` has the position last given in a namespace. The newest event cannot tell: it may have
 been deleted with its run, and no position is ever given twice.

@@ -25,6 +25,11 @@ def test_records_follow_each_other_without_a_gap() -> None:
         Append("default", RUN, 1, 0, (RECORD, Record(3, "custom", "", b"")))
 
 
+def test_a_kind_is_one_word() -> None:
+    with pytest.raises(ValueError, match="'two words' is not one word"):
+        Append("default", RUN, 1, 0, (Record(1, "two words", "", b"{}"),))
+
+
 @pytest.mark.parametrize(
     ("epoch", "after", "head"),
     [(2, 0, Head("running", 1)), (1, 1, Head("running", 1)), (1, 0, None)],
