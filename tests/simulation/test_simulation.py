@@ -12,7 +12,8 @@ from tests.simulation.ledger import Row, Violation
 from tests.simulation.world import World
 
 from stepwell.engine import decide, transitions
-from stepwell_storage import memory
+from stepwell_storage.memory import log
+from stepwell_storage.memory.database import KeptNamespace, KeptRun
 from stepwell_storage.records import Append
 
 SEEDS = int(os.environ.get("STEPWELL_SIM_SEEDS", "600"))
@@ -53,13 +54,13 @@ def test_the_simulation_sees_that_stale_reports_are_taken(monkeypatch: pytest.Mo
 def test_the_simulation_sees_that_a_lost_lease_is_not_fenced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fenced = memory._fenced
+    fenced = log._fenced
 
-    def unfenced(namespace: memory._Namespace, append: Append) -> memory._Run:
+    def unfenced(namespace: KeptNamespace, append: Append) -> KeptRun:
         kept = namespace.runs[append.run]
         return fenced(namespace, replace(append, epoch=kept.epoch))
 
-    monkeypatch.setattr(memory, "_fenced", unfenced)
+    monkeypatch.setattr(log, "_fenced", unfenced)
     with pytest.raises(Violation, match="fenced: epoch"):
         _play_enough()
 

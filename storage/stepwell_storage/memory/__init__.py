@@ -1,0 +1,23 @@
+"""A store in the memory of the process: for tests, for trying things out, and for the simulation.
+
+It keeps every promise of the ports but to outlive the process. It owns no thread, socket or
+clock, so it runs as well on an event loop whose time is virtual.
+"""
+
+from stepwell_storage.memory.blobs import MemoryBlobs
+from stepwell_storage.memory.claims import MemoryClaims
+from stepwell_storage.memory.datasources import MemoryDatasources
+from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.runs import MemoryRuns
+from stepwell_storage.memory.storage import MemoryStorage
+
+__all__ = [
+    "MemoryBlobs",
+    "MemoryClaims",
+    "MemoryDatasources",
+    "MemoryDefinitions",
+    "MemoryLog",
+    "MemoryRuns",
+    "MemoryStorage",
+]

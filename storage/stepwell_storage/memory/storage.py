@@ -1,0 +1,37 @@
+"""All ports over the memory of the process."""
+
+import secrets
+
+from stepwell_storage.memory.blobs import MemoryBlobs
+from stepwell_storage.memory.claims import MemoryClaims
+from stepwell_storage.memory.database import Database
+from stepwell_storage.memory.datasources import MemoryDatasources
+from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.runs import MemoryRuns
+
+
+class MemoryStorage:
+    """All ports over the memory of the process; see `ports.Storage`.
+
+    Closed and opened again it still has what it had, as a database would.
+    """
+
+    def __init__(self) -> None:
+        database = Database()
+        self.id = secrets.token_hex(16)
+        self.log = MemoryLog(database)
+        self.claims = MemoryClaims(database)
+        self.blobs = MemoryBlobs(database)
+        self.runs = MemoryRuns(database)
+        self.definitions = MemoryDefinitions(database)
+        self.datasources = MemoryDatasources(database)
+
+    async def open(self) -> None:
+        self.log.open()
+
+    async def ping(self) -> None:
+        """Memory always answers."""
+
+    async def close(self) -> None:
+        self.log.close()
