@@ -92,7 +92,7 @@ conformance: setup ## Run the official MCP conformance suite (needs Node 22)
 	dev/conformance.sh
 
 .PHONY: bench
-bench: setup ## Measure, into bench/results/latest.json (ONLY=sqlite for one part)
+bench: setup ## Measure, into bench/results/latest.json (ONLY="sqlite peers" for some parts)
 	$(BIN)/python -m bench $(ONLY)
 
 ##@ Make

@@ -1,58 +1,76 @@
-"""Runs every part, or the one that is named, and writes `bench/results/latest.json`.
+"""Runs every part, or those that are named, and writes `bench/results/latest.json`.
 
-    python -m bench [PART]
+    python -m bench [--quick] [PART ...]
 
-The file holds one run: what was not measured in it is not there.
+The file holds one run: what was not measured in it is not there. `--quick` asks so little that
+only the names of the figures mean something; it is how the tests see that every part works.
 """
 
+import argparse
 import json
 import os
 import platform
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import uvloop
 
-from bench import footprint, sqlite
+from bench import footprint, goals, steps
+from bench.left_out import LeftOut
+from bench.peers import comparison
+from stepwell.garbage import rarely_collected
 
-PARTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
-    "sqlite": sqlite.measure,
+PARTS: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {
+    "sqlite": steps.measure_sqlite,
+    "peers": comparison.measure,
     "footprint": footprint.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
-async def _measure(only: str) -> dict[str, float]:
+async def measure(parts: Sequence[str], *, quick: bool) -> dict[str, float]:
+    """The figures of these parts, by name, and the ratios between them."""
     figures: dict[str, float] = {}
-    for name, part in PARTS.items():
-        if only in ("", name):
-            print(f"measuring {name} ...", file=sys.stderr)
-            figures |= await part()
-    return figures
+    for name in parts:
+        print(f"measuring {name} ...", file=sys.stderr)
+        try:
+            figures |= await PARTS[name](quick=quick)
+        except LeftOut as reason:
+            print(f"leaving out {name}: {reason}", file=sys.stderr)
+    return figures | goals.against_peers(figures)
 
 
 def main() -> int:
-    """Prints the figures and writes them down, with what they were measured on."""
-    only = "".join(sys.argv[1:])
-    if only and only not in PARTS:
-        print(f"there is no part {only!r}; there are: {', '.join(PARTS)}", file=sys.stderr)
-        return 2
-    figures = uvloop.run(_measure(only))
-    setting = {
+    """Prints the figures and what they are held against, and writes them down."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="only see that every part works")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"there is no part {unknown.pop()!r}; there are: {', '.join(PARTS)}")
+    setting = _setting()
+    with rarely_collected():
+        figures = uvloop.run(measure(given.parts or list(PARTS), quick=given.quick))
+    for name, figure in figures.items():
+        print(f"{name:36} {figure:12,.3f}")
+    print(*goals.table(figures), sep="\n")
+    RESULTS.write_text(json.dumps({**figures, **setting}, indent=2) + "\n")
+    return 0
+
+
+def _setting() -> dict[str, object]:
+    return {
         "version.stepwell": version("stepwell"),
         "version.python": platform.python_version(),
         "version.sqlite": sqlite3.sqlite_version,
         "settings.sqlite": "WAL, synchronous=FULL",
+        "settings.postgres": "fsync=on, synchronous_commit=on",
         "machine.cores": os.cpu_count(),
         "machine.load": os.getloadavg()[0],
     }
-    for name, figure in figures.items():
-        print(f"{name:36} {figure:12,.3f}")
-    RESULTS.write_text(json.dumps({**figures, **setting}, indent=2) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

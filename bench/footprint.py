@@ -25,11 +25,6 @@ from msgspec import Struct
 from stepwell.client import Client, RunStatus
 from stepwell_server.home import Endpoints, Home
 
-TURNS = 7
-COLD_TURNS = 3
-RUNS = 300
-"""Of a tool, and as many of a workflow, before a daemon is weighed again."""
-
 STEPWELL = [sys.executable, "-m", "stepwell_server.cli.main"]
 EMPTY = [sys.executable, str(Path(__file__).with_name("mcp_empty.py"))]
 CONFIG = "[server]\ngrpc_port = 0\nhttp_port = 0\n[tools]\npaths = ['tools.py']\n"
@@ -53,6 +48,19 @@ META = {
 }
 
 
+class _Size(Struct, frozen=True):
+    """How often everything is done."""
+
+    turns: int
+    cold_turns: int
+    runs: int
+    """Of a tool, and as many of a workflow, before a daemon is weighed again."""
+
+
+FULL = _Size(turns=7, cold_turns=3, runs=300)
+QUICK = _Size(turns=1, cold_turns=1, runs=3)
+
+
 class _Turn(Struct, frozen=True):
     """One process from its start to its first answer."""
 
@@ -61,25 +69,25 @@ class _Turn(Struct, frozen=True):
     rss_mb: float
 
 
-async def measure() -> dict[str, float]:
+async def measure(*, quick: bool = False) -> dict[str, float]:
     """The figures of this part, by name."""
-    return await asyncio.to_thread(_measure)
+    return await asyncio.to_thread(_measure, QUICK if quick else FULL)
 
 
-def _measure() -> dict[str, float]:
+def _measure(size: _Size) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder:
         home = _furnished(Path(folder) / "calls")
-        figures = _standalone(home) | _relay(home)
-        return figures | _daemon(_furnished(Path(folder) / "runs"))
+        figures = _standalone(home, size) | _relay(home, size)
+        return figures | _daemon(_furnished(Path(folder) / "runs"), size)
 
 
 # --- first calls ----------------------------------------------------------------------------
 
 
-def _standalone(home: Home) -> dict[str, float]:
+def _standalone(home: Home, size: _Size) -> dict[str, float]:
     command = [*STEPWELL, "mcp", "--standalone", "--home", str(home.path)]
     _first_call(command)  # makes the home, and compiles what no one has imported yet
-    pairs = [(_first_call(command), _first_call(EMPTY)) for _ in range(TURNS)]
+    pairs = [(_first_call(command), _first_call(EMPTY)) for _ in range(size.turns)]
     alone, empty = zip(*pairs, strict=True)
     ours, least = _seconds(alone), _seconds(empty)
     return {
@@ -93,15 +101,15 @@ def _standalone(home: Home) -> dict[str, float]:
     }
 
 
-def _relay(home: Home) -> dict[str, float]:
+def _relay(home: Home, size: _Size) -> dict[str, float]:
     command = [*STEPWELL, "mcp", "--home", str(home.path)]
     cold = []
     try:
-        for turn in range(COLD_TURNS):
+        for turn in range(size.cold_turns):
             if turn:
                 _stop(home)
             cold.append(_first_call(command))
-        warm = [_first_call(command) for _ in range(TURNS)]
+        warm = [_first_call(command) for _ in range(size.turns)]
     finally:
         _stop(home)
     return {
@@ -127,14 +135,14 @@ def _seconds(turns: "list[_Turn] | tuple[_Turn, ...]") -> float:
 # --- a daemon -------------------------------------------------------------------------------
 
 
-def _daemon(home: Home) -> dict[str, float]:
+def _daemon(home: Home, size: _Size) -> dict[str, float]:
     with _up(home) as (daemon, seconds, found):
         new = _Turn(seconds, sum(daemon.cpu_times()[:2]), _rss_mb(daemon))
         with _conversation([*STEPWELL, "mcp", "--home", str(home.path)]) as process:
-            for _ in range(RUNS):
+            for _ in range(size.runs):
                 _call(process)
         after_tools = _rss_mb(daemon)
-        asyncio.run(_run_workflows(found))
+        asyncio.run(_run_workflows(found, size.runs))
         after_runs = _rss_mb(daemon)
     with _up(home) as (daemon, _, _):
         again = _rss_mb(daemon)
@@ -148,10 +156,10 @@ def _daemon(home: Home) -> dict[str, float]:
     }
 
 
-async def _run_workflows(found: Endpoints) -> None:
+async def _run_workflows(found: Endpoints, runs: int) -> None:
     async with Client(found.grpc) as client:
         await client.workflows.put(WORKFLOW.encode())
-        for _ in range(RUNS):
+        for _ in range(runs):
             ended = await client.wait((await client.run("chain")).id)
             assert ended.status is RunStatus.COMPLETED, ended
 

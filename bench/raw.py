@@ -1,36 +1,82 @@
 """The raw line: what the machine can do when a step is nothing but its row in a group commit.
 
 No graph, no lease, no policy, one event of about 200 bytes a step; a run goes on only after
-the commit that holds its step. An engine is measured as a share of it.
+the commit that holds its step. An engine is measured as a share of it, so nothing is spared to
+make it fast: it is warmed up and looks for reference cycles as rarely as the engine does, SQLite
+gets its rows in one prepared statement, and PostgreSQL in one binary COPY that is its own
+transaction, or in a prepared INSERT when there is only one.
 """
 
 import asyncio
 import json
 import sqlite3
 import threading
-import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
-from msgspec import Struct
+import psycopg
 
-Row = tuple[int, int, int, bytes]
+from bench.trial import STEPS, postgres_bytes, sqlite_bytes, step_result
+
+Row: TypeAlias = tuple[int, int, int, bytes]
+Commit: TypeAlias = Callable[[list[Row]], None]
+"""Writes a group of rows in one transaction; they are on the disk when it returns."""
+
 PADDING = "x" * 120
 
 
-class RawFigures(Struct, frozen=True):
-    """What the raw line does here and now."""
+@asynccontextmanager
+async def raw_sqlite(path: Path) -> AsyncIterator["RawLine"]:
+    """The raw line on a new SQLite file."""
+    async with _writing(_committing_to_sqlite(path)) as writer:
+        yield RawLine(writer, lambda: sqlite_bytes(path))
 
-    steps_per_s: float
-    cpu_ms_per_step: float
-    single_run_p50_ms: float
+
+@asynccontextmanager
+async def raw_postgres(url: str) -> AsyncIterator["RawLine"]:
+    """The raw line on an empty PostgreSQL database."""
+    async with _writing(_committing_to_postgres(url)) as writer:
+        yield RawLine(writer, lambda: postgres_bytes(url))
+
+
+class RawLine:
+    """Runs that are rows and nothing else; see `trial.Subject`."""
+
+    def __init__(self, writer: "_Writer", stored_bytes: Callable[[], int]) -> None:
+        self._writer = writer
+        self.stored_bytes = stored_bytes
+        self._runs = 0
+
+    async def run(self) -> None:
+        self._runs += 1
+        run = self._runs
+        for number in range(STEPS):
+            body = {"kind": "step", "result": step_result(number), "padding": PADDING}
+            await self._writer.append((run, number, 1, json.dumps(body).encode()))
+
+
+# --- group commit ---------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _writing(committing: AbstractContextManager[Commit]) -> AsyncIterator["_Writer"]:
+    with committing as commit:
+        writer = _Writer(commit, asyncio.get_running_loop())
+        writer.start()
+        try:
+            yield writer
+        finally:
+            writer.stop()
 
 
 class _Writer(threading.Thread):
     """Commits whatever waits, as soon as the commit before has returned."""
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, commit: Commit, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(daemon=True)
-        self._path = path
+        self._commit = commit
         self._loop = loop
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -50,24 +96,14 @@ class _Writer(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        db = sqlite3.connect(self._path, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(
-            "CREATE TABLE event (run INT, sequence INT, kind INT, body BLOB,"
-            " PRIMARY KEY (run, sequence)) WITHOUT ROWID"
-        )
         while not self._stopping:
             self._wake.wait()
             self._wake.clear()
             with self._lock:
                 group, self._waiting = self._waiting, []
             if group:
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", [row for row, _ in group])
-                db.execute("COMMIT")
+                self._commit([row for row, _ in group])
                 self._loop.call_soon_threadsafe(_finish, [future for _, future in group])
-        db.close()
 
 
 def _finish(futures: list[asyncio.Future[None]]) -> None:
@@ -75,27 +111,45 @@ def _finish(futures: list[asyncio.Future[None]]) -> None:
         future.set_result(None)
 
 
-async def measure_raw(path: Path, *, runs: int, steps: int, singles: int) -> RawFigures:
-    """Many runs in flight together, then some one after another."""
-    writer = _Writer(path, asyncio.get_running_loop())
-    writer.start()
+# --- databases ------------------------------------------------------------------------------
 
-    async def one(run: int) -> None:
-        for number in range(steps):
-            body = {"kind": "step", "result": {"step": number, "ok": True}, "padding": PADDING}
-            await writer.append((run, number, 1, json.dumps(body).encode()))
 
-    began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(one(run) for run in range(runs)))
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    times = []
-    for run in range(runs, runs + singles):
-        at = time.perf_counter()
-        await one(run)
-        times.append(time.perf_counter() - at)
-    writer.stop()
-    return RawFigures(
-        steps_per_s=runs * steps / seconds,
-        cpu_ms_per_step=cpu * 1000 / (runs * steps),
-        single_run_p50_ms=sorted(times)[singles // 2] * 1000,
+@contextmanager
+def _committing_to_sqlite(path: Path) -> Iterator[Commit]:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(
+        "CREATE TABLE event (run INT, sequence INT, kind INT, body BLOB,"
+        " PRIMARY KEY (run, sequence)) WITHOUT ROWID"
     )
+
+    def commit(rows: list[Row]) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
+        db.execute("COMMIT")
+
+    try:
+        yield commit
+    finally:
+        db.close()
+
+
+@contextmanager
+def _committing_to_postgres(url: str) -> Iterator[Commit]:
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(
+            "CREATE TABLE event (run INT, sequence INT, kind INT, body BYTEA,"
+            " PRIMARY KEY (run, sequence))"
+        )
+
+        def commit(rows: list[Row]) -> None:
+            if len(rows) == 1:
+                db.execute("INSERT INTO event VALUES (%b, %b, %b, %b)", rows[0], prepare=True)
+                return
+            with db.cursor().copy("COPY event FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["int4", "int4", "int4", "bytea"])
+                for row in rows:
+                    copy.write_row(row)
+
+        yield commit

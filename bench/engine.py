@@ -1,0 +1,48 @@
+"""This engine as it is measured: the runtime as shipped, with one trivial tool.
+
+Runs are started through the service, with policy, validation, journal and leases.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from bench.trial import STEPS, sqlite_bytes
+from stepwell.bootstrap import open_runtime
+from stepwell.config import DATABASE_FILE, load_settings
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import RunStatus
+from stepwell.principals import LOCAL_USER
+
+TOOLS = Path(__file__).with_name("tools.py")
+CHAIN = "workflow: chain\nnodes:\n" + "".join(
+    f"  - {{ id: s{n}, tool: step, with: {{ number: {n} }}{f', needs: [s{n - 1}]' if n else ''} }}\n"
+    for n in range(STEPS)
+)
+PATIENCE = timedelta(minutes=5)
+
+
+@asynccontextmanager
+async def open_engine(home: Path) -> AsyncIterator["Engine"]:
+    """The engine on SQLite in a home."""
+    settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)]})
+    async with open_runtime(settings) as runtime:
+        await runtime.service.put_workflow(LOCAL_USER, CHAIN.encode())
+        yield Engine(runtime.service, home / DATABASE_FILE)
+
+
+class Engine:
+    """Runs of the workflow `chain`; see `trial.Subject`."""
+
+    def __init__(self, service: Service, database: Path) -> None:
+        self.service = service
+        self._database = database
+
+    async def run(self) -> None:
+        run, _ = await self.service.start_run(LOCAL_USER, "chain", {})
+        ended = await self.service.wait_run(LOCAL_USER, run.id, PATIENCE)
+        assert ended.status is RunStatus.COMPLETED, ended
+
+    def stored_bytes(self) -> int:
+        return sqlite_bytes(self._database)

@@ -1,0 +1,73 @@
+"""What the figures are held against: the peers of the same run, and the goals.
+
+A ratio is only made of figures of one run; where one of the two was not measured there is none.
+"""
+
+from typing import NamedTuple
+
+DATABASES = ("sqlite", "postgres")
+PEERS = ("dbos", "langgraph")
+
+
+class Goal(NamedTuple):
+    """A bound of a figure."""
+
+    figure: str
+    bound: float
+    is_most: bool
+
+    @property
+    def wanted(self) -> str:
+        return f"{'<=' if self.is_most else '>='} {self.bound:g}"
+
+    def is_reached(self, figure: float) -> bool:
+        return figure <= self.bound if self.is_most else figure >= self.bound
+
+
+def at_least(figure: str, bound: float) -> Goal:
+    """A figure that must not be lower."""
+    return Goal(figure, bound, is_most=False)
+
+
+def at_most(figure: str, bound: float) -> Goal:
+    """A figure that must not be higher."""
+    return Goal(figure, bound, is_most=True)
+
+
+GOALS = (
+    *(
+        goal
+        for database in DATABASES
+        for goal in (
+            at_least(f"{database}.steps_times_dbos", 70),
+            at_least(f"{database}.ratio_to_raw", 1 / 5),
+            at_most(f"{database}.cpu_ms_per_step", 0.10),
+            at_most(f"{database}.bytes_per_step", 600),
+            at_most(f"{database}.single_run_ratio_to_raw", 3),
+        )
+    ),
+)
+
+
+def against_peers(figures: dict[str, float]) -> dict[str, float]:
+    """How many times as fast as each peer on the same database, from the figures of one run."""
+    ratios = {}
+    for database in DATABASES:
+        for peer in PEERS:
+            steps = (
+                figures.get(f"{database}.steps_per_s"),
+                figures.get(f"{peer}.{database}.steps_per_s"),
+            )
+            if steps[0] is not None and steps[1] is not None:
+                ratios[f"{database}.steps_times_{peer}"] = steps[0] / steps[1]
+    return ratios
+
+
+def table(figures: dict[str, float]) -> list[str]:
+    """A line for each goal whose figure was measured: its name, what was reached, and whether."""
+    lines = []
+    for goal in GOALS:
+        if (figure := figures.get(goal.figure)) is not None:
+            verdict = "ok" if goal.is_reached(figure) else "short"
+            lines.append(f"{goal.figure:36} {figure:12,.3f} {goal.wanted:>12}  {verdict}")
+    return lines
