@@ -15,12 +15,13 @@ class LogHeads:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
     def advance(self, positions: Mapping[str, int]) -> None:
-        """Notes the positions after a commit, and wakes whoever waits for one of these logs."""
-        self._positions.update(positions)
-        for namespace in positions:
-            for waiter in self._waiting.pop(namespace, ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+        """Notes how far logs go, and wakes whoever waits for one that goes further than known."""
+        for namespace, position in positions.items():
+            if position > self._positions.get(namespace, 0):
+                self._positions[namespace] = position
+                for waiter in self._waiting.pop(namespace, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)
 
     async def wait_past(self, namespace: str, position: int, *, timeout: float) -> bool:
         """Ends when the log may hold more than `position`; False after `timeout` seconds."""

@@ -36,11 +36,16 @@ class EventLog(Protocol):
         one transaction; one that is refused does not fail its neighbours. Cancelling the future
         does not take back what is queued. The result is the position of the last record.
 
+        An append that is repeated exactly, in the same epoch and while the log still ends with
+        it, is answered as it was the first time and written once. So whoever was told
+        Unavailable, because a connection broke while the commit was on its way, asks again.
+
         Raises (through the future):
             Fenced: the run's lease has another epoch, or is given up, or was never given.
             Duplicate: `new.request_id` was used before by this principal.
             Conflict: the run's log does not end at `after`, or `new` and the run exists.
-            Full, Unavailable: nothing of it was written.
+            Full: nothing of it was written.
+            Unavailable: nothing of it was written, or nobody can tell yet whether it was.
         """
         ...
 

@@ -4,6 +4,7 @@ import asyncio
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on, outcome, records, written
 
 from stepwell_storage.errors import Conflict, Duplicate, Fenced, Unavailable
@@ -169,6 +170,64 @@ async def test_a_refused_append_does_not_fail_its_neighbours(storage: Storage) -
     assert await storage.log.read("default", RUN) == list(records(1, 3))
 
 
+async def test_an_append_that_is_repeated_exactly_is_answered_as_the_first_time(
+    storage: Storage,
+) -> None:
+    """Whoever lost the answer to a commit cannot know more than that."""
+    ended = Head("completed", 200, ended_at=200)
+    blob = Blob("d", 1, b"x")
+    for append in (
+        begin(count=2, request="r", blobs=(blob,)),
+        go_on(after=2, count=3, blobs=(blob,)),
+        go_on(after=5, head=ended),
+    ):
+        first = await storage.log.append(append)
+        assert await storage.log.append(append) == first
+        together = storage.log.append(append), storage.log.append(append)
+        assert await asyncio.gather(*together) == [first, first]
+
+    assert await storage.log.read("default", RUN) == list(records(1, 6))
+    assert await storage.log.last_position("default") == 6
+    assert (await storage.runs.get("default", RUN)).ended_at == 200
+
+
+async def test_an_append_is_repeated_in_the_group_of_the_first_and_of_others(
+    storage: Storage,
+) -> None:
+    queued = [
+        storage.log.append(begin(request="r")),
+        storage.log.append(begin(request="r")),
+        storage.log.append(begin(OTHER)),
+        storage.log.append(go_on(after=1, count=2)),
+        storage.log.append(go_on(after=1, count=2)),
+        storage.log.append(go_on(OTHER, after=1)),
+    ]
+
+    assert await asyncio.gather(*queued) == [1, 1, 2, 4, 4, 5]
+    assert await storage.log.read("default", RUN) == list(records(1, 3))
+
+
+async def test_what_only_resembles_the_last_append_is_refused(storage: Storage) -> None:
+    await storage.log.append(begin(request="r"))
+    await storage.log.append(go_on(after=1, count=2))
+
+    other = Record(3, "custom", "agent:local", b"{}")
+    resembling = replace(go_on(after=1, count=2), records=(*records(2), other))
+    assert await outcome(storage.log.append(resembling)) is Conflict
+    assert await outcome(storage.log.append(go_on(after=1, count=2, epoch=2))) is Fenced
+    assert await outcome(storage.log.append(begin(request="r"))) is Duplicate
+    assert await outcome(storage.log.append(begin())) is Conflict
+    assert await storage.log.read("default", RUN) == list(records(1, 3))
+
+
+async def test_an_append_is_not_repeated_for_an_owner_that_lost_the_run(storage: Storage) -> None:
+    await storage.log.append(begin(expires_at=0))
+    await storage.log.append(go_on(after=1))
+    await storage.claims.claim("two", now=10, expires_at=20, limit=9)
+
+    assert await outcome(storage.log.append(go_on(after=1))) is Fenced
+
+
 async def test_an_append_is_written_as_a_whole_or_not_at_all(storage: Storage) -> None:
     await storage.log.append(begin())
     refused = go_on(
@@ -187,7 +246,10 @@ async def test_an_append_that_leaves_a_gap_or_writes_over_is_a_conflict(storage:
     with pytest.raises(Conflict):
         await storage.log.append(go_on(after=3))
     with pytest.raises(Conflict):
-        await storage.log.append(go_on(after=1))
+        await storage.log.append(go_on(after=0))
+    other = (Record(2, "custom", "agent:local", b"{}"),)
+    with pytest.raises(Conflict):
+        await storage.log.append(replace(go_on(after=1), records=other))
 
 
 async def test_a_run_is_begun_once(storage: Storage) -> None:

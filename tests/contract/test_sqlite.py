@@ -200,7 +200,7 @@ async def test_two_stores_on_one_file_share_one_log(path: Path) -> None:
         assert await one.log.append(begin(RUN)) == 1
         assert await two.log.append(begin(OTHER)) == 2
         with pytest.raises(Duplicate):
-            await two.log.append(begin(RUN))
+            await two.log.append(begin(RUN, b'{"other":1}'))
         [lease, _] = await two.claims.claim("two", now=10, expires_at=20, limit=9)
         assert lease.run == RUN
         with pytest.raises(Fenced):

@@ -79,6 +79,8 @@ class MemoryLog:
 
 def _write(namespace: KeptNamespace, append: Append) -> int:
     """Adds an append to the log, or raises what refuses it; tells its last position."""
+    if (before := _written_before(namespace, append)) is not None:
+        return before
     if append.new is not None:
         kept = _begin(namespace, append, append.new)
     else:
@@ -92,6 +94,16 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
     if append.head is not None:
         _show(kept, append.head)
     return len(namespace.log)
+
+
+def _written_before(namespace: KeptNamespace, append: Append) -> int | None:
+    """The position of an append's last record where the log ends with just this append."""
+    kept = namespace.runs.get(append.run)
+    if kept is None or kept.epoch != append.epoch or len(kept.records) != append.last:
+        return None
+    written = kept.records[append.after :]
+    is_same = tuple(it.record for it in written) == append.records
+    return written[-1].position if is_same else None
 
 
 def _begin(namespace: KeptNamespace, append: Append, new: NewRun) -> KeptRun:

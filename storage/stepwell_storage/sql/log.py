@@ -12,7 +12,7 @@ from stepwell_storage.heads import LogHeads
 from stepwell_storage.records import Append, Logged, NewRun, Record
 from stepwell_storage.sql.ids import packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
-from stepwell_storage.sql.rows import MOST_EVENTS, split
+from stepwell_storage.sql.rows import MOST_EVENTS, joined, split
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.tables import events, leases, log_heads, requests, runs
 from stepwell_storage.sql.writer import Writer
@@ -40,6 +40,11 @@ _LEASE = sa.select(leases.c.epoch, leases.c.expires_at, leases.c.sequence).where
 )
 
 _RECORD = (events.c.sequence, events.c.kind, events.c.principal, events.c.body)
+_ROW = sa.select(events.c.position, *_RECORD).where(
+    events.c.namespace == _NAMESPACE,
+    events.c.run == _RUN,
+    events.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger),
+)
 _READ = (
     sa.select(*_RECORD)
     .where(
@@ -85,6 +90,16 @@ def advance(session: Session, appends: Sequence[Append]) -> dict[str, int]:
             session.change(_BEGIN_LOG, namespace=namespace, position=count)
         before[namespace] = found[0][0] - count if found else 0
     return before
+
+
+def written_before(session: Session, append: Append) -> int | None:
+    """The position of an append's last record where the log ends with just this append."""
+    where = {"namespace": append.namespace, "run": packed_or_none(append.run)}
+    lease = session.rows(_LEASE, **where)
+    if not lease or lease[0][0] != append.epoch or lease[0][2] != append.last:
+        return None
+    [(position, *row)] = session.rows(_ROW, **where, sequence=append.last)
+    return position if tuple(row) == joined(append.records)[-1] else None
 
 
 def why_refused(session: Session, append: Append) -> StorageError | None:

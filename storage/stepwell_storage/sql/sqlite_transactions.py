@@ -12,7 +12,7 @@ from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.records import Append
 from stepwell_storage.sql.batch import Batch
 from stepwell_storage.sql.bulk import Bulk
-from stepwell_storage.sql.log import advance, why_refused
+from stepwell_storage.sql.log import advance, why_refused, written_before
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.sqlite_dialect import DIALECT
 from stepwell_storage.sql.statements import Statements
@@ -176,7 +176,8 @@ class SqliteTransactions:
                 outcomes += written.outcomes
                 heads.update(written.heads)
             elif isinstance(written, _Refused | sqlite3.IntegrityError):
-                outcomes.append(why_refused(self, append) or written)
+                before = written_before(self, append)
+                outcomes.append(before or why_refused(self, append) or written)
             else:
                 outcomes.append(written)
         return Written(outcomes, heads)
