@@ -184,7 +184,7 @@ async def test_an_append_that_is_repeated_exactly_is_answered_as_the_first_time(
         first = await storage.log.append(append)
         assert await storage.log.append(append) == first
         together = storage.log.append(append), storage.log.append(append)
-        assert await asyncio.gather(*together) == [first, first]
+        assert list(await asyncio.gather(*together)) == [first, first]
 
     assert await storage.log.read("default", RUN) == list(records(1, 6))
     assert await storage.log.last_position("default") == 6
