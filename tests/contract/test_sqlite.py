@@ -5,10 +5,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from stepwell_storage.errors import Duplicate, Fenced, Full, Incompatible, Unavailable
 from stepwell_storage.records import Append, Blob, DefinitionRow, Head, NewRun, Record
 from stepwell_storage.sql.sqlite import SqliteStorage
+from stepwell_storage.sql.sqlite_reader import SqliteReader
 
 pytestmark = pytest.mark.anyio
 
@@ -236,6 +238,25 @@ async def test_a_killed_process_loses_nothing_that_was_acknowledged(path: Path) 
 
 
 # --- whose database is it ---------------------------------------------------------------------
+
+
+async def test_one_run_is_read_without_reading_what_all_others_wrote(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Sequence[Any]]] = []
+    rows = SqliteReader.rows
+
+    async def noted(reader: SqliteReader, statement: sa.Executable, **values: Any) -> list[Any]:
+        asked.append(reader._statements.bind(statement, values))
+        return await rows(reader, statement, **values)
+
+    monkeypatch.setattr(SqliteReader, "rows", noted)
+    async with opened(path) as storage:
+        await storage.log.read_log("default", after=0, run=RUN)
+    [(sql, given)] = asked
+    with closing(sqlite3.connect(path)) as db:
+        plan = [detail for *_, detail in db.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
+    assert plan == ["SEARCH events USING INDEX sqlite_autoindex_events_1 (namespace=? AND run=?)"]
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
