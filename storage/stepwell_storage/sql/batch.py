@@ -1,9 +1,10 @@
 """Appends as the rows of one transaction. Pure: no database is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from stepwell_storage.records import Append, Head, NewRun
 from stepwell_storage.sql.ids import packed
@@ -46,45 +47,67 @@ class _Chain:
         self.head = append.head or self.head
 
 
+class Placed(Struct, frozen=True):
+    """Events that have their positions: `positions` are those of the last record of each append."""
+
+    events: Values
+    positions: Sequence[int]
+    heads: Mapping[str, int]
+
+
 class Batch:
     """The rows of appends that go into one transaction, in the order of the tables' columns."""
 
-    def __init__(self, heads: Mapping[str, int]) -> None:
-        """`heads` is the last position of each namespace before the batch."""
-        self.heads = dict(heads)
-        self.events: Values = []
-        self.blobs: Values = []
+    def __init__(self) -> None:
+        self.appends: list[Append] = []
         self._chains: dict[tuple[str, str], _Chain] = {}
 
-    def add(self, append: Append) -> int:
-        """Adds an append; tells the position of its last record.
+    def add(self, append: Append) -> None:
+        """Adds an append.
 
         Raises:
             OutOfTurn: the run's lease cannot take one step for this one and those before.
         """
-        namespace, key = append.namespace, (append.namespace, append.run)
+        key = append.namespace, append.run
         chain = self._chains.get(key)
         if chain is None:
             chain = self._chains[key] = _Chain(append)
         elif append.new is not None:
             raise OutOfTurn
         chain.extend(append)
-        run, before = chain.run, self.heads[namespace] - append.after
-        for sequence, kinds, principal, bodies in joined(append.records):
-            position = before + sequence
-            self.events += (namespace, run, sequence, position, kinds, principal, bodies)
-        position = self.heads[namespace] = before + append.last
-        for blob in append.blobs:
-            self.blobs += (
-                namespace,
-                run,
-                blob.digest,
-                blob.size,
-                blob.label,
-                blob.key_id,
-                blob.data,
-            )
-        return position
+        self.appends.append(append)
+
+    def place(self, heads: Mapping[str, int]) -> Placed:
+        """Rows of events; `heads` are the last positions of their namespaces before the batch."""
+        heads = dict(heads)
+        values: Values = []
+        positions: list[int] = []
+        for append in self.appends:
+            namespace, run = append.namespace, self._chains[append.namespace, append.run].run
+            before = heads[namespace] - append.after
+            for sequence, kinds, principal, bodies in joined(append.records):
+                position = before + sequence
+                values += (namespace, run, sequence, position, kinds, principal, bodies)
+            heads[namespace] = before + append.last
+            positions.append(before + append.last)
+        return Placed(values, positions, heads)
+
+    @property
+    def blobs(self) -> Values:
+        """Rows of blobs."""
+        values: Values = []
+        for append in self.appends:
+            for blob in append.blobs:
+                values += (
+                    append.namespace,
+                    packed(append.run),
+                    blob.digest,
+                    blob.size,
+                    blob.label,
+                    blob.key_id,
+                    blob.data,
+                )
+        return values
 
     @property
     def steps(self) -> Values:

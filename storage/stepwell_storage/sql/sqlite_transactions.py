@@ -184,17 +184,19 @@ class SqliteTransactions:
 
     def _append(self, appends: Sequence[Append]) -> Written:
         """Writes all of these, or raises; what it wrote until then must be undone."""
-        batch = Batch(advance(self, appends))
-        positions = [batch.add(append) for append in appends]
+        batch = Batch()
+        for append in appends:
+            batch.add(append)
         self._step_leases(batch.steps)
         run = self._connection.execute
         _ADD_RUNS.run(run, batch.runs)
         _ADD_LEASES.run(run, batch.leases)
         _ADD_REQUESTS.run(run, batch.requests)
-        _ADD_EVENTS.run(run, batch.events)
+        placed = batch.place(advance(self, appends))
+        _ADD_EVENTS.run(run, placed.events)
         _ADD_BLOBS.run(run, batch.blobs)
         _SUMMARISE_RUNS.run(run, batch.summaries)
-        return Written(positions, batch.heads)
+        return Written(placed.positions, placed.heads)
 
     def _step_leases(self, steps: Sequence[Any]) -> None:
         before = self._connection.total_changes

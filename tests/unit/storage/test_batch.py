@@ -21,15 +21,18 @@ def begin(run: str) -> Append:
 
 
 def test_positions_go_on_from_the_head_of_each_namespace() -> None:
-    batch = Batch({"default": 40})
+    batch = Batch()
+    batch.add(append(RUN, 7))
+    batch.add(append(OTHER, 0))
 
-    assert [batch.add(append(RUN, 7)), batch.add(append(OTHER, 0))] == [41, 42]
-    assert batch.heads == {"default": 42}
-    assert batch.events[3::7] == [41, 42]
+    placed = batch.place({"default": 40})
+    assert placed.positions == [41, 42]
+    assert placed.heads == {"default": 42}
+    assert placed.events[3::7] == [41, 42]
 
 
 def test_the_appends_of_a_run_are_one_step_of_its_lease() -> None:
-    batch = Batch({"default": 0})
+    batch = Batch()
     for after in (7, 8, 9):
         batch.add(append(RUN, after))
 
@@ -37,7 +40,7 @@ def test_the_appends_of_a_run_are_one_step_of_its_lease() -> None:
 
 
 def test_a_run_that_begins_in_the_batch_needs_no_step() -> None:
-    batch = Batch({"default": 0})
+    batch = Batch()
     batch.add(begin(RUN))
     batch.add(append(RUN, 1, epoch=1, head=ENDED))
 
@@ -50,7 +53,7 @@ def test_a_run_that_begins_in_the_batch_needs_no_step() -> None:
     "next_one", [append(RUN, 9), append(RUN, 7), append(RUN, 8, epoch=5), begin(RUN)]
 )
 def test_what_does_not_follow_is_out_of_turn(next_one: Append) -> None:
-    batch = Batch({"default": 0})
+    batch = Batch()
     batch.add(append(RUN, 7))
 
     with pytest.raises(OutOfTurn):
@@ -58,7 +61,7 @@ def test_what_does_not_follow_is_out_of_turn(next_one: Append) -> None:
 
 
 def test_nothing_follows_an_end() -> None:
-    batch = Batch({"default": 0})
+    batch = Batch()
     batch.add(append(RUN, 7, head=ENDED))
 
     with pytest.raises(OutOfTurn):
