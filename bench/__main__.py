@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import footprint, goals, steps
+from bench import footprint, goals, scale, steps, watch
 from bench.left_out import LeftOut
 from bench.peers import comparison
 from stepwell.garbage import rarely_collected
@@ -26,6 +26,8 @@ from stepwell.garbage import rarely_collected
 PARTS: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {
     "sqlite": steps.measure_sqlite,
     "peers": comparison.measure,
+    "watch": watch.measure_sqlite,
+    "scale": scale.measure_sqlite,
     "footprint": footprint.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

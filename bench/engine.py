@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from bench.trial import STEPS, sqlite_bytes
+from bench.trial import STEPS, stored_bytes
 from stepwell.bootstrap import open_runtime
-from stepwell.config import DATABASE_FILE, load_settings
+from stepwell.config import load_settings
+from stepwell.engine.values import Json
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import RunStatus
 from stepwell.principals import LOCAL_USER
@@ -29,20 +30,28 @@ async def open_engine(home: Path) -> AsyncIterator["Engine"]:
     settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)]})
     async with open_runtime(settings) as runtime:
         await runtime.service.put_workflow(LOCAL_USER, CHAIN.encode())
-        yield Engine(runtime.service, home / DATABASE_FILE)
+        yield Engine(runtime.service, settings.database_url)
 
 
 class Engine:
     """Runs of the workflow `chain`; see `trial.Subject`."""
 
-    def __init__(self, service: Service, database: Path) -> None:
+    def __init__(self, service: Service, url: str) -> None:
         self.service = service
-        self._database = database
+        self.url = url
 
     async def run(self) -> None:
-        run, _ = await self.service.start_run(LOCAL_USER, "chain", {})
-        ended = await self.service.wait_run(LOCAL_USER, run.id, PATIENCE)
-        assert ended.status is RunStatus.COMPLETED, ended
+        await self.ended(await self.start("chain"))
+
+    async def start(self, workflow: str, input: Json = None) -> str:
+        """Begins a run; it is committed when this tells its id."""
+        run, _ = await self.service.start_run(LOCAL_USER, workflow, input or {})
+        return run.id
+
+    async def ended(self, run: str) -> None:
+        """Waits until it has completed."""
+        view = await self.service.wait_run(LOCAL_USER, run, PATIENCE)
+        assert view.status is RunStatus.COMPLETED, view
 
     def stored_bytes(self) -> int:
-        return sqlite_bytes(self._database)
+        return stored_bytes(self.url)

@@ -44,8 +44,15 @@ GOALS = (
             at_most(f"{database}.cpu_ms_per_step", 0.10),
             at_most(f"{database}.bytes_per_step", 600),
             at_most(f"{database}.single_run_ratio_to_raw", 3),
+            at_most(f"{database}.fanout_s", 0.3),
+            at_most(f"{database}.scale_list_runs_ratio", 2),
+            at_most(f"{database}.scale_read_page_ratio", 2),
+            at_most(f"{database}.scale_read_run_ratio", 2),
+            at_most(f"{database}.scale_watch_ratio", 2),
         )
     ),
+    at_most("sqlite.watch_p99_ms", 50),
+    at_most("postgres.watch_p99_ms", 300),
 )
 
 
@@ -54,13 +61,18 @@ def against_peers(figures: dict[str, float]) -> dict[str, float]:
     ratios = {}
     for database in DATABASES:
         for peer in PEERS:
-            steps = (
-                figures.get(f"{database}.steps_per_s"),
-                figures.get(f"{peer}.{database}.steps_per_s"),
-            )
-            if steps[0] is not None and steps[1] is not None:
-                ratios[f"{database}.steps_times_{peer}"] = steps[0] / steps[1]
+            of_peer = f"{peer}.{database}"
+            if steps := _quotient(figures, f"{database}.steps_per_s", f"{of_peer}.steps_per_s"):
+                ratios[f"{database}.steps_times_{peer}"] = steps
+            if fanout := _quotient(figures, f"{of_peer}.fanout_s", f"{database}.fanout_s"):
+                ratios[f"{database}.fanout_times_{peer}"] = fanout
     return ratios
+
+
+def _quotient(figures: dict[str, float], one: str, other: str) -> float | None:
+    if one not in figures or other not in figures:
+        return None
+    return figures[one] / figures[other]
 
 
 def table(figures: dict[str, float]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import psycopg
 
-from bench.trial import STEPS, postgres_bytes, sqlite_bytes, step_result
+from bench.trial import SQLITE, STEPS, step_result, stored_bytes
 
 Row: TypeAlias = tuple[int, int, int, bytes]
 Commit: TypeAlias = Callable[[list[Row]], None]
@@ -31,22 +31,22 @@ PADDING = "x" * 120
 async def raw_sqlite(path: Path) -> AsyncIterator["RawLine"]:
     """The raw line on a new SQLite file."""
     async with _writing(_committing_to_sqlite(path)) as writer:
-        yield RawLine(writer, lambda: sqlite_bytes(path))
+        yield RawLine(writer, f"{SQLITE}{path}")
 
 
 @asynccontextmanager
 async def raw_postgres(url: str) -> AsyncIterator["RawLine"]:
     """The raw line on an empty PostgreSQL database."""
     async with _writing(_committing_to_postgres(url)) as writer:
-        yield RawLine(writer, lambda: postgres_bytes(url))
+        yield RawLine(writer, url)
 
 
 class RawLine:
     """Runs that are rows and nothing else; see `trial.Subject`."""
 
-    def __init__(self, writer: "_Writer", stored_bytes: Callable[[], int]) -> None:
+    def __init__(self, writer: "_Writer", url: str) -> None:
         self._writer = writer
-        self.stored_bytes = stored_bytes
+        self._url = url
         self._runs = 0
 
     async def run(self) -> None:
@@ -55,6 +55,9 @@ class RawLine:
         for number in range(STEPS):
             body = {"kind": "step", "result": step_result(number), "padding": PADDING}
             await self._writer.append((run, number, 1, json.dumps(body).encode()))
+
+    def stored_bytes(self) -> int:
+        return stored_bytes(self._url)
 
 
 # --- group commit ---------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 import psutil
 
+SQLITE = "sqlite:///"
 STEPS = 10
 """Of a run, one after another."""
 
@@ -73,10 +74,10 @@ def step_result(number: int) -> dict[str, object]:
 
 async def measure(subject: Subject, load: Load, *, server: int | None = None) -> Figures:
     """Many runs together, then some one after another. `server` is the database's process."""
-    await _together(subject, load.warm_up, load.in_flight)
+    await together(subject, load.warm_up, load.in_flight)
     size = subject.stored_bytes()
     began, cpu, server_cpu = time.perf_counter(), time.process_time(), cpu_seconds(server)
-    await _together(subject, load.runs, load.in_flight)
+    await together(subject, load.runs, load.in_flight)
     seconds = time.perf_counter() - began
     server_cpu = cpu_seconds(server) - server_cpu
     cpu = time.process_time() - cpu + server_cpu
@@ -91,6 +92,17 @@ async def measure(subject: Subject, load: Load, *, server: int | None = None) ->
         single_run_p50_ms=statistics.median(singles),
         single_run_p99_ms=percentile(singles, 0.99),
     )
+
+
+async def together(subject: Subject, runs: int, in_flight: int) -> None:
+    """Does so many runs, and has so many of them in flight until there are no more to begin."""
+    left = iter(range(runs))
+
+    async def one_after_another() -> None:
+        for _ in left:
+            await subject.run()
+
+    await asyncio.gather(*(one_after_another() for _ in range(min(runs, in_flight))))
 
 
 async def measure_fan_out(fan_out: Callable[[int], Awaitable[None]], items: int) -> float:
@@ -121,35 +133,30 @@ def cpu_seconds(process: int | None) -> float:
     return total
 
 
-def sqlite_bytes(path: Path) -> int:
-    """The pages of a SQLite database. Its write-ahead log is used again and again, and no step's."""
+def stored_bytes(url: str) -> int:
+    """The size of a database, SQLite or PostgreSQL, with its indexes and what they have not filled."""
+    file = url.removeprefix(SQLITE)
+    return _postgres_bytes(url) if file == url else _sqlite_bytes(Path(file))
+
+
+def _sqlite_bytes(path: Path) -> int:
+    """Its pages. The write-ahead log is used again and again, and no step's."""
     with closing(sqlite3.connect(path)) as db:
         [[pages], [size]] = (*db.execute("PRAGMA page_count"), *db.execute("PRAGMA page_size"))
     return int(pages) * int(size)
 
 
-def postgres_bytes(url: str) -> int:
-    """The size of a PostgreSQL database: tables, indexes and what they have not filled yet."""
-    import psycopg
+def _postgres_bytes(url: str) -> int:
+    import psycopg  # SQLite is measured without it
 
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
-        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("CHECKPOINT")
+        row = db.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     return int(row[0])
 
 
 # --- inside ---------------------------------------------------------------------------------
-
-
-async def _together(subject: Subject, runs: int, in_flight: int) -> None:
-    left = iter(range(runs))
-
-    async def one_after_another() -> None:
-        for _ in left:
-            await subject.run()
-
-    await asyncio.gather(*(one_after_another() for _ in range(min(runs, in_flight))))
 
 
 async def _timed(act: Callable[[], Awaitable[None]]) -> float:

@@ -9,16 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from bench.trial import (
-    Load,
-    Subject,
-    measure,
-    measure_fan_out,
-    postgres_bytes,
-    sqlite_bytes,
-)
-
-SQLITE = "sqlite:///"
+from bench.trial import SQLITE, Load, Subject, measure, measure_fan_out
 
 
 class Assignment(NamedTuple):
@@ -35,10 +26,6 @@ class Assignment(NamedTuple):
     def file(self) -> Path | None:
         """The database, if it is a file."""
         return Path(self.url.removeprefix(SQLITE)) if self.url.startswith(SQLITE) else None
-
-    def stored_bytes(self) -> int:
-        """The size of the database."""
-        return postgres_bytes(self.url) if self.file is None else sqlite_bytes(self.file)
 
 
 class Peer(Subject, Protocol):

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from dev.postgres import running_postgres
 
-from bench.peers.assignment import SQLITE, Assignment, written
+from bench.peers.assignment import Assignment, written
 from bench.peers.environment import python_of_peers
-from bench.trial import Load
+from bench.trial import SQLITE, Load
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT = 240.0

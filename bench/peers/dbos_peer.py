@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID
 
 from bench.peers.assignment import Assignment, carry_out
-from bench.trial import STEPS, step_result
+from bench.trial import STEPS, step_result, stored_bytes
 
 POOL = 20
 
@@ -40,8 +40,11 @@ class DbosPeer:
     """See `assignment.Peer`."""
 
     def __init__(self, assignment: Assignment) -> None:
-        self.stored_bytes = assignment.stored_bytes
+        self._url = assignment.url
         self._runs = 0
+
+    def stored_bytes(self) -> int:
+        return stored_bytes(self._url)
 
     async def run(self) -> None:
         self._runs += 1

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from bench.peers.assignment import Assignment, carry_out
-from bench.trial import STEPS, step_result
+from bench.trial import STEPS, step_result, stored_bytes
 
 POOL = 20
 
@@ -41,10 +41,13 @@ class LangGraphPeer:
     """See `assignment.Peer`."""
 
     def __init__(self, assignment: Assignment, saver: Any) -> None:
-        self.stored_bytes = assignment.stored_bytes
+        self._url = assignment.url
         self._chain = _chain().compile(checkpointer=saver)
         self._fan = _fan().compile(checkpointer=saver)
         self._runs = 0
+
+    def stored_bytes(self) -> int:
+        return stored_bytes(self._url)
 
     async def run(self) -> None:
         state: Chain = {"last": {}, "done": 0}

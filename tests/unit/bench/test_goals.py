@@ -8,8 +8,12 @@ def test_a_ratio_needs_both_figures_of_the_same_database() -> None:
         "dbos.sqlite.steps_per_s": 90.0,
         "dbos.postgres.steps_per_s": 80.0,
         "langgraph.sqlite.fanout_s": 3.0,
+        "sqlite.fanout_s": 0.25,
     }
-    assert against_peers(figures) == {"sqlite.steps_times_dbos": 100.0}
+    assert against_peers(figures) == {
+        "sqlite.steps_times_dbos": 100.0,
+        "sqlite.fanout_times_langgraph": 12.0,
+    }
 
 
 def test_the_table_says_of_each_measured_goal_whether_it_is_reached() -> None:
