@@ -25,6 +25,14 @@ class Duplicate(StorageError):
         self.digest = digest
 
 
+class KeyTaken(StorageError):
+    """A run that has not ended has this run key already."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self.run = run
+
+
 class Exists(StorageError):
     """A row with this name exists already."""
 

@@ -17,11 +17,14 @@ from typing import Protocol
 from stepwell_storage.records import (
     Append,
     Blob,
+    Condition,
     DatasourceRow,
     DefinitionRow,
     Lease,
+    Letter,
     Logged,
     Record,
+    Rest,
     RunRow,
 )
 
@@ -43,6 +46,7 @@ class EventLog(Protocol):
         Raises (through the future):
             Fenced: the run's lease has another epoch, or is given up, or was never given.
             Duplicate: `new.request_id` was used before by this principal.
+            KeyTaken: an open run has `new.run_key`, or that of a run that is reopened.
             Conflict: the run's log does not end at `after`, or `new` and the run exists.
             Full: nothing of it was written.
             Unavailable: nothing of it was written, or nobody can tell yet whether it was.
@@ -89,10 +93,54 @@ class Claims(Protocol):
         """Extends every lease of `owner` in one statement; tells how many there are."""
         ...
 
+    async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+        """Lets go of runs of `owner` that wait; tells which ones it has let go of.
+
+        Each may be claimed from its `wake_at` on, and at once when a letter comes for it. One that
+        has a letter already, whose log has gone on, or whose lease is not the owner's any more,
+        is left as it is. The epoch stays.
+        """
+        ...
+
+    async def next_wake(self) -> int | None:
+        """When the next run that nobody holds may be claimed; None when there is none."""
+        ...
+
     async def release(self, owner: str, *, now: int) -> int:
         """Lets go of every lease of `owner` at `now`, so that anybody may claim it at once.
 
         Tells how many there were. What `owner` has still queued is accepted until then.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """Letters to runs, from whoever does not own them. `append` sends and takes them too."""
+
+    async def send(self, namespace: str, letter: Letter) -> bool:
+        """Leaves a letter for a run; one that is parked may be claimed from `letter.at` on.
+
+        False, and nothing is left, when the run has ended or is not there.
+        """
+        ...
+
+    async def fetch(self, owner: str, *, limit: int) -> list[tuple[str, Letter]]:
+        """Letters for runs that `owner` holds, with their namespace, oldest first."""
+        ...
+
+    async def drop(self, namespace: str, run: str, ids: Sequence[str]) -> None:
+        """Removes letters that teach their run nothing."""
+        ...
+
+    async def is_waiting(self, namespace: str, run: str, id: str) -> bool:
+        """Whether a letter has not been taken yet."""
+        ...
+
+    async def wait(self, *, timeout: float) -> bool:
+        """Ends when there may be a letter to fetch or a run to claim, or after `timeout` seconds.
+
+        What this process does (a letter sent, or left by `append`) ends it at once.
+        False when only the time is over.
         """
         ...
 
@@ -122,10 +170,12 @@ class Runs(Protocol):
         *,
         limit: int,
         before: tuple[int, str] | None = None,
-        status: str | None = None,
-        workflow: str | None = None,
+        where: Sequence[Condition] = (),
     ) -> list[RunRow]:
-        """Newest first; `before` is (created_at, run) of the last row of the page before."""
+        """Newest first, those for which all conditions hold.
+
+        `before` is (created_at, run) of the last row of the page before.
+        """
         ...
 
 
@@ -193,6 +243,8 @@ class Storage(Protocol):
     def log(self) -> EventLog: ...
     @property
     def claims(self) -> Claims: ...
+    @property
+    def inbox(self) -> Inbox: ...
     @property
     def blobs(self) -> Blobs: ...
     @property

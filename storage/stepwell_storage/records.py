@@ -6,11 +6,20 @@ a gap inside its run; its `position` grows over the whole namespace in commit or
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 
 is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 """Whether a text is a UUID in canonical form."""
+
+FOR_EVER = 2**63 - 1
+"""No time is as late as this."""
+
+_NO_RUN_ID = "{!r} is not a run id: it must be a UUID in canonical form"
+_TEXTS = frozenset(("status", "workflow", "version", "principal", "run_key"))
+_TIMES = frozenset(("created_at", "updated_at", "ended_at"))
+_RUNS = frozenset(("parent", "forked_from"))
 
 
 class Record(Struct, frozen=True):
@@ -59,13 +68,32 @@ class Head(Struct, frozen=True):
     detail: bytes = b""
 
 
+class Letter(Struct, frozen=True):
+    """What a run is to be told by somebody who does not own it; kept until the run has taken it.
+
+    `run` is who it is for. An `id` is unique in its namespace: sent again it changes nothing.
+    """
+
+    id: str
+    run: str
+    kind: str
+    principal: str
+    body: bytes
+    at: int
+
+
 class NewRun(Struct, frozen=True):
     """The row and the first lease of a run, made with its first events.
 
-    The lease has epoch 1. `labels` are kept as they are.
+    The lease has epoch 1. `labels` are kept as they are. No two runs of a namespace that have
+    not ended have the same `run_key`. `parent` is the run that this one is a step of,
+    `forked_from` the run whose log this one goes on from; retention keeps that as long as this.
 
     `request_id`, where given, is unique per (namespace, principal); `request_digest` tells
     whether a second request with the same id asks for the same thing.
+
+    Raises:
+        ValueError: `parent` or `forked_from` is no run id.
     """
 
     workflow: str
@@ -77,6 +105,21 @@ class NewRun(Struct, frozen=True):
     labels: Mapping[str, str] = {}
     request_id: str | None = None
     request_digest: str = ""
+    run_key: str | None = None
+    parent: str | None = None
+    forked_from: str | None = None
+
+    def __post_init__(self) -> None:
+        for run in (self.parent, self.forked_from):
+            if run is not None and not is_run_id(run):
+                raise ValueError(_NO_RUN_ID.format(run))
+
+
+class Reopened(Struct, frozen=True):
+    """The new lease of a run that had ended and goes on: its epoch is the one after the last."""
+
+    owner: str
+    lease_expires_at: int
 
 
 class Append(Struct, frozen=True):
@@ -84,7 +127,12 @@ class Append(Struct, frozen=True):
 
     `after` is the sequence of the run's last event so far; `epoch` is the writer's lease.
     With `new` the run must not exist yet, `after` is 0, `epoch` is 1 and there is a `head`.
-    A blob that the run has already is left as it is.
+    A blob that the run has already is left as it is. With `reopened` the run must have ended,
+    `epoch` is that of its last lease, and there is a `head` that has not ended.
+
+    In the same transaction `letters` go to other runs of the namespace (those to a run that has
+    ended, or that is not there, are dropped), and the letters of this run whose ids are in `taken`
+    are removed.
 
     Raises:
         ValueError: it cannot be right, whatever the store holds.
@@ -98,10 +146,13 @@ class Append(Struct, frozen=True):
     blobs: tuple[Blob, ...] = ()
     head: Head | None = None
     new: NewRun | None = None
+    reopened: Reopened | None = None
+    letters: tuple[Letter, ...] = ()
+    taken: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):
-            raise ValueError(f"{self.run!r} is not a run id: it must be a UUID in canonical form")
+            raise ValueError(_NO_RUN_ID.format(self.run))
         if not self.records:
             raise ValueError("an append has at least one record")
         expected = self.after
@@ -113,11 +164,20 @@ class Append(Struct, frozen=True):
                 raise ValueError(f"{record.kind!r} is not one word, as a kind must be")
         if self.new is not None and (self.after or self.epoch != 1 or self.head is None):
             raise ValueError("a new run begins after 0, in epoch 1, with a head")
+        if self.reopened is not None and (
+            self.new is not None or self.head is None or self.head.ended_at is not None
+        ):
+            raise ValueError("a run that is reopened is not new, and has a head that has not ended")
 
     @property
     def last(self) -> int:
         """The sequence of the last record."""
         return self.after + len(self.records)
+
+    @property
+    def then_epoch(self) -> int:
+        """The epoch of the run's lease afterwards."""
+        return self.epoch if self.reopened is None else self.epoch + 1
 
 
 class RunRow(Struct, frozen=True):
@@ -134,6 +194,44 @@ class RunRow(Struct, frozen=True):
     ended_at: int | None
     labels: Mapping[str, str]
     detail: bytes
+    run_key: str | None = None
+    parent: str | None = None
+    forked_from: str | None = None
+
+
+class Condition(Struct, frozen=True):
+    """One condition of a filter over the list of runs; `values` has one, or any of which may hold.
+
+    `field` is a column of `RunRow` (status, workflow, version, principal, created_at, updated_at,
+    ended_at, run_key, parent, forked_from) or `labels.NAME`. `!=` holds too where there is no value.
+
+    Raises:
+        ValueError: it cannot be right, whatever the store holds.
+    """
+
+    field: str
+    operator: Literal["=", "!=", "<", "<=", ">", ">="]
+    values: tuple[str | int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("a condition has at least one value")
+        if self.field in _TIMES:
+            if not all(isinstance(it, int) and abs(it) <= FOR_EVER for it in self.values):
+                raise ValueError(f"{self.field} is compared with times in microseconds")
+        elif self.field in _RUNS:
+            if self.operator not in ("=", "!="):
+                raise ValueError(f"{self.field} is the same or another, not more or less")
+        elif self.field not in _TEXTS and self.label is None:
+            raise ValueError(f"{self.field!r} is nothing that a run can be listed by")
+        if self.field not in _TIMES and not all(isinstance(it, str) for it in self.values):
+            raise ValueError(f"{self.field} is compared with texts")
+
+    @property
+    def label(self) -> str | None:
+        """The name of the label that is compared, where it is one."""
+        kind, dot, name = self.field.partition(".")
+        return name if dot and kind == "labels" else None
 
 
 class Lease(Struct, frozen=True):
@@ -142,6 +240,19 @@ class Lease(Struct, frozen=True):
     namespace: str
     run: str
     epoch: int
+
+
+class Rest(Struct, frozen=True):
+    """A run of which nothing is in flight: nobody need hold it until `wake_at`, or until a letter.
+
+    `wake_at` None is for ever. `sequence` is where the log ends for whoever lets it rest.
+    """
+
+    namespace: str
+    run: str
+    epoch: int
+    sequence: int
+    wake_at: int | None
 
 
 class DefinitionRow(Struct, frozen=True):

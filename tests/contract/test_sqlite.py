@@ -266,7 +266,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         foreign.execute("UPDATE stepwell_schema SET version_num = '9999'")
         foreign.commit()
 
-    with pytest.raises(Incompatible, match=r"schema 9999.*up to 0001.*newer Stepwell"):
+    with pytest.raises(Incompatible, match=r"schema 9999.*up to 0002.*newer Stepwell"):
         await SqliteStorage(path).open()
 
 

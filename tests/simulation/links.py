@@ -15,11 +15,12 @@ from stepwell_storage.memory import (
     MemoryClaims,
     MemoryDatasources,
     MemoryDefinitions,
+    MemoryInbox,
     MemoryLog,
     MemoryRuns,
     MemoryStorage,
 )
-from stepwell_storage.records import Append, Blob, Lease, Logged, Record
+from stepwell_storage.records import Append, Blob, Lease, Logged, Record, Rest
 
 
 class Mood(Enum):
@@ -58,6 +59,7 @@ class Link:
         self.id = store.id
         self.log = LinkedLog(self, store.log, ledger, live)
         self.claims = LinkedClaims(self, store.claims, ledger)
+        self.inbox: MemoryInbox = store.inbox
         self.blobs = LinkedBlobs(self, store.blobs)
         self.runs: MemoryRuns = store.runs
         self.definitions: MemoryDefinitions = store.definitions
@@ -182,6 +184,14 @@ class LinkedClaims:
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         await self._reach()
         return await self._claims.heartbeat(owner, expires_at=expires_at)
+
+    async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+        await self._reach()
+        return await self._claims.park(owner, rests)
+
+    async def next_wake(self) -> int | None:
+        await self._link.pass_through(writes=False)
+        return await self._claims.next_wake()
 
     async def release(self, owner: str, *, now: int) -> int:
         await self._reach()

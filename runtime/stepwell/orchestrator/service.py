@@ -43,7 +43,7 @@ from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import Duplicate, Exists, Full
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import DatasourceRow, DefinitionRow
+from stepwell_storage.records import Condition, DatasourceRow, DefinitionRow
 
 MAX_PAGE = 1000
 
@@ -189,8 +189,7 @@ class Service:
                 caller.namespace,
                 limit=size + 1,
                 before=run_place(page_token, filter),
-                status=status,
-                workflow=workflow,
+                where=_that_are(status=status, workflow=workflow),
             )
         shown = rows[:size]
         more = len(rows) > size
@@ -418,6 +417,11 @@ def _demand_user(caller: Caller) -> None:
             "have the owner of the home run `stepwell datasource add` or `stepwell datasource "
             "remove`"
         )
+
+
+def _that_are(**wanted: str | None) -> list[Condition]:
+    """The conditions of a list of runs: those fields that have to have a value."""
+    return [Condition(field, "=", (value,)) for field, value in wanted.items() if value is not None]
 
 
 def _no_run(run: str) -> str:

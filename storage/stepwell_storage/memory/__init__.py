@@ -8,6 +8,7 @@ from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.log import MemoryLog
 from stepwell_storage.memory.runs import MemoryRuns
 from stepwell_storage.memory.storage import MemoryStorage
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryClaims",
     "MemoryDatasources",
     "MemoryDefinitions",
+    "MemoryInbox",
     "MemoryLog",
     "MemoryRuns",
     "MemoryStorage",

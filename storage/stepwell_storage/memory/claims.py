@@ -1,7 +1,10 @@
 """The leases."""
 
+from collections.abc import Sequence
+
 from stepwell_storage.memory.database import Database, KeptRun
-from stepwell_storage.records import Lease
+from stepwell_storage.memory.inbox import has_letters
+from stepwell_storage.records import FOR_EVER, Lease, Rest
 
 
 class MemoryClaims:
@@ -30,11 +33,34 @@ class MemoryClaims:
             kept.expires_at = expires_at
         return len(held)
 
+    async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+        parked = [rest for rest in rests if self._may_rest(owner, rest)]
+        for rest in parked:
+            kept = self._database[rest.namespace].runs[rest.run]
+            kept.owner = None
+            kept.expires_at = FOR_EVER if rest.wake_at is None else rest.wake_at
+        if len(parked) < len(rests):
+            self._database.bell.ring()
+        return parked
+
+    async def next_wake(self) -> int | None:
+        wakes = [kept.expires_at for _, _, kept in self._database.live() if kept.owner is None]
+        return min((at for at in wakes if at is not None and at < FOR_EVER), default=None)
+
     async def release(self, owner: str, *, now: int) -> int:
         held = self._held(owner)
         for kept in held:
             kept.owner, kept.expires_at = None, now
         return len(held)
+
+    def _may_rest(self, owner: str, rest: Rest) -> bool:
+        namespace = self._database[rest.namespace]
+        kept = namespace.runs.get(rest.run)
+        return (
+            kept is not None
+            and (kept.owner, kept.epoch, len(kept.records)) == (owner, rest.epoch, rest.sequence)
+            and not has_letters(namespace, rest.run)
+        )
 
     def _held(self, owner: str) -> list[KeptRun]:
         return [kept for _, _, kept in self._database.live() if kept.owner == owner]

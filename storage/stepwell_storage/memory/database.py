@@ -1,11 +1,15 @@
 """What is stored, in the memory of the process."""
 
+from collections.abc import ItemsView
+
 from msgspec import Struct
 
+from stepwell_storage.bell import Bell
 from stepwell_storage.records import (
     Blob,
     DatasourceRow,
     DefinitionRow,
+    Letter,
     Logged,
     RunRow,
 )
@@ -23,9 +27,11 @@ class KeptRun(Struct):
 
 
 class KeptNamespace(Struct):
-    """All that belongs to one tenant."""
+    """All that belongs to one tenant. `run_keys` has the runs that have not ended, by their key."""
 
     runs: dict[str, KeptRun] = {}
+    run_keys: dict[str, str] = {}
+    letters: dict[str, Letter] = {}
     log: list[Logged] = []
     requests: dict[tuple[str, str], tuple[str, str]] = {}
     definitions: dict[str, dict[str, DefinitionRow]] = {}
@@ -34,9 +40,10 @@ class KeptNamespace(Struct):
 
 
 class Database:
-    """What is stored, by namespace."""
+    """What is stored, by namespace; `bell` is rung when there may be a letter or a run to claim."""
 
     def __init__(self) -> None:
+        self.bell = Bell()
         self._namespaces: dict[str, KeptNamespace] = {}
 
     def __getitem__(self, namespace: str) -> KeptNamespace:
@@ -44,6 +51,10 @@ class Database:
         if found is None:
             found = self._namespaces[namespace] = KeptNamespace()
         return found
+
+    def items(self) -> ItemsView[str, KeptNamespace]:
+        """Every namespace, by name."""
+        return self._namespaces.items()
 
     def live(self) -> list[tuple[str, str, KeptRun]]:
         """The runs that have not ended, of every namespace."""

@@ -5,10 +5,18 @@ from collections import deque
 
 from msgspec.structs import replace
 
-from stepwell_storage.errors import Conflict, Duplicate, Fenced, StorageError, Unavailable
+from stepwell_storage.errors import (
+    Conflict,
+    Duplicate,
+    Fenced,
+    KeyTaken,
+    StorageError,
+    Unavailable,
+)
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.memory.database import Database, KeptNamespace, KeptRun
-from stepwell_storage.records import Append, Head, Logged, NewRun, Record, RunRow
+from stepwell_storage.memory.inbox import deliver, drop, drop_all
+from stepwell_storage.records import Append, Head, Logged, NewRun, Record, Reopened, RunRow
 
 
 class MemoryLog:
@@ -70,10 +78,12 @@ class MemoryLog:
             except StorageError as error:
                 if not future.done():
                     future.set_exception(error)
-            else:
-                positions[append.namespace] = position
-                if not future.done():
-                    future.set_result(position)
+                continue
+            positions[append.namespace] = position
+            if not future.done():
+                future.set_result(position)
+            for letter in append.letters:
+                deliver(self._database, append.namespace, letter)
         self._heads.advance(positions)
 
 
@@ -83,6 +93,8 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
         return before
     if append.new is not None:
         kept = _begin(namespace, append, append.new)
+    elif append.reopened is not None:
+        kept = _reopen(namespace, append, append.reopened)
     else:
         kept = _fenced(namespace, append)
     for record in append.records:
@@ -91,15 +103,19 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
         kept.records.append(logged)
     for blob in append.blobs:
         kept.blobs.setdefault(blob.digest, blob)
+    for id in append.taken:
+        drop(namespace, append.run, id)
     if append.head is not None:
-        _show(kept, append.head)
+        _show(namespace, kept, append.head)
     return len(namespace.log)
 
 
 def _written_before(namespace: KeptNamespace, append: Append) -> int | None:
     """The position of an append's last record where the log ends with just this append."""
     kept = namespace.runs.get(append.run)
-    if kept is None or kept.epoch != append.epoch or len(kept.records) != append.last:
+    if kept is None or kept.epoch != append.then_epoch or len(kept.records) != append.last:
+        return None
+    if append.reopened is not None and kept.owner != append.reopened.owner:
         return None
     written = kept.records[append.after :]
     is_same = tuple(it.record for it in written) == append.records
@@ -107,14 +123,14 @@ def _written_before(namespace: KeptNamespace, append: Append) -> int | None:
 
 
 def _begin(namespace: KeptNamespace, append: Append, new: NewRun) -> KeptRun:
-    if new.request_id is not None:
-        key = new.principal, new.request_id
-        if key in namespace.requests:
-            raise Duplicate(*namespace.requests[key])
+    request = new.principal, new.request_id or ""
+    if new.request_id is not None and request in namespace.requests:
+        raise Duplicate(*namespace.requests[request])
     if append.run in namespace.runs:
         raise Conflict(f"The run {append.run} exists already.")
+    _take_key(namespace, new.run_key, append.run)
     if new.request_id is not None:
-        namespace.requests[new.principal, new.request_id] = append.run, new.request_digest
+        namespace.requests[request] = append.run, new.request_digest
     row = RunRow(
         namespace=append.namespace,
         run=append.run,
@@ -127,9 +143,23 @@ def _begin(namespace: KeptNamespace, append: Append, new: NewRun) -> KeptRun:
         ended_at=None,
         labels=dict(new.labels),
         detail=b"",
+        run_key=new.run_key,
+        parent=new.parent,
+        forked_from=new.forked_from,
     )
     kept = KeptRun(row, new.owner, new.lease_expires_at, append.epoch, [], {})
     namespace.runs[append.run] = kept
+    return kept
+
+
+def _reopen(namespace: KeptNamespace, append: Append, reopened: Reopened) -> KeptRun:
+    kept = namespace.runs.get(append.run)
+    if kept is None or kept.expires_at is not None or kept.epoch != append.epoch:
+        raise Fenced
+    _check_end(kept, append)
+    _take_key(namespace, kept.row.run_key, append.run)
+    kept.owner, kept.expires_at = reopened.owner, reopened.lease_expires_at
+    kept.epoch += 1
     return kept
 
 
@@ -137,12 +167,24 @@ def _fenced(namespace: KeptNamespace, append: Append) -> KeptRun:
     kept = namespace.runs.get(append.run)
     if kept is None or kept.expires_at is None or kept.epoch != append.epoch:
         raise Fenced
-    if len(kept.records) != append.after:
-        raise Conflict(f"The log ends at {len(kept.records)}, not at {append.after}.")
+    _check_end(kept, append)
     return kept
 
 
-def _show(kept: KeptRun, head: Head) -> None:
+def _check_end(kept: KeptRun, append: Append) -> None:
+    if len(kept.records) != append.after:
+        raise Conflict(f"The log ends at {len(kept.records)}, not at {append.after}.")
+
+
+def _take_key(namespace: KeptNamespace, run_key: str | None, run: str) -> None:
+    if run_key is None:
+        return
+    if run_key in namespace.run_keys:
+        raise KeyTaken(namespace.run_keys[run_key])
+    namespace.run_keys[run_key] = run
+
+
+def _show(namespace: KeptNamespace, kept: KeptRun, head: Head) -> None:
     kept.row = replace(
         kept.row,
         status=head.status,
@@ -152,3 +194,6 @@ def _show(kept: KeptRun, head: Head) -> None:
     )
     if head.ended_at is not None:
         kept.owner = kept.expires_at = None
+        if kept.row.run_key is not None:
+            del namespace.run_keys[kept.row.run_key]
+        drop_all(namespace, kept.row.run)

@@ -1,8 +1,21 @@
 """The list of runs."""
 
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from stepwell_storage.errors import Missing
 from stepwell_storage.memory.database import Database
-from stepwell_storage.records import RunRow
+from stepwell_storage.records import Condition, RunRow
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 class MemoryRuns:
@@ -23,15 +36,21 @@ class MemoryRuns:
         *,
         limit: int,
         before: tuple[int, str] | None = None,
-        status: str | None = None,
-        workflow: str | None = None,
+        where: Sequence[Condition] = (),
     ) -> list[RunRow]:
         rows = [
             kept.row
             for kept in self._database[namespace].runs.values()
             if (before is None or (kept.row.created_at, kept.row.run) < before)
-            and (status is None or kept.row.status == status)
-            and (workflow is None or kept.row.workflow == workflow)
+            and all(_holds(condition, kept.row) for condition in where)
         ]
         rows.sort(key=lambda row: (row.created_at, row.run), reverse=True)
         return rows[:limit]
+
+
+def _holds(condition: Condition, row: RunRow) -> bool:
+    label = condition.label
+    found = getattr(row, condition.field) if label is None else row.labels.get(label)
+    if found is None:
+        return condition.operator == "!="
+    return any(_COMPARE[condition.operator](found, value) for value in condition.values)

@@ -7,6 +7,7 @@ from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.database import Database
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.log import MemoryLog
 from stepwell_storage.memory.runs import MemoryRuns
 
@@ -22,6 +23,7 @@ class MemoryStorage:
         self.id = secrets.token_hex(16)
         self.log = MemoryLog(database)
         self.claims = MemoryClaims(database)
+        self.inbox = MemoryInbox(database)
         self.blobs = MemoryBlobs(database)
         self.runs = MemoryRuns(database)
         self.definitions = MemoryDefinitions(database)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from stepwell_storage.records import Append, Head, NewRun
+from stepwell_storage.records import Append, Head, NewRun, Reopened
 from stepwell_storage.sql.ids import packed
 from stepwell_storage.sql.rows import joined
 
@@ -21,7 +21,7 @@ class OutOfTurn(Exception):
 class _Chain:
     """The appends of one run in a batch, each after the other: the lease takes one step for all."""
 
-    __slots__ = ("after", "epoch", "head", "last", "new", "run")
+    __slots__ = ("after", "epoch", "goes_on", "head", "last", "new", "reopened", "run")
 
     def __init__(self, append: Append) -> None:
         self.run = packed(append.run)
@@ -29,11 +29,17 @@ class _Chain:
         self.after = append.after
         self.last = append.after
         self.new: NewRun | None = append.new
+        self.reopened = append.reopened
+        self.goes_on = append.new is None and append.reopened is None
         self.head: Head | None = None
 
     @property
     def has_ended(self) -> bool:
         return self.head is not None and self.head.ended_at is not None
+
+    def held_by(self, whom: NewRun | Reopened) -> tuple[str | None, int | None]:
+        """Owner and expiry of the lease that the run has after all of this."""
+        return (None, None) if self.has_ended else (whom.owner, whom.lease_expires_at)
 
     def extend(self, append: Append) -> None:
         """Adds an append.
@@ -45,6 +51,7 @@ class _Chain:
             raise OutOfTurn
         self.last = append.last
         self.head = append.head or self.head
+        self.epoch = append.then_epoch
 
 
 class Placed(Struct, frozen=True):
@@ -60,6 +67,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.appends: list[Append] = []
+        self._open_keys: set[tuple[str, str]] = set()
         self._chains: dict[tuple[str, str], _Chain] = {}
 
     def add(self, append: Append) -> None:
@@ -72,10 +80,12 @@ class Batch:
         chain = self._chains.get(key)
         if chain is None:
             chain = self._chains[key] = _Chain(append)
-        elif append.new is not None:
+        elif append.new is not None or append.reopened is not None:
             raise OutOfTurn
         chain.extend(append)
         self.appends.append(append)
+        if append.new is not None and append.new.run_key is not None:
+            self._open(append.namespace, append.new.run_key)
 
     def place(self, heads: Mapping[str, int]) -> Placed:
         """Rows of events; `heads` are the last positions of their namespaces before the batch."""
@@ -110,11 +120,22 @@ class Batch:
         return values
 
     @property
+    def errands(self) -> list[Append]:
+        """Appends with letters that go out, or were taken."""
+        return [append for append in self.appends if append.letters or append.taken]
+
+    def _open(self, namespace: str, run_key: str) -> None:
+        """Two runs with one key may be right, if the first one ends in time: one by one tells."""
+        if (namespace, run_key) in self._open_keys:
+            raise OutOfTurn
+        self._open_keys.add((namespace, run_key))
+
+    @property
     def steps(self) -> Values:
-        """Of every run that is not new: namespace, run, epoch, after, last, whether it ends."""
+        """Of every run that goes on: namespace, run, epoch, after, last, whether it ends."""
         values: Values = []
         for (namespace, _), chain in self._chains.items():
-            if chain.new is None:
+            if chain.goes_on:
                 values += (
                     namespace,
                     chain.run,
@@ -127,12 +148,26 @@ class Batch:
 
     @property
     def summaries(self) -> Values:
-        """Of every run that is not new and has another head: namespace, run and the head."""
+        """Of every run that goes on and has another head: namespace, run and the head."""
         values: Values = []
         for (namespace, _), chain in self._chains.items():
-            if chain.new is None and (head := chain.head) is not None:
+            if chain.goes_on and (head := chain.head) is not None:
                 values += (namespace, chain.run, head.status, head.at, head.ended_at, head.detail)
         return values
+
+    @property
+    def reopenings(self) -> list[dict[str, Any]]:
+        """Of every run that had ended: the values of what `errands.reopen` changes."""
+        found = []
+        for (namespace, _), chain in self._chains.items():
+            if (reopened := chain.reopened) is not None and (head := chain.head) is not None:
+                owner, expires_at = chain.held_by(reopened)
+                lease = {"after_epoch": chain.epoch - 1, "after": chain.after, "last": chain.last}
+                holder = {"holder": owner, "until": expires_at}
+                shown = {"now": head.status, "since": head.at, "end": head.ended_at}
+                of = {"in_namespace": namespace, "of": chain.run, "outcome": head.detail}
+                found.append({**of, **lease, **holder, **shown})
+        return found
 
     @property
     def runs(self) -> Values:
@@ -152,7 +187,20 @@ class Batch:
                     head.ended_at,
                     msgspec.json.encode(new.labels).decode(),
                     head.detail,
+                    new.run_key,
+                    new.parent and packed(new.parent),
+                    new.forked_from and packed(new.forked_from),
                 )
+        return values
+
+    @property
+    def labels(self) -> Values:
+        """Rows of the labels of new runs."""
+        values: Values = []
+        for (namespace, _), chain in self._chains.items():
+            if (new := chain.new) is not None and new.labels:
+                for key, value in new.labels.items():
+                    values += (namespace, chain.run, key, value, new.created_at)
         return values
 
     @property
@@ -161,9 +209,8 @@ class Batch:
         values: Values = []
         for (namespace, _), chain in self._chains.items():
             if (new := chain.new) is not None:
-                owner, expires_at = new.owner, new.lease_expires_at
-                held = (None, None) if chain.has_ended else (owner, expires_at)
-                values += (namespace, chain.run, held[0], chain.epoch, held[1], chain.last)
+                owner, expires_at = chain.held_by(new)
+                values += (namespace, chain.run, owner, chain.epoch, expires_at, chain.last)
         return values
 
     @property

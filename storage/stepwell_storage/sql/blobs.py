@@ -7,10 +7,8 @@ import sqlalchemy as sa
 from stepwell_storage.records import Blob
 from stepwell_storage.sql.ids import packed_or_none
 from stepwell_storage.sql.reader import Reader
+from stepwell_storage.sql.shares import shares
 from stepwell_storage.sql.tables import blobs
-
-MOST_DIGESTS = 500
-"""In one question; databases limit how many values a statement may have."""
 
 _OF_DIGESTS = sa.select(
     blobs.c.digest, blobs.c.size, blobs.c.data, blobs.c.label, blobs.c.key_id
@@ -29,12 +27,12 @@ class SqlBlobs:
 
     async def get(self, namespace: str, run: str, digests: Sequence[str]) -> dict[str, Blob]:
         found: dict[str, Blob] = {}
-        for start in range(0, len(digests), MOST_DIGESTS):
+        for share in shares(digests):
             rows = await self._reader.rows(
                 _OF_DIGESTS,
                 namespace=namespace,
                 run=packed_or_none(run),
-                digests=list(digests[start : start + MOST_DIGESTS]),
+                digests=share,
             )
             found.update((row[0], Blob(*row)) for row in rows)
         return found

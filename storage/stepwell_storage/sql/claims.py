@@ -1,10 +1,15 @@
 """Leases: who may append to which run."""
 
+from collections.abc import Iterator, Sequence
+
 import sqlalchemy as sa
 
-from stepwell_storage.records import Lease
-from stepwell_storage.sql.ids import unpacked
+from stepwell_storage.records import FOR_EVER, Lease, Rest
+from stepwell_storage.sql.ids import packed, unpacked
+from stepwell_storage.sql.inbox import with_letters
+from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session
+from stepwell_storage.sql.shares import shares
 from stepwell_storage.sql.tables import leases
 from stepwell_storage.sql.writer import Writer
 
@@ -32,13 +37,28 @@ _LET_GO = (
     .where(leases.c.owner == _OWNER)
     .values(owner=sa.null(), expires_at=_EXPIRES_AT)
 )
+_OF_RUNS = (
+    leases.c.namespace == sa.bindparam("in_namespace", type_=sa.Text),
+    leases.c.run.in_(sa.bindparam("of", expanding=True)),
+)
+_LEASES = (
+    sa.select(leases.c.run, leases.c.owner, leases.c.epoch, leases.c.sequence)
+    .where(*_OF_RUNS)
+    .order_by(leases.c.run)
+    .with_for_update()
+)
+_PARK = sa.update(leases).where(*_OF_RUNS).values(owner=sa.null(), expires_at=_EXPIRES_AT)
+_FIRST_PARKED = sa.select(sa.func.min(leases.c.expires_at)).where(
+    leases.c.owner.is_(None), leases.c.expires_at.is_not(None)
+)
 
 
 class SqlClaims:
     """The leases."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
+        self._reader = reader
 
     async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
         def take_expired(session: Session) -> list[Lease]:
@@ -64,7 +84,57 @@ class SqlClaims:
             lambda session: session.change(_EXTEND, claimant=owner, until=expires_at)
         )
 
+    async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+        def let_rest(session: Session) -> list[Rest]:
+            parked = [
+                rest for share in _by_namespace(rests) for rest in _ready(session, owner, share)
+            ]
+            for (namespace, wake_at), runs in _by_wake(parked).items():
+                until = FOR_EVER if wake_at is None else wake_at
+                for share in shares(runs):
+                    session.change(_PARK, in_namespace=namespace, of=share, until=until)
+            if len(parked) < len(rests):
+                session.announce()
+            return parked
+
+        return await self._writer.call(let_rest)
+
+    async def next_wake(self) -> int | None:
+        [[at]] = await self._reader.rows(_FIRST_PARKED)
+        return None if at == FOR_EVER else at
+
     async def release(self, owner: str, *, now: int) -> int:
         return await self._writer.call(
             lambda session: session.change(_LET_GO, claimant=owner, until=now)
         )
+
+
+def _ready(session: Session, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+    """Which of these, all of one namespace, may rest; their leases are locked from now on."""
+    namespace, runs = rests[0].namespace, sorted(packed(rest.run) for rest in rests)
+    locked = session.rows(_LEASES, in_namespace=namespace, of=runs)
+    leases_now = {run: tuple(lease) for run, *lease in locked}
+    busy = with_letters(session, namespace, runs)
+    return [
+        rest
+        for rest in rests
+        if leases_now.get(run := packed(rest.run)) == (owner, rest.epoch, rest.sequence)
+        and run not in busy
+    ]
+
+
+def _by_namespace(rests: Sequence[Rest]) -> Iterator[list[Rest]]:
+    """Shares of one namespace each."""
+    found: dict[str, list[Rest]] = {}
+    for rest in rests:
+        found.setdefault(rest.namespace, []).append(rest)
+    for namespace in sorted(found):
+        yield from shares(found[namespace])
+
+
+def _by_wake(rests: Sequence[Rest]) -> dict[tuple[str, int | None], list[bytes]]:
+    """The runs that one statement may park: those of one namespace that wake together."""
+    found: dict[tuple[str, int | None], list[bytes]] = {}
+    for rest in rests:
+        found.setdefault((rest.namespace, rest.wake_at), []).append(packed(rest.run))
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stepwell_storage.errors import Conflict, Duplicate, Fenced, StorageError
+from stepwell_storage.errors import Conflict, Duplicate, Fenced, KeyTaken, StorageError
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.records import Append, Logged, NewRun, Record
 from stepwell_storage.sql.ids import packed_or_none, unpacked
@@ -34,8 +34,14 @@ _REQUEST = sa.select(requests.c.run, requests.c.digest).where(
     requests.c.principal == sa.bindparam("principal"),
     requests.c.request_id == sa.bindparam("request_id"),
 )
+_OPEN_WITH_KEY = sa.select(runs.c.run).where(
+    runs.c.namespace == _NAMESPACE,
+    runs.c.run_key == sa.bindparam("run_key", type_=sa.Text),
+    runs.c.ended_at.is_(None),
+)
+_KEY_OF_RUN = sa.select(runs.c.run_key).where(runs.c.namespace == _NAMESPACE, runs.c.run == _RUN)
 _RUN_EXISTS = sa.select(sa.literal(1)).where(runs.c.namespace == _NAMESPACE, runs.c.run == _RUN)
-_LEASE = sa.select(leases.c.epoch, leases.c.expires_at, leases.c.sequence).where(
+_LEASE = sa.select(leases.c.epoch, leases.c.expires_at, leases.c.sequence, leases.c.owner).where(
     leases.c.namespace == _NAMESPACE, leases.c.run == _RUN
 )
 
@@ -101,7 +107,9 @@ def written_before(session: Session, append: Append) -> int | None:
     """The position of an append's last record where the log ends with just this append."""
     where = {"namespace": append.namespace, "run": packed_or_none(append.run)}
     lease = session.rows(_LEASE, **where)
-    if not lease or lease[0][0] != append.epoch or lease[0][2] != append.last:
+    if not lease or lease[0][0] != append.then_epoch or lease[0][2] != append.last:
+        return None
+    if append.reopened is not None and lease[0][3] != append.reopened.owner:
         return None
     [(position, *row)] = session.rows(_ROW, **where, sequence=append.last)
     return position if tuple(row) == joined(append.records)[-1] else None
@@ -113,10 +121,15 @@ def why_refused(session: Session, append: Append) -> StorageError | None:
     if append.new is not None:
         return _why_not_begun(session, append.new, where)
     lease = session.rows(_LEASE, **where)
-    if not lease or lease[0][0] != append.epoch or lease[0][1] is None:
+    if not lease or lease[0][0] != append.epoch:
+        return Fenced()
+    if (lease[0][1] is None) != (append.reopened is not None):
         return Fenced()
     if lease[0][2] != append.after:
         return Conflict(f"The log ends at {lease[0][2]}, not at {append.after}.")
+    if append.reopened is not None:
+        run_key = session.rows(_KEY_OF_RUN, **where)[0][0]
+        return _who_has_key(session, append.namespace, run_key)
     return None
 
 
@@ -132,7 +145,14 @@ def _why_not_begun(session: Session, new: NewRun, where: dict[str, Any]) -> Stor
             return Duplicate(unpacked(found[0][0]), found[0][1])
     if session.rows(_RUN_EXISTS, **where):
         return Conflict("The run exists already.")
-    return None
+    return _who_has_key(session, where["namespace"], new.run_key)
+
+
+def _who_has_key(session: Session, namespace: str, run_key: str | None) -> KeyTaken | None:
+    if run_key is None:
+        return None
+    found = session.rows(_OPEN_WITH_KEY, namespace=namespace, run_key=run_key)
+    return KeyTaken(unpacked(found[0][0])) if found else None
 
 
 class SqlLog:

@@ -14,7 +14,7 @@ from stepwell.clock import SystemClock
 from stepwell_storage.errors import Incompatible
 from stepwell_storage.sql.tables import meta, metadata
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The revision that this version of Stepwell works with."""
 
 VERSION_TABLE = "stepwell_schema"

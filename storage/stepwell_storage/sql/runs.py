@@ -1,12 +1,14 @@
 """The list of runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from stepwell_storage.errors import Missing
-from stepwell_storage.records import RunRow
+from stepwell_storage.records import Condition, RunRow
+from stepwell_storage.sql.conditions import Wanted
 from stepwell_storage.sql.ids import packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.tables import runs
@@ -34,26 +36,20 @@ class SqlRuns:
         *,
         limit: int,
         before: tuple[int, str] | None = None,
-        status: str | None = None,
-        workflow: str | None = None,
+        where: Sequence[Condition] = (),
     ) -> list[RunRow]:
-        wanted = sa.select(runs).where(runs.c.namespace == namespace)
-        if status is not None:
-            wanted = wanted.where(runs.c.status == status)
-        if workflow is not None:
-            wanted = wanted.where(runs.c.workflow == workflow)
+        wanted = Wanted(where)
+        newest = wanted.newest.where(runs.c.namespace == namespace).limit(limit)
         if before is not None:
-            at, run = before
-            older = sa.tuple_(runs.c.created_at, runs.c.run) < sa.tuple_(
-                sa.literal(at), sa.literal(packed_or_none(run), sa.LargeBinary)
-            )
-            wanted = wanted.where(older)
-        newest = wanted.order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(limit)
+            newest = newest.where(wanted.is_before(*before))
         return [_row(row) for row in await self._reader.rows(newest)]
 
 
 def _row(row: tuple[Any, ...]) -> RunRow:
     values = dict(zip(runs.c.keys(), row, strict=True))
     values["run"] = unpacked(values["run"])
+    for reference in ("parent", "forked_from"):
+        if values[reference] is not None:
+            values[reference] = unpacked(values[reference])
     values["labels"] = msgspec.json.decode(values["labels"], type=dict[str, str])
     return RunRow(**values)

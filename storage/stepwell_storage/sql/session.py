@@ -1,6 +1,6 @@
 """What code that writes may ask of a database, inside one transaction of its writer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import sqlalchemy as sa
@@ -17,6 +17,17 @@ class Session(Protocol):
 
     def change(self, statement: sa.Executable, **values: Any) -> int:
         """Carries a statement out; tells how many rows it concerned."""
+        ...
+
+    def add_missing(self, table: sa.Table, values: Sequence[Any]) -> None:
+        """Adds rows, but not those that a unique index has already.
+
+        `values` are those of all columns of the table, one row after another.
+        """
+        ...
+
+    def announce(self) -> None:
+        """Once this is committed, wakes who waits for a letter or for a run to claim."""
         ...
 
 

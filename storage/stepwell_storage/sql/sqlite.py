@@ -13,6 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
+from stepwell_storage.bell import Bell
 from stepwell_storage.errors import Incompatible, Unavailable
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql import migrate
@@ -20,6 +21,7 @@ from stepwell_storage.sql.blobs import SqlBlobs
 from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
+from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.log import SqlLog
 from stepwell_storage.sql.runs import SqlRuns
 from stepwell_storage.sql.session import Session
@@ -47,6 +49,7 @@ class SqliteStorage:
     id: str
     log: SqlLog
     claims: SqlClaims
+    inbox: SqlInbox
     blobs: SqlBlobs
     runs: SqlRuns
     definitions: SqlDefinitions
@@ -73,12 +76,13 @@ class SqliteStorage:
     async def open(self) -> None:
         transactions = await asyncio.to_thread(self._connect)
         self.id = transactions.rows(_STORE)[0][0]
-        heads = LogHeads()
+        heads, bell = LogHeads(), Bell()
         heads.advance(dict(transactions.rows(_HEADS)))
         reader = self._reader = SqliteReader(self._path, busy_timeout=self._busy_timeout)
-        writer = self._writer = Writer(transactions, advanced=heads.advance)
+        writer = self._writer = Writer(transactions, advanced=heads.advance, announced=bell.ring)
         self.log = SqlLog(writer, reader, heads)
-        self.claims = SqlClaims(writer)
+        self.claims = SqlClaims(writer, reader)
+        self.inbox = SqlInbox(writer, reader, bell)
         self.blobs = SqlBlobs(reader)
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +12,12 @@ from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.records import Append
 from stepwell_storage.sql.batch import Batch
 from stepwell_storage.sql.bulk import Bulk
+from stepwell_storage.sql.errands import reopen, run_errands
 from stepwell_storage.sql.log import advance, why_refused, written_before
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.sqlite_dialect import DIALECT
 from stepwell_storage.sql.statements import Statements
-from stepwell_storage.sql.tables import blobs, events, leases, requests, runs
+from stepwell_storage.sql.tables import blobs, events, labels, leases, requests, runs
 from stepwell_storage.sql.writer import Written
 
 
@@ -92,7 +93,7 @@ _ADD_EVENTS = _insert(events)
 _ADD_RUNS = _insert(runs)
 _ADD_LEASES = _insert(leases)
 _ADD_REQUESTS = _insert(requests)
-_ADD_BLOBS = _insert_new(blobs)
+_ADD_LABELS = _insert(labels)
 
 
 class _Refused(Exception):
@@ -106,6 +107,8 @@ class SqliteTransactions:
         """`connection` must leave transactions to us: `isolation_level` is None."""
         self._connection = connection
         self._statements = Statements(DIALECT)
+        self._add_missing = cache(_insert_new)
+        self._is_announced = False
 
     # --- session ------------------------------------------------------------------------
 
@@ -116,6 +119,14 @@ class SqliteTransactions:
     def change(self, statement: sa.Executable, **values: Any) -> int:
         """Carries a statement out; tells how many rows it concerned."""
         return self._execute(statement, values).rowcount
+
+    def add_missing(self, table: sa.Table, values: Sequence[Any]) -> None:
+        """Adds rows, but not those that a unique index has already."""
+        self._add_missing(table).run(self._connection.execute, values)
+
+    def announce(self) -> None:
+        """Once this is committed, wakes who waits for a letter or for a run to claim."""
+        self._is_announced = True
 
     def _execute(self, statement: sa.Executable, values: dict[str, Any]) -> sqlite3.Cursor:
         return self._connection.execute(*self._statements.bind(statement, values))
@@ -133,12 +144,14 @@ class SqliteTransactions:
 
     def _write(self, group: Sequence[Append | Job[Any]]) -> Written:
         appends = [what for what in group if isinstance(what, Append)]
+        self._is_announced = False
         self._connection.execute("BEGIN IMMEDIATE")
         written = self._append_together(appends)
         outcomes = iter(written.outcomes)
         written = Written(
             [next(outcomes) if isinstance(what, Append) else self._do(what) for what in group],
             written.heads,
+            self._is_announced,
         )
         self._connection.execute("COMMIT")
         return written
@@ -188,13 +201,17 @@ class SqliteTransactions:
         for append in appends:
             batch.add(append)
         self._step_leases(batch.steps)
+        if not all(reopen(self, values) for values in batch.reopenings):
+            raise _Refused
         run = self._connection.execute
         _ADD_RUNS.run(run, batch.runs)
         _ADD_LEASES.run(run, batch.leases)
         _ADD_REQUESTS.run(run, batch.requests)
+        _ADD_LABELS.run(run, batch.labels)
+        run_errands(self, batch.errands)
         placed = batch.place(advance(self, appends))
         _ADD_EVENTS.run(run, placed.events)
-        _ADD_BLOBS.run(run, batch.blobs)
+        self.add_missing(blobs, batch.blobs)
         _SUMMARISE_RUNS.run(run, batch.summaries)
         return Written(placed.positions, placed.heads)
 

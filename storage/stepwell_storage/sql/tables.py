@@ -17,12 +17,23 @@ of three small events costs one key and two index entries instead of three and s
 been deleted with its run, and no position is ever given twice.
 
 `runs` is what the list of runs shows. The log alone decides what a run is; this is its summary,
-written in the same transaction.
+written in the same transaction. `run_key` is taken by one run that has not ended, and the index
+`runs_open_keys` refuses the second. `parent` and `forked_from` have indexes because retention asks
+who refers to a run. What most runs have not, such as a key, is in no index of theirs.
+
+`labels` has the labels of runs once more, one a row, in the order in which a list of the runs with
+one label shows them.
 
 `leases` says who may append. Each append is one step of its row from (epoch, sequence) to the next
 sequence, so the row is at once the fence and the proof that the log has no gap, and the database
 itself refuses a writer that lost the run. `owner` is NULL when nobody holds it; `expires_at` is
-NULL when the run has ended and nobody ever will.
+NULL when the run has ended and nobody ever will. A run that is parked has no owner and expires when
+it may be claimed, which may be never (`records.FOR_EVER`). So claiming looks at the first entries of
+`leases_live` and waking at the first of `leases_parked`, however many runs are at rest behind them.
+
+`letters` wait for their run. `letters_oldest` is the order in which they are fetched: few wait at a
+time, so asking each whose it is costs less than asking all runs of an owner for theirs. One whose run
+has ended is as good as gone, and is removed by whoever comes across it.
 
 `requests` remembers which run a request id began, so that a request that is repeated finds it.
 
@@ -38,9 +49,23 @@ name means.
 `meta` is one row about the database itself, and the one table without a namespace.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+
+def _partial(
+    name: str,
+    *columns: sa.Column[Any],
+    where: sa.ColumnElement[bool],
+    unique: bool = False,
+) -> None:
+    """An index of some rows only."""
+    # Another database's adapter says the same of its own: naming a dialect here loads all of it.
+    sa.Index(name, *columns, unique=unique, sqlite_where=where)
+
 
 events = sa.Table(
     "events",
@@ -76,9 +101,40 @@ runs = sa.Table(
     sa.Column("ended_at", sa.BigInteger),
     sa.Column("labels", sa.Text, nullable=False),
     sa.Column("detail", sa.LargeBinary, nullable=False),
+    sa.Column("run_key", sa.Text),
+    sa.Column("parent", sa.LargeBinary(16)),
+    sa.Column("forked_from", sa.LargeBinary(16)),
     sa.Index("runs_newest", "namespace", "created_at", "run"),
     sa.Index("runs_by_status", "namespace", "status", "created_at", "run"),
     sa.Index("runs_by_workflow", "namespace", "workflow", "created_at", "run"),
+)
+_partial(
+    "runs_open_keys",
+    runs.c.namespace,
+    runs.c.run_key,
+    where=sa.and_(runs.c.run_key.is_not(None), runs.c.ended_at.is_(None)),
+    unique=True,
+)
+for _column in (runs.c.run_key, runs.c.parent, runs.c.forked_from):
+    _partial(
+        f"runs_by_{_column.name}",
+        runs.c.namespace,
+        _column,
+        runs.c.created_at,
+        runs.c.run,
+        where=_column.is_not(None),
+    )
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("labels_newest", "namespace", "key", "value", "created_at", "run"),
+    sqlite_with_rowid=False,
 )
 
 leases = sa.Table(
@@ -92,17 +148,28 @@ leases = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-# Leases of ended runs stay, but no question about live ones has to pass over them. Another
-# database's adapter says the same of its own indexes: naming a dialect here loads all of it.
-sa.Index(
-    "leases_live",
-    leases.c.expires_at,
-    sqlite_where=leases.c.expires_at.is_not(None),
-)
-sa.Index(
-    "leases_held",
+# Leases of ended runs stay, but no question about live ones has to pass over them.
+_partial("leases_live", leases.c.expires_at, where=leases.c.expires_at.is_not(None))
+_partial("leases_held", leases.c.owner, where=leases.c.owner.is_not(None))
+_partial(
+    "leases_parked",
     leases.c.owner,
-    sqlite_where=leases.c.owner.is_not(None),
+    leases.c.expires_at,
+    where=sa.and_(leases.c.owner.is_(None), leases.c.expires_at.is_not(None)),
+)
+
+letters = sa.Table(
+    "letters",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("letters_id", "namespace", "id", unique=True),
+    sa.Index("letters_oldest", "at", "namespace", "id"),
 )
 
 requests = sa.Table(

@@ -27,10 +27,14 @@ log = logging.getLogger(__name__)
 
 
 class Written(Struct, frozen=True):
-    """What became of a group. An outcome that is an exception was refused, and only that one."""
+    """What became of a group. An outcome that is an exception was refused, and only that one.
+
+    `is_announced` says that somebody may have a letter to fetch or a run to claim now.
+    """
 
     outcomes: Sequence[Any]
     heads: Mapping[str, int]
+    is_announced: bool = False
 
 
 class Transactions(Protocol):
@@ -56,11 +60,19 @@ class Writer:
     """
 
     def __init__(
-        self, database: Transactions, *, advanced: Callable[[Mapping[str, int]], None]
+        self,
+        database: Transactions,
+        *,
+        advanced: Callable[[Mapping[str, int]], None],
+        announced: Callable[[], None],
     ) -> None:
-        """`advanced` is told the new last positions after each commit, on the event loop."""
+        """Both are called on the event loop, after a commit.
+
+        `advanced` is told the new last positions; `announced` is called when something is.
+        """
         self._database = database
         self._advanced = advanced
+        self._announced = announced
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._stopped: asyncio.Future[None] | None = None
@@ -151,6 +163,8 @@ class Writer:
             else:
                 future.set_result(outcome)
         self._advanced(written.heads)
+        if written.is_announced:
+            self._announced()
 
     def _set_stopped(self) -> None:
         if self._stopped is not None and not self._stopped.done():

@@ -1,8 +1,11 @@
 """An append that cannot be right is refused where it is made."""
 
-import pytest
+from typing import Any
 
-from stepwell_storage.records import Append, Head, NewRun, Record
+import pytest
+from msgspec.structs import replace
+
+from stepwell_storage.records import Append, Condition, Head, NewRun, Record, Reopened
 
 RUN = "01890000-0000-7000-8000-000000000001"
 RECORD = Record(1, "custom", "", b"")
@@ -37,6 +40,44 @@ def test_a_kind_is_one_word() -> None:
 def test_a_new_run_begins_at_the_beginning(epoch: int, after: int, head: Head | None) -> None:
     with pytest.raises(ValueError, match="a new run begins"):
         Append("default", RUN, epoch, after, (Record(after + 1, "", "", b""),), (), head, NEW)
+
+
+@pytest.mark.parametrize(
+    ("head", "new"),
+    [(None, None), (Head("completed", 1, ended_at=1), None), (Head("running", 1), NEW)],
+)
+def test_a_run_that_is_reopened_is_not_new_and_has_not_ended(
+    head: Head | None, new: NewRun | None
+) -> None:
+    reopened = Reopened("one", 10)
+    with pytest.raises(ValueError, match="reopened"):
+        Append("default", RUN, 1, 0, (RECORD,), (), head, new, reopened)
+
+
+@pytest.mark.parametrize("field", ["parent", "forked_from"])
+def test_a_run_comes_from_a_run(field: str) -> None:
+    with pytest.raises(ValueError, match="not a run id"):
+        replace(NEW, **{field: "run-1"})
+
+
+@pytest.mark.parametrize(
+    ("condition", "complaint"),
+    [
+        (("status", "=", ()), "at least one value"),
+        (("detail", "=", ("x",)), "nothing that a run can be listed by"),
+        (("label.team", "=", ("x",)), "nothing that a run can be listed by"),
+        (("created_at", ">", ("yesterday",)), "times in microseconds"),
+        (("created_at", ">", (2**63,)), "times in microseconds"),
+        (("status", "=", (1,)), "texts"),
+        (("labels.team", "=", ("x", 1)), "texts"),
+        (("parent", "<", (RUN,)), "the same or another"),
+    ],
+)
+def test_a_condition_compares_what_can_be_compared(
+    condition: tuple[Any, ...], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Condition(*condition)
 
 
 def test_an_append_knows_its_last_sequence() -> None:

@@ -1,8 +1,9 @@
 """Appends become rows; those of one run are one step of its lease."""
 
 import pytest
+from msgspec.structs import replace
 
-from stepwell_storage.records import Append, Head, NewRun, Record
+from stepwell_storage.records import Append, Head, Letter, NewRun, Record, Reopened
 from stepwell_storage.sql.batch import Batch, OutOfTurn
 from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 
@@ -18,6 +19,11 @@ def begin(run: str) -> Append:
     new = NewRun("w", "v", "user:ann", 1, "one", 10)
     record = Record(1, "run_started", "", b"")
     return Append("default", run, 1, 0, (record,), (), Head("running", 1), new)
+
+
+def keyed(append: Append, run_key: str) -> Append:
+    assert append.new is not None
+    return replace(append, new=replace(append.new, run_key=run_key))
 
 
 def test_positions_go_on_from_the_head_of_each_namespace() -> None:
@@ -66,6 +72,50 @@ def test_nothing_follows_an_end() -> None:
 
     with pytest.raises(OutOfTurn):
         batch.add(append(RUN, 8))
+
+
+def test_a_run_that_goes_on_after_its_end_takes_its_lease_by_itself() -> None:
+    batch = Batch()
+    reopened = replace(append(RUN, 7, head=Head("running", 3)), reopened=Reopened("two", 90))
+    batch.add(reopened)
+    batch.add(append(RUN, 8, epoch=5))
+
+    assert batch.steps == batch.summaries == []
+    [values] = batch.reopenings
+    assert (values["after_epoch"], values["after"], values["last"]) == (4, 7, 9)
+    assert (values["holder"], values["until"], values["now"]) == ("two", 90, "running")
+    with pytest.raises(OutOfTurn):
+        batch.add(append(RUN, 9, epoch=4))
+
+
+def test_only_one_of_the_runs_that_begin_in_a_batch_has_a_key() -> None:
+    batch = Batch()
+    batch.add(keyed(begin(RUN), "a"))
+    batch.add(replace(keyed(begin(RUN), "a"), namespace="other"))
+
+    with pytest.raises(OutOfTurn):
+        batch.add(keyed(begin(OTHER), "a"))
+
+
+def test_labels_are_rows_of_their_own() -> None:
+    batch = Batch()
+    first = begin(RUN)
+    assert first.new is not None
+    batch.add(replace(first, new=replace(first.new, labels={"team": "shop", "env": "live"})))
+    batch.add(begin(OTHER))
+
+    run = packed(RUN)
+    assert batch.labels == ["default", run, "team", "shop", 1, "default", run, "env", "live", 1]
+
+
+def test_only_appends_with_letters_have_errands() -> None:
+    batch = Batch()
+    takes = replace(append(RUN, 7), taken=("a",))
+    sends = replace(append(OTHER, 0), letters=(Letter("a", RUN, "signal", "", b"", 1),))
+    for one in (takes, append(RUN, 8), sends, append(OTHER, 1)):
+        batch.add(one)
+
+    assert batch.errands == [takes, sends]
 
 
 def test_a_run_id_is_sixteen_bytes_and_comes_back() -> None:

@@ -18,6 +18,10 @@ APPEND = Append(
 )
 
 
+def never() -> None:
+    raise AssertionError("nothing was announced")
+
+
 class Recording:
     """A database that counts, waits where it is told to, and fails where it is told to."""
 
@@ -46,7 +50,7 @@ class Recording:
 async def test_what_waits_while_a_group_is_written_is_the_next_group() -> None:
     database = Recording()
     seen: list[Mapping[str, int]] = []
-    writer = Writer(database, advanced=seen.append)
+    writer = Writer(database, advanced=seen.append, announced=never)
     first = writer.append(APPEND)
     assert database.taken.wait(5)
     rest = [writer.append(APPEND) for _ in range(50)]
@@ -70,7 +74,7 @@ async def test_a_group_that_fails_is_answered_and_the_next_one_is_written(
     database = Recording()
     database.gate.set()
     database.failures.append(failure)
-    writer = Writer(database, advanced=lambda heads: None)
+    writer = Writer(database, advanced=lambda heads: None, announced=never)
 
     with pytest.raises(expected):
         await writer.append(APPEND)
@@ -80,7 +84,7 @@ async def test_a_group_that_fails_is_answered_and_the_next_one_is_written(
 
 async def test_stopping_waits_for_what_is_queued_and_refuses_what_comes_later() -> None:
     database = Recording()
-    writer = Writer(database, advanced=lambda heads: None)
+    writer = Writer(database, advanced=lambda heads: None, announced=never)
     queued = [writer.append(APPEND) for _ in range(3)]
     database.gate.set()
     await writer.stop()

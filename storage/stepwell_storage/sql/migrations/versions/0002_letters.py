@@ -1,0 +1,88 @@
+"""What runs need to wait for each other and for people: letters, rest, keys, labels to list by."""
+
+import msgspec
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+SOME = 1000
+"""Runs whose labels are copied at a time."""
+
+
+def upgrade() -> None:
+    """Adds to the tables; `sql.tables` says what each is for."""
+    _extend_runs()
+    _create_labels()
+    _create_letters()
+
+
+def _create_index(
+    name: str,
+    table: str,
+    columns: list[str],
+    where: sa.ColumnElement[bool],
+    *,
+    unique: bool = False,
+) -> None:
+    op.create_index(name, table, columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+def _extend_runs() -> None:
+    op.add_column("runs", sa.Column("run_key", sa.Text))
+    op.add_column("runs", sa.Column("parent", sa.LargeBinary(16)))
+    op.add_column("runs", sa.Column("forked_from", sa.LargeBinary(16)))
+    is_open = sa.and_(sa.column("run_key").is_not(None), sa.column("ended_at").is_(None))
+    _create_index("runs_open_keys", "runs", ["namespace", "run_key"], is_open, unique=True)
+    for name in ("run_key", "parent", "forked_from"):
+        columns = ["namespace", name, "created_at", "run"]
+        _create_index(f"runs_by_{name}", "runs", columns, sa.column(name).is_not(None))
+
+
+def _create_labels() -> None:
+    labels = op.create_table(
+        "labels",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("run", sa.LargeBinary(16), primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    columns = ["namespace", "key", "value", "created_at", "run"]
+    op.create_index("labels_newest", "labels", columns)
+    _copy_labels(labels)
+
+
+def _copy_labels(labels: sa.Table) -> None:
+    names = ("namespace", "run", "created_at", "labels")
+    runs = sa.table("runs", *(sa.column(name) for name in names))
+    labelled = sa.select(runs).where(runs.c.labels != "{}")
+    found = op.get_bind().execute(labelled)
+    while some := found.fetchmany(SOME):
+        rows = [
+            {"namespace": namespace, "run": run, "key": key, "value": value, "created_at": at}
+            for namespace, run, at, text in some
+            for key, value in msgspec.json.decode(text, type=dict[str, str]).items()
+        ]
+        op.bulk_insert(labels, rows)
+
+
+def _create_letters() -> None:
+    op.create_table(
+        "letters",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("run", sa.LargeBinary(16), primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("letters_id", "letters", ["namespace", "id"], unique=True)
+    op.create_index("letters_oldest", "letters", ["at", "namespace", "id"])
+    is_parked = sa.and_(sa.column("owner").is_(None), sa.column("expires_at").is_not(None))
+    _create_index("leases_parked", "leases", ["owner", "expires_at"], is_parked)

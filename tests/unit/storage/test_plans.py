@@ -1,0 +1,73 @@
+"""The questions that are asked all the time pass over nothing but their answers."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from stepwell_storage.records import Condition
+from stepwell_storage.sql import claims, conditions, inbox, migrate
+from stepwell_storage.sql.sqlite_dialect import DIALECT
+from stepwell_storage.sql.statements import Statements
+from stepwell_storage.sql.tables import runs
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as made:
+        engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: made, poolclass=StaticPool)
+        with engine.begin() as borrowed:
+            migrate.create(borrowed)
+        yield made
+
+
+def plan(connection: sqlite3.Connection, statement: sa.Executable, **values: Any) -> list[str]:
+    """The steps in which SQLite answers a question."""
+    sql, given = Statements(DIALECT).bind(statement, values)
+    return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + sql, given)]
+
+
+def listed_by(*where: Condition) -> sa.Select[Any]:
+    return conditions.Wanted(where).newest.where(runs.c.namespace == "default").limit(10)
+
+
+def test_claiming_looks_at_leases_that_have_expired(connection: sqlite3.Connection) -> None:
+    first, *_ = plan(connection, claims._EXPIRED, claimant="one", now=1, most=9)
+    assert "INDEX leases_live (expires_at<?)" in first
+
+
+def test_waking_looks_at_the_first_parked_run(connection: sqlite3.Connection) -> None:
+    [only] = plan(connection, claims._FIRST_PARKED)
+    assert "INDEX leases_parked (owner=? AND expires_at>?)" in only
+
+
+def test_a_heartbeat_looks_at_the_leases_of_its_owner(connection: sqlite3.Connection) -> None:
+    [only] = plan(connection, claims._EXTEND, claimant="one", until=1)
+    assert "INDEX leases_held (owner=?)" in only
+
+
+def test_fetching_looks_at_letters_and_not_at_all_runs(connection: sqlite3.Connection) -> None:
+    first, second = plan(connection, inbox._FOR_OWNER_OR_NOBODY, holder="one", most=9)
+    assert "letters USING INDEX letters_oldest" in first
+    assert "leases USING PRIMARY KEY" in second
+
+
+@pytest.mark.parametrize("field", ["parent", "forked_from", "run_key"])
+def test_runs_that_come_from_another_are_found_by_it(
+    connection: sqlite3.Connection, field: str
+) -> None:
+    [only] = plan(connection, listed_by(Condition(field, "=", ("a",))))
+    assert f"INDEX runs_by_{field} (namespace=? AND {field}=?)" in only
+
+
+def test_runs_with_a_label_are_listed_in_the_order_of_its_index(
+    connection: sqlite3.Connection,
+) -> None:
+    shop, live = (Condition(f"labels.{name}", "=", ("x",)) for name in ("team", "env"))
+    steps = plan(connection, listed_by(shop, live))
+    assert "labels USING COVERING INDEX labels_newest" in steps[0]
+    assert not any("ORDER BY" in step or "SCAN" in step for step in steps)
