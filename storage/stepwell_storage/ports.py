@@ -23,9 +23,13 @@ from stepwell_storage.records import (
     Lease,
     Letter,
     Logged,
+    QueueLoad,
+    QueueRow,
     Record,
     Rest,
     RunRow,
+    ScheduleRow,
+    Ticket,
 )
 
 
@@ -139,9 +143,99 @@ class Inbox(Protocol):
     async def wait(self, *, timeout: float) -> bool:
         """Ends when there may be a letter to fetch or a run to claim, or after `timeout` seconds.
 
-        What this process does (a letter sent, or left by `append`) ends it at once.
+        What this process does (a letter sent, or left by `append` or `admit`) ends it at once.
         False when only the time is over.
         """
+        ...
+
+
+class Queues(Protocol):
+    """Named queues, whose limits hold over all processes."""
+
+    async def put(self, namespace: str, row: QueueRow) -> bool:
+        """Makes a queue, or changes its limits; True when it is new."""
+        ...
+
+    async def get(self, namespace: str, name: str) -> QueueLoad:
+        """One queue.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Forgets a queue that nobody waits for or is in.
+
+        Raises:
+            Missing: there is none of that name.
+            Exists: it has tickets.
+        """
+        ...
+
+    async def enter(self, namespace: str, tickets: Sequence[Ticket], *, now: int) -> list[Ticket]:
+        """Asks for places; tells which of these tickets have one now, or had one already.
+
+        A ticket is one by (run, step): asked for again it keeps its place in the line. Those of a
+        queue that is not there are admitted at once. The line is by `at`, then by run and step.
+        """
+        ...
+
+    async def admit(self, *, now: int) -> int | None:
+        """Admits whatever the limits allow, in all queues of all namespaces.
+
+        Each run with a ticket that is admitted here gets a letter of the kind `admitted`, whose
+        body is the name of the step in UTF-8 and whose id is `admitted/RUN/STEP`. A ticket of a run
+        that has ended, or that is not there, is given back. Tells when a rate limit next lets
+        somebody in; None when time alone changes nothing.
+        """
+        ...
+
+    async def list(self, namespace: str) -> list[QueueLoad]:
+        """All of them, by name."""
+        ...
+
+
+class Schedules(Protocol):
+    """What is run again and again."""
+
+    async def put(self, namespace: str, row: ScheduleRow) -> bool:
+        """Makes a schedule, or replaces it; True when it is new."""
+        ...
+
+    async def get(self, namespace: str, name: str) -> ScheduleRow:
+        """One schedule.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Forgets one.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
+    async def due(self, *, now: int, limit: int) -> list[tuple[str, ScheduleRow]]:
+        """Those of any namespace that are not paused and whose `next_at` has come, earliest first."""
+        ...
+
+    async def advance(self, namespace: str, row: ScheduleRow, *, from_at: int) -> bool:
+        """Writes `next_at`, `last_at` and `last_run` if the row still has `next_at` = `from_at`.
+
+        False when another process was first, or the schedule was changed meanwhile.
+        """
+        ...
+
+    async def next_due(self) -> int | None:
+        """When the next one that is not paused is due; None when there is none."""
+        ...
+
+    async def list(self, namespace: str) -> list[ScheduleRow]:
+        """All of them, by name."""
         ...
 
 
@@ -245,6 +339,10 @@ class Storage(Protocol):
     def claims(self) -> Claims: ...
     @property
     def inbox(self) -> Inbox: ...
+    @property
+    def queues(self) -> Queues: ...
+    @property
+    def schedules(self) -> Schedules: ...
     @property
     def blobs(self) -> Blobs: ...
     @property

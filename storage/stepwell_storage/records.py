@@ -131,8 +131,8 @@ class Append(Struct, frozen=True):
     `epoch` is that of its last lease, and there is a `head` that has not ended.
 
     In the same transaction `letters` go to other runs of the namespace (those to a run that has
-    ended, or that is not there, are dropped), and the letters of this run whose ids are in `taken`
-    are removed.
+    ended, or that is not there, are dropped), the letters of this run whose ids are in `taken`
+    are removed, and its queue tickets of the steps in `left` are given back.
 
     Raises:
         ValueError: it cannot be right, whatever the store holds.
@@ -149,6 +149,7 @@ class Append(Struct, frozen=True):
     reopened: Reopened | None = None
     letters: tuple[Letter, ...] = ()
     taken: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):
@@ -253,6 +254,79 @@ class Rest(Struct, frozen=True):
     epoch: int
     sequence: int
     wake_at: int | None
+
+
+class QueueRow(Struct, frozen=True):
+    """A named queue: at most `concurrency` at a time, at most `rate` admitted in any `per_us`.
+
+    None is no limit; `rate` and `per_us` go together. 0 of `concurrency` admits nothing.
+
+    Raises:
+        ValueError: no queue can be like this.
+    """
+
+    name: str
+    concurrency: int | None
+    rate: int | None
+    per_us: int | None
+    updated_at: int
+
+    def __post_init__(self) -> None:
+        if (self.rate is None) != (self.per_us is None):
+            raise ValueError("a rate is so many in so long")
+        if min(self.concurrency or 0, self.rate or 0) < 0 or (
+            self.per_us is not None and self.per_us < 1
+        ):
+            raise ValueError("no queue admits fewer than none, or any number in no time")
+
+
+class QueueLoad(Struct, frozen=True):
+    """A queue, and how many tickets hold a place in it and wait for one."""
+
+    queue: QueueRow
+    running: int
+    waiting: int
+
+
+class Ticket(Struct, frozen=True):
+    """A wish for a place in a queue: by a step of a run, or by the whole run where `step` is "".
+
+    Raises:
+        ValueError: `run` is no run id.
+    """
+
+    queue: str
+    run: str
+    step: str
+    at: int
+
+    def __post_init__(self) -> None:
+        if not is_run_id(self.run):
+            raise ValueError(_NO_RUN_ID.format(self.run))
+
+
+class ScheduleRow(Struct, frozen=True):
+    """When a workflow is run again and again. `next_at` is the next fire; None when there is none.
+
+    `spec` is opaque: what is run, and by which rules.
+
+    Raises:
+        ValueError: `last_run` is no run id.
+    """
+
+    name: str
+    spec: bytes
+    principal: str
+    created_at: int
+    updated_at: int
+    next_at: int | None
+    last_at: int | None = None
+    last_run: str | None = None
+    paused: bool = False
+
+    def __post_init__(self) -> None:
+        if self.last_run is not None and not is_run_id(self.last_run):
+            raise ValueError(_NO_RUN_ID.format(self.last_run))
 
 
 class DefinitionRow(Struct, frozen=True):

@@ -67,6 +67,7 @@ def go_on(
     reopened: Reopened | None = None,
     letters: tuple[Letter, ...] = (),
     taken: tuple[str, ...] = (),
+    left: tuple[str, ...] = (),
 ) -> Append:
     return Append(
         namespace,
@@ -79,6 +80,7 @@ def go_on(
         reopened=reopened,
         letters=letters,
         taken=taken,
+        left=left,
     )
 
 

@@ -17,7 +17,9 @@ from stepwell_storage.memory import (
     MemoryDefinitions,
     MemoryInbox,
     MemoryLog,
+    MemoryQueues,
     MemoryRuns,
+    MemorySchedules,
     MemoryStorage,
 )
 from stepwell_storage.records import Append, Blob, Lease, Logged, Record, Rest
@@ -60,6 +62,8 @@ class Link:
         self.log = LinkedLog(self, store.log, ledger, live)
         self.claims = LinkedClaims(self, store.claims, ledger)
         self.inbox: MemoryInbox = store.inbox
+        self.queues: MemoryQueues = store.queues
+        self.schedules: MemorySchedules = store.schedules
         self.blobs = LinkedBlobs(self, store.blobs)
         self.runs: MemoryRuns = store.runs
         self.definitions: MemoryDefinitions = store.definitions

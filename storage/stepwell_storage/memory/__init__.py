@@ -10,7 +10,9 @@ from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.runs import MemoryRuns
+from stepwell_storage.memory.schedules import MemorySchedules
 from stepwell_storage.memory.storage import MemoryStorage
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "MemoryDefinitions",
     "MemoryInbox",
     "MemoryLog",
+    "MemoryQueues",
     "MemoryRuns",
+    "MemorySchedules",
     "MemoryStorage",
 ]

@@ -4,6 +4,7 @@ from collections.abc import ItemsView
 
 from msgspec import Struct
 
+from stepwell_storage.admission import Admissions
 from stepwell_storage.bell import Bell
 from stepwell_storage.records import (
     Blob,
@@ -11,7 +12,10 @@ from stepwell_storage.records import (
     DefinitionRow,
     Letter,
     Logged,
+    QueueRow,
     RunRow,
+    ScheduleRow,
+    Ticket,
 )
 
 
@@ -26,6 +30,13 @@ class KeptRun(Struct):
     blobs: dict[str, Blob]
 
 
+class KeptTicket(Struct):
+    """A ticket. `admitted_at` is None while it waits."""
+
+    ticket: Ticket
+    admitted_at: int | None = None
+
+
 class KeptNamespace(Struct):
     """All that belongs to one tenant. `run_keys` has the runs that have not ended, by their key."""
 
@@ -34,6 +45,10 @@ class KeptNamespace(Struct):
     letters: dict[str, Letter] = {}
     log: list[Logged] = []
     requests: dict[tuple[str, str], tuple[str, str]] = {}
+    queues: dict[str, QueueRow] = {}
+    tickets: dict[tuple[str, str], KeptTicket] = {}
+    admissions: dict[str, list[Admissions]] = {}
+    schedules: dict[str, ScheduleRow] = {}
     definitions: dict[str, dict[str, DefinitionRow]] = {}
     newest: dict[str, str] = {}
     datasources: dict[str, DatasourceRow] = {}

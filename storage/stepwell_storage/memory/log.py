@@ -105,6 +105,8 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
         kept.blobs.setdefault(blob.digest, blob)
     for id in append.taken:
         drop(namespace, append.run, id)
+    for step in append.left:
+        namespace.tickets.pop((append.run, step), None)
     if append.head is not None:
         _show(namespace, kept, append.head)
     return len(namespace.log)

@@ -9,7 +9,9 @@ from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.runs import MemoryRuns
+from stepwell_storage.memory.schedules import MemorySchedules
 
 
 class MemoryStorage:
@@ -24,6 +26,8 @@ class MemoryStorage:
         self.log = MemoryLog(database)
         self.claims = MemoryClaims(database)
         self.inbox = MemoryInbox(database)
+        self.queues = MemoryQueues(database)
+        self.schedules = MemorySchedules(database)
         self.blobs = MemoryBlobs(database)
         self.runs = MemoryRuns(database)
         self.definitions = MemoryDefinitions(database)

@@ -1,4 +1,4 @@
-"""What few appends do beside their own rows, a statement at a time: reopen a run, send, take."""
+"""What few appends do beside their own rows, a statement at a time: reopen a run, send and take letters, give tickets back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from stepwell_storage.sql.ids import packed
 from stepwell_storage.sql.inbox import deliver, drop, drop_all
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.tables import leases, runs
+from stepwell_storage.sql.tickets import give_back
 
 _RENEW = (
     sa.update(leases)
@@ -49,11 +50,13 @@ def reopen(session: Session, values: Mapping[str, Any]) -> bool:
 
 
 def run_errands(session: Session, appends: Sequence[Append]) -> None:
-    """Removes the letters that these appends took, and leaves those that they send."""
+    """Removes the letters and tickets that these appends are done with; leaves what they send."""
     letters: dict[str, list[Letter]] = {}
     for append in appends:
         if append.taken:
             drop(session, append.namespace, packed(append.run), append.taken)
+        if append.left:
+            give_back(session, append.namespace, packed(append.run), append.left)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
     for namespace in sorted(letters):

@@ -23,7 +23,9 @@ from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.log import SqlLog
+from stepwell_storage.sql.queues import SqlQueues
 from stepwell_storage.sql.runs import SqlRuns
+from stepwell_storage.sql.schedules import SqlSchedules
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.sqlite_reader import SqliteReader
 from stepwell_storage.sql.sqlite_transactions import SqliteTransactions
@@ -50,6 +52,8 @@ class SqliteStorage:
     log: SqlLog
     claims: SqlClaims
     inbox: SqlInbox
+    queues: SqlQueues
+    schedules: SqlSchedules
     blobs: SqlBlobs
     runs: SqlRuns
     definitions: SqlDefinitions
@@ -83,6 +87,8 @@ class SqliteStorage:
         self.log = SqlLog(writer, reader, heads)
         self.claims = SqlClaims(writer, reader)
         self.inbox = SqlInbox(writer, reader, bell)
+        self.queues = SqlQueues(writer, reader)
+        self.schedules = SqlSchedules(writer, reader)
         self.blobs = SqlBlobs(reader)
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)

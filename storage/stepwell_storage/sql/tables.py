@@ -35,6 +35,13 @@ it may be claimed, which may be never (`records.FOR_EVER`). So claiming looks at
 time, so asking each whose it is costs less than asking all runs of an owner for theirs. One whose run
 has ended is as good as gone, and is removed by whoever comes across it.
 
+`queues` has the limits of named queues, and its row is the lock under which they hold: who admits
+takes it, counts in `tickets` who is inside (`admitted_at` is set) and in `admissions` who came lately,
+and lets in the first of the line. `admissions` has the number that were let in at one time, for as
+long as the rate of the queue looks back.
+
+`schedules` says what is run again and when next; `schedules_due` has those that will fire.
+
 `requests` remembers which run a request id began, so that a request that is repeated finds it.
 
 `blobs` holds content that an event names by its digest. It is kept per run, not shared, so that
@@ -170,6 +177,74 @@ letters = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Index("letters_id", "namespace", "id", unique=True),
     sa.Index("letters_oldest", "at", "namespace", "id"),
+)
+
+queues = sa.Table(
+    "queues",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("concurrency", sa.BigInteger),
+    sa.Column("rate", sa.BigInteger),
+    sa.Column("per_us", sa.BigInteger),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+)
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("admitted_at", sa.BigInteger),
+)
+_partial(
+    "tickets_waiting",
+    tickets.c.namespace,
+    tickets.c.queue,
+    tickets.c.at,
+    tickets.c.run,
+    tickets.c.step,
+    where=tickets.c.admitted_at.is_(None),
+)
+_partial(
+    "tickets_admitted",
+    tickets.c.namespace,
+    tickets.c.queue,
+    where=tickets.c.admitted_at.is_not(None),
+)
+
+admissions = sa.Table(
+    "admissions",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("at", sa.BigInteger, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("next_at", sa.BigInteger),
+    sa.Column("last_at", sa.BigInteger),
+    sa.Column("last_run", sa.LargeBinary(16)),
+    sa.Column("paused", sa.Boolean, nullable=False),
+)
+_partial(
+    "schedules_due",
+    schedules.c.next_at,
+    schedules.c.namespace,
+    schedules.c.name,
+    where=sa.and_(schedules.c.next_at.is_not(None), schedules.c.paused.is_(False)),
 )
 
 requests = sa.Table(

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stepwell_storage.records import Append, Condition, Head, NewRun, Record, Reopened
+from stepwell_storage.records import (
+    Append,
+    Condition,
+    Head,
+    NewRun,
+    QueueRow,
+    Record,
+    Reopened,
+    ScheduleRow,
+    Ticket,
+)
 
 RUN = "01890000-0000-7000-8000-000000000001"
 RECORD = Record(1, "custom", "", b"")
@@ -78,6 +88,30 @@ def test_a_condition_compares_what_can_be_compared(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         Condition(*condition)
+
+
+def test_a_ticket_and_a_schedule_name_a_run() -> None:
+    with pytest.raises(ValueError, match="not a run id"):
+        Ticket("q", "run-1", "", 1)
+    with pytest.raises(ValueError, match="not a run id"):
+        ScheduleRow("nightly", b"", "user:ann", 1, 1, None, last_run="run-1")
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "rate", "per_us", "complaint"),
+    [
+        (None, 5, None, "so many in so long"),
+        (None, None, 60, "so many in so long"),
+        (-1, None, None, "fewer than none"),
+        (None, -1, 60, "fewer than none"),
+        (None, 5, 0, "in no time"),
+    ],
+)
+def test_a_queue_has_limits_that_can_be_kept(
+    concurrency: int | None, rate: int | None, per_us: int | None, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        QueueRow("q", concurrency, rate, per_us, 1)
 
 
 def test_an_append_knows_its_last_sequence() -> None:

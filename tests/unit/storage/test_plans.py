@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from stepwell_storage.records import Condition
-from stepwell_storage.sql import claims, conditions, inbox, migrate
+from stepwell_storage.sql import claims, conditions, inbox, migrate, schedules, tickets
 from stepwell_storage.sql.sqlite_dialect import DIALECT
 from stepwell_storage.sql.statements import Statements
 from stepwell_storage.sql.tables import runs
@@ -54,6 +54,23 @@ def test_fetching_looks_at_letters_and_not_at_all_runs(connection: sqlite3.Conne
     first, second = plan(connection, inbox._FOR_OWNER_OR_NOBODY, holder="one", most=9)
     assert "letters USING INDEX letters_oldest" in first
     assert "leases USING PRIMARY KEY" in second
+
+
+def test_admitting_looks_at_the_first_of_the_line(connection: sqlite3.Connection) -> None:
+    [first] = plan(connection, tickets._LINE, in_namespace="default", named="q", most=1)
+    assert "INDEX tickets_waiting (namespace=? AND queue=?)" in first
+    [inside] = plan(connection, tickets._RUNNING, in_namespace="default", named="q")
+    assert "INDEX tickets_admitted (namespace=? AND queue=?)" in inside
+    queues, _, line = plan(connection, tickets._WITH_LINE)
+    assert "queues" in queues
+    assert "INDEX tickets_waiting (namespace=? AND queue=?)" in line
+
+
+def test_schedules_that_do_not_fire_are_not_looked_at(connection: sqlite3.Connection) -> None:
+    [due] = plan(connection, schedules._DUE, now=1, most=9)
+    assert "INDEX schedules_due" in due
+    [next_due] = plan(connection, schedules._NEXT_DUE)
+    assert "INDEX schedules_due" in next_due
 
 
 @pytest.mark.parametrize("field", ["parent", "forked_from", "run_key"])

@@ -1,4 +1,4 @@
-"""What runs need to wait for each other and for people: letters, rest, keys, labels to list by."""
+"""What runs need to wait for each other, for people and for a place, and to be found by."""
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ def upgrade() -> None:
     _extend_runs()
     _create_labels()
     _create_letters()
+    _create_queues()
+    _create_schedules()
 
 
 def _create_index(
@@ -86,3 +88,53 @@ def _create_letters() -> None:
     op.create_index("letters_oldest", "letters", ["at", "namespace", "id"])
     is_parked = sa.and_(sa.column("owner").is_(None), sa.column("expires_at").is_not(None))
     _create_index("leases_parked", "leases", ["owner", "expires_at"], is_parked)
+
+
+def _create_queues() -> None:
+    op.create_table(
+        "queues",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("concurrency", sa.BigInteger),
+        sa.Column("rate", sa.BigInteger),
+        sa.Column("per_us", sa.BigInteger),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "tickets",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("run", sa.LargeBinary(16), primary_key=True),
+        sa.Column("step", sa.Text, primary_key=True),
+        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("admitted_at", sa.BigInteger),
+    )
+    line = ["namespace", "queue", "at", "run", "step"]
+    _create_index("tickets_waiting", "tickets", line, sa.column("admitted_at").is_(None))
+    inside = sa.column("admitted_at").is_not(None)
+    _create_index("tickets_admitted", "tickets", ["namespace", "queue"], inside)
+    op.create_table(
+        "admissions",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("queue", sa.Text, primary_key=True),
+        sa.Column("at", sa.BigInteger, primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+
+
+def _create_schedules() -> None:
+    op.create_table(
+        "schedules",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("spec", sa.LargeBinary, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("next_at", sa.BigInteger),
+        sa.Column("last_at", sa.BigInteger),
+        sa.Column("last_run", sa.LargeBinary(16)),
+        sa.Column("paused", sa.Boolean, nullable=False),
+    )
+    will_fire = sa.and_(sa.column("next_at").is_not(None), sa.column("paused").is_(False))
+    _create_index("schedules_due", "schedules", ["next_at", "namespace", "name"], will_fire)
