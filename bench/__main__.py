@@ -15,20 +15,34 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 
-from bench import footprint, goals, scale, steps, watch
+from bench import goals
+from bench.databases import BOTH, SQLITE_ONLY
+from bench.footprint import measure_footprint
 from bench.left_out import LeftOut
-from bench.peers import comparison
+from bench.peers.comparison import measure_peers
+from bench.scale import measure_scale
+from bench.steps import measure_steps
+from bench.watch import measure_watch
 from stepwell.garbage import rarely_collected
 
-PARTS: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {
-    "sqlite": steps.measure_sqlite,
-    "peers": comparison.measure,
-    "watch": watch.measure_sqlite,
-    "scale": scale.measure_sqlite,
-    "footprint": footprint.measure,
+
+class Part(NamedTuple):
+    """Something to measure, and the databases to measure it on."""
+
+    measure: Callable[..., Awaitable[dict[str, float]]]
+    databases: tuple[str, ...]
+
+
+PARTS = {
+    "sqlite": Part(measure_steps, SQLITE_ONLY),
+    "peers": Part(measure_peers, BOTH),
+    "watch": Part(measure_watch, SQLITE_ONLY),
+    "scale": Part(measure_scale, SQLITE_ONLY),
+    "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -37,11 +51,12 @@ async def measure(parts: Sequence[str], *, quick: bool) -> dict[str, float]:
     """The figures of these parts, by name, and the ratios between them."""
     figures: dict[str, float] = {}
     for name in parts:
-        print(f"measuring {name} ...", file=sys.stderr)
-        try:
-            figures |= await PARTS[name](quick=quick)
-        except LeftOut as reason:
-            print(f"leaving out {name}: {reason}", file=sys.stderr)
+        for database in PARTS[name].databases:
+            print(f"measuring {name} on {database} ...", file=sys.stderr)
+            try:
+                figures |= await PARTS[name].measure(database, quick=quick)
+            except LeftOut as reason:
+                print(f"leaving it out: {reason}", file=sys.stderr)
     return figures | goals.against_peers(figures)
 
 

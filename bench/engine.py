@@ -25,12 +25,12 @@ PATIENCE = timedelta(minutes=5)
 
 
 @asynccontextmanager
-async def open_engine(home: Path) -> AsyncIterator["Engine"]:
-    """The engine on SQLite in a home."""
-    settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)]})
+async def open_engine(home: Path, url: str) -> AsyncIterator["Engine"]:
+    """The engine on a database."""
+    settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)], "storage.url": url})
     async with open_runtime(settings) as runtime:
         await runtime.service.put_workflow(LOCAL_USER, CHAIN.encode())
-        yield Engine(runtime.service, settings.database_url)
+        yield Engine(runtime.service, url)
 
 
 class Engine:

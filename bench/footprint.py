@@ -69,7 +69,7 @@ class _Turn(Struct, frozen=True):
     rss_mb: float
 
 
-async def measure(*, quick: bool = False) -> dict[str, float]:
+async def measure_footprint(database: str, *, quick: bool) -> dict[str, float]:
     """The figures of this part, by name."""
     return await asyncio.to_thread(_measure, QUICK if quick else FULL)
 

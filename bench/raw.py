@@ -12,8 +12,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import psycopg
@@ -28,17 +27,17 @@ PADDING = "x" * 120
 
 
 @asynccontextmanager
-async def raw_sqlite(path: Path) -> AsyncIterator["RawLine"]:
-    """The raw line on a new SQLite file."""
-    async with _writing(_committing_to_sqlite(path)) as writer:
-        yield RawLine(writer, f"{SQLITE}{path}")
-
-
-@asynccontextmanager
-async def raw_postgres(url: str) -> AsyncIterator["RawLine"]:
-    """The raw line on an empty PostgreSQL database."""
-    async with _writing(_committing_to_postgres(url)) as writer:
-        yield RawLine(writer, url)
+async def raw_line(url: str) -> AsyncIterator["RawLine"]:
+    """The raw line on an empty database."""
+    is_file = url.startswith(SQLITE)
+    committing = _committing_to_sqlite(url) if is_file else _committing_to_postgres(url)
+    with committing as commit:
+        writer = _Writer(commit, asyncio.get_running_loop())
+        writer.start()
+        try:
+            yield RawLine(writer, url)
+        finally:
+            writer.stop()
 
 
 class RawLine:
@@ -61,17 +60,6 @@ class RawLine:
 
 
 # --- group commit ---------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _writing(committing: AbstractContextManager[Commit]) -> AsyncIterator["_Writer"]:
-    with committing as commit:
-        writer = _Writer(commit, asyncio.get_running_loop())
-        writer.start()
-        try:
-            yield writer
-        finally:
-            writer.stop()
 
 
 class _Writer(threading.Thread):
@@ -118,7 +106,8 @@ def _finish(futures: list[asyncio.Future[None]]) -> None:
 
 
 @contextmanager
-def _committing_to_sqlite(path: Path) -> Iterator[Commit]:
+def _committing_to_sqlite(url: str) -> Iterator[Commit]:
+    path = url.removeprefix(SQLITE)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")

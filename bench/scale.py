@@ -6,14 +6,13 @@ that listing, reading and watching meet what they would have met after as many r
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from bench.databases import Place, place_for
 from bench.engine import Engine, open_engine
 from bench.watch import commit_to_watcher, watching
 from stepwell.clock import SystemClock, Uuid7Source
@@ -47,26 +46,26 @@ class _Times(NamedTuple):
     watch: float
 
 
-async def measure_sqlite(*, quick: bool = False) -> dict[str, float]:
+async def measure_scale(database: str, *, quick: bool) -> dict[str, float]:
     """Medians with the long log, and how many times as long they take as with the short one."""
-    short = await _measured(SHORT // 5 if quick else SHORT, turns=3 if quick else TURNS)
-    long = await _measured(SHORT if quick else LONG, turns=3 if quick else TURNS)
+    turns = 3 if quick else TURNS
+    with place_for(database) as place:
+        short = await _measured(place, "short", SHORT // 5 if quick else SHORT, turns)
+        long = await _measured(place, "long", SHORT if quick else LONG, turns)
     figures = {}
     for name, with_short, with_long in zip(_Times._fields, short, long, strict=True):
-        figures[f"sqlite.scale_{name}_ms"] = with_long
-        figures[f"sqlite.scale_{name}_ratio"] = with_long / with_short
+        figures[f"{database}.scale_{name}_ms"] = with_long
+        figures[f"{database}.scale_{name}_ratio"] = with_long / with_short
     return figures
 
 
-async def _measured(events: int, *, turns: int) -> _Times:
-    with tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder:
-        home = Path(folder)
-        async with open_engine(home) as engine:
-            await engine.run()
-            url = engine.url
-        log, runs = await _filled(url, events)
-        async with open_engine(home) as engine:
-            return await _timed(engine, log, events, runs, turns)
+async def _measured(place: Place, name: str, events: int, turns: int) -> _Times:
+    home, url = place.new_home(name), place.new_url(f"{name}_log")
+    async with open_engine(home, url) as engine:
+        await engine.run()
+    log, runs = await _filled(url, events)
+    async with open_engine(home, url) as engine:
+        return await _timed(engine, log, events, runs, turns)
 
 
 # --- filling --------------------------------------------------------------------------------

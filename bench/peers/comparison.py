@@ -1,24 +1,24 @@
-"""DBOS and LangGraph, each on SQLite and on PostgreSQL, a process and a new database each time."""
+"""DBOS and LangGraph: a process and a new database each time."""
 
 import asyncio
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from dev.postgres import running_postgres
-
+from bench.databases import place_for
 from bench.peers.assignment import Assignment, written
 from bench.peers.environment import python_of_peers
-from bench.trial import SQLITE, Load
+from bench.trial import Load
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT = 240.0
 """Seconds for one peer on one database."""
 ITEMS = 1000
+QUICK = Load(runs=4, in_flight=2, warm_up=1, singles=2)
+QUICK_ITEMS = 10
 
 
 class _Peer(NamedTuple):
@@ -35,29 +35,24 @@ PEERS = {
 }
 
 
-async def measure(*, quick: bool = False) -> dict[str, float]:
-    """The figures of every peer on every database.
+async def measure_peers(database: str, *, quick: bool) -> dict[str, float]:
+    """The figures of every peer on a database.
 
     Raises:
         LeftOut: the peers cannot be installed here.
     """
-    return await asyncio.to_thread(_measure, quick=quick)
+    return await asyncio.to_thread(_measure, database, quick=quick)
 
 
-def _measure(*, quick: bool) -> dict[str, float]:
+def _measure(database: str, *, quick: bool) -> dict[str, float]:
     python = python_of_peers()
     figures: dict[str, float] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder,
-        running_postgres() as server,
-    ):
+    with place_for(database) as place:
         for name, peer in PEERS.items():
-            load, items = (Load(4, 2, 1, 2), 10) if quick else (peer.load, ITEMS)
-            sqlite = Assignment(f"{SQLITE}{folder}/{name}.db", load, items, None)
-            postgres = Assignment(server.create_database(name), load, items, server.pid)
-            for database, assignment in (("sqlite", sqlite), ("postgres", postgres)):
-                found = _carried_out(python, peer.module, assignment)
-                figures |= {f"{name}.{database}.{figure}": value for figure, value in found.items()}
+            load, items = (QUICK, QUICK_ITEMS) if quick else (peer.load, ITEMS)
+            assignment = Assignment(place.new_url(name), load, items, place.server)
+            found = _carried_out(python, peer.module, assignment)
+            figures |= {f"{name}.{database}.{figure}": value for figure, value in found.items()}
     return figures
 
 
