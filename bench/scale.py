@@ -1,20 +1,21 @@
 """Whether a long log is slower than a short one: a million events beside a thousand.
 
-The log is filled through the storage port with copies of one real run, three events an append, so
+Both logs are asked in turn, so that they meet the same machine. They are filled through the storage port with copies of one real run, three events an append, so
 that listing, reading and watching meet what they would have met after as many runs.
 """
 
 import asyncio
 import statistics
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
 from bench.databases import Place, place_for
 from bench.engine import Engine, open_engine
-from bench.watch import commit_to_watcher, watching
+from bench.trial import timed
+from bench.watch import Watcher, commit_to_watcher, watching
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.orchestrator.cursors import log_cursor
 from stepwell.orchestrator.views import RunStatus
@@ -22,7 +23,8 @@ from stepwell.principals import LOCAL_USER
 from stepwell_storage.open import open_storage
 from stepwell_storage.records import Append, Head, NewRun, Record, RunRow
 
-SHORT, LONG = 1_000, 1_000_000
+LENGTHS = (1_000, 1_000_000)
+QUICK_LENGTHS = (200, 1_000)
 EVENTS_PER_APPEND = 3
 RUNS_AT_ONCE = 500
 RUNS_OF_PAGE = 20
@@ -37,42 +39,95 @@ FILTERS = (
 )
 
 
-class _Times(NamedTuple):
-    """Medians, in milliseconds."""
-
-    list_runs: float
-    read_page: float
-    read_run: float
-    watch: float
-
-
 async def measure_scale(database: str, *, quick: bool) -> dict[str, float]:
     """Medians with the long log, and how many times as long they take as with the short one."""
-    turns = 3 if quick else TURNS
+    turns, lengths = (3, QUICK_LENGTHS) if quick else (TURNS, LENGTHS)
     with place_for(database) as place:
-        short = await _measured(place, "short", SHORT // 5 if quick else SHORT, turns)
-        long = await _measured(place, "long", SHORT if quick else LONG, turns)
-    figures = {}
-    for name, with_short, with_long in zip(_Times._fields, short, long, strict=True):
-        figures[f"{database}.scale_{name}_ms"] = with_long
-        figures[f"{database}.scale_{name}_ratio"] = with_long / with_short
+        async with AsyncExitStack() as stack:
+            logs = [await stack.enter_async_context(_filled(place, events)) for events in lengths]
+            figures = {}
+            for name, question in _Log.QUESTIONS.items():
+                short, long = await _in_turn(logs, question, turns)
+                figures[f"{database}.scale_{name}_ms"] = long * 1000
+                figures[f"{database}.scale_{name}_ratio"] = long / short
     return figures
 
 
-async def _measured(place: Place, name: str, events: int, turns: int) -> _Times:
-    home, url = place.new_home(name), place.new_url(f"{name}_log")
-    async with open_engine(home, url) as engine:
-        await engine.run()
-    log, runs = await _filled(url, events)
-    async with open_engine(home, url) as engine:
-        return await _timed(engine, log, events, runs, turns)
+async def _in_turn(logs: "list[_Log]", question: "Question", turns: int) -> list[float]:
+    """The median seconds that each log takes to answer."""
+    times: list[list[float]] = [[] for _ in logs]
+    for turn in range(turns):
+        for log, of_log in zip(logs, times, strict=True):
+            of_log.append(await question(log, turn, turns))
+    return [statistics.median(of_log) for of_log in times]
+
+
+class _Log:
+    """A log and the engine that it belongs to. Each question is asked at another place in turn."""
+
+    def __init__(self, engine: Engine, watcher: Watcher, filling: "_Filling") -> None:
+        self._engine = engine
+        self._watcher = watcher
+        self._filling = filling
+
+    async def list_runs(self, turn: int, _: int) -> float:
+        status, workflow = FILTERS[turn % len(FILTERS)]
+        return await timed(
+            self._engine.service.list_runs(
+                LOCAL_USER, page_size=RUNS_OF_PAGE, status=status, workflow=workflow
+            )
+        )
+
+    async def read_page(self, turn: int, turns: int) -> float:
+        position = (self._filling.events - EVENTS_OF_PAGE) * turn // turns
+        cursor = log_cursor(self._filling.log, position)
+        events = self._engine.service.list_events(LOCAL_USER, cursor=cursor, limit=EVENTS_OF_PAGE)
+        return await timed(events)
+
+    async def read_run(self, turn: int, turns: int) -> float:
+        run = self._filling.runs[len(self._filling.runs) * turn // turns]
+        events = self._engine.service.list_events(LOCAL_USER, run=run, limit=EVENTS_OF_PAGE)
+        return await timed(events)
+
+    async def watch(self, *_: int) -> float:
+        return await commit_to_watcher(self._engine, self._watcher)
+
+    QUESTIONS: ClassVar["dict[str, Question]"] = {
+        "list_runs": list_runs,
+        "read_page": read_page,
+        "read_run": read_run,
+        "watch": watch,
+    }
+
+
+Question: TypeAlias = Callable[[_Log, int, int], Awaitable[float]]
+"""Asks a log, at a turn of so many; tells the seconds until the answer."""
 
 
 # --- filling --------------------------------------------------------------------------------
 
 
-async def _filled(url: str, events: int) -> tuple[str, list[str]]:
-    """Copies the one run that is there until the log is as long; tells its id and the runs."""
+class _Filling(NamedTuple):
+    """What a log was filled with."""
+
+    log: str
+    events: int
+    runs: list[str]
+
+
+@asynccontextmanager
+async def _filled(place: Place, events: int) -> AsyncIterator[_Log]:
+    """An engine whose log has so many events, while the block lasts."""
+    home, url = place.new_home(f"home_{events}"), place.new_url(f"log_{events}")
+    async with open_engine(home, url) as engine:
+        await engine.run()
+    filling = await _fill(url, events)
+    async with open_engine(home, url) as engine, watching(engine.service) as watcher:
+        yield _Log(engine, watcher, filling)
+
+
+async def _fill(url: str, events: int) -> _Filling:
+    """Copies the one run that is there until the log is as long."""
     storage = open_storage(url)
     await storage.open()
     try:
@@ -88,7 +143,7 @@ async def _filled(url: str, events: int) -> tuple[str, list[str]]:
                     for append in _copied(row, records, run, number)
                 )
             )
-        return storage.id, runs
+        return _Filling(storage.id, events, runs)
     finally:
         await storage.close()
 
@@ -110,48 +165,3 @@ def _copied(row: RunRow, records: list[Record], run: str, number: int) -> Iterat
             head = replace(head, ended_at=head.at)
         yield Append(row.namespace, run, 1, after, part, head=head, new=new)
         new = None
-
-
-# --- asking ---------------------------------------------------------------------------------
-
-
-async def _timed(engine: Engine, log: str, events: int, runs: list[str], turns: int) -> _Times:
-    service = engine.service
-
-    async def list_runs(turn: int) -> None:
-        status, workflow = FILTERS[turn % len(FILTERS)]
-        await service.list_runs(
-            LOCAL_USER, page_size=RUNS_OF_PAGE, status=status, workflow=workflow
-        )
-
-    async def read_page(turn: int) -> None:
-        cursor = log_cursor(log, (events - EVENTS_OF_PAGE) * turn // turns)
-        await service.list_events(LOCAL_USER, cursor=cursor, limit=EVENTS_OF_PAGE)
-
-    async def read_run(turn: int) -> None:
-        await service.list_events(
-            LOCAL_USER, run=runs[len(runs) * turn // turns], limit=EVENTS_OF_PAGE
-        )
-
-    return _Times(
-        list_runs=await _median(list_runs, turns),
-        read_page=await _median(read_page, turns),
-        read_run=await _median(read_run, turns),
-        watch=await _watched(engine, turns),
-    )
-
-
-async def _median(ask: Callable[[int], Awaitable[None]], turns: int) -> float:
-    times = []
-    for turn in range(turns):
-        at = time.perf_counter()
-        await ask(turn)
-        times.append((time.perf_counter() - at) * 1000)
-    return statistics.median(times)
-
-
-async def _watched(engine: Engine, turns: int) -> float:
-    async with watching(engine.service) as watcher:
-        return statistics.median(
-            [await commit_to_watcher(engine, watcher) * 1000 for _ in range(turns)]
-        )

@@ -82,7 +82,7 @@ async def measure(subject: Subject, load: Load, *, server: int | None = None) ->
     server_cpu = cpu_seconds(server) - server_cpu
     cpu = time.process_time() - cpu + server_cpu
     grown = subject.stored_bytes() - size
-    singles = [await _timed(subject.run) * 1000 for _ in range(load.singles)]
+    singles = [await timed(subject.run()) * 1000 for _ in range(load.singles)]
     steps = load.runs * STEPS
     return Figures(
         steps_per_s=steps / seconds,
@@ -108,7 +108,14 @@ async def together(subject: Subject, runs: int, in_flight: int) -> None:
 async def measure_fan_out(fan_out: Callable[[int], Awaitable[None]], items: int) -> float:
     """Seconds for one run that does so many steps side by side, after a small one to warm up."""
     await fan_out(10)
-    return await _timed(lambda: fan_out(items))
+    return await timed(fan_out(items))
+
+
+async def timed(act: Awaitable[object]) -> float:
+    """The seconds that it takes."""
+    at = time.perf_counter()
+    await act
+    return time.perf_counter() - at
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -154,12 +161,3 @@ def _postgres_bytes(url: str) -> int:
         row = db.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     return int(row[0])
-
-
-# --- inside ---------------------------------------------------------------------------------
-
-
-async def _timed(act: Callable[[], Awaitable[None]]) -> float:
-    at = time.perf_counter()
-    await act()
-    return time.perf_counter() - at
