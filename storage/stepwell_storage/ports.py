@@ -20,6 +20,7 @@ from stepwell_storage.records import (
     Condition,
     DatasourceRow,
     DefinitionRow,
+    KeyRow,
     Lease,
     Letter,
     Logged,
@@ -239,6 +240,62 @@ class Schedules(Protocol):
         ...
 
 
+class Retention(Protocol):
+    """How long ended runs are kept, and the only thing that deletes events: whole runs."""
+
+    async def keep(self, namespace: str, keep_us: int | None) -> None:
+        """Keeps ended runs of a namespace for this long; None is for ever."""
+        ...
+
+    async def kept(self, namespace: str) -> int | None:
+        """How long ended runs of a namespace are kept."""
+        ...
+
+    async def purge(self, *, now: int, limit: int) -> int:
+        """Deletes at most `limit` ended runs whose time is over, oldest first; tells how many.
+
+        All of a run goes in one transaction: events, blobs, keys of `run:ID`, letters, tickets,
+        labels, request ids, lease and row. A run stays while a run that was forked from it, or
+        its parent or child, is there whose own time is not over.
+        """
+        ...
+
+
+class Keys(Protocol):
+    """Wrapped data keys, with which blobs are encrypted."""
+
+    async def add(self, namespace: str, row: KeyRow) -> KeyRow:
+        """Adds the key of a subject; answers with the one that it has already, if it has one.
+
+        Raises:
+            Exists: another key has this id.
+        """
+        ...
+
+    async def get(self, namespace: str, ids: Sequence[str]) -> dict[str, KeyRow]:
+        """The keys of these ids; one that is not there is left out."""
+        ...
+
+    async def of_subject(self, namespace: str, subject: str) -> KeyRow | None:
+        """The key of a subject that is not destroyed."""
+        ...
+
+    async def destroy(self, namespace: str, subject: str, *, now: int) -> int:
+        """Empties the keys of a subject for good: what they encrypted cannot be read any more.
+
+        Tells how many there were.
+        """
+        ...
+
+    async def not_wrapped_with(self, ring: str, *, limit: int) -> list[tuple[str, KeyRow]]:
+        """Keys of any namespace that another key of the ring wraps, for rotation."""
+        ...
+
+    async def rewrap(self, namespace: str, row: KeyRow) -> bool:
+        """Replaces `ring` and `wrapped` of a key that is not destroyed; False when it is."""
+        ...
+
+
 class Blobs(Protocol):
     """Content too large, or too private, for the body of an event. Written by `append`."""
 
@@ -343,6 +400,10 @@ class Storage(Protocol):
     def queues(self) -> Queues: ...
     @property
     def schedules(self) -> Schedules: ...
+    @property
+    def retention(self) -> Retention: ...
+    @property
+    def keys(self) -> Keys: ...
     @property
     def blobs(self) -> Blobs: ...
     @property

@@ -329,6 +329,20 @@ class ScheduleRow(Struct, frozen=True):
             raise ValueError(_NO_RUN_ID.format(self.last_run))
 
 
+class KeyRow(Struct, frozen=True):
+    """A data key, wrapped with the key `ring` of the key ring; `wrapped` is empty once destroyed.
+
+    `subject` says whose data it is for: `run:ID`, or the name of a person or thing.
+    """
+
+    id: str
+    subject: str
+    ring: str
+    wrapped: bytes
+    created_at: int
+    destroyed_at: int | None = None
+
+
 class DefinitionRow(Struct, frozen=True):
     """An immutable version of a workflow, named by the digest of its source."""
 

@@ -16,8 +16,10 @@ from stepwell_storage.memory import (
     MemoryDatasources,
     MemoryDefinitions,
     MemoryInbox,
+    MemoryKeys,
     MemoryLog,
     MemoryQueues,
+    MemoryRetention,
     MemoryRuns,
     MemorySchedules,
     MemoryStorage,
@@ -64,6 +66,8 @@ class Link:
         self.inbox: MemoryInbox = store.inbox
         self.queues: MemoryQueues = store.queues
         self.schedules: MemorySchedules = store.schedules
+        self.retention: MemoryRetention = store.retention
+        self.keys: MemoryKeys = store.keys
         self.blobs = LinkedBlobs(self, store.blobs)
         self.runs: MemoryRuns = store.runs
         self.definitions: MemoryDefinitions = store.definitions

@@ -9,8 +9,10 @@ from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
+from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
 from stepwell_storage.memory.queues import MemoryQueues
+from stepwell_storage.memory.retention import MemoryRetention
 from stepwell_storage.memory.runs import MemoryRuns
 from stepwell_storage.memory.schedules import MemorySchedules
 from stepwell_storage.memory.storage import MemoryStorage
@@ -21,8 +23,10 @@ __all__ = [
     "MemoryDatasources",
     "MemoryDefinitions",
     "MemoryInbox",
+    "MemoryKeys",
     "MemoryLog",
     "MemoryQueues",
+    "MemoryRetention",
     "MemoryRuns",
     "MemorySchedules",
     "MemoryStorage",

@@ -10,6 +10,7 @@ from stepwell_storage.records import (
     Blob,
     DatasourceRow,
     DefinitionRow,
+    KeyRow,
     Letter,
     Logged,
     QueueRow,
@@ -43,12 +44,15 @@ class KeptNamespace(Struct):
     runs: dict[str, KeptRun] = {}
     run_keys: dict[str, str] = {}
     letters: dict[str, Letter] = {}
-    log: list[Logged] = []
+    log: list[Logged | None] = []
+    """By position; what is deleted leaves its place empty."""
     requests: dict[tuple[str, str], tuple[str, str]] = {}
     queues: dict[str, QueueRow] = {}
     tickets: dict[tuple[str, str], KeptTicket] = {}
     admissions: dict[str, list[Admissions]] = {}
     schedules: dict[str, ScheduleRow] = {}
+    keep_us: int | None = None
+    keys: dict[str, KeyRow] = {}
     definitions: dict[str, dict[str, DefinitionRow]] = {}
     newest: dict[str, str] = {}
     datasources: dict[str, DatasourceRow] = {}

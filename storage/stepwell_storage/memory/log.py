@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -58,7 +59,8 @@ class MemoryLog:
         self, namespace: str, *, after: int, limit: int = 1000, run: str | None = None
     ) -> list[Logged]:
         if run is None:
-            return self._database[namespace].log[after : after + limit]
+            rest = islice(self._database[namespace].log, after, None)
+            return list(islice((it for it in rest if it is not None), limit))
         kept = self._database[namespace].runs.get(run)
         found = () if kept is None else kept.records
         return [it for it in found if it.position > after][:limit]

@@ -8,8 +8,10 @@ from stepwell_storage.memory.database import Database
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
+from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
 from stepwell_storage.memory.queues import MemoryQueues
+from stepwell_storage.memory.retention import MemoryRetention
 from stepwell_storage.memory.runs import MemoryRuns
 from stepwell_storage.memory.schedules import MemorySchedules
 
@@ -28,6 +30,8 @@ class MemoryStorage:
         self.inbox = MemoryInbox(database)
         self.queues = MemoryQueues(database)
         self.schedules = MemorySchedules(database)
+        self.retention = MemoryRetention(database)
+        self.keys = MemoryKeys(database)
         self.blobs = MemoryBlobs(database)
         self.runs = MemoryRuns(database)
         self.definitions = MemoryDefinitions(database)

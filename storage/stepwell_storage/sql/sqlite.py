@@ -22,8 +22,10 @@ from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
+from stepwell_storage.sql.keys import SqlKeys
 from stepwell_storage.sql.log import SqlLog
 from stepwell_storage.sql.queues import SqlQueues
+from stepwell_storage.sql.retention import SqlRetention
 from stepwell_storage.sql.runs import SqlRuns
 from stepwell_storage.sql.schedules import SqlSchedules
 from stepwell_storage.sql.session import Session
@@ -54,6 +56,8 @@ class SqliteStorage:
     inbox: SqlInbox
     queues: SqlQueues
     schedules: SqlSchedules
+    retention: SqlRetention
+    keys: SqlKeys
     blobs: SqlBlobs
     runs: SqlRuns
     definitions: SqlDefinitions
@@ -89,6 +93,8 @@ class SqliteStorage:
         self.inbox = SqlInbox(writer, reader, bell)
         self.queues = SqlQueues(writer, reader)
         self.schedules = SqlSchedules(writer, reader)
+        self.retention = SqlRetention(writer, reader)
+        self.keys = SqlKeys(writer, reader)
         self.blobs = SqlBlobs(reader)
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)

@@ -42,6 +42,12 @@ long as the rate of the queue looks back.
 
 `schedules` says what is run again and when next; `schedules_due` has those that will fire.
 
+`retention` says how long the ended runs of a namespace are kept; one that is not in it keeps all.
+`runs_ended` has them in the order in which their time is over.
+
+`keys` has the data keys that blobs are encrypted with, each wrapped by a key of the key ring. A
+subject has one that is not destroyed; a destroyed one stays as a row without its key.
+
 `requests` remembers which run a request id began, so that a request that is repeated finds it.
 
 `blobs` holds content that an event names by its digest. It is kept per run, not shared, so that
@@ -131,6 +137,14 @@ for _column in (runs.c.run_key, runs.c.parent, runs.c.forked_from):
         runs.c.run,
         where=_column.is_not(None),
     )
+
+_partial(
+    "runs_ended",
+    runs.c.namespace,
+    runs.c.ended_at,
+    runs.c.run,
+    where=runs.c.ended_at.is_not(None),
+)
 
 labels = sa.Table(
     "labels",
@@ -247,6 +261,40 @@ _partial(
     where=sa.and_(schedules.c.next_at.is_not(None), schedules.c.paused.is_(False)),
 )
 
+retention = sa.Table(
+    "retention",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("keep_us", sa.BigInteger, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("ring", sa.Text, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("destroyed_at", sa.BigInteger),
+    sa.Index("keys_by_subject", "namespace", "subject"),
+)
+_partial(
+    "keys_in_use",
+    keys.c.namespace,
+    keys.c.subject,
+    where=keys.c.destroyed_at.is_(None),
+    unique=True,
+)
+_partial(
+    "keys_by_ring",
+    keys.c.ring,
+    keys.c.namespace,
+    keys.c.id,
+    where=keys.c.destroyed_at.is_(None),
+)
+
 requests = sa.Table(
     "requests",
     metadata,
@@ -255,6 +303,7 @@ requests = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
+    sa.Index("requests_by_run", "namespace", "run"),
     sqlite_with_rowid=False,
 )
 

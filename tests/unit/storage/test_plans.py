@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from stepwell_storage.records import Condition
-from stepwell_storage.sql import claims, conditions, inbox, migrate, schedules, tickets
+from stepwell_storage.sql import (
+    claims,
+    conditions,
+    inbox,
+    keys,
+    migrate,
+    retention,
+    schedules,
+    tickets,
+)
 from stepwell_storage.sql.sqlite_dialect import DIALECT
 from stepwell_storage.sql.statements import Statements
 from stepwell_storage.sql.tables import runs
@@ -71,6 +80,31 @@ def test_schedules_that_do_not_fire_are_not_looked_at(connection: sqlite3.Connec
     assert "INDEX schedules_due" in due
     [next_due] = plan(connection, schedules._NEXT_DUE)
     assert "INDEX schedules_due" in next_due
+
+
+def test_retention_looks_at_the_oldest_and_at_who_refers_to_them(
+    connection: sqlite3.Connection,
+) -> None:
+    steps = plan(connection, retention._OLDEST, in_namespace="default", until=1, most=9)
+    assert "INDEX runs_ended (namespace=? AND ended_at>? AND ended_at<?)" in steps[0]
+    assert any("INDEX runs_by_parent (namespace=? AND parent=?)" in step for step in steps)
+    assert any(
+        "INDEX runs_by_forked_from (namespace=? AND forked_from=?)" in step for step in steps
+    )
+    assert not any("SCAN" in step for step in steps if "CORRELATED" not in step)
+
+
+def test_a_run_is_forgotten_without_looking_at_others(connection: sqlite3.Connection) -> None:
+    for forget in (*retention._FORGET, retention._FORGET_KEYS, retention._STILL_OVER):
+        values = {"of": [b"1"], "subjects": ["run:1"], "until": 1}
+        steps = plan(connection, forget, in_namespace="default", **values)
+        assert "namespace=? AND run=?" in steps[0] or "namespace=? AND subject=?" in steps[0]
+
+
+def test_rotating_keys_looks_at_those_of_other_rings(connection: sqlite3.Connection) -> None:
+    for others in keys._OTHERS:
+        [only] = plan(connection, others, by="r1", most=9)
+        assert "INDEX keys_by_ring (ring" in only
 
 
 @pytest.mark.parametrize("field", ["parent", "forked_from", "run_key"])

@@ -1,4 +1,4 @@
-"""What runs need to wait for each other, for people and for a place, and to be found by."""
+"""What runs need to wait for each other and for a place, to be found, and to be forgotten."""
 
 import msgspec
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ def upgrade() -> None:
     _create_letters()
     _create_queues()
     _create_schedules()
+    _create_retention()
+    _create_keys()
 
 
 def _create_index(
@@ -138,3 +140,31 @@ def _create_schedules() -> None:
     )
     will_fire = sa.and_(sa.column("next_at").is_not(None), sa.column("paused").is_(False))
     _create_index("schedules_due", "schedules", ["next_at", "namespace", "name"], will_fire)
+
+
+def _create_retention() -> None:
+    op.create_table(
+        "retention",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("keep_us", sa.BigInteger, nullable=False),
+    )
+    columns = ["namespace", "ended_at", "run"]
+    _create_index("runs_ended", "runs", columns, sa.column("ended_at").is_not(None))
+    op.create_index("requests_by_run", "requests", ["namespace", "run"])
+
+
+def _create_keys() -> None:
+    op.create_table(
+        "keys",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("ring", sa.Text, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("destroyed_at", sa.BigInteger),
+    )
+    op.create_index("keys_by_subject", "keys", ["namespace", "subject"])
+    in_use = sa.column("destroyed_at").is_(None)
+    _create_index("keys_in_use", "keys", ["namespace", "subject"], in_use, unique=True)
+    _create_index("keys_by_ring", "keys", ["ring", "namespace", "id"], in_use)
