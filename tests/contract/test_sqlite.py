@@ -264,10 +264,23 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         pass
     with closing(sqlite3.connect(path)) as foreign:
         foreign.execute("UPDATE stepwell_schema SET version_num = '9999'")
+        foreign.execute("UPDATE meta SET readable_by = '9998'")
         foreign.commit()
 
     with pytest.raises(Incompatible, match=r"schema 9999.*up to 0002.*newer Stepwell"):
         await SqliteStorage(path).open()
+
+
+async def test_a_newer_schema_that_only_adds_is_used_as_it_is(path: Path) -> None:
+    async with opened(path) as storage:
+        await storage.log.append(begin(RUN))
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("UPDATE stepwell_schema SET version_num = '9999'")
+        foreign.execute("CREATE TABLE news (namespace TEXT)")
+        foreign.commit()
+
+    async with opened(path) as storage:
+        assert await storage.log.append(go_on(RUN, 1)) == 2
 
 
 def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:

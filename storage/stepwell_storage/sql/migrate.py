@@ -6,7 +6,9 @@ migrate: it costs time and memory that a daemon which starts on demand does not 
 """
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +18,13 @@ from stepwell_storage.sql.tables import meta, metadata
 
 NEWEST = "0002"
 """The revision that this version of Stepwell works with."""
+
+READABLE_BY = "0002"
+"""The oldest revision whose Stepwell can work with the newest schema.
+
+A migration that only adds leaves it as it is. One that takes away, or changes what is there, sets it
+to its own revision: older processes have to end before, and do not start any more.
+"""
 
 VERSION_TABLE = "stepwell_schema"
 """Our own name, so that another program's Alembic is not taken for us."""
@@ -28,19 +37,28 @@ _version = sa.Table(
 revision = sa.select(_version.c.version_num)
 """Asks for the revision that a database has."""
 
+_READABLE_BY = sa.select(meta.c.readable_by)
 
-def is_due(found: str) -> bool:
-    """Whether a database of this revision must be brought up to date.
+
+def is_due(ask: Callable[[sa.Executable], list[tuple[Any, ...]]]) -> bool:
+    """Whether a database that is ours must be brought up to date; `ask` puts a statement to it.
+
+    One that a newer version has brought further is used as it is, as long as it says that this
+    version may: while processes are replaced one after the other, older ones still start.
 
     Raises:
-        Incompatible: it is newer than we are.
+        Incompatible: it is newer than this version can work with.
     """
-    if found > NEWEST:
+    found = ask(revision)
+    if not found or found[0][0] <= NEWEST:
+        return not found or found[0][0] < NEWEST
+    [[oldest]] = ask(_READABLE_BY)
+    if oldest > NEWEST:
         raise Incompatible(
-            f"The database has schema {found}, and this version of Stepwell knows schemas up to "
-            f"{NEWEST}. Start it with the newer Stepwell that wrote it, or name another database."
+            f"The database has schema {found[0][0]}, and this version of Stepwell knows schemas up "
+            f"to {NEWEST}. Start it with the newer Stepwell that wrote it, or name another database."
         )
-    return found < NEWEST
+    return False
 
 
 def create(connection: sa.Connection) -> None:
@@ -49,7 +67,9 @@ def create(connection: sa.Connection) -> None:
     _version.create(connection)
     connection.execute(sa.insert(_version).values(version_num=NEWEST))
     connection.execute(
-        sa.insert(meta).values(store=secrets.token_hex(16), created_at=SystemClock().now())
+        sa.insert(meta).values(
+            store=secrets.token_hex(16), created_at=SystemClock().now(), readable_by=READABLE_BY
+        )
     )
 
 

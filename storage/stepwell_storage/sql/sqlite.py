@@ -17,17 +17,7 @@ from stepwell_storage.bell import Bell
 from stepwell_storage.errors import Incompatible, Unavailable
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql import migrate
-from stepwell_storage.sql.blobs import SqlBlobs
-from stepwell_storage.sql.claims import SqlClaims
-from stepwell_storage.sql.datasources import SqlDatasources
-from stepwell_storage.sql.definitions import SqlDefinitions
-from stepwell_storage.sql.inbox import SqlInbox
-from stepwell_storage.sql.keys import SqlKeys
-from stepwell_storage.sql.log import SqlLog
-from stepwell_storage.sql.queues import SqlQueues
-from stepwell_storage.sql.retention import SqlRetention
-from stepwell_storage.sql.runs import SqlRuns
-from stepwell_storage.sql.schedules import SqlSchedules
+from stepwell_storage.sql.provided import SqlPorts
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.sqlite_reader import SqliteReader
 from stepwell_storage.sql.sqlite_transactions import SqliteTransactions
@@ -47,21 +37,11 @@ _ADD_PROBE = sa.insert(blobs)
 _REMOVE_PROBE = sa.delete(blobs).where(blobs.c.namespace == sa.bindparam("namespace"))
 
 
-class SqliteStorage:
+class SqliteStorage(SqlPorts):
     """All ports over one SQLite file; see `ports.Storage`. Opened once, closed once."""
 
     id: str
-    log: SqlLog
-    claims: SqlClaims
-    inbox: SqlInbox
-    queues: SqlQueues
-    schedules: SqlSchedules
-    retention: SqlRetention
-    keys: SqlKeys
-    blobs: SqlBlobs
-    runs: SqlRuns
-    definitions: SqlDefinitions
-    datasources: SqlDatasources
+    is_shared = False
 
     def __init__(
         self,
@@ -88,17 +68,7 @@ class SqliteStorage:
         heads.advance(dict(transactions.rows(_HEADS)))
         reader = self._reader = SqliteReader(self._path, busy_timeout=self._busy_timeout)
         writer = self._writer = Writer(transactions, advanced=heads.advance, announced=bell.ring)
-        self.log = SqlLog(writer, reader, heads)
-        self.claims = SqlClaims(writer, reader)
-        self.inbox = SqlInbox(writer, reader, bell)
-        self.queues = SqlQueues(writer, reader)
-        self.schedules = SqlSchedules(writer, reader)
-        self.retention = SqlRetention(writer, reader)
-        self.keys = SqlKeys(writer, reader)
-        self.blobs = SqlBlobs(reader)
-        self.runs = SqlRuns(reader)
-        self.definitions = SqlDefinitions(writer, reader)
-        self.datasources = SqlDatasources(writer, reader)
+        self._provide(writer, reader, heads=heads, bell=bell)
 
     async def ping(self) -> None:
         if self._writer is None or self._reader is None:
@@ -168,8 +138,7 @@ class SqliteStorage:
                 f"{self._path} holds a database of another program, and was left as it is. "
                 "Name another file."
             )
-        found = transactions.rows(migrate.revision)
-        return not found or migrate.is_due(found[0][0])
+        return migrate.is_due(transactions.rows)
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         # Two processes may come here at once: the second one waits, and finds nothing to do.

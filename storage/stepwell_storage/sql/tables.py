@@ -59,12 +59,15 @@ name means.
 
 `datasources` names the databases that SQL tools may reach.
 
-`meta` is one row about the database itself, and the one table without a namespace.
+`meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
+the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
 
 from typing import Any
 
 import sqlalchemy as sa
+
+from stepwell_storage.sql.types import Text
 
 metadata = sa.MetaData()
 
@@ -83,12 +86,12 @@ def _partial(
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
     sa.Column("sequence", sa.BigInteger, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("events_position", "namespace", "position", unique=True),
 )
@@ -96,25 +99,25 @@ events = sa.Table(
 log_heads = sa.Table(
     "log_heads",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("workflow", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("workflow", Text, nullable=False),
+    sa.Column("version", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("status", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
-    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("labels", Text, nullable=False),
     sa.Column("detail", sa.LargeBinary, nullable=False),
-    sa.Column("run_key", sa.Text),
+    sa.Column("run_key", Text),
     sa.Column("parent", sa.LargeBinary(16)),
     sa.Column("forked_from", sa.LargeBinary(16)),
     sa.Index("runs_newest", "namespace", "created_at", "run"),
@@ -149,10 +152,10 @@ _partial(
 labels = sa.Table(
     "labels",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Index("labels_newest", "namespace", "key", "value", "created_at", "run"),
     sqlite_with_rowid=False,
@@ -161,9 +164,9 @@ labels = sa.Table(
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", Text),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("sequence", sa.BigInteger, nullable=False),
@@ -182,11 +185,11 @@ _partial(
 letters = sa.Table(
     "letters",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Index("letters_id", "namespace", "id", unique=True),
@@ -196,8 +199,8 @@ letters = sa.Table(
 queues = sa.Table(
     "queues",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
     sa.Column("concurrency", sa.BigInteger),
     sa.Column("rate", sa.BigInteger),
     sa.Column("per_us", sa.BigInteger),
@@ -207,10 +210,10 @@ queues = sa.Table(
 tickets = sa.Table(
     "tickets",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("step", sa.Text, primary_key=True),
-    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("step", Text, primary_key=True),
+    sa.Column("queue", Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("admitted_at", sa.BigInteger),
 )
@@ -233,8 +236,8 @@ _partial(
 admissions = sa.Table(
     "admissions",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("queue", Text, primary_key=True),
     sa.Column("at", sa.BigInteger, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
@@ -242,10 +245,10 @@ admissions = sa.Table(
 schedules = sa.Table(
     "schedules",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
     sa.Column("spec", sa.LargeBinary, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("next_at", sa.BigInteger),
@@ -264,17 +267,17 @@ _partial(
 retention = sa.Table(
     "retention",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("keep_us", sa.BigInteger, nullable=False),
 )
 
 keys = sa.Table(
     "keys",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("ring", sa.Text, nullable=False),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("subject", Text, nullable=False),
+    sa.Column("ring", Text, nullable=False),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("destroyed_at", sa.BigInteger),
@@ -298,11 +301,11 @@ _partial(
 requests = sa.Table(
     "requests",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("principal", sa.Text, primary_key=True),
-    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("principal", Text, primary_key=True),
+    sa.Column("request_id", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("digest", Text, nullable=False),
     sa.Index("requests_by_run", "namespace", "run"),
     sqlite_with_rowid=False,
 )
@@ -310,47 +313,48 @@ requests = sa.Table(
 blobs = sa.Table(
     "blobs",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
     sa.Column("run", sa.LargeBinary(16), primary_key=True),
-    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("digest", Text, primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("label", sa.Text, nullable=False),
-    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("label", Text, nullable=False),
+    sa.Column("key_id", Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
 definitions = sa.Table(
     "definitions",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("version", Text, primary_key=True),
     sa.Column("source", sa.LargeBinary, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
 definition_heads = sa.Table(
     "definition_heads",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("version", Text, nullable=False),
 )
 
 datasources = sa.Table(
     "datasources",
     metadata,
-    sa.Column("namespace", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("url", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(
     "meta",
     metadata,
-    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("store", Text, primary_key=True),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("readable_by", Text, nullable=False),
 )

@@ -4,6 +4,8 @@ import msgspec
 import sqlalchemy as sa
 from alembic import op
 
+from stepwell_storage.sql.types import Text
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -22,6 +24,8 @@ def upgrade() -> None:
     _create_schedules()
     _create_retention()
     _create_keys()
+    # What adds may be used by older versions; a row that says so must be there for them to read.
+    op.add_column("meta", sa.Column("readable_by", Text, nullable=False, server_default="0002"))
 
 
 def _create_index(
@@ -36,7 +40,7 @@ def _create_index(
 
 
 def _extend_runs() -> None:
-    op.add_column("runs", sa.Column("run_key", sa.Text))
+    op.add_column("runs", sa.Column("run_key", Text))
     op.add_column("runs", sa.Column("parent", sa.LargeBinary(16)))
     op.add_column("runs", sa.Column("forked_from", sa.LargeBinary(16)))
     is_open = sa.and_(sa.column("run_key").is_not(None), sa.column("ended_at").is_(None))
@@ -49,10 +53,10 @@ def _extend_runs() -> None:
 def _create_labels() -> None:
     labels = op.create_table(
         "labels",
-        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
         sa.Column("run", sa.LargeBinary(16), primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("key", Text, primary_key=True),
+        sa.Column("value", Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
@@ -78,11 +82,11 @@ def _copy_labels(labels: sa.Table) -> None:
 def _create_letters() -> None:
     op.create_table(
         "letters",
-        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
         sa.Column("run", sa.LargeBinary(16), primary_key=True),
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("id", Text, primary_key=True),
+        sa.Column("kind", Text, nullable=False),
+        sa.Column("principal", Text, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
     )
@@ -95,8 +99,8 @@ def _create_letters() -> None:
 def _create_queues() -> None:
     op.create_table(
         "queues",
-        sa.Column("namespace", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
+        sa.Column("name", Text, primary_key=True),
         sa.Column("concurrency", sa.BigInteger),
         sa.Column("rate", sa.BigInteger),
         sa.Column("per_us", sa.BigInteger),
@@ -104,10 +108,10 @@ def _create_queues() -> None:
     )
     op.create_table(
         "tickets",
-        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
         sa.Column("run", sa.LargeBinary(16), primary_key=True),
-        sa.Column("step", sa.Text, primary_key=True),
-        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("step", Text, primary_key=True),
+        sa.Column("queue", Text, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("admitted_at", sa.BigInteger),
     )
@@ -117,8 +121,8 @@ def _create_queues() -> None:
     _create_index("tickets_admitted", "tickets", ["namespace", "queue"], inside)
     op.create_table(
         "admissions",
-        sa.Column("namespace", sa.Text, primary_key=True),
-        sa.Column("queue", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
+        sa.Column("queue", Text, primary_key=True),
         sa.Column("at", sa.BigInteger, primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
     )
@@ -127,10 +131,10 @@ def _create_queues() -> None:
 def _create_schedules() -> None:
     op.create_table(
         "schedules",
-        sa.Column("namespace", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
+        sa.Column("name", Text, primary_key=True),
         sa.Column("spec", sa.LargeBinary, nullable=False),
-        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("principal", Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.Column("next_at", sa.BigInteger),
@@ -145,7 +149,7 @@ def _create_schedules() -> None:
 def _create_retention() -> None:
     op.create_table(
         "retention",
-        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("namespace", Text, primary_key=True),
         sa.Column("keep_us", sa.BigInteger, nullable=False),
     )
     columns = ["namespace", "ended_at", "run"]
@@ -156,10 +160,10 @@ def _create_retention() -> None:
 def _create_keys() -> None:
     op.create_table(
         "keys",
-        sa.Column("namespace", sa.Text, primary_key=True),
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("ring", sa.Text, nullable=False),
+        sa.Column("namespace", Text, primary_key=True),
+        sa.Column("id", Text, primary_key=True),
+        sa.Column("subject", Text, nullable=False),
+        sa.Column("ring", Text, nullable=False),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("destroyed_at", sa.BigInteger),

@@ -1,0 +1,46 @@
+"""The ports over an SQL database, whichever it is."""
+
+from stepwell_storage.bell import Bell
+from stepwell_storage.heads import LogHeads
+from stepwell_storage.sql.blobs import SqlBlobs
+from stepwell_storage.sql.claims import SqlClaims
+from stepwell_storage.sql.datasources import SqlDatasources
+from stepwell_storage.sql.definitions import SqlDefinitions
+from stepwell_storage.sql.inbox import SqlInbox
+from stepwell_storage.sql.keys import SqlKeys
+from stepwell_storage.sql.log import SqlLog
+from stepwell_storage.sql.queues import SqlQueues
+from stepwell_storage.sql.reader import Reader
+from stepwell_storage.sql.retention import SqlRetention
+from stepwell_storage.sql.runs import SqlRuns
+from stepwell_storage.sql.schedules import SqlSchedules
+from stepwell_storage.sql.writer import Writer
+
+
+class SqlPorts:
+    """What every adapter provides once it can write and read."""
+
+    log: SqlLog
+    claims: SqlClaims
+    inbox: SqlInbox
+    queues: SqlQueues
+    schedules: SqlSchedules
+    retention: SqlRetention
+    keys: SqlKeys
+    blobs: SqlBlobs
+    runs: SqlRuns
+    definitions: SqlDefinitions
+    datasources: SqlDatasources
+
+    def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
+        self.log = SqlLog(writer, reader, heads)
+        self.claims = SqlClaims(writer, reader)
+        self.inbox = SqlInbox(writer, reader, bell)
+        self.queues = SqlQueues(writer, reader)
+        self.schedules = SqlSchedules(writer, reader)
+        self.retention = SqlRetention(writer, reader)
+        self.keys = SqlKeys(writer, reader)
+        self.blobs = SqlBlobs(reader)
+        self.runs = SqlRuns(reader)
+        self.definitions = SqlDefinitions(writer, reader)
+        self.datasources = SqlDatasources(writer, reader)
