@@ -1,8 +1,12 @@
 """What every test may rely on."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 
+import psycopg
 import pytest
+from dev.postgres import PostgresServer, running_postgres
+from psycopg import sql
 from tests.processes import end_processes_in
 
 
@@ -24,3 +28,19 @@ def anyio_backend() -> str:
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """All tests from here on share a loop: gRPC has one poller a process, which misses a closed one."""
     yield  # noqa: PT022 - the loop lives as long as this fixture is open
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, for as long as tests want one."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A database of the test's own."""
+    name = f"test_{secrets.token_hex(8)}"
+    yield postgres.create_database(name)
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -54,4 +54,7 @@ class Incompatible(StorageError):
 
 
 class BadUrl(StorageError):
-    """The URL names no database that Stepwell can use."""
+    """The URL names no database that Stepwell can use.
+
+    The message says why without the URL, which may hold a password.
+    """

@@ -1,20 +1,32 @@
 """From a URL to a store: the only place that knows which adapters there are."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from stepwell_storage.errors import BadUrl
 from stepwell_storage.ports import Storage
 
 SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+INSTALL_POSTGRES = "pip install 'stepwell[postgres]'"
 
 
-def open_storage(url: str, *, max_page_count: int | None = None) -> Storage:
-    """A store that is not open yet: `sqlite:///relative.db`, `sqlite:////absolute.db`, `memory:`.
+def open_storage(
+    url: str,
+    *,
+    max_page_count: int | None = None,
+    direct_url: str = "",
+    notify: bool = False,
+    poll_interval: timedelta = timedelta(milliseconds=100),
+) -> Storage:
+    """A store that is not open yet.
 
-    `max_page_count` bounds a SQLite file, in pages of 4 KiB.
+    `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://...`, or `memory:`.
+    `max_page_count` bounds a SQLite file, in pages of 4 KiB. The rest concerns PostgreSQL alone: see
+    `PostgresStorage`.
 
     Raises:
-        BadUrl: it is none of these.
+        BadUrl: it is none of these, or what it needs is not installed.
     """
     if url == "memory:":
         from stepwell_storage.memory import MemoryStorage
@@ -25,7 +37,19 @@ def open_storage(url: str, *, max_page_count: int | None = None) -> Storage:
         from stepwell_storage.sql.sqlite import SqliteStorage
 
         return SqliteStorage(Path(url.removeprefix(SQLITE)), max_page_count=max_page_count)
+    if url.startswith(POSTGRES):
+        return _postgres(url, direct_url, notify=notify, poll_interval=poll_interval)
     raise BadUrl(
-        f"{url!r} names no database that this version can use. "
-        "Give sqlite:///FILE, with four slashes for an absolute path, or memory:."
+        "give sqlite:///FILE, with four slashes for an absolute path, "
+        "postgresql://USER:PASSWORD@HOST/DATABASE, or memory:"
     )
+
+
+def _postgres(url: str, direct_url: str, *, notify: bool, poll_interval: timedelta) -> Storage:
+    try:
+        from stepwell_storage.sql.postgres.storage import PostgresStorage
+    except ImportError as error:
+        raise BadUrl(
+            f"the driver for PostgreSQL is not installed; {INSTALL_POSTGRES} adds it"
+        ) from error
+    return PostgresStorage(url, direct_url=direct_url, notify=notify, poll_interval=poll_interval)

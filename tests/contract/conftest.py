@@ -7,16 +7,22 @@ import pytest
 
 from stepwell_storage.memory import MemoryStorage
 from stepwell_storage.ports import Storage
+from stepwell_storage.sql.postgres.storage import PostgresStorage
 from stepwell_storage.sql.sqlite import SqliteStorage
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def storage(
     request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str
 ) -> AsyncIterator[Storage]:
-    made: Storage = (
-        MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path / "runs.db")
-    )
+    made: Storage
+    match request.param:
+        case "memory":
+            made = MemoryStorage()
+        case "sqlite":
+            made = SqliteStorage(tmp_path / "runs.db")
+        case _:
+            made = PostgresStorage(request.getfixturevalue("postgres_url"))
     await made.open()
     yield made
     await made.close()

@@ -22,6 +22,8 @@ class MemoryStorage:
     Closed and opened again it still has what it had, as a database would.
     """
 
+    is_shared = False
+
     def __init__(self) -> None:
         database = Database()
         self.id = secrets.token_hex(16)

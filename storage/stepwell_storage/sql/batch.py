@@ -1,6 +1,6 @@
 """Appends as the rows of one transaction. Pure: no database is asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -62,6 +62,22 @@ class Placed(Struct, frozen=True):
     heads: Mapping[str, int]
 
 
+def place(appends: Iterable[Append], heads: Mapping[str, int]) -> Placed:
+    """Rows of events; `heads` are the last positions of their namespaces before these."""
+    heads = dict(heads)
+    values: Values = []
+    positions: list[int] = []
+    for append in appends:
+        namespace, run = append.namespace, packed(append.run)
+        before = heads[namespace] - append.after
+        for sequence, kinds, principal, bodies in joined(append.records):
+            position = before + sequence
+            values += (namespace, run, sequence, position, kinds, principal, bodies)
+        heads[namespace] = before + append.last
+        positions.append(before + append.last)
+    return Placed(values, positions, heads)
+
+
 class Batch:
     """The rows of appends that go into one transaction, in the order of the tables' columns."""
 
@@ -78,29 +94,19 @@ class Batch:
         """
         key = append.namespace, append.run
         chain = self._chains.get(key)
-        if chain is None:
-            chain = self._chains[key] = _Chain(append)
-        elif append.new is not None or append.reopened is not None:
+        if chain is not None and (append.new is not None or append.reopened is not None):
             raise OutOfTurn
-        chain.extend(append)
-        self.appends.append(append)
         if append.new is not None and append.new.run_key is not None:
             self._open(append.namespace, append.new.run_key)
+        if chain is None:
+            chain = self._chains[key] = _Chain(append)
+        chain.extend(append)
+        self.appends.append(append)
 
-    def place(self, heads: Mapping[str, int]) -> Placed:
-        """Rows of events; `heads` are the last positions of their namespaces before the batch."""
-        heads = dict(heads)
-        values: Values = []
-        positions: list[int] = []
-        for append in self.appends:
-            namespace, run = append.namespace, self._chains[append.namespace, append.run].run
-            before = heads[namespace] - append.after
-            for sequence, kinds, principal, bodies in joined(append.records):
-                position = before + sequence
-                values += (namespace, run, sequence, position, kinds, principal, bodies)
-            heads[namespace] = before + append.last
-            positions.append(before + append.last)
-        return Placed(values, positions, heads)
+    @property
+    def run_count(self) -> int:
+        """How many runs these are appends of."""
+        return len(self._chains)
 
     @property
     def blobs(self) -> Values:
@@ -211,6 +217,17 @@ class Batch:
             if (new := chain.new) is not None:
                 owner, expires_at = chain.held_by(new)
                 values += (namespace, chain.run, owner, chain.epoch, expires_at, chain.last)
+        return values
+
+    @property
+    def beginnings(self) -> Values:
+        """Of every new run: its lease, and what it may not share: principal, request, run key."""
+        values: Values = []
+        for (namespace, _), chain in self._chains.items():
+            if (new := chain.new) is not None:
+                owner, expires_at = chain.held_by(new)
+                values += (namespace, chain.run, owner, chain.epoch, expires_at, chain.last)
+                values += (new.principal, new.request_id, new.run_key)
         return values
 
     @property

@@ -111,8 +111,9 @@ def written_before(session: Session, append: Append) -> int | None:
         return None
     if append.reopened is not None and lease[0][3] != append.reopened.owner:
         return None
-    [(position, *row)] = session.rows(_ROW, **where, sequence=append.last)
-    return position if tuple(row) == joined(append.records)[-1] else None
+    for position, *row in session.rows(_ROW, **where, sequence=append.last):
+        return position if tuple(row) == joined(append.records)[-1] else None
+    return None
 
 
 def why_refused(session: Session, append: Append) -> StorageError | None:
@@ -129,7 +130,7 @@ def why_refused(session: Session, append: Append) -> StorageError | None:
         return Conflict(f"The log ends at {lease[0][2]}, not at {append.after}.")
     if append.reopened is not None:
         run_key = session.rows(_KEY_OF_RUN, **where)[0][0]
-        return _who_has_key(session, append.namespace, run_key)
+        return who_has_key(session, append.namespace, run_key)
     return None
 
 
@@ -145,10 +146,11 @@ def _why_not_begun(session: Session, new: NewRun, where: dict[str, Any]) -> Stor
             return Duplicate(unpacked(found[0][0]), found[0][1])
     if session.rows(_RUN_EXISTS, **where):
         return Conflict("The run exists already.")
-    return _who_has_key(session, where["namespace"], new.run_key)
+    return who_has_key(session, where["namespace"], new.run_key)
 
 
-def _who_has_key(session: Session, namespace: str, run_key: str | None) -> KeyTaken | None:
+def who_has_key(session: Session, namespace: str, run_key: str | None) -> KeyTaken | None:
+    """The run that has not ended and has this key, as what refuses another one."""
     if run_key is None:
         return None
     found = session.rows(_OPEN_WITH_KEY, namespace=namespace, run_key=run_key)

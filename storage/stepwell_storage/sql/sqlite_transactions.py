@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 
 from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.records import Append
-from stepwell_storage.sql.batch import Batch
+from stepwell_storage.sql.batch import Batch, place
 from stepwell_storage.sql.bulk import Bulk
 from stepwell_storage.sql.errands import reopen, run_errands
 from stepwell_storage.sql.log import advance, why_refused, written_before
@@ -209,7 +209,7 @@ class SqliteTransactions:
         _ADD_REQUESTS.run(run, batch.requests)
         _ADD_LABELS.run(run, batch.labels)
         run_errands(self, batch.errands)
-        placed = batch.place(advance(self, appends))
+        placed = place(appends, advance(self, appends))
         _ADD_EVENTS.run(run, placed.events)
         self.add_missing(blobs, batch.blobs)
         _SUMMARISE_RUNS.run(run, batch.summaries)

@@ -1,6 +1,6 @@
 """SQL text and values for the driver, from statements that SQLAlchemy Core has compiled once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,16 +12,18 @@ from sqlalchemy.sql.compiler import SQLCompiler
 class Statements:
     """Compiles for one dialect, and remembers for as long as the statement is there."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        """`dialect` must take its values by position."""
+    def __init__(self, dialect: Dialect, *, schema: str | None = None) -> None:
+        """`dialect` must take its values by position. `schema` is where the tables are."""
         self._dialect = dialect
+        self._options: dict[str, Any] = {}
+        if schema is not None:
+            self._options["schema_translate_map"] = {None: schema}
+            self._options["render_schema_translate"] = True
         self._compiled: WeakKeyDictionary[sa.Executable, SQLCompiler] = WeakKeyDictionary()
 
     def bind(self, statement: sa.Executable, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The text of a statement, and the values in the order in which it takes them."""
-        compiled = self._compiled.get(statement)
-        if compiled is None:
-            compiled = self._compiled[statement] = self._compile(statement, values)
+        compiled = self.compiled(statement, values)
         if compiled.post_compile_params:  # lists of values: as many places as there are values
             state = compiled.construct_expanded_state(dict(values))
             return state.statement, list(state.positional_parameters)
@@ -30,9 +32,19 @@ class Statements:
             values[name] if name in values else brought[name] for name in compiled.positiontup or ()
         ]
 
-    def _compile(self, statement: sa.Executable, values: Mapping[str, Any]) -> SQLCompiler:
+    def compiled(self, statement: sa.Executable, names: Iterable[str] = ()) -> SQLCompiler:
+        """The statement in the words of the dialect; an insert has the columns of these names."""
+        found = self._compiled.get(statement)
+        if found is None:
+            found = self._compiled[statement] = self._compile(statement, names)
+        return found
+
+    def _compile(self, statement: sa.Executable, names: Iterable[str]) -> SQLCompiler:
         assert isinstance(statement, sa.ClauseElement)
-        names = list(values) if isinstance(statement, sa.Insert) else None
-        compiled = statement.compile(dialect=self._dialect, column_keys=names)
+        compiled = statement.compile(
+            dialect=self._dialect,
+            column_keys=list(names) if isinstance(statement, sa.Insert) else None,
+            **self._options,
+        )
         assert isinstance(compiled, SQLCompiler)
         return compiled

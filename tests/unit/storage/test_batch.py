@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from stepwell_storage.records import Append, Head, Letter, NewRun, Record, Reopened
-from stepwell_storage.sql.batch import Batch, OutOfTurn
+from stepwell_storage.sql.batch import Batch, OutOfTurn, place
 from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 
 RUN, OTHER = (f"01890000-0000-7000-8000-{n:012x}" for n in (1, 2))
@@ -27,11 +27,8 @@ def keyed(append: Append, run_key: str) -> Append:
 
 
 def test_positions_go_on_from_the_head_of_each_namespace() -> None:
-    batch = Batch()
-    batch.add(append(RUN, 7))
-    batch.add(append(OTHER, 0))
+    placed = place([append(RUN, 7), append(OTHER, 0)], {"default": 40})
 
-    placed = batch.place({"default": 40})
     assert placed.positions == [41, 42]
     assert placed.heads == {"default": 42}
     assert placed.events[3::7] == [41, 42]

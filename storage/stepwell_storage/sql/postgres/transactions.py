@@ -1,0 +1,106 @@
+"""How a group is written to PostgreSQL: in one transaction, and for appends in two round trips.
+
+The first trip locks the logs, fences, and asks how far the logs go; the second one writes the rest
+and commits. An append that is refused costs its neighbours nothing but the trips that tell why.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+from msgspec.structs import replace
+
+from stepwell_storage.errors import StorageError
+from stepwell_storage.records import Append
+from stepwell_storage.sql.postgres.appends import Appends
+from stepwell_storage.sql.postgres.connection import refusal
+from stepwell_storage.sql.postgres.session import PostgresSession
+from stepwell_storage.sql.session import Job
+from stepwell_storage.sql.writer import Written
+
+
+class PostgresTransactions:
+    """Commits groups; see `writer.Transactions`."""
+
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
+        self._appends = Appends(session)
+
+    def tell(self, is_on: bool) -> None:
+        """Whether the processes that listen are told of what is committed from now on."""
+        self._appends.is_told = is_on
+
+    def write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        """Commits a group."""
+        try:
+            return self._write(group)
+        except psycopg.Error as error:
+            raise refusal(error, "written") from error
+        finally:
+            self._session.recover()
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._session.close()
+
+    def _write(self, group: Sequence[Append | Job[Any]]) -> Written:
+        appends = [what for what in group if isinstance(what, Append)]
+        is_all = len(appends) == len(group)
+        self._session.begin()
+        written = self._append_together(appends, is_all=is_all) if appends else Written((), {})
+        if is_all:
+            return replace(written, is_announced=self._session.is_announced)
+        outcomes = iter(written.outcomes)
+        done = [next(outcomes) if isinstance(it, Append) else self._do(it) for it in group]
+        self._session.commit()
+        return Written(done, written.heads, self._session.is_announced)
+
+    def _do(self, job: Job[Any]) -> Any:
+        outcome = self._session.apart(lambda: job(self._session))
+        if isinstance(outcome, psycopg.errors.UniqueViolation):
+            # Another process wrote the same after the job had looked; now the job will see it.
+            outcome = self._session.apart(lambda: job(self._session))
+        if isinstance(outcome, psycopg.Error) and not _is_of_its_values(outcome):
+            return refusal(outcome, "written")
+        return outcome
+
+    # --- appends ------------------------------------------------------------------------
+
+    def _append_together(self, appends: Sequence[Append], *, is_all: bool) -> Written:
+        """Writes appends; commits them where they are all that there is."""
+        end = self._session.commit if is_all else self._session.flush
+        try:
+            self._appends.lock(appends)
+            written = self._appends.write(appends)
+            end()
+        except Exception as error:
+            if not _is_of_its_values(error):
+                raise
+            # One of them has a value that no row can hold. Which one is found out one by one.
+            self._session.recover()
+            self._session.begin()
+            self._appends.lock(appends)
+            written = self._append_one_by_one(appends)
+            end()
+        return written
+
+    def _append_one_by_one(self, appends: Sequence[Append]) -> Written:
+        outcomes: list[int | Exception] = []
+        heads: dict[str, int] = {}
+        for append in appends:
+            written = self._session.apart(partial(self._appends.write, [append]))
+            if isinstance(written, Written):
+                outcomes += written.outcomes
+                heads.update(written.heads)
+            else:
+                outcomes.append(written)
+        return Written(outcomes, heads)
+
+
+def _is_of_its_values(error: Exception) -> bool:
+    """Whether it is what was to be written that cannot be, and not the database."""
+    if not isinstance(error, psycopg.Error):
+        return not isinstance(error, StorageError)
+    about = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+    return isinstance(error, about)
