@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from stepwell.clock import SystemClock, Uuid7Source
-from stepwell.config import Settings, redact_url
+from stepwell.config import Settings
 from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
 from stepwell.llm.router import ModelRouter
@@ -19,11 +19,12 @@ from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.grants import GrantedTools
+from stepwell.stores import store_of
 from stepwell.tools.loading import load_tools
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage import errors as storage_errors
-from stepwell_storage.open import SQLITE, open_storage
+from stepwell_storage.open import SQLITE
 from stepwell_storage.ports import Storage
 
 
@@ -58,7 +59,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         ):
             tools = _tools(settings, storage, own, sql)
             worker, service = _compose(settings, storage, tools, models, sql)
-            async with worker.working(alone=True):
+            async with worker.working(alone=not storage.is_shared):
                 with rarely_collected():
                     yield Runtime(service, worker)
     finally:
@@ -67,15 +68,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 async def _open_storage(settings: Settings) -> Storage:
-    url = settings.database_url
+    storage = store_of(settings)
     try:
-        storage = open_storage(url, max_page_count=settings.storage.max_page_count)
         await storage.open()
-    except storage_errors.BadUrl:
-        raise SetupError(
-            f"{redact_url(url)} names no database that this version can use; storage.url, or the "
-            "variable DATABASE_URL, takes sqlite:///FILE, with four slashes for an absolute path"
-        ) from None
     except storage_errors.Incompatible as error:
         raise SetupError(str(error)) from error
     except storage_errors.StorageError as error:

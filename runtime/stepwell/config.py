@@ -68,6 +68,21 @@ class StorageSettings(Section, frozen=True):
     url: Annotated[
         str, Meta(description="The database; empty is SQLite in the home. Also `DATABASE_URL`.")
     ] = ""
+    direct_url: Annotated[
+        str,
+        Meta(
+            description="The same PostgreSQL without a pooler before it, for migrations and "
+            "`storage.notify`; empty is `storage.url`. Also `DATABASE_URL_DIRECT`."
+        ),
+    ] = ""
+    notify: Annotated[
+        Literal["off", "on"],
+        Meta(description="Whether processes on one PostgreSQL tell each other of commits at once."),
+    ] = "off"
+    poll_interval: Annotated[
+        timedelta,
+        Meta(description="How often PostgreSQL is asked for commits of others, while one waits."),
+    ] = timedelta(milliseconds=100)
     max_page_count: Annotated[
         Count | None,
         Meta(description="Caps the SQLite file at this many pages of 4 KiB, as a full disk would."),
@@ -250,8 +265,9 @@ def _layers(
 ) -> Iterator[tuple[str, tuple[str, ...], object]]:
     """(origin, key, value), weakest first; the origin is what a person can go and change."""
     yield from _file(home / CONFIG_FILE)
-    if url := environ.get("DATABASE_URL"):
-        yield "DATABASE_URL", ("storage", "url"), url
+    for name, key in (("DATABASE_URL", "url"), ("DATABASE_URL_DIRECT", "direct_url")):
+        if url := environ.get(name):
+            yield name, ("storage", key), url
     for name in sorted(environ):
         if name.startswith(PREFIX):
             yield from _variable(name, environ[name])

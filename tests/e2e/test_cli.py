@@ -370,7 +370,8 @@ def test_a_definition_can_be_checked_without_a_daemon(
 @pytest.mark.parametrize(
     ("settings", "flags", "words"),
     [
-        ({"DATABASE_URL": "postgres://u:p4ss@localhost/x"}, (), "DATABASE_URL: postgres://u:***@"),
+        ({"DATABASE_URL": "mysql://u:p4ss@localhost/x"}, (), "DATABASE_URL: mysql://u:***@"),
+        ({"DATABASE_URL": "postgres://u:p4ss@localhost:a/x"}, (), "postgres://u:***@"),
         ({"STEPWELL_STORAGE__URL": "sqlite:////nowhere/x.db"}, (), "STEPWELL_STORAGE__URL: "),
         ({"STEPWELL_TOOLS__PATHS": "mine.py"}, (), "meant from the home"),
         ({}, ("--tools", "mine.py"), "--tools: there is no file"),

@@ -45,7 +45,7 @@ def diagnose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
         ('models.small = "fake:broken.yaml"', "models.small", "fail", "broken.yaml"),
         ('models.small = "fake:good.yaml"', "models.small", "ok", "fake:good.yaml"),
         ('storage.url = "sqlite:////nowhere/x.db"', "database", "fail", "the folder /nowhere"),
-        ('storage.url = "oracle://me:hush@h/x"', "database", "fail", "oracle://me:***@h/x names"),
+        ('storage.url = "oracle://me:hush@h/x"', "database", "fail", "oracle://me:***@h/x cannot"),
         ("[server]\ngrpc_port = 0", "settings", "ok", "config.toml"),
     ],
 )

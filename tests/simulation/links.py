@@ -61,6 +61,7 @@ class Link:
         self._dice = dice
         self._latency = latency
         self.id = store.id
+        self.is_shared = store.is_shared
         self.log = LinkedLog(self, store.log, ledger, live)
         self.claims = LinkedClaims(self, store.claims, ledger)
         self.inbox: MemoryInbox = store.inbox

@@ -6,8 +6,7 @@ from typing import Final
 
 from stepwell.config import Settings, redact_url
 from stepwell.errors import Code, SetupError
-from stepwell_storage.errors import BadUrl
-from stepwell_storage.open import open_storage
+from stepwell.stores import store_of
 
 SQLITE: Final = "sqlite:///"
 TOOLS_FLAG: Final = "--tools"
@@ -38,19 +37,15 @@ def missing_tools(settings: Settings, set_by: Mapping[str, str]) -> list[str]:
 
 def unusable_database(settings: Settings, set_by: Mapping[str, str]) -> str:
     """A sentence when the URL of the database leads nowhere, without its password; else ""."""
-    url = settings.database_url
     origin = set_by.get("storage.url", "")
     try:
-        open_storage(url)
-    except BadUrl:
-        return (
-            f"{origin}: {redact_url(url)} names no database that this version can use; "
-            "give sqlite:///FILE, with four slashes for an absolute path"
-        )
+        store_of(settings)
+    except SetupError as error:
+        return f"{origin}: {error.message}"
     path = sqlite_file(settings)
     if origin and path and not path.parent.is_dir():
         return (
-            f"{origin}: {redact_url(url)} is in the folder {path.parent.absolute()}, which is "
+            f"{origin}: {redact_url(settings.database_url)} is in the folder {path.parent.absolute()}, which is "
             "not there; make it, or correct the URL"
         )
     return ""
