@@ -46,8 +46,8 @@ class Expression:
     """One compiled expression. `refs` are the variables that it reads.
 
     `paths` are the members that it reads of them by name, each with its variable first:
-    `ask.output.total > 3` has the path ("ask", "output", "total"). The variables are maps;
-    `dynamic` ones may be anything. `plain` is the path that the whole expression is, or ().
+    `ask.output.total > 3` has the path ("ask", "output", "total"). The variables are maps; those
+    in `dynamic` may be anything. `plain` is the path that the whole expression is, or ().
 
     Raises:
         ExpressionError: it is too long, does not parse, names something that is not in
@@ -62,16 +62,16 @@ class Expression:
         variables: Iterable[str],
         *,
         condition: bool = False,
-        dynamic: bool = False,
+        dynamic: Iterable[str] = (),
     ) -> None:
         if len(text) > MAX_TEXT:
             raise ExpressionError(
                 f"the expression has {len(text)} characters, the limit is {MAX_TEXT}"
             )
         self.text = text
-        names = frozenset(variables)
+        names, anything = frozenset(variables), frozenset(dynamic)
         try:
-            program = _environment(names, dynamic).compile(text)
+            program = _environment(names, anything).compile(text)
             kind = program.return_type()
         except RuntimeError as error:
             raise ExpressionError(_reason(error)) from error
@@ -87,7 +87,7 @@ class Expression:
         self.refs = frozenset(
             name
             for name in {path[0] for path in paths}
-            if name not in bound or not _compiles(text, names - {name}, dynamic)
+            if name not in bound or not _compiles(text, names - {name}, anything)
         )
         self._cost = Cost(text, self.refs)
 
@@ -195,9 +195,10 @@ def _leaves(plan: Json | Expression) -> list[Expression]:
 
 
 @lru_cache(maxsize=64)
-def _environment(names: frozenset[str], dynamic: bool) -> cel.Env:
-    kind = cel.Type.DYN if dynamic else cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-    return cel.NewEnv(config=_config(), variables=dict.fromkeys(names, kind))
+def _environment(names: frozenset[str], dynamic: frozenset[str]) -> cel.Env:
+    of_map = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    kinds = {name: cel.Type.DYN if name in dynamic else of_map for name in names}
+    return cel.NewEnv(config=_config(), variables=kinds)
 
 
 @cache
@@ -206,7 +207,7 @@ def _config() -> cel.EnvConfig:
     return cel.NewEnvConfigFromYaml(f"extensions:\n{names}")
 
 
-def _compiles(text: str, names: frozenset[str], dynamic: bool) -> bool:
+def _compiles(text: str, names: frozenset[str], dynamic: frozenset[str]) -> bool:
     try:
         _environment(names, dynamic).compile(text)
     except RuntimeError:

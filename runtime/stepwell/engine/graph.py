@@ -5,7 +5,7 @@ nodes that are there, there is no cycle, and every expression compiled.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, field
 
@@ -13,6 +13,17 @@ from stepwell.engine.expressions import Expression, Template
 
 DEFAULT_TURNS = 20
 DEFAULT_REPAIRS = 2
+DEFAULT_CONCURRENCY = 100
+"""Items of a map that are in flight at a time."""
+
+MAX_ITEMS = 100_000
+"""Items that one map may have."""
+
+FAIL: Final = "fail"
+"""`on_error`: a step that fails fails its run."""
+
+CONTINUE: Final = "continue"
+"""`on_error`: the run goes on as if the step had ended with null."""
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -44,7 +55,13 @@ class Agent(Struct, frozen=True, kw_only=True):
 
 
 class NodeBase(Struct, frozen=True, kw_only=True):
-    """What every node has. `needs` holds what `=` expressions refer to as well."""
+    """What every node has. `needs` holds what `=` expressions refer to as well.
+
+    `on_error` is FAIL, CONTINUE, or the id of the node that takes over when this one fails; that
+    one needs this one, and is skipped otherwise. `queue` names the queue in which each step of the
+    node needs a place. `compensate` undoes a step that ended well when the run fails later: a tool
+    node whose expressions see the output of the step as `output`.
+    """
 
     id: str
     needs: tuple[str, ...] = ()
@@ -52,10 +69,16 @@ class NodeBase(Struct, frozen=True, kw_only=True):
     parameters: Template | None = None
     retry: Retry = Retry()
     timeout: int | None = None
+    on_error: str = FAIL
+    queue: str = ""
+    compensate: "ToolNode | None" = None
 
 
 class AgentNode(NodeBase, frozen=True):
-    """Runs an agent; `with.message` is what it is asked."""
+    """Runs an agent; `with.message` is what it is asked.
+
+    An `llm` node is one too: its agent has no tools and one turn.
+    """
 
     agent: Agent
 
@@ -93,7 +116,73 @@ class SwitchNode(NodeBase, frozen=True):
     cases: tuple[Case, ...]
 
 
-Node: TypeAlias = AgentNode | ToolNode | TransformNode | SwitchNode
+class WorkflowNode(NodeBase, frozen=True):
+    """Runs another workflow with `with` as its input, cancelled when this run ends before it.
+
+    `version` "" is the newest at the time.
+    """
+
+    workflow: str
+    version: str = ""
+
+
+class WaitNode(NodeBase, frozen=True):
+    """Waits: for a length of time, or until a point in time (exactly one of the two is set).
+
+    `length` gives seconds or a duration (`90s`, `2h`), `until` gives an RFC 3339 time.
+    """
+
+    length: Template | None = None
+    until: Template | None = None
+
+
+class SignalNode(NodeBase, frozen=True):
+    """Waits for a message of this name; its output is the payload.
+
+    Messages that came before are kept, in their order, and each is taken by one step.
+    """
+
+    signal: str
+
+
+class ApprovalNode(NodeBase, frozen=True):
+    """Waits for a person, who is shown `message`.
+
+    Approved, the output is {approved, by, reason, value}; denied, the step fails.
+    """
+
+    message: Template
+
+
+LeafNode: TypeAlias = AgentNode | ToolNode | WorkflowNode | WaitNode | SignalNode | ApprovalNode
+"""What may be repeated: the body of a map or a loop."""
+
+
+class MapNode(NodeBase, frozen=True):
+    """Makes a step of `body` for every item of a list; its output is the list of their outputs.
+
+    The expressions of the body see `item` and `index` (from 0). At most `concurrency` of its
+    steps are in flight. `on_error` CONTINUE of the body puts null in the place of what failed.
+    """
+
+    items: Template
+    body: LeafNode
+    concurrency: int = DEFAULT_CONCURRENCY
+
+
+class LoopNode(NodeBase, frozen=True):
+    """Repeats `body` while a condition holds, at most `max` times; its output is the last one.
+
+    Condition and body see `index` (from 0) and `last`, the output of the time before (null at
+    first). The condition is looked at before each time.
+    """
+
+    again: Expression
+    body: LeafNode
+    max: int
+
+
+Node: TypeAlias = LeafNode | TransformNode | SwitchNode | MapNode | LoopNode
 
 
 class Graph(Struct, frozen=True, kw_only=True):
@@ -111,3 +200,5 @@ class Graph(Struct, frozen=True, kw_only=True):
     """Every tool that a node or an agent of it names."""
     published: bool = True
     """Whether MCP clients are offered it as a tool."""
+    queue: str = ""
+    """The queue in which each run needs a place before it begins."""

@@ -247,7 +247,7 @@ def _template(plan: Json) -> Template:
 
 
 def _leaf(text: str) -> str | Expression:
-    return Expression(text[1:], _VARIABLES, dynamic=True) if text.startswith("=") else text
+    return Expression(text[1:], _VARIABLES, dynamic=_VARIABLES) if text.startswith("=") else text
 
 
 def _mapped(plan: Json, leaf: Callable[[str], Any]) -> Json:

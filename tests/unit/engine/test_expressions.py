@@ -223,7 +223,7 @@ def test_ordinary_work_on_a_thousand_items_is_done(text: str) -> None:
     order = {"id": 7, "name": "some & name", "lines": [{"price": 1}]}
     bindings = {"orders": [order] * 1000, "input": {"name": "some & name"}}
 
-    assert Expression(text, bindings, dynamic=True).evaluate(bindings) >= 1000
+    assert Expression(text, bindings, dynamic=bindings).evaluate(bindings) >= 1000
 
 
 def test_what_takes_all_memory_is_an_error_of_the_expression() -> None:
