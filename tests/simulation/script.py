@@ -87,7 +87,7 @@ class Script:
     def model(self, run: str, state: RunState, command: CallModel) -> ModelPlan:
         """What a model call meets. A final answer names all that was said before it."""
         step = state.steps[command.step]
-        node = state.graph.nodes[step.node]
+        node = step.spec
         assert isinstance(node, AgentNode)
         tries = self._dice(run, f"{command.step} {command.call} {command.attempt}")
         delay = _delay(tries)

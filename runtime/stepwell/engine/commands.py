@@ -1,5 +1,6 @@
 """What should be in flight, asked of the world. An id is the same however often it is asked."""
 
+import hashlib
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -20,6 +21,33 @@ def tool_call_id(step: str, attempt: int, call: str) -> str:
 def expire_id(step: str, attempt: int) -> str:
     """The id of an `ExpireStep`."""
     return f"{step}/{attempt}/expire"
+
+
+def enter_id(step: str) -> str:
+    """The id of an `EnterQueue`."""
+    return f"{step}/enter"
+
+
+def fire_id(step: str, attempt: int) -> str:
+    """The id of a `FireTimer`."""
+    return f"{step}/{attempt}/timer"
+
+
+def child_id(step: str, attempt: int) -> str:
+    """The id of a `StartChild`."""
+    return f"{step}/{attempt}/child"
+
+
+def child_run(run: str, step: str, attempt: int) -> str:
+    """The id of the run that an attempt of a step is: the same whoever starts it, and when.
+
+    A UUID of version 8 (RFC 9562, section 5.8) whose bits come from SHA-256.
+    """
+    bits = bytearray(hashlib.sha256(f"{run}/{child_id(step, attempt)}".encode()).digest()[:16])
+    bits[6] = bits[6] & 0x0F | 0x80
+    bits[8] = bits[8] & 0x3F | 0x80
+    text = bits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 class CallModel(Struct, frozen=True, gc=False):
@@ -78,6 +106,51 @@ class ExpireStep(Struct, frozen=True, gc=False):
         return expire_id(self.step, self.attempt)
 
 
+class FireTimer(Struct, frozen=True, gc=False):
+    """The time that a step waits for has come."""
+
+    step: str
+    attempt: int
+
+    @property
+    def id(self) -> str:
+        """The same however often it is asked for."""
+        return fire_id(self.step, self.attempt)
+
+
+class EnterQueue(Struct, frozen=True, gc=False):
+    """Ask for a place in a queue: for a step, or for the run itself where `step` is "".
+
+    Nobody is busy with it afterwards: `Admitted` comes when there is a place.
+    """
+
+    step: str
+    queue: str
+
+    @property
+    def id(self) -> str:
+        """The same however often it is asked for."""
+        return enter_id(self.step)
+
+
+class StartChild(Struct, frozen=True, gc=False):
+    """Start the run that this attempt of a step is, if it is not there; `child_run` is its id.
+
+    Nobody is busy with it afterwards: `ChildEnded` comes when the child has ended.
+    """
+
+    step: str
+    attempt: int
+    workflow: str
+    version: str
+    input: Data
+
+    @property
+    def id(self) -> str:
+        """The same however often it is asked for."""
+        return child_id(self.step, self.attempt)
+
+
 class Stop(Struct, frozen=True, gc=False):
     """Nobody waits any more for the command of this id."""
 
@@ -90,4 +163,14 @@ class WakeAt(Struct, frozen=True, gc=False):
     at: int
 
 
-Command: TypeAlias = CallModel | CallTool | JudgeLost | ExpireStep | Stop | WakeAt
+Command: TypeAlias = (
+    CallModel
+    | CallTool
+    | JudgeLost
+    | ExpireStep
+    | FireTimer
+    | EnterQueue
+    | StartChild
+    | Stop
+    | WakeAt
+)

@@ -2,27 +2,38 @@
 
 from heapq import heappop
 
-from stepwell.engine.commands import Command, Stop, WakeAt
+from stepwell.engine.commands import Command, EnterQueue, StartChild, Stop, WakeAt, enter_id
 from stepwell.engine.state import RunState
+
+ENTER_RUN = enter_id("")
 
 
 def due(state: RunState, now: int) -> list[Command]:
     """The commands that this fold of the log has not handed out yet, and when to ask again.
 
     Each command is handed out once per fold. Recovery is no special case: an owner that took
-    the run over folds the log anew, and so is handed everything that is still open. `now` is
+    the run over folds the log anew, and so is handed everything that is still open. Of a run
+    that is paused nothing is due, of one that waits for its place in a queue nothing else. `now` is
     in UTC microseconds. The last command is `WakeAt` when time alone will make more due.
     """
-    timers = state.timers
-    while timers and (timers[0][0] <= now or timers[0][1] not in state.open):
-        _, id = heappop(timers)
-        if id in state.open:
-            state.fresh[id] = None
     commands: list[Command] = [Stop(id) for id in state.stops]
-    commands.extend(state.open[id] for id in state.fresh)
-    state.out.update(state.fresh)
     state.stops.clear()
-    state.fresh.clear()
+    if state.is_paused:
+        return commands
+    timers = state.timers
+    while timers and (timers[0][0] <= now or state.ripe.get(timers[0][1]) != timers[0][0]):
+        at, id = heappop(timers)
+        if state.ripe.get(id) == at:
+            del state.ripe[id]
+            state.fresh[id] = None
+    for id in tuple(state.fresh) if state.is_admitted else (ENTER_RUN,):
+        if id not in state.fresh:
+            continue
+        del state.fresh[id]
+        command = state.open[id]
+        commands.append(command)
+        if not isinstance(command, EnterQueue | StartChild):
+            state.out.add(id)
     if timers:
         commands.append(WakeAt(timers[0][0]))
     return commands

@@ -18,14 +18,72 @@ class Fact(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     at: int
 
 
+class Parent(Struct, frozen=True, gc=False):
+    """The step of another run that a run is; `depth` counts the runs above it."""
+
+    run: str
+    step: str
+    attempt: int
+    depth: int = 1
+
+
 class RunStarted(Fact, frozen=True):
-    """The run was accepted."""
+    """The run was accepted.
+
+    With `queue` it begins when it has a place there. `trace` is the W3C `traceparent` of the
+    request that it came with.
+    """
 
     workflow: str
     version: str
     principal: str
     input: Data
     labels: dict[str, str] = {}
+    run_key: str = ""
+    queue: str = ""
+    parent: Parent | None = None
+    trace: str = ""
+
+
+class RunForked(Fact, frozen=True):
+    """The run goes on from where another one was before its event `sequence` + 1.
+
+    The log of the other, up to `sequence`, comes before this event. The step that was scheduled
+    there, `step`, is given `input` if that was `edited`.
+    """
+
+    run: str
+    sequence: int
+    step: str
+    workflow: str
+    version: str
+    principal: str
+    labels: dict[str, str] = {}
+    edited: bool = False
+    input: Data = NOTHING
+
+
+class RunAdmitted(Fact, frozen=True):
+    """The run has its place in its queue, and begins."""
+
+
+class RunPaused(Fact, frozen=True):
+    """Nothing new is begun until the run is resumed; what is in flight may end."""
+
+    reason: str = ""
+
+
+class RunResumed(Fact, frozen=True):
+    """The run goes on: after a pause, or after it had failed."""
+
+    reason: str = ""
+
+
+class RunCompensating(Fact, frozen=True):
+    """The run has failed, and what it has done is undone before it ends."""
+
+    failure: Failure
+    step: str = ""
 
 
 class RunCompleted(Fact, frozen=True):
@@ -42,7 +100,7 @@ class RunFailed(Fact, frozen=True):
 
 
 class RunCancelled(Fact, frozen=True):
-    """Somebody asked the run to stop, and it did."""
+    """Somebody asked the run to stop, or its parent ended, and it did."""
 
     reason: str = ""
 
@@ -53,6 +111,14 @@ class StepScheduled(Fact, frozen=True):
     step: str
     node: str
     input: Data = NOTHING
+
+
+class StepStarted(Fact, frozen=True):
+    """The step has its place in its queue; or it is the run `child`, which was started."""
+
+    step: str
+    attempt: int
+    child: str = ""
 
 
 class StepRetryScheduled(Fact, frozen=True):
@@ -73,15 +139,20 @@ class StepCompleted(Fact, frozen=True):
 
 
 class StepFailed(Fact, frozen=True):
-    """The step ended badly; no attempt is left."""
+    """The step ended badly; no attempt is left.
+
+    `handled` is `continue`, or the node that takes over; "" is the end of the step's map or loop,
+    and of the run.
+    """
 
     step: str
     attempt: int
     failure: Failure
+    handled: str = ""
 
 
 class StepSkipped(Fact, frozen=True):
-    """The node never ran: `reason` is `condition`, `switch` or `needs`."""
+    """The node never ran: `reason` is `condition`, `switch`, `needs` or `on_error`."""
 
     step: str
     node: str
@@ -156,6 +227,53 @@ class PolicyDecided(Fact, frozen=True):
     reason: str = ""
 
 
+class TimerFired(Fact, frozen=True):
+    """What a step waited for has come: its time."""
+
+    step: str
+    attempt: int
+
+
+class SignalReceived(Fact, frozen=True):
+    """A message came. One with an `id` that came before is no event."""
+
+    name: str
+    payload: Data = NOTHING
+    id: str = ""
+
+
+class ApprovalRequested(Fact, frozen=True):
+    """A person is asked.
+
+    It is about what the node says; or, where `about` is `outcome`, about a call whose outcome
+    nobody knows, and which is not repeated.
+    """
+
+    step: str
+    attempt: int
+    about: str = "approval"
+    call: str = ""
+    message: Data = NOTHING
+
+
+class ApprovalDecided(Fact, frozen=True):
+    """A person answered: `approve` or `deny`; of an outcome: `done`, `retry` or `fail`."""
+
+    step: str
+    attempt: int
+    decision: str
+    call: str = ""
+    reason: str = ""
+    value: Data = NOTHING
+
+
+class ApprovalExpired(Fact, frozen=True):
+    """Nobody answered in time."""
+
+    step: str
+    attempt: int
+
+
 class Custom(Fact, frozen=True):
     """A service's own event about the run; the engine does not look inside."""
 
@@ -165,10 +283,16 @@ class Custom(Fact, frozen=True):
 
 Event: TypeAlias = (
     RunStarted
+    | RunForked
+    | RunAdmitted
+    | RunPaused
+    | RunResumed
+    | RunCompensating
     | RunCompleted
     | RunFailed
     | RunCancelled
     | StepScheduled
+    | StepStarted
     | StepRetryScheduled
     | StepCompleted
     | StepFailed
@@ -177,15 +301,26 @@ Event: TypeAlias = (
     | ToolCallStarted
     | ToolCall
     | PolicyDecided
+    | TimerFired
+    | SignalReceived
+    | ApprovalRequested
+    | ApprovalDecided
+    | ApprovalExpired
     | Custom
 )
 
 KINDS: dict[str, type[Event]] = {
     "run_started": RunStarted,
+    "run_forked": RunForked,
+    "run_admitted": RunAdmitted,
+    "run_paused": RunPaused,
+    "run_resumed": RunResumed,
+    "run_compensating": RunCompensating,
     "run_completed": RunCompleted,
     "run_failed": RunFailed,
     "run_cancelled": RunCancelled,
     "step_scheduled": StepScheduled,
+    "step_started": StepStarted,
     "step_retry_scheduled": StepRetryScheduled,
     "step_completed": StepCompleted,
     "step_failed": StepFailed,
@@ -194,6 +329,11 @@ KINDS: dict[str, type[Event]] = {
     "tool_call_started": ToolCallStarted,
     "tool_call": ToolCall,
     "policy_decided": PolicyDecided,
+    "timer_fired": TimerFired,
+    "signal_received": SignalReceived,
+    "approval_requested": ApprovalRequested,
+    "approval_decided": ApprovalDecided,
+    "approval_expired": ApprovalExpired,
     "custom": Custom,
 }
 NAMES: dict[type[Event], str] = {event: kind for kind, event in KINDS.items()}

@@ -4,6 +4,7 @@ Old events are upcast in the codec, never branched on here, and what is in the l
 refused.
 """
 
+from collections import deque
 from heapq import heappush
 from typing import assert_never
 
@@ -13,83 +14,243 @@ from stepwell.engine.commands import (
     CallModel,
     CallTool,
     Command,
+    EnterQueue,
     ExpireStep,
+    FireTimer,
     JudgeLost,
+    StartChild,
+    child_run,
+    enter_id,
+    expire_id,
     model_call_id,
     tool_call_id,
 )
 from stepwell.engine.events import (
+    ApprovalDecided,
+    ApprovalExpired,
+    ApprovalRequested,
     Custom,
     Event,
     LlmCall,
     PolicyDecided,
+    RunAdmitted,
     RunCancelled,
+    RunCompensating,
     RunCompleted,
     RunFailed,
+    RunForked,
+    RunPaused,
+    RunResumed,
     RunStarted,
+    SignalReceived,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
     StepScheduled,
     StepSkipped,
+    StepStarted,
+    TimerFired,
     ToolCall,
     ToolCallStarted,
 )
-from stepwell.engine.graph import AgentNode, Node, SwitchNode, ToolNode, TransformNode
+from stepwell.engine.graph import (
+    UNDO,
+    AgentNode,
+    ApprovalNode,
+    LoopNode,
+    MapNode,
+    SignalNode,
+    SwitchNode,
+    ToolNode,
+    TransformNode,
+    WaitNode,
+    WorkflowNode,
+    spec_of,
+)
+from stepwell.engine.instants import instant
 from stepwell.engine.messages import Message, Opaque, ToolRequest
-from stepwell.engine.state import Conversation, RunPhase, RunState, StepPhase, StepState, Turn
-from stepwell.engine.values import Data
+from stepwell.engine.state import (
+    Ask,
+    Conversation,
+    Fan,
+    RunPhase,
+    RunState,
+    StepPhase,
+    StepState,
+    Turn,
+)
+from stepwell.engine.values import NOTHING, Data
+
+_PASSIVE = (ExpireStep, FireTimer)
+"""Commands that only wait for their time."""
 
 
 def evolve(state: RunState, event: Event) -> RunState:
     """Folds one event in, in place; never refuses what is in the log."""
     state.sequence += 1
     match event:
-        case RunStarted():
-            state.phase = RunPhase.RUNNING
-            state.principal = event.principal
-            state.labels = event.labels
-            state.started_at = event.at
-            state.input = event.input
-            state.waiting = {id: len(node.needs) for id, node in state.graph.nodes.items()}
         case StepScheduled():
             _schedule(state, event)
-        case StepSkipped():
-            state.steps[event.step] = StepState(event.step, event.node, StepPhase.SKIPPED)
-            _settle(state, event.node)
-        case LlmCall():
-            _hear(state, state.steps[event.step], event)
-        case ToolCallStarted():
-            _begin(state, state.steps[event.step], event)
         case ToolCall():
             _answer(state, state.steps[event.step], event)
-        case PolicyDecided():
-            _deny(state, state.steps[event.step], event)
-        case StepRetryScheduled():
-            _retry(state, state.steps[event.step], event)
         case StepCompleted():
-            step = _end(state, event.step, StepPhase.COMPLETED)
-            step.output = event.output
-            _settle(state, step.node)
-        case StepFailed():
-            # One whose input has no value fails before it was scheduled.
-            if event.step not in state.steps:
-                state.steps[event.step] = StepState(event.step, event.step, StepPhase.NEW)
-            _end(state, event.step, StepPhase.FAILED)
+            _complete(state, state.steps[event.step], event)
+        case LlmCall():
+            _hear(state, state.steps[event.step], event)
+        case RunStarted():
+            _begin_run(state, event)
         case RunCompleted():
             state.output = event.output
             _finish(state, RunPhase.COMPLETED, event.at)
         case RunFailed():
-            state.failure = event.failure
+            state.failure, state.failed_step = event.failure, event.step
             _finish(state, RunPhase.FAILED, event.at)
         case RunCancelled():
             state.reason = event.reason
             _finish(state, RunPhase.CANCELLED, event.at)
-        case Custom():
+        case StepSkipped():
+            spec = state.graph.nodes[event.node]
+            state.steps[event.step] = StepState(event.step, event.node, StepPhase.SKIPPED, spec)
+            _settle(state, event.node)
+        case StepFailed():
+            _fail(state, event)
+        case StepRetryScheduled():
+            _retry(state, state.steps[event.step], event)
+        case ToolCallStarted():
+            _begin(state, state.steps[event.step], event)
+        case PolicyDecided():
+            _deny(state, state.steps[event.step], event)
+        case StepStarted():
+            _start(state, state.steps[event.step], event)
+        case ApprovalRequested():
+            _ask(state, state.steps[event.step], event)
+        case ApprovalDecided():
+            _decide(state, state.steps[event.step], event)
+        case SignalReceived():
+            _keep(state, event)
+        case RunPaused():
+            state.is_paused = True
+        case RunResumed():
+            _resume_run(state, event)
+        case RunCompensating():
+            _compensate(state, event)
+        case RunAdmitted():
+            state.is_admitted = True
+            _close(state, None, enter_id(""))
+        case RunForked():
+            _fork(state, event)
+        case TimerFired() | ApprovalExpired() | Custom():
             pass
         case _:
             assert_never(event)
     return state
+
+
+# --- the run ------------------------------------------------------------------------------
+
+
+def _begin_run(state: RunState, event: RunStarted) -> None:
+    state.phase = RunPhase.RUNNING
+    state.principal = event.principal
+    state.labels = event.labels
+    state.run_key, state.parent, state.trace = event.run_key, event.parent, event.trace
+    state.started_at = event.at
+    state.input = event.input
+    state.waiting = {id: len(node.needs) for id, node in state.graph.nodes.items()}
+    state.queue = event.queue
+    if event.queue:
+        state.is_admitted = False
+        _enter_run(state)
+
+
+def _enter_run(state: RunState) -> None:
+    state.tickets[""] = None
+    enter = EnterQueue("", state.queue)
+    _open(state, None, enter.id, enter)
+
+
+def _fork(state: RunState, event: RunForked) -> None:
+    """The log of another run ends here; from now on it is this one."""
+    state.sequence = 1
+    state.principal, state.labels = event.principal, event.labels
+    state.started_at = event.at
+    state.run_key, state.parent, state.trace, state.queue = "", None, "", ""
+    state.forked_from = event.run
+    state.is_paused, state.is_admitted = False, True
+    state.seen.clear()
+    for step in state.steps.values():
+        # The other run's calls are its own: whatever was under way there is done anew here.
+        step.begun.clear()
+        for call, ask in tuple(step.asks.items()):
+            if ask.call is not None:
+                del step.asks[call]
+        if not step.asks:
+            state.asking.pop(step.id, None)
+    _forget_open(state)
+    state.stops.clear()
+    state.orphans.clear()
+    state.left.clear()
+    _take_up_steps(state, event.at)
+
+
+def _resume_run(state: RunState, event: RunResumed) -> None:
+    state.is_paused = False
+    if state.phase is not RunPhase.FAILED:
+        return
+    state.phase = RunPhase.RUNNING
+    state.failure, state.failed_step, state.ended_at = None, "", None
+    if state.queue:
+        state.is_admitted = False
+        _enter_run(state)
+    _take_up_steps(state, event.at)
+
+
+def _take_up_steps(state: RunState, at: int) -> None:
+    """Opens again what every step calls for that has not ended."""
+    for step in state.steps.values():
+        if step.phase is StepPhase.ACTIVE:
+            _enter_or_resume(state, step, since=at)
+
+
+def _compensate(state: RunState, event: RunCompensating) -> None:
+    state.failure, state.failed_step = event.failure, event.step
+    state.is_compensating = True
+    _drop_open(state)
+    state.asking.clear()
+    state.napping.clear()
+    state.listening.clear()
+
+
+def _finish(state: RunState, phase: RunPhase, at: int) -> None:
+    state.phase = phase
+    state.ended_at = at
+    _drop_open(state)
+    state.left.extend(state.tickets)
+    state.tickets.clear()
+
+
+def _drop_open(state: RunState) -> None:
+    """Nothing is to be in flight any more."""
+    state.stops.extend(state.out)
+    for command in state.open.values():
+        if isinstance(command, StartChild):
+            state.orphans.append(child_run(state.run, command.step, command.attempt))
+    for step in tuple(state.tickets):
+        if step:
+            _give_back(state, step)
+    _forget_open(state)
+
+
+def _forget_open(state: RunState) -> None:
+    for step in state.steps.values():
+        if step.open:
+            step.open.clear()
+    state.out.clear()
+    state.open.clear()
+    state.fresh.clear()
+    state.timers.clear()
+    state.ripe.clear()
+    state.busy = 0
 
 
 def _settle(state: RunState, node: str) -> None:
@@ -99,15 +260,77 @@ def _settle(state: RunState, node: str) -> None:
         state.waiting[dependent] -= 1
 
 
+# --- steps --------------------------------------------------------------------------------
+
+
 def _schedule(state: RunState, event: StepScheduled) -> None:
+    spec = spec_of(state.graph, event.node, event.step)
     step = StepState(
-        event.step, event.node, StepPhase.ACTIVE, input=event.input, sealed=event.input.sealed
+        event.step, event.node, StepPhase.ACTIVE, spec, input=event.input, sealed=event.input.sealed
     )
+    step.is_scheduled = True
     state.steps[event.step] = step
-    node = state.graph.nodes[event.node]
-    if isinstance(node, AgentNode):
-        step.conversation = Conversation(_opening(node, event.input))
-    _resume(state, step, node, since=event.at)
+    if event.step != event.node and not event.step.endswith(UNDO):
+        step.owner = event.node
+        owner = state.steps[event.node]
+        assert owner.fan is not None, f"{owner.id} repeats nothing"
+        step.index = owner.fan.next
+        owner.fan.next += 1
+        owner.fan.active[step.id] = None
+    _enter_or_resume(state, step, since=event.at)
+
+
+def _enter_or_resume(state: RunState, step: StepState, *, since: int) -> None:
+    if step.spec.queue:
+        step.in_queue = True
+        state.tickets[step.id] = None
+        enter = EnterQueue(step.id, step.spec.queue)
+        _open(state, step, enter.id, enter)
+    else:
+        _resume(state, step, since=since)
+
+
+def _start(state: RunState, step: StepState, event: StepStarted) -> None:
+    if event.child:
+        step.child = event.child
+    elif step.in_queue:
+        step.in_queue = False
+        _close(state, step, enter_id(step.id))
+        _resume(state, step, since=event.at)
+
+
+def _resume(state: RunState, step: StepState, *, since: int, not_before: int | None = None) -> None:
+    """Opens what the step calls for as it stands: at its start, and for another attempt."""
+    spec = step.spec
+    match spec:
+        case ToolNode():
+            _open_tool(state, step, spec, not_before)
+        case AgentNode():
+            if step.conversation is None:
+                step.conversation = Conversation(_opening(spec, step.input))
+            _open_turn(state, step, not_before)
+        case WorkflowNode():
+            start = StartChild(step.id, step.attempt, spec.workflow, spec.version, step.input)
+            _open(state, step, start.id, start, not_before)
+        case WaitNode():
+            fire = FireTimer(step.id, step.attempt)
+            state.napping[step.id] = None
+            _open(state, step, fire.id, fire, instant(step.input.value["until"]))
+        case SignalNode():
+            state.listening.setdefault(spec.signal, {})[step.id] = None
+        case MapNode() | LoopNode():
+            if step.fan is None:
+                items = step.input.value if isinstance(spec, MapNode) else []
+                step.fan = Fan(items, [None] * len(items), sealed=step.input.sealed)
+        case ApprovalNode():
+            pass  # what is asked is an event of its own
+        case TransformNode() | SwitchNode():
+            return
+        case _:
+            assert_never(spec)
+    if spec.timeout is not None:
+        expire = ExpireStep(step.id, step.attempt)
+        _open(state, step, expire.id, expire, max(since, not_before or 0) + spec.timeout)
 
 
 def _opening(node: AgentNode, given: Data) -> list[Message]:
@@ -118,32 +341,22 @@ def _opening(node: AgentNode, given: Data) -> list[Message]:
     return [*system, Message("user", text)]
 
 
-def _resume(
-    state: RunState, step: StepState, node: Node, *, since: int, not_before: int | None = None
-) -> None:
-    """Opens what the step calls for as it stands: at its start, and for another attempt."""
-    match node:
-        case ToolNode():
-            _open_tool(state, step, node, not_before)
-        case AgentNode():
-            _open_turn(state, step, not_before)
-        case TransformNode() | SwitchNode():
-            return
-        case _:
-            assert_never(node)
-    if node.timeout is not None:
-        expire = ExpireStep(step.id, step.attempt)
-        _open(state, step, expire.id, expire, max(since, not_before or 0) + node.timeout)
-
-
 def _open(
-    state: RunState, step: StepState, id: str, command: Command, not_before: int | None = None
+    state: RunState,
+    step: StepState | None,
+    id: str,
+    command: Command,
+    not_before: int | None = None,
 ) -> None:
     state.open[id] = command
-    step.open.add(id)
+    if not isinstance(command, _PASSIVE):
+        state.busy += 1
+    if step is not None:
+        step.open.add(id)
     if not_before is None:
         state.fresh[id] = None
     else:
+        state.ripe[id] = not_before
         heappush(state.timers, (not_before, id))
 
 
@@ -262,38 +475,176 @@ def _retry(state: RunState, step: StepState, event: StepRetryScheduled) -> None:
     for id in tuple(step.open):
         _close(state, step, id, stop=True)
     step.attempt = event.attempt
-    node = state.graph.nodes[step.node]
-    _resume(state, step, node, since=event.at, not_before=event.retry_at)
+    if step.phase is StepPhase.FAILED:
+        _revive(state, step)
+        _enter_or_resume(state, step, since=event.at)
+    else:
+        _resume(state, step, since=event.at, not_before=event.retry_at)
 
 
-def _end(state: RunState, id: str, phase: StepPhase) -> StepState:
-    step = state.steps[id]
+def _revive(state: RunState, step: StepState) -> None:
+    """A step that failed is tried again, and the map or loop that failed with it goes on."""
+    step.phase, step.failure = StepPhase.ACTIVE, None
+    owner = state.steps.get(step.owner)
+    if owner is None or owner.fan is None:
+        return
+    owner.fan.active[step.id] = None
+    if owner.phase is StepPhase.FAILED:
+        owner.phase, owner.failure = StepPhase.ACTIVE, None
+
+
+def _complete(state: RunState, step: StepState, event: StepCompleted) -> None:
+    _end(state, step, StepPhase.COMPLETED)
+    step.output = event.output
+    if isinstance(step.spec, SignalNode):
+        _take_message(state, step.spec.signal)
+    if step.id == step.node:
+        _settle(state, step.node)
+    elif step.owner:
+        _end_of_child(state, step, event.output)
+    else:
+        state.undo.pop()
+        return
+    if step.spec.compensate is not None:
+        state.undo.append(step.id)
+
+
+def _fail(state: RunState, event: StepFailed) -> None:
+    step = state.steps.get(event.step)
+    if step is None:
+        step = _unscheduled(state, event.step)
+    _end(state, step, StepPhase.FAILED)
+    step.failure, step.handled = event.failure, event.handled
+    if step.id.endswith(UNDO):
+        state.not_undone.append(state.undo.pop())
+    elif event.handled:
+        if step.owner:
+            _end_of_child(state, step, NOTHING)
+        else:
+            _settle(state, step.node)
+
+
+def _unscheduled(state: RunState, id: str) -> StepState:
+    """One whose input has no value fails before it was scheduled."""
+    node = id
+    if id.endswith(UNDO):
+        node = state.steps[id.removesuffix(UNDO)].node
+    step = StepState(id, node, StepPhase.NEW, spec_of(state.graph, node, id))
+    state.steps[id] = step
+    return step
+
+
+def _end(state: RunState, step: StepState, phase: StepPhase) -> None:
     step.phase = phase
     for command in tuple(step.open):
         _close(state, step, command, stop=True)
     step.conversation = None
-    return step
+    step.in_queue = False
+    if step.asks:
+        step.asks.clear()
+        state.asking.pop(step.id, None)
+    if isinstance(step.spec, WaitNode):
+        state.napping.pop(step.id, None)
+    elif isinstance(step.spec, SignalNode):
+        state.listening.get(step.spec.signal, {}).pop(step.id, None)
+    elif step.fan is not None and phase is StepPhase.FAILED:
+        for child in step.fan.active:
+            _interrupt(state, state.steps[child])
+    if step.id in state.tickets:
+        _give_back(state, step.id)
 
 
-def _close(state: RunState, step: StepState, id: str, *, stop: bool = False) -> None:
+def _interrupt(state: RunState, child: StepState) -> None:
+    """The map or loop of a step has failed: nothing of it goes on, until that is tried again."""
+    for command in tuple(child.open):
+        _close(state, child, command, stop=True)
+    state.asking.pop(child.id, None)
+    state.napping.pop(child.id, None)
+    if isinstance(child.spec, SignalNode):
+        state.listening.get(child.spec.signal, {}).pop(child.id, None)
+    if child.id in state.tickets:
+        _give_back(state, child.id)
+
+
+def _end_of_child(state: RunState, step: StepState, output: Data) -> None:
+    fan = state.steps[step.owner].fan
+    assert fan is not None, f"{step.owner} repeats nothing"
+    fan.ended += 1
+    fan.active.pop(step.id, None)
+    fan.sealed = fan.sealed or output.sealed
+    fan.last = output.value
+    if fan.outputs:
+        fan.outputs[step.index] = output.value
+    if step.spec.compensate is None or step.phase is not StepPhase.COMPLETED:
+        # A map of many items holds no more than their outputs.
+        del state.steps[step.id]
+
+
+def _give_back(state: RunState, ticket: str) -> None:
+    del state.tickets[ticket]
+    state.left.append(ticket)
+
+
+# --- people and messages ------------------------------------------------------------------
+
+
+def _ask(state: RunState, step: StepState, event: ApprovalRequested) -> None:
+    call: CallTool | None = None
+    if event.about == "outcome":
+        id = tool_call_id(step.id, event.attempt, event.call)
+        command = state.open[id]
+        call = command.call if isinstance(command, JudgeLost) else command  # type: ignore[assignment]
+        _close(state, step, id, stop=True)
+        _close(state, step, expire_id(step.id, step.attempt))
+    step.asks[event.call] = Ask(event.about, event.message, call)
+    state.asking[step.id] = None
+
+
+def _decide(state: RunState, step: StepState, event: ApprovalDecided) -> None:
+    ask = step.asks.pop(event.call)
+    if not step.asks:
+        state.asking.pop(step.id, None)
+    if event.decision == "retry" and ask.call is not None:
+        step.begun.discard(event.call)
+        _open_call(state, step, ask.call, None)
+        if step.spec.timeout is not None:
+            expire = ExpireStep(step.id, step.attempt)
+            _open(state, step, expire.id, expire, event.at + step.spec.timeout)
+
+
+def _keep(state: RunState, event: SignalReceived) -> None:
+    if event.id:
+        state.seen.add(event.id)
+    state.signals.setdefault(event.name, deque()).append(event.payload)
+
+
+def _take_message(state: RunState, name: str) -> None:
+    kept = state.signals[name]
+    kept.popleft()
+    if not kept:
+        del state.signals[name]
+
+
+# --- closing ------------------------------------------------------------------------------
+
+
+def _close(state: RunState, step: StepState | None, id: str, *, stop: bool = False) -> None:
     """Nobody waits for the command any more; `stop` tells a worker that is busy with it."""
-    step.open.discard(id)
-    state.open.pop(id, None)
+    if step is not None:
+        step.open.discard(id)
+    command = state.open.pop(id, None)
+    if command is None:
+        return
+    if not isinstance(command, _PASSIVE):
+        state.busy -= 1
     state.fresh.pop(id, None)
+    state.ripe.pop(id, None)
     if id in state.out:
         state.out.remove(id)
         if stop:
             state.stops.append(id)
-
-
-def _finish(state: RunState, phase: RunPhase, at: int) -> None:
-    state.phase = phase
-    state.ended_at = at
-    state.stops.extend(state.out)
-    state.out.clear()
-    state.open.clear()
-    state.fresh.clear()
-    state.timers.clear()
+    if stop and isinstance(command, StartChild):
+        state.orphans.append(child_run(state.run, command.step, command.attempt))
 
 
 def _conversation(step: StepState) -> Conversation:

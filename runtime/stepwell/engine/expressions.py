@@ -54,7 +54,7 @@ class Expression:
             `variables`, or cannot be of type bool where `condition` is set.
     """
 
-    __slots__ = ("_cost", "_program", "paths", "plain", "refs", "text")
+    __slots__ = ("_cost", "_members", "_program", "paths", "plain", "refs", "text")
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class Expression:
             if name not in bound or not _compiles(text, names - {name}, anything)
         )
         self._cost = Cost(text, self.refs)
+        self._members = {name: self._members_of(name) for name in self.refs}
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -103,13 +104,14 @@ class Expression:
         """
         if self._program is None:
             return self._read(bindings)
+        bindings = self._narrowed(bindings)
         if self._cost.of(bindings) > MAX_COST:
             raise ExpressionError(
                 f"={self.text:.200} may make more than {MAX_COST} characters and elements of what "
                 "it reads; let it read less, or let a tool do it"
             )
         try:
-            result = self._program.eval(data={name: bindings[name] for name in self.refs})
+            result = self._program.eval(data=bindings)
             kind = result.type()
             if kind == cel.Type.ERROR:
                 raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
@@ -120,6 +122,27 @@ class Expression:
             raise ExpressionError(f"={self.text:.200} takes more memory than there is") from error
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+
+    def _members_of(self, name: str) -> frozenset[str] | None:
+        """The members of a variable that are read by name; None when all of it may be."""
+        paths = [path for path in self.paths if path[0] == name]
+        if not paths or any(len(path) == 1 for path in paths):
+            return None
+        return frozenset(path[1] for path in paths)
+
+    def _narrowed(self, bindings: Mapping[str, Json]) -> dict[str, Json]:
+        """The variables, with nothing in them but what is read.
+
+        CEL takes in all that it is given: an expression that reads one word beside a long list
+        would cost as much as the list is long, for every step that evaluates it.
+        """
+        narrowed = {}
+        for name, members in self._members.items():
+            value = bindings[name]
+            if members is not None and isinstance(value, dict):
+                value = {member: value[member] for member in members if member in value}
+            narrowed[name] = value
+        return narrowed
 
     def _read(self, bindings: Mapping[str, Json]) -> Json:
         """The value at the end of a plain path, the very one."""

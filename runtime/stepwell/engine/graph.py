@@ -202,3 +202,20 @@ class Graph(Struct, frozen=True, kw_only=True):
     """Whether MCP clients are offered it as a tool."""
     queue: str = ""
     """The queue in which each run needs a place before it begins."""
+
+
+UNDO: Final = ".undo"
+"""What the id of a step ends with that undoes another."""
+
+
+def spec_of(graph: Graph, node: str, step: str) -> Node:
+    """By what a step is executed: its node, the body of that, or what undoes either."""
+    spec = graph.nodes[node]
+    if step == node:
+        return spec
+    if isinstance(spec, MapNode | LoopNode):
+        spec = spec.body
+    if not step.endswith(UNDO):
+        return spec
+    assert spec.compensate is not None, f"{step} undoes what cannot be undone"
+    return spec.compensate

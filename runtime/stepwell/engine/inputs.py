@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from stepwell.engine.events import Parent
 from stepwell.engine.messages import Opaque, ToolRequest, Usage
-from stepwell.engine.values import Data, Failure
+from stepwell.engine.values import NOTHING, Data, Failure
 
 
 class Given(Struct, frozen=True, gc=False, kw_only=True):
@@ -24,6 +25,25 @@ class Start(Given, frozen=True):
 
     input: Data
     labels: dict[str, str] = {}
+    run_key: str = ""
+    queue: str = ""
+    parent: Parent | None = None
+    trace: str = ""
+
+
+class Fork(Given, frozen=True):
+    """Begin where the run `run` was before its event `sequence` + 1, which scheduled `step`.
+
+    The state has folded the log of that run up to `sequence`. `input`, if `edited`, takes the
+    place of what the step was given there.
+    """
+
+    run: str
+    sequence: int
+    step: str
+    labels: dict[str, str] = {}
+    edited: bool = False
+    input: Data = NOTHING
 
 
 class Answer(Struct, frozen=True, gc=False, kw_only=True):
@@ -96,10 +116,81 @@ class Expire(Given, frozen=True):
     attempt: int
 
 
+class Fired(Given, frozen=True):
+    """The time that a step waits for has come."""
+
+    step: str
+    attempt: int
+
+
+class Admitted(Given, frozen=True):
+    """A step has its place in its queue; the run itself, where `step` is ""."""
+
+    step: str
+
+
+class ChildStarted(Given, frozen=True):
+    """The run that a step is has been started."""
+
+    step: str
+    attempt: int
+    child: str
+
+
+class ChildEnded(Given, frozen=True):
+    """The run that a step is has ended: with an output, or with why there is none."""
+
+    step: str
+    attempt: int
+    output: Data | None = None
+    failure: Failure | None = None
+
+
 class Cancel(Given, frozen=True):
     """Stop the run."""
 
     reason: str = ""
+
+
+class Pause(Given, frozen=True):
+    """Begin nothing new."""
+
+    reason: str = ""
+
+
+class Resume(Given, frozen=True):
+    """Go on after a pause."""
+
+    reason: str = ""
+
+
+class RetryStep(Given, frozen=True):
+    """Go on with a run that has failed, by trying the step again that it failed over."""
+
+    step: str
+    reason: str = ""
+
+
+class Signal(Given, frozen=True):
+    """A message for whatever step waits for this name. The same `id` again is no news."""
+
+    name: str
+    payload: Data = NOTHING
+    id: str = ""
+
+
+class Resolve(Given, frozen=True):
+    """A person's answer to what a step asks: `verdict` is approve, deny, done, retry or fail.
+
+    `call` says which call of the step is meant, where it asks about more than one. `value` is
+    the result of a call that is `done`, and is given on by an approval.
+    """
+
+    step: str
+    verdict: str
+    call: str | None = None
+    reason: str = ""
+    value: Data = NOTHING
 
 
 class Publish(Given, frozen=True):
@@ -110,8 +201,23 @@ class Publish(Given, frozen=True):
 
 
 Report: TypeAlias = (
-    ModelAnswered | ToolBegun | ToolAnswered | CallDenied | CallLost | Expire | Cancel | Publish
+    ModelAnswered
+    | ToolBegun
+    | ToolAnswered
+    | CallDenied
+    | CallLost
+    | Expire
+    | Fired
+    | Admitted
+    | ChildStarted
+    | ChildEnded
+    | Cancel
+    | Pause
+    | Resume
+    | Signal
+    | Resolve
+    | Publish
 )
 """What a run that is running is told."""
 
-Input: TypeAlias = Start | Report
+Input: TypeAlias = Start | Fork | RetryStep | Report

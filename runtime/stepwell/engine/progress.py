@@ -1,29 +1,46 @@
 """How a run moves on through its graph: which nodes start, are skipped, or end at once.
 
 A node is ready when every node that it needs has ended. Then it is skipped when its `if` is
-false, when a switch that it hangs on chose another, or when everything that it needs was
-skipped. `transform` and `switch` have no effect on the world, so they end here and now.
+false, when a switch that it hangs on chose another, when the node that it takes over from did
+not fail, or when everything that it needs was skipped. `transform` and `switch` have no effect
+on the world, so they end here and now; so does a `signal` whose message is there already. A map
+or a loop is a step that makes steps: as many as may be in flight, and another when one has ended.
 """
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
 
 from stepwell.engine.events import (
+    ApprovalRequested,
     Event,
     RunCompleted,
-    RunFailed,
     StepCompleted,
     StepFailed,
     StepScheduled,
     StepSkipped,
 )
-from stepwell.engine.expressions import ExpressionError, Template
-from stepwell.engine.graph import AgentNode, Node, SwitchNode, ToolNode, TransformNode
+from stepwell.engine.expressions import ExpressionError
+from stepwell.engine.fans import FanView, child_step, listed, view_of
+from stepwell.engine.graph import (
+    FAIL,
+    AgentNode,
+    ApprovalNode,
+    LeafNode,
+    LoopNode,
+    MapNode,
+    Node,
+    SignalNode,
+    SwitchNode,
+    ToolNode,
+    TransformNode,
+    WaitNode,
+    WorkflowNode,
+)
+from stepwell.engine.instants import FARTHEST, instant, instant_text, length
 from stepwell.engine.sealing import withheld
-from stepwell.engine.state import RunState, StepPhase
-from stepwell.engine.values import NOTHING, Data, Failure, Json
-
-_SKIPPED = Data(value=None)
+from stepwell.engine.sight import SKIPPED, Ended, Sight
+from stepwell.engine.state import RunState, StepPhase, StepState
+from stepwell.engine.undoing import end_badly
+from stepwell.engine.values import NOTHING, Data, Failure
 
 
 class Progress:
@@ -33,148 +50,245 @@ class Progress:
         """`given` is the input of a run that is just being started."""
         self._state = state
         self._at = at
-        self._input = state.input if given is None else given
         self._begins = given is not None
+        self._sight = Sight(state, given)
         self._events: list[Event] = []
-        self._ended: dict[str, Data] = {}
         self._waiting: dict[str, int] = {}
-        self._queue: deque[str] = deque()
+        self._ready: deque[str] = deque()
+        self._fans: dict[str, FanView] = {}
+        self._growing: deque[FanView] = deque()
+        self._taken: Counter[str] = Counter()
+        self._given: dict[str, Data] = {}
+        self._done: tuple[StepState, Data] | None = None
+        self._has_failed = False
+
+    # --- what it is asked -----------------------------------------------------------------
 
     def begin(self) -> list[Event]:
         """What follows from the start of the run."""
-        self._queue.extend(id for id, node in self._state.graph.nodes.items() if not node.needs)
+        self._ready.extend(id for id, node in self._state.graph.nodes.items() if not node.needs)
         return self._walk()
 
-    def after(self, node: str, output: Data) -> list[Event]:
-        """What follows when `node` has ended with `output`."""
-        self._end(node, output)
+    def after(self, step: StepState, output: Data) -> list[Event]:
+        """What follows when a step has ended with `output`."""
+        self._done = step, output
+        self._end_step(step, Ended(output))
         return self._walk()
+
+    def after_failure(self, step: StepState, failure: Failure, handled: str) -> list[Event]:
+        """What follows when a step has failed and the run goes on."""
+        self._end_step(step, Ended(failure=failure, handled=handled))
+        return self._walk()
+
+    def again(self, step: str, given: Data | None) -> list[Event]:
+        """What follows where a run is forked; `step` is given `given` instead of its own input."""
+        if given is not None:
+            self._given[step] = given
+        state = self._state
+        self._ready.extend(
+            id for id in state.graph.nodes if id not in state.steps and not state.waiting.get(id, 0)
+        )
+        for active in state.steps.values():
+            if active.phase is StepPhase.ACTIVE and active.fan is not None:
+                self._growing.append(self._fan(active.id))
+        return self._walk()
+
+    # --- the walk -------------------------------------------------------------------------
 
     def _walk(self) -> list[Event]:
-        while self._queue:
-            if not self._start(self._state.graph.nodes[self._queue.popleft()]):
-                return self._events
-        if self._state.ended + len(self._ended) == len(self._state.graph.nodes):
+        while (self._ready or self._growing) and not self._has_failed:
+            if self._growing:
+                self._grow(self._growing.popleft())
+            else:
+                self._start(self._state.graph.nodes[self._ready.popleft()])
+        if not self._has_failed and self._state.ended + self._sight.added == len(
+            self._state.graph.nodes
+        ):
             self._finish()
         return self._events
 
-    def _end(self, node: str, output: Data) -> None:
-        self._ended[node] = output
+    def _end_step(self, step: StepState, ended: Ended) -> None:
+        if step.owner:
+            fan = self._fan(step.owner)
+            fan.end(step.index, ended.output)
+            self._growing.append(fan)
+        else:
+            self._end(step.node, ended)
+
+    def _end(self, node: str, ended: Ended) -> None:
+        self._sight.add(node, ended)
         graph, state = self._state.graph, self._state
         for dependent in graph.dependents.get(node, ()):
             left = self._waiting.get(dependent)
             if left is None:
-                left = (
-                    len(graph.nodes[dependent].needs) if self._begins else state.waiting[dependent]
-                )
+                needs = graph.nodes[dependent].needs
+                left = len(needs) if self._begins else state.waiting[dependent]
             self._waiting[dependent] = left - 1
             if left == 1:
-                self._queue.append(dependent)
+                self._ready.append(dependent)
 
-    def _start(self, node: Node) -> bool:
-        """Starts or skips one node; False when that failed, and the run with it."""
+    def _start(self, node: Node) -> None:
+        """Starts or skips one node."""
         try:
             reason = self._skip_reason(node)
             if reason:
-                self._events.append(
-                    StepSkipped(at=self._at, step=node.id, node=node.id, reason=reason)
-                )
-                self._end(node.id, _SKIPPED)
-                return True
-            given, output = self._evaluate(node)
+                skipped = StepSkipped(at=self._at, step=node.id, node=node.id, reason=reason)
+                self._events.append(skipped)
+                self._end(node.id, SKIPPED)
+                return
+            match node:
+                case TransformNode():
+                    self._end_at_once(node, self._sight.render(node.value))
+                case SwitchNode():
+                    self._end_at_once(node, self._choose(node))
+                case MapNode() | LoopNode():
+                    self._spread(node)
+                case _:
+                    output = self._schedule(node.id, node.id, node, {})
+                    if output is not None:
+                        self._end(node.id, Ended(output))
         except ExpressionError as error:
             self._fail(node, error)
-            return False
-        self._events.append(StepScheduled(at=self._at, step=node.id, node=node.id, input=given))
-        if output is not None:
-            self._events.append(StepCompleted(at=self._at, step=node.id, attempt=1, output=output))
-            self._end(node.id, output)
-        return True
+
+    def _end_at_once(self, node: Node, output: Data) -> None:
+        self._events += (
+            StepScheduled(at=self._at, step=node.id, node=node.id),
+            StepCompleted(at=self._at, step=node.id, attempt=1, output=output),
+        )
+        self._end(node.id, Ended(output))
 
     def _skip_reason(self, node: Node) -> str:
         needs = node.needs
-        if needs and all(self._is_skipped(need) for need in needs):
-            return "needs"
         for need in needs:
-            switch = self._state.graph.nodes[need]
+            other = self._state.graph.nodes[need]
+            if other.on_error == node.id:
+                return "" if self._sight.of(need).handled == node.id else "on_error"
             if (
-                isinstance(switch, SwitchNode)
-                and any(case.target == node.id for case in switch.cases)
-                and self._output(need).value != node.id
+                isinstance(other, SwitchNode)
+                and any(case.target == node.id for case in other.cases)
+                and self._sight.of(need).output.value != node.id
             ):
                 return "switch"
-        if node.condition is not None and not node.condition.holds(self._see(node.condition.refs)):
+        if needs and all(self._sight.of(need).is_passed_over for need in needs):
+            return "needs"
+        condition = node.condition
+        if condition is not None and not condition.holds(self._sight.see(condition.refs)):
             return "condition"
         return ""
 
-    def _evaluate(self, node: Node) -> tuple[Data, Data | None]:
-        """What a node is given, and its output where it has one at once."""
-        match node:
-            case AgentNode() | ToolNode():
-                return self._render(node.parameters), None
-            case TransformNode():
-                return NOTHING, self._render(node.value)
-            case SwitchNode():
-                return NOTHING, self._choose(node)
-
     def _choose(self, node: SwitchNode) -> Data:
         for case in node.cases:
-            if case.condition is None or case.condition.holds(self._see(case.condition.refs)):
+            if case.condition is None or case.condition.holds(self._sight.see(case.condition.refs)):
                 return Data(value=case.target)
         return NOTHING
 
+    # --- steps ----------------------------------------------------------------------------
+
+    def _schedule(
+        self, step: str, node: str, spec: LeafNode, beside: dict[str, Data]
+    ) -> Data | None:
+        """Schedules a step; its output where it has one at once.
+
+        Raises:
+            ExpressionError: what it is given has no value.
+        """
+        given = self._given.get(step) or self._input_of(spec, beside)
+        self._events.append(StepScheduled(at=self._at, step=step, node=node, input=given))
+        if isinstance(spec, ApprovalNode):
+            ask = ApprovalRequested(at=self._at, step=step, attempt=1, message=given)
+            self._events.append(ask)
+        elif isinstance(spec, SignalNode):
+            kept = self._state.signals.get(spec.signal, ())
+            if len(kept) > self._taken[spec.signal]:
+                output = kept[self._taken[spec.signal]]
+                self._taken[spec.signal] += 1
+                done = StepCompleted(at=self._at, step=step, attempt=1, output=output)
+                self._events.append(done)
+                return output
+        return None
+
+    def _input_of(self, spec: LeafNode, beside: dict[str, Data]) -> Data:
+        match spec:
+            case AgentNode() | ToolNode() | WorkflowNode():
+                return self._sight.render(spec.parameters, beside)
+            case ApprovalNode():
+                return self._sight.render(spec.message, beside)
+            case WaitNode():
+                return self._until(spec, beside)
+            case SignalNode():
+                return NOTHING
+
+    def _until(self, spec: WaitNode, beside: dict[str, Data]) -> Data:
+        if spec.until is not None:
+            given = self._sight.render(spec.until, beside)
+            until = instant(given.value)
+        else:
+            given = self._sight.render(spec.length, beside)
+            until = self._at + length(given.value)
+        return Data(value={"until": instant_text(min(until, FARTHEST))}, sealed=given.sealed)
+
+    # --- maps and loops -------------------------------------------------------------------
+
+    def _spread(self, node: MapNode | LoopNode) -> None:
+        given = NOTHING
+        if isinstance(node, MapNode):
+            given = listed(self._given.get(node.id) or self._sight.render(node.items))
+        self._events.append(StepScheduled(at=self._at, step=node.id, node=node.id, input=given))
+        fan = self._fans[node.id] = FanView(node.id, node, given, None)
+        self._growing.append(fan)
+
+    def _fan(self, owner: str) -> FanView:
+        fan = self._fans.get(owner)
+        if fan is None:
+            fan = self._fans[owner] = view_of(self._state.steps[owner])
+        return fan
+
+    def _grow(self, fan: FanView) -> None:
+        """Schedules as many steps of a map or a loop as may be in flight, or ends it."""
+        node, body = fan.node, fan.node.body
+        try:
+            while fan.may_begin(self._sight):
+                index = fan.begin()
+                step = child_step(fan.owner, index)
+                output = self._schedule(step, node.id, body, fan.beside(index))
+                if output is not None:
+                    fan.end(index, output)
+        except ExpressionError as error:
+            self._fail(node, error)
+            return
+        if fan.has_ended:
+            output = fan.output()
+            done = StepCompleted(at=self._at, step=node.id, attempt=1, output=output)
+            self._events.append(done)
+            self._end(node.id, Ended(output))
+
+    # --- ends -----------------------------------------------------------------------------
+
     def _finish(self) -> None:
         try:
-            output = self._render(self._state.graph.output)
+            output = self._sight.render(self._state.graph.output)
         except ExpressionError as error:
             said = Failure(error.code, f"the output of the workflow: {error.message}")
-            failure = withheld(said, self._seal(("input", *self._state.graph.nodes)))
-            self._events.append(RunFailed(at=self._at, failure=failure))
+            failure = withheld(said, self._sight.seal(("input", *self._state.graph.nodes)))
+            self._end_run_badly(failure, "")
         else:
             self._events.append(RunCompleted(at=self._at, output=output))
 
     def _fail(self, node: Node, error: ExpressionError) -> None:
+        """An expression of a node has no value: it fails like any other step."""
         said = Failure(error.code, f"node {node.id}: {error.message}")
-        failure = withheld(said, self._seal(("input", *node.needs)))
-        self._events += [
-            StepFailed(at=self._at, step=node.id, attempt=1, failure=failure),
-            RunFailed(at=self._at, step=node.id, failure=failure),
-        ]
+        failure = withheld(said, self._sight.seal(("input", *node.needs)))
+        handled = "" if node.on_error == FAIL else node.on_error
+        self._events.append(
+            StepFailed(at=self._at, step=node.id, attempt=1, failure=failure, handled=handled)
+        )
+        if handled:
+            self._end(node.id, Ended(failure=failure, handled=handled))
+        else:
+            self._end_run_badly(failure, node.id)
 
-    # --- what expressions see -------------------------------------------------------------
-
-    def _render(self, template: Template | None) -> Data:
-        if template is None:
-            return NOTHING
-        value = template.render(self._see(template.refs))
-        return Data(value=value, sealed=self._seal(template.refs))
-
-    def _see(self, refs: Iterable[str]) -> dict[str, Json]:
-        return {name: self._variable(name) for name in refs}
-
-    def _variable(self, name: str) -> Json:
-        if name == "input":
-            return self._input.value
-        if name == "run":
-            return {"id": self._state.run, "workflow": self._state.graph.name}
-        return {"output": self._output(name).value}
-
-    def _seal(self, refs: Iterable[str]) -> str:
-        """What is computed from sealed data is sealed."""
-        for name in sorted(refs):
-            data = self._input if name == "input" else NOTHING
-            if name not in ("input", "run"):
-                data = self._output(name)
-            if data.sealed:
-                return data.sealed
-        return ""
-
-    def _output(self, node: str) -> Data:
-        output = self._ended.get(node)
-        return self._state.steps[node].output if output is None else output
-
-    def _is_skipped(self, node: str) -> bool:
-        output = self._ended.get(node)
-        if output is not None:
-            return output is _SKIPPED
-        return self._state.steps[node].phase is StepPhase.SKIPPED
+    def _end_run_badly(self, failure: Failure, step: str) -> None:
+        self._has_failed = True
+        self._events += end_badly(
+            self._state, self._sight, self._at, failure, step, also=self._done
+        )

@@ -5,14 +5,16 @@ keeps an index of what should be in flight (`open`), so that the cost of an even
 grow with the number of steps: `due` reads the index, it never searches.
 """
 
+from collections import deque
 from enum import StrEnum
 
 from msgspec import Struct, field
 
-from stepwell.engine.commands import Command
-from stepwell.engine.graph import Graph
+from stepwell.engine.commands import CallTool, Command
+from stepwell.engine.events import Parent
+from stepwell.engine.graph import Graph, Node
 from stepwell.engine.messages import Message, ToolRequest
-from stepwell.engine.values import NOTHING, Data, Failure
+from stepwell.engine.values import NOTHING, Data, Failure, Json
 
 
 class RunPhase(StrEnum):
@@ -53,19 +55,60 @@ class Conversation(Struct):
     pending: Turn | None = None
 
 
+class Ask(Struct, frozen=True):
+    """What a person is asked about a step. An outcome is that of `call`."""
+
+    about: str
+    message: Data = NOTHING
+    call: CallTool | None = None
+
+
+class Fan(Struct):
+    """The steps that a map or a loop makes of its body; how far it is.
+
+    `next` is the index of the step to be scheduled next. A map knows its `items` and keeps the
+    `outputs` in their places, a loop keeps the `last` one.
+    """
+
+    items: list[Json]
+    outputs: list[Json] = field(default_factory=list)
+    next: int = 0
+    ended: int = 0
+    last: Json = None
+    active: dict[str, None] = field(default_factory=dict)
+    sealed: str = ""
+
+
 class StepState(Struct):
-    """One step. `begun` holds calls that may not be repeated and have not come back."""
+    """One step, and the `spec` by which it is executed: its node, or the body of that.
+
+    `begun` holds calls that may not be repeated and have not come back, `asks` what a person is
+    asked by call ("" is the step itself). `owner` is the map or loop that made the step.
+    """
 
     id: str
     node: str
     phase: StepPhase
+    spec: Node
     attempt: int = 1
     input: Data = NOTHING
     output: Data = NOTHING
     sealed: str = ""
+    failure: Failure | None = None
+    handled: str = ""
+    owner: str = ""
+    index: int = 0
     conversation: Conversation | None = None
+    fan: Fan | None = None
     begun: set[str] = field(default_factory=set)
+    asks: dict[str, Ask] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    child: str = ""
+    """The run that it is."""
+    is_scheduled: bool = False
+    """Whether it has begun; one whose input has no value fails before."""
+    in_queue: bool = False
+    """Whether it waits for a place in its queue."""
 
 
 MAX_EVENTS = 1_000_000
@@ -81,6 +124,11 @@ class RunState(Struct):
     phase: RunPhase = RunPhase.NEW
     principal: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    run_key: str = ""
+    queue: str = ""
+    parent: Parent | None = None
+    forked_from: str = ""
+    trace: str = ""
     started_at: int = 0
     ended_at: int | None = None
     input: Data = NOTHING
@@ -89,20 +137,64 @@ class RunState(Struct):
     ended: int = 0
     output: Data = NOTHING
     failure: Failure | None = None
+    failed_step: str = ""
     reason: str = ""
     sequence: int = 0
+    is_admitted: bool = True
+    """Whether it has its place in its queue, where it has one."""
+    is_paused: bool = False
+    is_compensating: bool = False
+    undo: list[str] = field(default_factory=list)
+    """Steps that ended well and can be undone, in the order in which they ended."""
+    not_undone: list[str] = field(default_factory=list)
+    """Those of them whose undoing failed."""
+    signals: dict[str, deque[Data]] = field(default_factory=dict)
+    """Messages that no step has taken yet, by name."""
+    listening: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Steps that wait for a message, by its name, oldest first."""
+    seen: set[str] = field(default_factory=set)
+    """The ids of messages that came."""
+    asking: dict[str, None] = field(default_factory=dict)
+    """Steps that ask a person something."""
+    napping: dict[str, None] = field(default_factory=dict)
+    """Steps that wait for a time."""
     open: dict[str, Command] = field(default_factory=dict)
     """What should be in flight, by the id of the command."""
+    busy: int = 0
+    """How many commands in `open` are more than a wait for time."""
     fresh: dict[str, None] = field(default_factory=dict)
     """Ids in `open` that `due` hands out next."""
     out: set[str] = field(default_factory=set)
-    """Ids in `open` that `due` has handed out in this fold."""
+    """Ids in `open` that `due` has handed out in this fold, and that somebody is busy with."""
     timers: list[tuple[int, str]] = field(default_factory=list)
-    """A heap of ids that become fresh at a time."""
+    """A heap of ids that become fresh at a time, with what is out of date."""
+    ripe: dict[str, int] = field(default_factory=dict)
+    """When an id in `open` becomes fresh that is not yet."""
     stops: list[str] = field(default_factory=list)
     """Ids that were handed out and that nobody waits for any more."""
+    orphans: list[str] = field(default_factory=list)
+    """Children that are to be cancelled, as the step that started them has ended."""
+    tickets: dict[str, None] = field(default_factory=dict)
+    """Steps that are in a queue or have a place there; the run itself is ""."""
+    left: list[str] = field(default_factory=list)
+    """Tickets that are to be given back."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will happen to this run any more."""
+        """Whether nothing will happen to this run any more, unless it is taken up again."""
         return self.phase not in (RunPhase.NEW, RunPhase.RUNNING)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it goes on only when a person, a message or a time comes."""
+        return self.phase is RunPhase.RUNNING and self.busy == 0
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody is busy with it here: it may be let go of until something comes."""
+        return not (self.has_ended or self.out or self.fresh or self.stops or self.orphans)
+
+    @property
+    def wakes_at(self) -> int | None:
+        """When time alone will make more due."""
+        return self.timers[0][0] if self.timers and not self.is_paused else None

@@ -64,7 +64,7 @@ class WorldEffects:
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
         step = state.steps[command.step]
-        node = state.graph.nodes[step.node]
+        node = step.spec
         assert isinstance(node, AgentNode), f"{command.step} asks a model and is no agent"
         specs = self._specs(node.agent.tools)
         messages = new_messages(step)

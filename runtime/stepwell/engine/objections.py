@@ -1,0 +1,132 @@
+"""Why a caller's wish cannot be: the sentence behind a decision without events."""
+
+from msgspec import Struct
+
+from stepwell.engine.graph import UNDO
+from stepwell.engine.inputs import (
+    Input,
+    Pause,
+    Resolve,
+    Resume,
+    RetryStep,
+    Signal,
+)
+from stepwell.engine.state import RunPhase, RunState, StepPhase
+from stepwell.errors import Code
+
+MAX_SIGNALS = 10_000
+"""Messages that one run keeps until a step takes them."""
+
+VERDICTS = {"approval": ("approve", "deny"), "outcome": ("done", "retry", "fail")}
+"""The answers to each thing that is asked."""
+
+
+class Objection(Struct, frozen=True):
+    """What stands against it, and what to do instead."""
+
+    code: Code
+    message: str
+
+
+def objection(state: RunState, given: Input) -> Objection | None:
+    """What stands against an input; None where `decide` takes it, or it is told twice."""
+    if isinstance(given, RetryStep):
+        return _against_retry(state, given)
+    if state.has_ended:
+        return Objection(Code.RUN_ENDED, f"the run {state.run} has ended ({state.phase})")
+    match given:
+        case Pause() if state.is_paused:
+            return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is paused already")
+        case Resume() if not state.is_paused:
+            return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is not paused")
+        case Signal():
+            return _against_signal(state)
+        case Resolve():
+            return _against_answer(state, given)
+        case _:
+            return None
+
+
+def _against_signal(state: RunState) -> Objection | None:
+    if sum(map(len, state.signals.values())) < MAX_SIGNALS:
+        return None
+    return Objection(
+        Code.LIMIT_EXCEEDED,
+        f"the run {state.run} keeps {MAX_SIGNALS} messages that no step has taken, and takes no "
+        "more; let its steps take some first",
+    )
+
+
+def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
+    if state.phase is not RunPhase.FAILED:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"a step is tried again when its run has failed, and the run {state.run} is "
+            f"{state.phase}",
+        )
+    step = state.steps.get(given.step)
+    if step is None:
+        return _no_step(state, given.step)
+    if state.is_compensating:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            "what the run had done was undone when it failed; fork it from an earlier step, or "
+            "start a new run",
+        )
+    if state.sequence + 2 > state.max_events:
+        return Objection(
+            Code.LIMIT_EXCEEDED, f"the run has the {state.max_events} events that one run may have"
+        )
+    if given.step != state.failed_step and step.owner != state.failed_step:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the run failed over the step {state.failed_step!r}, not over {given.step!r}"
+            if state.failed_step
+            else "the run did not fail over a step; start a new run, or fork it",
+        )
+    if step.phase is not StepPhase.FAILED or not step.is_scheduled:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the step {given.step!r} never began, its input has no value; fork the run from an "
+            "earlier step, with another input",
+        )
+    return None
+
+
+def _against_answer(state: RunState, given: Resolve) -> Objection | None:
+    step = state.steps.get(given.step)
+    if step is None:
+        return _no_step(state, given.step)
+    if not step.asks or given.step not in state.asking:
+        asking = ", ".join(state.asking) or "none"
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the step {given.step!r} does not ask anything; steps of the run that do: {asking}",
+        )
+    calls = ", ".join(step.asks)
+    if given.call is None and len(step.asks) > 1:
+        return Objection(
+            Code.INVALID_REQUEST,
+            f"the step {given.step!r} asks about several calls; name one of {calls}",
+        )
+    if given.call is not None and given.call not in step.asks:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the step {given.step!r} does not ask about the call {given.call!r}, but about {calls}",
+        )
+    ask = step.asks[given.call if given.call is not None else next(iter(step.asks))]
+    if given.verdict not in VERDICTS[ask.about]:
+        return Objection(
+            Code.INVALID_REQUEST,
+            f"{given.verdict!r} is no answer here: the step {given.step!r} asks for "
+            f"{' or '.join(VERDICTS[ask.about])}",
+        )
+    return None
+
+
+def _no_step(state: RunState, step: str) -> Objection:
+    known = [id for id in state.steps if not id.endswith(UNDO)][:20]
+    return Objection(
+        Code.STEP_NOT_FOUND,
+        f"the run {state.run} has no step {step!r}; it has {', '.join(known) or 'none yet'}",
+    )

@@ -1,0 +1,57 @@
+"""What a run learns while it waits: for a time, for a place in a queue, for another run."""
+
+from stepwell.engine.commands import child_id, enter_id, fire_id
+from stepwell.engine.ends import complete, give_up
+from stepwell.engine.events import Event, RunAdmitted, StepStarted, TimerFired
+from stepwell.engine.inputs import Admitted, ChildEnded, ChildStarted, Fired
+from stepwell.engine.progress import Progress
+from stepwell.engine.state import RunState
+from stepwell.engine.values import NOTHING, Failure
+from stepwell.errors import Code
+
+
+def fired(state: RunState, given: Fired) -> list[Event]:
+    """The time of a `wait` has come."""
+    if fire_id(given.step, given.attempt) not in state.open:
+        return []
+    step = state.steps[given.step]
+    event = TimerFired(at=given.at, step=step.id, attempt=step.attempt)
+    return [event, *complete(state, step, given, step.input)]
+
+
+def admitted(state: RunState, given: Admitted) -> list[Event]:
+    """A step, or the whole run, has its place in its queue."""
+    if enter_id(given.step) not in state.open:
+        return []
+    if given.step:
+        attempt = state.steps[given.step].attempt
+        return [StepStarted(at=given.at, step=given.step, attempt=attempt)]
+    event = RunAdmitted(at=given.at)
+    if state.steps:
+        return [event]  # it failed, and is tried again
+    return [event, *Progress(state, given.at, state.input).begin()]
+
+
+def child_started(state: RunState, given: ChildStarted) -> list[Event]:
+    """The run that a step is has been started; told again it is no news."""
+    if child_id(given.step, given.attempt) not in state.open:
+        return []
+    if state.steps[given.step].child == given.child:
+        return []
+    return [StepStarted(at=given.at, step=given.step, attempt=given.attempt, child=given.child)]
+
+
+def child_ended(state: RunState, given: ChildEnded) -> list[Event]:
+    """The run that a step is has ended."""
+    if child_id(given.step, given.attempt) not in state.open:
+        return []
+    step = state.steps[given.step]
+    if given.failure is None:
+        return complete(state, step, given, given.output or NOTHING)
+    failure = Failure(
+        Code.CHILD_FAILED,
+        f"the run {step.child} of the step ended badly: {given.failure.message}",
+        retryable=True,
+        detail={**given.failure.detail, "run": step.child, "reason": given.failure.reason},
+    )
+    return give_up(state, step, given, failure)
