@@ -101,6 +101,9 @@ class LimitSettings(Section, frozen=True):
     history_events: Annotated[Count, Meta(description="The most events that one run may have.")] = (
         1_000_000
     )
+    child_depth: Annotated[
+        Count, Meta(description="How many runs may be above one that another has started.")
+    ] = 16
 
 
 class ToolSettings(Section, frozen=True):
@@ -121,7 +124,11 @@ class WorkerSettings(Section, frozen=True):
     lease: Annotated[
         timedelta,
         Meta(description="How long a run stays with a process that gives no sign of life."),
-    ] = timedelta(seconds=15)
+    ] = timedelta(seconds=4)
+    poll: Annotated[
+        timedelta,
+        Meta(description="How often a process looks for what others have left for it."),
+    ] = timedelta(milliseconds=500)
 
 
 class ProviderSettings(Section, frozen=True):

@@ -2,8 +2,17 @@
 
 from msgspec import Struct
 
-from stepwell.engine.graph import UNDO
+from stepwell.engine.graph import (
+    UNDO,
+    AgentNode,
+    ApprovalNode,
+    MapNode,
+    ToolNode,
+    WorkflowNode,
+    spec_of,
+)
 from stepwell.engine.inputs import (
+    Fork,
     Input,
     Pause,
     Resolve,
@@ -41,6 +50,8 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is not paused")
         case Signal():
             return _against_signal(state)
+        case Fork() if given.edited:
+            return _against_edit(state, given)
         case Resolve():
             return _against_answer(state, given)
         case _:
@@ -91,6 +102,17 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
             "earlier step, with another input",
         )
     return None
+
+
+def _against_edit(state: RunState, given: Fork) -> Objection | None:
+    node = given.step.partition("[")[0].removesuffix(UNDO)
+    spec = spec_of(state.graph, node, given.step)
+    if isinstance(spec, AgentNode | ToolNode | WorkflowNode | MapNode | ApprovalNode):
+        return None
+    return Objection(
+        Code.NOT_APPLICABLE,
+        f"the step {given.step!r} takes no input that could be another; fork from one that does",
+    )
 
 
 def _against_answer(state: RunState, given: Resolve) -> Objection | None:

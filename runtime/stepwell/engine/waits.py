@@ -6,8 +6,7 @@ from stepwell.engine.events import Event, RunAdmitted, StepStarted, TimerFired
 from stepwell.engine.inputs import Admitted, ChildEnded, ChildStarted, Fired
 from stepwell.engine.progress import Progress
 from stepwell.engine.state import RunState
-from stepwell.engine.values import NOTHING, Failure
-from stepwell.errors import Code
+from stepwell.engine.values import NOTHING
 
 
 def fired(state: RunState, given: Fired) -> list[Event]:
@@ -48,10 +47,4 @@ def child_ended(state: RunState, given: ChildEnded) -> list[Event]:
     step = state.steps[given.step]
     if given.failure is None:
         return complete(state, step, given, given.output or NOTHING)
-    failure = Failure(
-        Code.CHILD_FAILED,
-        f"the run {step.child} of the step ended badly: {given.failure.message}",
-        retryable=True,
-        detail={**given.failure.detail, "run": step.child, "reason": given.failure.reason},
-    )
-    return give_up(state, step, given, failure)
+    return give_up(state, step, given, given.failure)

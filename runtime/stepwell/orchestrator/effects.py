@@ -6,16 +6,16 @@ of the run hands in.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from stepwell.agents.answers import read_reply
 from stepwell.agents.requests import build_request, new_messages
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
 from stepwell.engine import codec
-from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
 from stepwell.engine.graph import AgentNode
-from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered
+from stepwell.engine.inputs import CallDenied, ChildEnded, Input, ModelAnswered, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.engine.wording import bounded
@@ -26,6 +26,12 @@ from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
 from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
+
+Call: TypeAlias = CallModel | CallTool | StartChild
+"""Commands that are answered by an input, whatever happens."""
+
+Effect: TypeAlias = Call | EnterQueue
+"""Commands that take time."""
 
 
 class Effects(Protocol):
@@ -213,37 +219,39 @@ def failure_of(error: StepwellError) -> Failure:
     return Failure(error.code, bounded(error.message), error.retryable, detail)
 
 
-def broken(command: CallModel | CallTool, error: BaseException, at: int) -> Input:
+def broken(command: Call, error: BaseException, at: int) -> Input:
     """What a run is told when carrying a command out hit a defect of ours."""
     return _failed(command, Failure(Code.INTERNAL, described(error)), at)
 
 
-def cancelled(command: CallModel | CallTool, at: int) -> Input:
+def cancelled(command: Call, at: int) -> Input:
     """What a run is told when a call that was wanted cancelled the task that it ran in."""
-    if isinstance(command, CallTool):
-        message = f"{command.tool} cancelled itself"
-        return _failed(command, Failure(Code.TOOL_ERROR, message, retryable=True), at)
-    return _failed(command, Failure(Code.MODEL_ERROR, "the call of the model cancelled itself"), at)
+    match command:
+        case CallTool():
+            failure = Failure(Code.TOOL_ERROR, f"{command.tool} cancelled itself", retryable=True)
+        case CallModel():
+            failure = Failure(Code.MODEL_ERROR, "the call of the model cancelled itself")
+        case StartChild():
+            failure = Failure(Code.INTERNAL, "the start of the child cancelled itself")
+    return _failed(command, failure, at)
 
 
-def _failed(command: CallModel | CallTool, failure: Failure, at: int) -> Input:
-    if isinstance(command, CallTool):
-        return ToolAnswered(
-            at=at,
-            step=command.step,
-            attempt=command.attempt,
-            call=command.call,
-            failure=failure,
-        )
-    return ModelAnswered(
-        at=at,
-        step=command.step,
-        attempt=command.attempt,
-        call=command.call,
-        model="",
-        messages=NOTHING,
-        failure=failure,
-    )
+def _failed(command: Call, failure: Failure, at: int) -> Input:
+    match command:
+        case CallTool(step=step, attempt=attempt, call=call):
+            return ToolAnswered(at=at, step=step, attempt=attempt, call=call, failure=failure)
+        case StartChild(step=step, attempt=attempt):
+            return ChildEnded(at=at, step=step, attempt=attempt, failure=failure)
+        case CallModel(step=step, attempt=attempt, call=number):
+            return ModelAnswered(
+                at=at,
+                step=step,
+                attempt=attempt,
+                call=number,
+                model="",
+                messages=NOTHING,
+                failure=failure,
+            )
 
 
 def _unknown_tool(name: str) -> Failure:

@@ -7,11 +7,12 @@ import msgspec
 from stepwell.definitions.builtin import CALL
 from stepwell.engine import codec
 from stepwell.engine.graph import Graph
-from stepwell.engine.inputs import Start
+from stepwell.engine.inputs import Fork, Start
 from stepwell.engine.values import Json
-from stepwell.errors import Code, InvalidRequest, LimitExceeded, NotFound
+from stepwell.errors import AlreadyExists, Code, InvalidRequest, LimitExceeded, NotFound
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.schema import compiled
+from stepwell_storage.errors import Duplicate
 
 MAX_INPUT = 4 * 1024 * 1024
 """Bytes of a run's input; no expression gives more either."""
@@ -46,7 +47,29 @@ def check_input(graph: Graph, input: Json, tools: ToolRegistry) -> None:
 def request_digest(workflow: str, version: str | None, given: Start) -> str:
     """Of what was asked: a bare name stays the same request when a newer version is put."""
     asked = [workflow, version, given.input.value, given.labels]
+    if given.run_key or given.queue:
+        asked += [given.run_key, given.queue]
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def fork_digest(given: Fork) -> str:
+    """Of what was asked of a fork."""
+    asked = [given.run, given.sequence, given.step, given.edited, given.input.value, given.labels]
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def check_repeat(duplicate: Duplicate, digest: str, request_id: str | None) -> None:
+    """Whether a request that uses an id again is the same request.
+
+    Raises:
+        AlreadyExists: REQUEST_ID_REUSED, it is another.
+    """
+    if duplicate.digest != digest:
+        raise AlreadyExists(
+            f"the request id {request_id!r} was used for another request; "
+            "take a new one for each request",
+            code=Code.REQUEST_ID_REUSED,
+        )
 
 
 def _check_call(name: str, arguments: Json, tools: ToolRegistry) -> None:

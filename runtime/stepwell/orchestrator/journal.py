@@ -12,12 +12,15 @@ from stepwell.engine.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunForked,
+    RunResumed,
     RunStarted,
 )
 from stepwell.engine.values import Data
+from stepwell.orchestrator.standing import Standing
 from stepwell.orchestrator.views import Outcome, RunStatus
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import Append, Blob, Head, NewRun, Record
+from stepwell_storage.records import Append, Blob, Head, Letter, NewRun, Record, Reopened
 
 PAGE = 1000
 
@@ -38,8 +41,15 @@ class Journal:
         after: int,
         events: Sequence[tuple[Event, str]],
         new: NewRun | None = None,
+        reopened: Reopened | None = None,
+        standing: Standing | None = None,
+        letters: Sequence[Letter] = (),
+        taken: Sequence[str] = (),
+        left: Sequence[str] = (),
     ) -> asyncio.Future[int]:
         """Queues events, each with who caused it; the future ends with their commit.
+
+        `standing` is where the run stands from now on, if that is news and it goes on.
 
         Raises (through the future):
             What `EventLog.append` raises.
@@ -52,8 +62,23 @@ class Journal:
             records.append(Record(sequence, NAMES[type(event)], principal, body))
             blobs.extend(parts)
             head = self._head(event, body) or head
+        if standing is not None and (head is None or head.ended_at is None):
+            head = Head(standing.status, events[-1][0].at, detail=_detail(standing))
         return self._storage.log.append(
-            Append(namespace, run, epoch, after, tuple(records), tuple(blobs), head, new)
+            Append(
+                namespace,
+                run,
+                epoch,
+                after,
+                tuple(records),
+                tuple(blobs),
+                head,
+                new,
+                reopened,
+                tuple(letters),
+                tuple(taken),
+                tuple(left),
+            )
         )
 
     async def read(self, namespace: str, run: str) -> AsyncIterator[list[Event]]:
@@ -87,6 +112,28 @@ class Journal:
             events += (codec.fill(event, blobs) for event in page)
         return events
 
+    async def history(
+        self, namespace: str, run: str, *, until: int | None = None, filled: bool = True
+    ) -> list[Event]:
+        """Every event that made a run what it is: of a fork, those of the other run come first.
+
+        `until` is the last sequence of the run that is wanted. With `filled` each has the data that
+        it refers to.
+
+        Raises:
+            LookupError, msgspec.DecodeError: as `load`.
+        """
+        if filled:
+            own = await self.load(namespace, run)
+        else:
+            own = [event async for page in self.read(namespace, run) for event in page]
+        own = own if until is None else own[:until]
+        first = own[0]
+        if not isinstance(first, RunForked):
+            return own
+        before = await self.history(namespace, first.run, until=first.sequence, filled=filled)
+        return [*before, *own]
+
     async def resolve(self, namespace: str, run: str, data: Data) -> Data:
         """Data with its value.
 
@@ -109,7 +156,7 @@ class Journal:
     def _head(event: Event, body: bytes) -> Head | None:
         """The line that the list of runs shows, where the event changes it."""
         match event:
-            case RunStarted():
+            case RunStarted() | RunForked() | RunResumed():
                 return Head(RunStatus.RUNNING, event.at)
             case RunCompleted():
                 stored = msgspec.json.decode(body, type=RunCompleted)
@@ -120,6 +167,10 @@ class Journal:
                 return _ended(RunStatus.CANCELLED, event.at, Outcome(reason=event.reason))
             case _:
                 return None
+
+
+def _detail(standing: Standing) -> bytes:
+    return msgspec.json.encode(Outcome(waiting=standing.waiting)) if standing.waiting else b""
 
 
 def _ended(status: RunStatus, at: int, outcome: Outcome) -> Head:

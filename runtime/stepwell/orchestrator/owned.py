@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from stepwell.clock import Clock
@@ -18,8 +19,11 @@ from stepwell.engine.commands import (
     CallModel,
     CallTool,
     Command,
+    EnterQueue,
     ExpireStep,
+    FireTimer,
     JudgeLost,
+    StartChild,
     Stop,
     WakeAt,
 )
@@ -27,15 +31,19 @@ from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import Event, RunFailed
 from stepwell.engine.evolve import evolve
-from stepwell.engine.inputs import CallLost, Expire, Input, ToolBegun
+from stepwell.engine.inputs import CallLost, Expire, Fired, Input, ToolBegun
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 from stepwell.errors import Code
-from stepwell.orchestrator.effects import Effects, broken, cancelled
+from stepwell.orchestrator import letters
+from stepwell.orchestrator.effects import Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.peers import Peers
+from stepwell.orchestrator.standing import Standing, standing_of
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
+from stepwell_storage.records import Letter
 
 LOOK_AGAIN = 5.0
 """Seconds until the clock is looked at again: it may be set while a timer waits."""
@@ -60,6 +68,26 @@ class _Commit(NamedTuple):
     is_patient: bool
 
 
+class Outgoing(Struct):
+    """What the next append of a run holds, and what is carried out when it is committed."""
+
+    events: list[tuple[Event, str]] = []
+    commands: list[Command] = []
+    letters: list[Letter] = []
+    taken: list[str] = []
+    left: list[str] = []
+
+    def before(self, later: "Outgoing") -> "Outgoing":
+        """This, which was not written, and after it what has come since."""
+        return Outgoing(
+            self.events + later.events,
+            self.commands + later.commands,
+            self.letters + later.letters,
+            self.taken + later.taken,
+            self.left + later.left,
+        )
+
+
 class Tasks(Protocol):
     """Where effects run: an `asyncio.TaskGroup`."""
 
@@ -79,6 +107,7 @@ class OwnedRun:
         epoch: int,
         journal: Journal,
         effects: Effects,
+        peers: Peers,
         clock: Clock,
         tasks: Tasks,
         jitter: Callable[[], float],
@@ -94,13 +123,17 @@ class OwnedRun:
         self.committed = state.sequence
         self._journal = journal
         self._effects = effects
+        self._peers = peers
         self._clock = clock
         self._tasks = tasks
         self._jitter = jitter
         self._on_end = on_end
-        self._events: list[tuple[Event, str]] = []
-        self._commands: list[Command] = []
+        self._next = Outgoing()
+        self._told: set[str] = set()
+        """The ids of letters that the run has been told and that the store still has."""
+        self._shown = standing_of(state)
         self._appending = False
+        self._is_draining = False
         self._gone = False
         self._is_broken = False
         self._in_flight: dict[str, asyncio.Task[None]] = {}
@@ -115,6 +148,20 @@ class OwnedRun:
             return False  # the log says so in the end, and the state never will
         return self.state.has_ended and self.committed == self.state.sequence
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is in flight and all is written: others may hold it as well as we."""
+        return (
+            not (self._appending or self._next.events or self._in_flight or self._commits)
+            and self._blocked_by is None
+            and not self._is_broken
+            and (self.state.is_at_rest or self._is_draining)
+        )
+
+    def drain(self) -> None:
+        """Begins nothing new; what is in flight ends, and then the run is at rest."""
+        self._is_draining = True
+
     def go_on(self) -> None:
         """Sets going whatever should be in flight, as the state stands."""
         self._carry_out(due(self.state, self._clock.now()))
@@ -128,6 +175,21 @@ class OwnedRun:
         except Exception as error:  # noqa: BLE001 - the other runs here are not to blame
             self._break_off(error, type(given).__name__)
             return False
+
+    def take(self, letter: str, given: Input) -> bool:
+        """Tells the run what a letter says; False when the letter is to be dropped.
+
+        What it teaches is written in one transaction with the removal of the letter.
+        """
+        if letter in self._told:
+            return True
+        self._next.taken.append(letter)
+        if not self.give(given):
+            if letter in self._next.taken:
+                self._next.taken.remove(letter)
+            return self._gone or self._is_broken
+        self._told.add(letter)
+        return True
 
     async def record(self, given: Input) -> bool:
         """Tells the run something and waits for its commit; False when it was not recorded.
@@ -174,7 +236,7 @@ class OwnedRun:
             # Nothing was told, so nothing is kept either: only the store's refusal is true.
             raise error.__cause__ from None
 
-    def _break_off(self, error: Exception, over: str) -> None:
+    def _break_off(self, error: BaseException, over: str) -> None:
         """Ends a run that a defect of ours keeps from going on.
 
         Half a fold is worth nothing, so the end is written from what is committed alone. Left
@@ -186,9 +248,8 @@ class OwnedRun:
             return
         self._is_broken = True
         self._stop_all()
-        self._commands.clear()
         failed = RunFailed(at=self._clock.now(), failure=_defect(error, over))
-        self._events = [(failed, self.state.principal)]
+        self._next = Outgoing([(failed, self.state.principal)], left=list(self.state.tickets))
         self._flush()
 
     def _stop_all(self) -> None:
@@ -205,70 +266,86 @@ class OwnedRun:
         principal = given.principal or self.state.principal
         for event in events:
             evolve(self.state, event)
-            self._events.append((event, principal))
-        self._commands += due(self.state, given.at)
+            self._next.events.append((event, principal))
+        self._next.commands += due(self.state, given.at)
         self._flush()
         return True
 
     # --- committing -----------------------------------------------------------------------
 
     def _flush(self) -> None:
-        if self._appending or self._gone or not self._events:
+        if self._appending or self._gone or not self._next.events:
             return
-        events, self._events = self._events, []
-        commands, self._commands = self._commands, []
+        outgoing, self._next = self._next, Outgoing()
+        self._post(outgoing)
+        standing = standing_of(self.state)
         try:
             append = self._journal.append(
                 self.namespace,
                 self.state.run,
                 epoch=self.epoch,
                 after=self.committed,
-                events=events,
+                events=outgoing.events,
+                standing=standing if standing != self._shown else None,
+                letters=outgoing.letters,
+                taken=outgoing.taken,
+                left=outgoing.left,
             )
         except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
             self._break_off(error, "what it had to write")
             return
         self._appending = True
-        append.add_done_callback(partial(self._appended, events, commands))
+        append.add_done_callback(partial(self._appended, outgoing, standing))
+
+    def _post(self, outgoing: Outgoing) -> None:
+        """Adds what others are to be told, and which places in queues are free again."""
+        state, at = self.state, self._clock.now
+        if state.left:
+            outgoing.left += state.left
+            state.left.clear()
+        if state.orphans:
+            outgoing.letters += (
+                letters.cancel_child(child, state, at()) for child in state.orphans
+            )
+            state.orphans.clear()
+        if state.parent is not None and (state.has_ended or self._is_broken):
+            outgoing.letters.append(letters.child_ended(state, at()))
 
     def _appended(
-        self,
-        events: list[tuple[Event, str]],
-        commands: list[Command],
-        append: asyncio.Future[int],
+        self, outgoing: Outgoing, standing: Standing, append: asyncio.Future[int]
     ) -> None:
         self._appending = False
         error = append.exception() if not append.cancelled() else None
         if self._gone or append.cancelled():
             return
         if error is not None:
-            self._not_appended(events, commands, error)
+            self._not_appended(outgoing, error)
             return
-        self.committed += len(events)
+        self.committed += len(outgoing.events)
+        self._shown = standing
         self._blocked_by = None
+        if outgoing.taken:
+            self._told.difference_update(outgoing.taken)
         while self._commits and self._commits[0].sequence <= self.committed:
             commit = self._commits.pop(0)
             if not commit.done.done():
                 commit.done.set_result(True)
-        self._carry_out(commands)
-        if self._events:
+        self._carry_out(outgoing.commands)
+        if self._next.events:
             self._flush()
             return
-        late, self._commands = self._commands, []
+        late, self._next.commands = self._next.commands, []
         self._carry_out(late)
         if self.has_ended or (self._is_broken and not self._appending):
             self.drop()
 
-    def _not_appended(
-        self, events: list[tuple[Event, str]], commands: list[Command], error: BaseException
-    ) -> None:
+    def _not_appended(self, outgoing: Outgoing, error: BaseException) -> None:
         if isinstance(error, StorageFull | StorageUnavailable):
             # What happened stays in memory and is written once there is room again.
             log.warning("run %s waits for the database: %s", self.state.run, error)
             self._blocked_by = error
             self._answer_the_impatient(error)
-            self._events = events + self._events
-            self._commands = commands + self._commands
+            self._next = outgoing.before(self._next)
             asyncio.get_running_loop().call_later(RETRY_APPEND, self._flush)
             return
         if isinstance(error, StorageError):
@@ -287,58 +364,69 @@ class OwnedRun:
     # --- carrying out ---------------------------------------------------------------------
 
     def _carry_out(self, commands: list[Command]) -> None:
+        now = self._clock.now
         for command in commands:
             if self._is_broken:
                 return
             match command:
-                case CallModel() | CallTool():
-                    self._in_flight[command.id] = self._tasks.create_task(self._perform(command))
-                case JudgeLost(call=call):
-                    self.give(
-                        CallLost(
-                            at=self._clock.now(),
-                            step=call.step,
-                            attempt=call.attempt,
-                            call=call.call,
-                        )
-                    )
-                case ExpireStep():
-                    self.give(
-                        Expire(
-                            at=self._clock.now(),
-                            step=command.step,
-                            attempt=command.attempt,
-                            jitter=self._jitter(),
-                        )
-                    )
+                case CallTool() | CallModel() | StartChild() | EnterQueue():
+                    if not self._is_draining:
+                        task = self._tasks.create_task(self._perform(command))
+                        self._in_flight[command.id] = task
+                case JudgeLost(call=it):
+                    self.give(CallLost(at=now(), step=it.step, attempt=it.attempt, call=it.call))
+                case ExpireStep(step=step, attempt=attempt):
+                    jitter = self._jitter()
+                    self.give(Expire(at=now(), step=step, attempt=attempt, jitter=jitter))
+                case FireTimer(step=step, attempt=attempt):
+                    self.give(Fired(at=now(), step=step, attempt=attempt))
                 case Stop():
-                    task = self._in_flight.pop(command.id, None)
-                    if task is not None:
-                        task.cancel()
+                    stopped = self._in_flight.pop(command.id, None)
+                    if stopped is not None:
+                        stopped.cancel()
                 case WakeAt():
                     self._wake_at(command.at)
 
-    async def _perform(self, command: CallModel | CallTool) -> None:
+    async def _perform(self, command: Effect) -> None:
         try:
-            if self._gone or command.id not in self.state.open:
-                given = None  # nobody waits for it any more
-            elif isinstance(command, CallModel):
-                given = await self._effects.call_model(self.namespace, self.state, command)
-            else:
-                given = await self._effects.call_tool(
-                    self.namespace, self.state, command, partial(self._begin, command)
-                )
+            given = None
+            if not self._gone and command.id in self.state.open:  # else nobody waits any more
+                given = await self._answer_to(command)
         except asyncio.CancelledError:
-            if self._gone or command.id not in self._in_flight:
+            if self._gone or command.id not in self._in_flight or isinstance(command, EnterQueue):
                 raise  # it was stopped by us
             given = cancelled(command, self._clock.now())
         except BaseException as error:  # out of here it would end every other run
             log.exception("run %s: %s could not be carried out", self.state.run, command.id)
+            if isinstance(command, EnterQueue):
+                self._break_off(error, "its place in a queue")
+                return
             given = broken(command, error, self._clock.now())
         finally:
             self._in_flight.pop(command.id, None)
         if given is not None:
             self.give(replace(given, jitter=self._jitter()))
+
+    async def _answer_to(self, command: Effect) -> Input | None:
+        match command:
+            case CallTool():
+                return await self._effects.call_tool(
+                    self.namespace, self.state, command, partial(self._begin, command)
+                )
+            case CallModel():
+                return await self._effects.call_model(self.namespace, self.state, command)
+            case StartChild() | EnterQueue():
+                return await self._among_peers(command)
+
+    async def _among_peers(self, command: StartChild | EnterQueue) -> Input | None:
+        while True:
+            try:
+                if isinstance(command, StartChild):
+                    return await self._peers.start_child(self.namespace, self.state, command)
+                return await self._peers.enter_queue(self.namespace, self.state, command)
+            except (StorageFull, StorageUnavailable) as error:
+                log.warning("run %s waits for the database: %s", self.state.run, error)
+                await asyncio.sleep(RETRY_APPEND)
 
     async def _begin(self, command: CallTool) -> bool:
         return await self.record(
@@ -357,14 +445,16 @@ class OwnedRun:
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:
+        if self._gone or self._is_draining:
+            return
         commands = due(self.state, self._clock.now())
-        if self._appending or self._events:
-            self._commands += commands
+        if self._appending or self._next.events:
+            self._next.commands += commands
         else:
             self._carry_out(commands)
 
 
-def _defect(error: Exception, over: str) -> Failure:
+def _defect(error: BaseException, over: str) -> Failure:
     """Why a run was broken off. What the error says may quote data, so its type alone is told."""
     return Failure(
         Code.INTERNAL,

@@ -36,3 +36,8 @@ def refusals(
         raise Unavailable(f"the database cannot be used right now: {error}") from error
     except (storage.Fenced, storage.Conflict) as error:
         raise FailedPrecondition(NOT_OURS, code=Code.LEASE_LOST) from error
+
+
+def no_run(run: str) -> str:
+    """What is said where there is no such run."""
+    return f"there is no run {run}; `stepwell runs` lists those that there are"

@@ -1,51 +1,61 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from stepwell.clock import Clock, IdSource
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
-from stepwell.engine.inputs import Cancel, Input, Publish, Start
+from stepwell.engine.inputs import Start
 from stepwell.engine.values import Data, Json
 from stepwell.errors import (
     AlreadyExists,
     Code,
     Denied,
     FailedPrecondition,
-    Unavailable,
 )
+from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
-from stepwell.orchestrator.intake import check_input, request_digest
+from stepwell.orchestrator.filters import parse_filter
+from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
-from stepwell.orchestrator.owned import NotWritten
 from stepwell.orchestrator.reader import LogReader
-from stepwell.orchestrator.refusals import NOT_OURS, refusals
+from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
     Page,
     Run,
-    RunStatus,
     Step,
     Workflow,
     datasource_of,
     run_of_row,
-    run_of_state,
 )
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
-from stepwell_storage.errors import Duplicate, Exists, Full
+from stepwell_storage.errors import Duplicate, Exists, KeyTaken
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import Condition, DatasourceRow, DefinitionRow
+from stepwell_storage.records import DatasourceRow, DefinitionRow
 
 MAX_PAGE = 1000
+LOOK_AGAIN = 0.5
+"""Seconds until a run that another process may own is looked at again."""
+
+MOST_CONFLICTS = 5
+"""How often a run is cancelled to make room for another, before that one is refused."""
+
+OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
+"""What becomes of a run whose key another run has that has not ended."""
 
 
 class Service:
@@ -76,6 +86,9 @@ class Service:
         self._check_datasource = check_datasource
         self._clock = clock
         self._ids = ids
+        self.controls = Controls(
+            storage, worker=worker, journal=journal, clock=clock, ids=ids, get_run=self.get_run
+        )
 
     # --- runs -----------------------------------------------------------------------------
 
@@ -88,45 +101,71 @@ class Service:
         version: str | None = None,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        run_key: str = "",
+        on_conflict: OnConflict = "fail",
+        queue: str = "",
+        trace: str = "",
     ) -> tuple[Run, bool]:
         """Accepts a run; it is committed when this returns. The flag is False for a repeat.
+
+        No two runs that have not ended have the same `run_key`; `on_conflict` says what becomes
+        of a second one: `fail`, `use_existing` (which is answered), or `cancel_existing`. `queue`
+        takes the place of the workflow's own. `trace` is the W3C traceparent of the request.
 
         Raises:
             NotFound: WORKFLOW_NOT_FOUND.
             InvalidRequest: INVALID_INPUT, the input does not fit the workflow's schema.
-            AlreadyExists: REQUEST_ID_REUSED, the id was used for another request.
+            AlreadyExists: REQUEST_ID_REUSED, the id was used for another request; RUN_KEY_TAKEN.
             Unavailable: STORAGE_FULL or STORAGE_UNAVAILABLE.
         """
         with refusals():
             graph = await self._workflows.graph(caller.namespace, workflow, version)
         check_input(graph, input, self._tools)
-        run = self._ids.new_id()
         given = Start(
             at=self._clock.now(),
             principal=caller.principal,
             input=Data(value=input),
             labels=dict(labels or {}),
+            run_key=run_key,
+            queue=queue,
+            trace=trace,
         )
         digest = request_digest(workflow, version, given) if request_id else ""
-        try:
-            with refusals():
-                state = await self._worker.start(
-                    caller.namespace,
-                    run,
-                    graph,
-                    given,
-                    request_id=request_id,
-                    request_digest=digest,
-                )
-        except Duplicate as duplicate:
-            if duplicate.digest != digest:
-                raise AlreadyExists(
-                    f"the request id {request_id!r} was used for another request; "
-                    "take a new one for each request",
-                    code=Code.REQUEST_ID_REUSED,
-                ) from None
-            return await self.get_run(caller, duplicate.run), False
-        return run_of_state(state), True
+        for _ in range(MOST_CONFLICTS):
+            try:
+                with refusals():
+                    state = await self._worker.start(
+                        caller.namespace,
+                        self._ids.new_id(),
+                        graph,
+                        given,
+                        request_id=request_id,
+                        request_digest=digest,
+                    )
+            except Duplicate as duplicate:
+                check_repeat(duplicate, digest, request_id)
+                return await self.get_run(caller, duplicate.run), False
+            except KeyTaken as taken:
+                holder = taken.run
+                if on_conflict == "use_existing":
+                    return await self.get_run(caller, holder), False
+                if on_conflict == "fail":
+                    break
+                await self._make_room(caller, holder, run_key)
+            else:
+                return run_of_state(state), True
+        raise AlreadyExists(
+            f"the run {holder} has the run key {run_key!r} and has not ended; wait for it, take "
+            "another key, or say use_existing or cancel_existing",
+            code=Code.RUN_KEY_TAKEN,
+            detail={"run": holder},
+        )
+
+    async def _make_room(self, caller: Caller, run: str, run_key: str) -> None:
+        """Cancels a run whose key another is to have."""
+        with suppress(FailedPrecondition):  # it has ended by itself
+            reason = f"another run was started with the key {run_key!r}"
+            await self.controls.cancel_run(caller, run, reason)
 
     async def call_tool(
         self,
@@ -152,7 +191,7 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        with refusals(_no_run(run)):
+        with refusals(no_run(run)):
             view = run_of_row(await self._storage.runs.get(caller.namespace, run))
             if view.output is None:
                 return view
@@ -165,31 +204,36 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        state = await self._worker.wait_ended(caller.namespace, run, timeout.total_seconds())
-        return await self.get_run(caller, run) if state is None else run_of_state(state)
+        left, clock = timeout.total_seconds(), asyncio.get_running_loop().time
+        until = clock() + left
+        while True:
+            # Whoever owns it elsewhere tells nobody here: the list is looked at now and then.
+            state = await self._worker.wait_ended(caller.namespace, run, min(left, LOOK_AGAIN))
+            if state is not None:
+                return run_of_state(state)
+            view, left = await self.get_run(caller, run), until - clock()
+            if view.status.ended or left <= 0:
+                return view
 
     async def list_runs(
-        self,
-        caller: Caller,
-        *,
-        page_size: int = 50,
-        page_token: str = "",
-        status: RunStatus | None = None,
-        workflow: str | None = None,
+        self, caller: Caller, *, page_size: int = 50, page_token: str = "", filter: str = ""
     ) -> Page:
         """Runs, newest first; outputs are left out where they are not inline.
 
+        `filter` is that of AIP-160, as far as `orchestrator.filters` knows it.
+
         Raises:
-            InvalidRequest: INVALID_CURSOR, the token is not one of this list.
+            InvalidRequest: INVALID_CURSOR, the token is not one of this list; INVALID_REQUEST,
+                the filter is not one.
         """
-        filter = f"{status or ''}/{workflow or ''}"
+        where = parse_filter(filter)
         size = min(page_size or 50, MAX_PAGE)
         with refusals():
             rows = await self._storage.runs.list(
                 caller.namespace,
                 limit=size + 1,
                 before=run_place(page_token, filter),
-                where=_that_are(status=status, workflow=workflow),
+                where=where,
             )
         shown = rows[:size]
         more = len(rows) > size
@@ -204,22 +248,7 @@ class Service:
         """
         await self.get_run(caller, run)
         with refusals():
-            pages = [page async for page in self._journal.read(caller.namespace, run)]
-        return steps_of(event for page in pages for event in page)
-
-    async def cancel_run(self, caller: Caller, run: str, reason: str = "") -> Run:
-        """Stops a run; calls in flight are cancelled.
-
-        Raises:
-            NotFound: RUN_NOT_FOUND.
-            FailedPrecondition: RUN_ENDED, it stays as it is.
-        """
-        await self._tell(
-            caller,
-            run,
-            Cancel(at=self._clock.now(), principal=caller.principal, reason=reason),
-        )
-        return await self.get_run(caller, run)
+            return steps_of(await self._journal.history(caller.namespace, run, filled=False))
 
     # --- events ---------------------------------------------------------------------------
 
@@ -263,24 +292,6 @@ class Service:
                 caller.namespace, run=run, cursor=cursor, batch=batch, heartbeat=heartbeat
             ):
                 yield found
-
-    async def publish_event(self, caller: Caller, run: str, type: str, payload: Json) -> None:
-        """Writes a `custom` event into the log of a run that has not ended.
-
-        Raises:
-            NotFound: RUN_NOT_FOUND.
-            FailedPrecondition: RUN_ENDED.
-        """
-        await self._tell(
-            caller,
-            run,
-            Publish(
-                at=self._clock.now(),
-                principal=caller.principal,
-                type=type,
-                payload=Data(value=payload),
-            ),
-        )
 
     # --- workflows ------------------------------------------------------------------------
 
@@ -371,30 +382,6 @@ class Service:
 
     # --- inside ---------------------------------------------------------------------------
 
-    async def _tell(self, caller: Caller, run: str, given: Input) -> None:
-        """Tells a run something, and waits for the commit."""
-        owned = self._worker.find(caller.namespace, run)
-        try:
-            with refusals():
-                if owned is not None and await owned.ask(given):
-                    return
-                if isinstance(given, Cancel) and await self._worker.cancel_unreadable(
-                    caller.namespace, run, given
-                ):
-                    return
-        except NotWritten as error:
-            is_full = isinstance(error.__cause__, Full)
-            raise Unavailable(
-                f"{error.__cause__} What was asked is kept in memory, and is done when that has "
-                "passed; ask again only if the daemon has ended before",
-                code=Code.STORAGE_FULL if is_full else Code.STORAGE_UNAVAILABLE,
-                retryable=False,
-            ) from error
-        view = await self.get_run(caller, run)
-        if view.status.ended:
-            raise FailedPrecondition(f"the run {run} has ended ({view.status})")
-        raise FailedPrecondition(NOT_OURS, code=Code.LEASE_LOST)
-
     async def _workflow(self, caller: Caller, row: DefinitionRow) -> Workflow:
         graph = await self._workflows.graph(caller.namespace, row.name, row.version)
         return Workflow(
@@ -417,12 +404,3 @@ def _demand_user(caller: Caller) -> None:
             "have the owner of the home run `stepwell datasource add` or `stepwell datasource "
             "remove`"
         )
-
-
-def _that_are(**wanted: str | None) -> list[Condition]:
-    """The conditions of a list of runs: those fields that have to have a value."""
-    return [Condition(field, "=", (value,)) for field, value in wanted.items() if value is not None]
-
-
-def _no_run(run: str) -> str:
-    return f"there is no run {run}; `stepwell runs` lists those that there are"

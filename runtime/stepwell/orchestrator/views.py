@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 
 from stepwell.engine.events import Event
-from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Data, Failure
 from stepwell_storage.records import DatasourceRow, RunRow
 
@@ -17,6 +16,8 @@ class RunStatus(StrEnum):
     """Where a run is in its life."""
 
     RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -24,15 +25,29 @@ class RunStatus(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing will happen to the run any more."""
-        return self is not RunStatus.RUNNING
+        return self in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a step of a run waits for: `on` is human, signal or timer.
+
+    `about` is `approval` or `outcome` where a person is asked, else the name of the message;
+    `until` is the time of a timer, in UTC microseconds.
+    """
+
+    step: str
+    on: str
+    about: str = ""
+    until: int | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a run ended: its output, why it failed, or why it was cancelled."""
+    """How a run ended: its output, why it failed, or why it was cancelled; or what it waits for."""
 
     output: Data | None = None
     failure: Failure | None = None
     reason: str = ""
+    waiting: tuple[Waiting, ...] = ()
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -51,6 +66,12 @@ class Run(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     reason: str = ""
     """Why it was cancelled."""
+    waiting: tuple[Waiting, ...] = ()
+    """What it waits for, the first of them."""
+    run_key: str = ""
+    parent: str = ""
+    """The run that it is a step of."""
+    forked_from: str = ""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -116,25 +137,6 @@ class Datasource(Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-def run_of_state(state: RunState) -> Run:
-    """The run whose state is in our hands."""
-    at = state.started_at if state.ended_at is None else state.ended_at
-    return Run(
-        id=state.run,
-        workflow=state.graph.name,
-        version=state.graph.version,
-        principal=state.principal,
-        status=RunStatus(state.phase),
-        created_at=state.started_at,
-        updated_at=at,
-        ended_at=state.ended_at,
-        labels=state.labels,
-        output=state.output if state.phase is RunPhase.COMPLETED else None,
-        failure=state.failure,
-        reason=state.reason,
-    )
-
-
 def run_of_row(row: RunRow) -> Run:
     """The run as the list of runs has it; its output may be a reference."""
     outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()
@@ -151,6 +153,10 @@ def run_of_row(row: RunRow) -> Run:
         output=outcome.output,
         failure=outcome.failure,
         reason=outcome.reason,
+        waiting=outcome.waiting,
+        run_key=row.run_key or "",
+        parent=row.parent or "",
+        forked_from=row.forked_from or "",
     )
 
 

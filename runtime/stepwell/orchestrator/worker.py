@@ -1,10 +1,14 @@
-"""Runs in progress: started here, or taken over from an owner that is gone."""
+"""Runs in progress: started here, or taken over from an owner that is gone.
+
+A run that only waits is let go of after a while. It costs nothing then but its rows: whichever
+process looks next takes it over when its time or a letter has come.
+"""
 
 import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,20 +18,29 @@ from stepwell.engine.decide import decide
 from stepwell.engine.events import RunCancelled, RunStarted
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
-from stepwell.engine.inputs import Cancel, Start
+from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
+from stepwell.orchestrator import letters
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.peers import MAX_DEPTH, StoredPeers
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.standing import standing_of
+from stepwell.orchestrator.views import run_of_row
 from stepwell.orchestrator.workflows import Workflows
-from stepwell_storage.errors import StorageError
+from stepwell.tools.registry import ToolRegistry
+from stepwell_storage.errors import Missing, StorageError
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import Lease, NewRun
+from stepwell_storage.records import Lease, Letter, NewRun, Reopened, Rest
 
 CLAIM_BATCH = 100
-FOREVER = 2**62
-"""A time that every lease has expired by."""
+LETTER_BATCH = 1000
+SHORT_NAP = 10_000_000
+"""Microseconds; a run that goes on by itself within this time is not let go of."""
+
+DRAIN_LOOK = 0.05
+"""Seconds between two looks at what is still in flight while the worker hands over."""
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +56,11 @@ class Worker:
         journal: Journal,
         workflows: Workflows,
         effects: Effects,
+        tools: ToolRegistry,
         clock: Clock,
         settings: WorkerSettings,
         max_events: int = MAX_EVENTS,
+        max_depth: int = MAX_DEPTH,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`owner` names this worker among all; no two that live at once may share it."""
@@ -57,20 +72,40 @@ class Worker:
         self._clock = clock
         self._lease_us = int(settings.lease.total_seconds() * 1_000_000)
         self._beat = settings.lease.total_seconds() / 3
+        self._poll = settings.poll.total_seconds()
         self._max_events = max_events
         self._jitter = jitter
+        self._peers = StoredPeers(
+            storage,
+            journal=journal,
+            workflows=workflows,
+            tools=tools,
+            clock=clock,
+            start=self.start,
+            max_depth=max_depth,
+        )
         self._runs: dict[tuple[str, str], OwnedRun] = {}
         self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
         self._claimed: deque[Lease] = deque()
         """Leases that are ours and whose logs are still to be folded."""
         self._unreadable: dict[tuple[str, str], int] = {}
         """The epochs of leases that are ours and whose logs this version cannot fold."""
+        self._resting: set[OwnedRun] = set()
+        """Runs that were at rest when last looked at; those that still are may be let go of."""
+        self._admits_at: int | None = None
+        """When the rate limit of a queue lets the next one in."""
+        self._is_draining = False
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
     def open_runs(self) -> int:
         """How many runs this worker owns that have not ended."""
         return len(self._runs)
+
+    @property
+    def busy_runs(self) -> int:
+        """How many of them have something in flight."""
+        return sum(not owned.is_at_rest for owned in self._runs.values())
 
     @asynccontextmanager
     async def working(self, *, alone: bool) -> AsyncIterator[None]:
@@ -85,12 +120,14 @@ class Worker:
         ended_by: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            keeping: asyncio.Task[None] | None = None
+            keeping: list[asyncio.Task[None]] = []
             try:
                 if alone:
                     with refusals():
-                        await self._take_over(FOREVER)
-                keeping = tasks.create_task(self._keep_leases())
+                        await self._storage.claims.evict(self._owner, now=self._clock.now())
+                        await self._take_over()
+                keeping.append(tasks.create_task(self._for_ever(self._keep_leases, self._beat)))
+                keeping.append(tasks.create_task(self._for_ever(self._look_around, 0)))
                 yield
             except Exception as error:  # noqa: BLE001 - raised below, where the group cannot wrap it
                 ended_by = error
@@ -99,6 +136,27 @@ class Worker:
         await self._give_back()
         if ended_by is not None:
             raise ended_by
+
+    async def drain(self, timeout: float) -> None:
+        """Begins nothing new; hands every run over once what it has in flight has ended.
+
+        Ends when all are handed over, or after `timeout` seconds.
+        """
+        self._is_draining = True
+        for owned in tuple(self._runs.values()):
+            owned.drain()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._runs:
+                    await self._park([owned for owned in self._runs.values() if owned.is_at_rest])
+                    if self._runs:
+                        await asyncio.sleep(DRAIN_LOOK)
+        except TimeoutError:
+            log.warning("%d runs have calls in flight that did not end in time", len(self._runs))
+        except StorageError as error:
+            log.warning("runs could not be handed over, their leases will expire: %s", error)
+
+    # --- beginnings -----------------------------------------------------------------------
 
     async def start(
         self,
@@ -116,9 +174,6 @@ class Worker:
             What `EventLog.append` raises; nothing was begun then.
         """
         state = RunState(run, graph, self._max_events)
-        events = decide(state, given)
-        for event in events:
-            evolve(state, event)
         new = NewRun(
             workflow=graph.name,
             version=graph.version,
@@ -129,36 +184,121 @@ class Worker:
             labels=given.labels,
             request_id=request_id,
             request_digest=request_digest,
+            run_key=given.run_key or None,
+            parent=given.parent.run if given.parent else None,
         )
+        return await self._begin_with(namespace, state, given, new)
+
+    async def fork(
+        self,
+        namespace: str,
+        state: RunState,
+        given: Fork,
+        *,
+        request_id: str | None = None,
+        request_digest: str = "",
+    ) -> RunState:
+        """Begins a run that goes on from where another was; `state` has folded that one's log.
+
+        Raises:
+            What `EventLog.append` raises; nothing was begun then.
+        """
+        new = NewRun(
+            workflow=state.graph.name,
+            version=state.graph.version,
+            principal=given.principal,
+            created_at=given.at,
+            owner=self._owner,
+            lease_expires_at=given.at + self._lease_us,
+            labels=given.labels,
+            request_id=request_id,
+            request_digest=request_digest,
+            forked_from=given.run,
+        )
+        return await self._begin_with(namespace, state, given, new)
+
+    async def reopen(self, namespace: str, state: RunState, given: RetryStep) -> None:
+        """Takes a run up again that has failed; `state` has folded all of its log.
+
+        Raises:
+            What `EventLog.append` raises; the run stays as it is.
+        """
+        last = await self._storage.claims.last(namespace, state.run)
+        after = state.sequence
+        events = [(event, given.principal) for event in decide(state, given)]
+        for event, _ in events:
+            evolve(state, event)
         append = self._journal.append(
             namespace,
-            run,
+            state.run,
+            epoch=last.epoch,
+            after=after,
+            events=events,
+            reopened=Reopened(self._owner, given.at + self._lease_us),
+        )
+        append.add_done_callback(partial(self._begin, namespace, state, last.epoch + 1))
+        await asyncio.shield(append)
+
+    async def _begin_with(
+        self, namespace: str, state: RunState, given: Start | Fork, new: NewRun
+    ) -> RunState:
+        events = decide(state, given)
+        for event in events:
+            evolve(state, event)
+        append = self._journal.append(
+            namespace,
+            state.run,
             epoch=1,
             after=0,
             events=[(event, given.principal) for event in events],
             new=new,
+            standing=standing_of(state),
         )
         # A caller who goes away takes nothing back: what is committed is ours to carry out. One
         # who stays is woken before the run goes on, and so is told of nothing else.
         accepted = asyncio.shield(append)
-        append.add_done_callback(partial(self._begin, namespace, state))
+        append.add_done_callback(partial(self._begin, namespace, state, 1))
         await accepted
         return state
+
+    def _begin(
+        self, namespace: str, state: RunState, epoch: int, append: asyncio.Future[int]
+    ) -> None:
+        """Goes on with a run whose first events are committed."""
+        is_committed = not append.cancelled() and append.exception() is None
+        # When we are being stopped the run is left to the next owner.
+        if is_committed and not state.has_ended and self._tasks is not None:
+            owned = self._own(namespace, state, epoch=epoch)
+            owned.go_on()
+            if state.parent is not None:
+                self._tasks.create_task(self._look_for_parent(owned))
+
+    # --- asking ---------------------------------------------------------------------------
 
     def find(self, namespace: str, run: str) -> OwnedRun | None:
         """The run, if it is in our hands."""
         return self._runs.get((namespace, run))
 
     async def wait_ended(self, namespace: str, run: str, timeout: float) -> RunState | None:
-        """The state of a run of ours once it has ended; None when it is not ours or takes longer."""
+        """The state of a run once it has ended in our hands; None when that takes longer."""
         key = namespace, run
-        if key not in self._runs:
-            return None
         if key not in self._ended:
             self._ended[key] = asyncio.get_running_loop().create_future()
         ended = self._ended[key]
         await asyncio.wait([ended], timeout=timeout)
         return ended.result() if ended.done() else None
+
+    async def fold(self, namespace: str, run: str, *, until: int | None = None) -> RunState:
+        """The state that the log of a run leads to, up to its event `until`.
+
+        Raises:
+            LookupError, msgspec.DecodeError: this version cannot read it.
+        """
+        return await self._fold(namespace, run, run, until)
+
+    async def fold_as(self, namespace: str, run: str, *, of: str, until: int) -> RunState:
+        """The state of a run that is to go on from where another, `of`, was after `until`."""
+        return await self._fold(namespace, run, of, until)
 
     async def cancel_unreadable(self, namespace: str, run: str, given: Cancel) -> bool:
         """Ends a run of ours whose log cannot be folded; False when it is no such run.
@@ -180,43 +320,76 @@ class Worker:
         self._unreadable.pop((namespace, run), None)
         return True
 
-    def _begin(self, namespace: str, state: RunState, append: asyncio.Future[int]) -> None:
-        """Goes on with a run whose first events are committed."""
-        is_committed = not append.cancelled() and append.exception() is None
-        # When we are being stopped the run is left to the next owner.
-        if is_committed and not state.has_ended and self._tasks is not None:
-            self._own(namespace, state, epoch=1).go_on()
-
     # --- leases ---------------------------------------------------------------------------
 
-    async def _keep_leases(self) -> None:
-        """One heartbeat for all our runs, and a look at what others left behind, for ever."""
+    async def _for_ever(self, work: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:
             try:
-                now = self._clock.now()
-                await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
-                await self._take_over(now)
+                await work()
             except StorageError as error:
-                log.warning("leases could not be renewed, trying again: %s", error)
+                log.warning("the database cannot be used, trying again: %s", error)
+                await asyncio.sleep(self._poll)
             except Exception:
                 # The group cancels every call now, which no call may take for its own doing.
-                self._let_go_of_all(None)
+                self._let_go_of_all([])
                 raise
-            await asyncio.sleep(self._beat)
+            await asyncio.sleep(pause)
 
-    async def _take_over(self, expired_by: int) -> None:
+    async def _keep_leases(self) -> None:
+        """One heartbeat for all our runs; those that have been at rest since the last are let go."""
+        now = self._clock.now()
+        await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
+        resting = {owned for owned in self._runs.values() if self._may_park(owned, now)}
+        await self._park([owned for owned in resting if owned in self._resting])
+        self._resting = {owned for owned in resting if owned.is_at_rest}
+
+    async def _look_around(self) -> None:
+        """Waits for something to do, then does it: letters, places in queues, runs to take over."""
+        await self._storage.inbox.wait(timeout=await self._patience())
+        if self._is_draining:
+            await asyncio.sleep(self._poll)
+            return
+        self._admits_at = await self._storage.queues.admit(now=self._clock.now())
+        await self._deliver()
+        await self._take_over()
+
+    async def _patience(self) -> float:
+        """Seconds until time alone makes something to do, as far as this process can see."""
+        wakes_at = await self._storage.claims.next_wake()
+        times = [at for at in (wakes_at, self._admits_at) if at is not None]
+        soonest = min((at - self._clock.now()) / 1_000_000 for at in times) if times else self._poll
+        return min(max(soonest, 0.0), self._poll)
+
+    async def _deliver(self) -> None:
+        for namespace, letter in await self._storage.inbox.fetch(self._owner, limit=LETTER_BATCH):
+            owned = self.find(namespace, letter.run)
+            if owned is not None and not await self._hand_over(owned, letter):
+                await self._storage.inbox.drop(namespace, letter.run, [letter.id])
+
+    async def _hand_over(self, owned: OwnedRun, letter: Letter) -> bool:
+        """Gives a run its letter; False when that taught it nothing."""
+        try:
+            given = letters.read(letter, self._clock.now())
+            if isinstance(given, ChildEnded):
+                given = await self._peers.outcome(owned.namespace, letters.child_of(letter), given)
+        except (LookupError, ValueError, Missing):
+            log.exception("run %s cannot read its letter %s", letter.run, letter.id)
+            return False
+        return owned.take(letter.id, given)
+
+    async def _take_over(self) -> None:
         while True:
+            now = self._clock.now()
             leases = await self._storage.claims.claim(
-                self._owner,
-                now=expired_by,
-                expires_at=self._clock.now() + self._lease_us,
-                limit=CLAIM_BATCH,
+                self._owner, now=now, expires_at=now + self._lease_us, limit=CLAIM_BATCH
             )
             self._claimed.extend(leases)
             while self._claimed:
                 # Taken off last: a log that cannot be read now is read at the next beat.
                 await self._adopt(self._claimed[0])
                 self._claimed.popleft()
+            if leases:
+                await self._deliver()
             if len(leases) < CLAIM_BATCH:
                 return
 
@@ -227,7 +400,7 @@ class Worker:
             held.drop()
         self._unreadable.pop((lease.namespace, lease.run), None)
         try:
-            state = await self._fold(lease)
+            state = await self._fold(lease.namespace, lease.run, lease.run, None)
         except StorageError:
             raise
         except Exception:
@@ -237,22 +410,58 @@ class Worker:
             self._unreadable[lease.namespace, lease.run] = lease.epoch
             return
         log.info("run %s goes on after event %d", lease.run, state.sequence)
-        self._own(lease.namespace, state, epoch=lease.epoch).go_on()
+        owned = self._own(lease.namespace, state, epoch=lease.epoch)
+        owned.go_on()
+        if state.parent is not None and self._tasks is not None:
+            self._tasks.create_task(self._look_for_parent(owned))
 
-    async def _fold(self, lease: Lease) -> RunState:
-        events = await self._journal.load(lease.namespace, lease.run)
+    async def _fold(self, namespace: str, run: str, of: str, until: int | None) -> RunState:
+        events = await self._journal.history(namespace, of, until=until)
         first = events[0]
         assert isinstance(first, RunStarted), "a log begins with run_started"
-        graph = await self._workflows.graph(lease.namespace, first.workflow, first.version)
-        state = RunState(lease.run, graph, self._max_events)
+        graph = await self._workflows.graph(namespace, first.workflow, first.version)
+        state = RunState(run, graph, self._max_events)
         for event in events:
             evolve(state, event)
         return state
 
-    def _let_go_of_all(self, keeping: asyncio.Task[None] | None) -> None:
+    async def _look_for_parent(self, owned: OwnedRun) -> None:
+        """A child whose parent had ended before it began was never told to stop."""
+        parent = owned.state.parent
+        assert parent is not None, "it is a child"
+        try:
+            ended = run_of_row(await self._storage.runs.get(owned.namespace, parent.run))
+        except StorageError as error:
+            log.warning("run %s does not know how its parent is: %s", owned.state.run, error)
+            return
+        if ended.status.ended:
+            reason = f"its parent {parent.run} {ended.status}"
+            owned.give(Cancel(at=self._clock.now(), reason=reason))
+
+    # --- letting go -----------------------------------------------------------------------
+
+    def _may_park(self, owned: OwnedRun, now: int) -> bool:
+        wake = owned.state.wakes_at
+        return owned.is_at_rest and (wake is None or wake > now + SHORT_NAP)
+
+    async def _park(self, resting: Sequence[OwnedRun]) -> None:
+        """Lets go of runs of which nothing is in flight."""
+        if not resting:
+            return
+        by_run = {(owned.namespace, owned.state.run): owned for owned in resting}
+        rests = [self._rest(owned) for owned in resting]
+        for rest in await self._storage.claims.park(self._owner, rests):
+            by_run[rest.namespace, rest.run].drop()
+
+    def _rest(self, owned: OwnedRun) -> Rest:
+        state = owned.state
+        wake = self._clock.now() if self._is_draining else state.wakes_at
+        return Rest(owned.namespace, state.run, owned.epoch, owned.committed, wake)
+
+    def _let_go_of_all(self, keeping: Sequence[asyncio.Task[None]]) -> None:
         self._tasks = None
-        if keeping is not None:
-            keeping.cancel()
+        for task in keeping:
+            task.cancel()
         for owned in tuple(self._runs.values()):
             owned.drop()
 
@@ -270,11 +479,14 @@ class Worker:
             epoch=epoch,
             journal=self._journal,
             effects=self._effects,
+            peers=self._peers,
             clock=self._clock,
             tasks=self._tasks,
             jitter=self._jitter,
             on_end=self._let_go,
         )
+        if self._is_draining:
+            owned.drain()
         self._runs[namespace, state.run] = owned
         return owned
 
@@ -282,6 +494,6 @@ class Worker:
         key = owned.namespace, owned.state.run
         if self._runs.get(key) is owned:
             del self._runs[key]
-        ended = self._ended.pop(key, None)
-        if ended is not None and not ended.done():
-            ended.set_result(owned.state if owned.has_ended else None)
+        self._resting.discard(owned)
+        if owned.has_ended and (ended := self._ended.pop(key, None)) and not ended.done():
+            ended.set_result(owned.state)

@@ -1,0 +1,83 @@
+"""Inputs on their way to a run that somebody else may own, or nobody at the moment.
+
+A letter is kept by the store until the run has taken it, in the transaction that writes what it
+taught. The same thing said twice has the same id, so it arrives once.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from stepwell.engine.inputs import (
+    Admitted,
+    Cancel,
+    ChildEnded,
+    Input,
+    Pause,
+    Publish,
+    Resolve,
+    Resume,
+    Signal,
+)
+from stepwell.engine.state import RunState
+from stepwell_storage.records import Letter
+
+Control: TypeAlias = Cancel | Pause | Resume | Signal | Resolve | Publish
+"""What callers tell a run."""
+
+_KINDS: dict[str, type[Input]] = {
+    "cancel": Cancel,
+    "pause": Pause,
+    "resume": Resume,
+    "signal": Signal,
+    "resolve": Resolve,
+    "publish": Publish,
+    "child_ended": ChildEnded,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+ADMITTED = "admitted"
+"""The kind of the store's own letters: its body is the name of a step that has its place."""
+
+
+def letter_to(run: str, id: str, given: Control) -> Letter:
+    """What a caller tells a run."""
+    body = msgspec.json.encode(given)
+    return Letter(id, run, _NAMES[type(given)], given.principal, body, given.at)
+
+
+def cancel_child(child: str, parent: RunState, at: int) -> Letter:
+    """A child whose step has ended is to stop."""
+    given = Cancel(at=at, principal=parent.principal, reason=f"its parent {parent.run} went on")
+    if parent.has_ended:
+        given = Cancel(
+            at=at, principal=parent.principal, reason=f"its parent {parent.run} {parent.phase}"
+        )
+    return letter_to(child, f"orphan/{child}", given)
+
+
+def child_ended(child: RunState, at: int) -> Letter:
+    """A parent is told that its child has ended. How, it reads from the child itself."""
+    assert child.parent is not None, f"{child.run} is nobody's child"
+    parent = child.parent
+    given = ChildEnded(at=at, principal=child.principal, step=parent.step, attempt=parent.attempt)
+    body = msgspec.json.encode(given)
+    return Letter(
+        f"child/{child.run}/{child.sequence}", parent.run, "child_ended", child.principal, body, at
+    )
+
+
+def child_of(letter: Letter) -> str:
+    """The child that such a letter is about."""
+    return letter.id.split("/")[1]
+
+
+def read(letter: Letter, at: int) -> Input:
+    """What a letter says, as it is told now.
+
+    Raises:
+        LookupError, msgspec.DecodeError: this version does not know it.
+    """
+    if letter.kind == ADMITTED:
+        return Admitted(at=at, step=letter.body.decode())
+    given: Input = msgspec.json.decode(letter.body, type=_KINDS[letter.kind])
+    return msgspec.structs.replace(given, at=at)

@@ -1,0 +1,162 @@
+"""What a run needs of other runs and of queues: nobody here is busy with it while it waits."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from stepwell.clock import Clock
+from stepwell.engine.commands import EnterQueue, StartChild, child_run
+from stepwell.engine.events import Parent
+from stepwell.engine.graph import Graph
+from stepwell.engine.inputs import Admitted, ChildEnded, ChildStarted, Input, Start
+from stepwell.engine.state import RunState
+from stepwell.engine.values import NOTHING, Failure
+from stepwell.errors import Code, StepwellError
+from stepwell.orchestrator.intake import check_input
+from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.views import Run, RunStatus, run_of_row
+from stepwell.orchestrator.workflows import Workflows
+from stepwell.tools.registry import ToolRegistry
+from stepwell_storage.errors import Conflict, Missing
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import Ticket
+
+MAX_DEPTH = 16
+"""Runs that may be above one, unless settings say otherwise."""
+
+
+class Peers(Protocol):
+    """Carries out the commands that concern other runs."""
+
+    async def start_child(self, namespace: str, state: RunState, command: StartChild) -> Input:
+        """Starts the run that a step is, or finds it; how it is there, as an input."""
+        ...
+
+    async def enter_queue(
+        self, namespace: str, state: RunState, command: EnterQueue
+    ) -> Input | None:
+        """Asks for a place; None when it has to be waited for: a letter tells then."""
+        ...
+
+
+StartRun = Callable[[str, str, Graph, Start], Awaitable[RunState]]
+"""`Worker.start`: namespace, run, graph and input."""
+
+
+class StoredPeers:
+    """The peers of a run are in the store, whoever owns them."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        journal: Journal,
+        workflows: Workflows,
+        tools: ToolRegistry,
+        clock: Clock,
+        start: StartRun,
+        max_depth: int,
+    ) -> None:
+        """`max_depth` is how many runs may be above one."""
+        self._storage = storage
+        self._journal = journal
+        self._workflows = workflows
+        self._tools = tools
+        self._clock = clock
+        self._start = start
+        self._max_depth = max_depth
+
+    async def start_child(self, namespace: str, state: RunState, command: StartChild) -> Input:
+        """Starts the run that a step is, or finds it; how it is there, as an input."""
+        child = child_run(state.run, command.step, command.attempt)
+        try:
+            known = run_of_row(await self._storage.runs.get(namespace, child))
+        except Missing:
+            return await self._begin(namespace, child, state, command)
+        if known.status.ended:
+            ended = ChildEnded(at=self._clock.now(), step=command.step, attempt=command.attempt)
+            return await self.outcome(namespace, child, ended)
+        return self._started(child, command)
+
+    async def enter_queue(
+        self, namespace: str, state: RunState, command: EnterQueue
+    ) -> Input | None:
+        """Asks for a place; None when it has to be waited for: a letter tells then."""
+        now = self._clock.now()
+        ticket = Ticket(command.queue, state.run, command.step, now)
+        if await self._storage.queues.enter(namespace, [ticket], now=now):
+            return Admitted(at=now, step=command.step)
+        return None
+
+    async def outcome(self, namespace: str, child: str, given: ChildEnded) -> ChildEnded:
+        """How a child has ended, for its parent.
+
+        Raises:
+            StorageError: it cannot be read now.
+        """
+        run = run_of_row(await self._storage.runs.get(namespace, child))
+        output = None
+        if run.output is not None:
+            output = await self._journal.resolve(namespace, child, run.output)
+        failure = None if run.status is RunStatus.COMPLETED else _failure_of(run)
+        return ChildEnded(
+            at=self._clock.now(),
+            principal=given.principal,
+            step=given.step,
+            attempt=given.attempt,
+            output=output or NOTHING,
+            failure=failure,
+        )
+
+    async def _begin(
+        self, namespace: str, child: str, state: RunState, command: StartChild
+    ) -> Input:
+        depth = state.parent.depth + 1 if state.parent else 1
+        try:
+            if depth > self._max_depth:
+                return self._refused(command, _too_deep(self._max_depth))
+            graph = await self._workflows.graph(
+                namespace, command.workflow, command.version or None
+            )
+            check_input(graph, command.input.value, self._tools)
+        except StepwellError as error:
+            failure = Failure(error.code, error.message, detail=dict(error.detail))
+            return self._refused(command, failure)
+        given = Start(
+            at=self._clock.now(),
+            principal=state.principal,
+            input=command.input,
+            parent=Parent(state.run, command.step, command.attempt, depth),
+            trace=state.trace,
+        )
+        with suppress(Conflict):  # somebody has started it since we looked
+            await self._start(namespace, child, graph, given)
+        return self._started(child, command)
+
+    def _started(self, child: str, command: StartChild) -> ChildStarted:
+        return ChildStarted(
+            at=self._clock.now(), step=command.step, attempt=command.attempt, child=child
+        )
+
+    def _refused(self, command: StartChild, failure: Failure) -> ChildEnded:
+        return ChildEnded(
+            at=self._clock.now(), step=command.step, attempt=command.attempt, failure=failure
+        )
+
+
+def _failure_of(run: Run) -> Failure:
+    why = run.failure or Failure(Code.RUN_CANCELLED, run.reason or "it was cancelled")
+    return Failure(
+        Code.CHILD_FAILED,
+        f"the run {run.id} of the workflow {run.workflow!r} {run.status}: {why.message}",
+        retryable=True,
+        detail={"run": run.id, "reason": why.reason},
+    )
+
+
+def _too_deep(limit: int) -> Failure:
+    return Failure(
+        Code.LIMIT_EXCEEDED,
+        f"there are {limit} runs above this one already, and no more may be; let workflows not "
+        "call themselves, or raise limits.child_depth",
+    )

@@ -1,0 +1,81 @@
+"""Where a run stands that has not ended, as the list of runs shows it."""
+
+from msgspec import Struct
+
+from stepwell.engine.graph import SignalNode, WaitNode
+from stepwell.engine.instants import instant
+from stepwell.engine.state import RunPhase, RunState, StepState
+from stepwell.orchestrator.views import Run, RunStatus, Waiting
+
+MOST = 20
+"""Things that a run waits for and that the list of runs still names."""
+
+
+class Standing(Struct, frozen=True):
+    """The status of a run, and what it waits for."""
+
+    status: RunStatus
+    waiting: tuple[Waiting, ...] = ()
+
+
+RUNNING = Standing(RunStatus.RUNNING)
+
+
+def standing_of(state: RunState) -> Standing:
+    """Where a run stands; its status is no other than that of its list entry while it is open."""
+    if state.busy and not (state.is_paused or state.asking):
+        return RUNNING
+    if state.has_ended:
+        return RUNNING  # the event that ends it says how
+    status = RunStatus.RUNNING
+    if state.is_paused:
+        status = RunStatus.PAUSED
+    elif state.is_waiting:
+        status = RunStatus.WAITING
+    return Standing(status, tuple(_waits(state)))
+
+
+def run_of_state(state: RunState) -> Run:
+    """The run whose state is in our hands."""
+    at = state.started_at if state.ended_at is None else state.ended_at
+    standing = standing_of(state)
+    return Run(
+        id=state.run,
+        workflow=state.graph.name,
+        version=state.graph.version,
+        principal=state.principal,
+        status=standing.status if state.phase is RunPhase.RUNNING else RunStatus(state.phase),
+        created_at=state.started_at,
+        updated_at=at,
+        ended_at=state.ended_at,
+        labels=state.labels,
+        output=state.output if state.phase is RunPhase.COMPLETED else None,
+        failure=state.failure,
+        reason=state.reason,
+        waiting=standing.waiting,
+        run_key=state.run_key,
+        parent=state.parent.run if state.parent else "",
+        forked_from=state.forked_from,
+    )
+
+
+def _waits(state: RunState) -> list[Waiting]:
+    steps = [*state.asking, *state.napping]
+    for names in state.listening.values():
+        steps += names
+        if len(steps) >= MOST:
+            break
+    return [_waiting(state.steps[step]) for step in steps[:MOST]]
+
+
+def _waiting(step: StepState) -> Waiting:
+    if step.asks:
+        ask = next(iter(step.asks.values()))
+        return Waiting(step=step.id, on="human", about=ask.about)
+    match step.spec:
+        case SignalNode(signal=name):
+            return Waiting(step=step.id, on="signal", about=name)
+        case WaitNode():
+            return Waiting(step=step.id, on="timer", until=instant(step.input.value["until"]))
+        case _:
+            return Waiting(step=step.id, on="human", about="approval")
