@@ -4,13 +4,22 @@ from typing import Any, TypeVar
 
 from stepwell.definitions.compile import compile_definition
 from stepwell.engine import codec
-from stepwell.engine.commands import CallTool, Command
+from stepwell.engine.commands import CallTool, Command, Stop
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
 from stepwell.engine.events import NAMES, Event
 from stepwell.engine.evolve import evolve
-from stepwell.engine.inputs import Answer, Input, ModelAnswered, Start, ToolAnswered
+from stepwell.engine.inputs import (
+    Answer,
+    Input,
+    ModelAnswered,
+    Resolve,
+    Signal,
+    Start,
+    ToolAnswered,
+)
 from stepwell.engine.messages import ToolRequest
+from stepwell.engine.objections import objection
 from stepwell.engine.state import Conversation, RunState
 from stepwell.engine.values import NOTHING, Data, Failure
 
@@ -22,10 +31,12 @@ RUN = "01930000-0000-7000-8000-000000000000"
 class Story:
     """A run, its log, and what is in flight. Time is given by hand, in microseconds."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, run: str = RUN) -> None:
+        self.source = source
         self.graph = compile_definition(source.encode(), tools=None)
-        self.state = RunState(RUN, self.graph)
+        self.state = RunState(run, self.graph)
         self.log: list[Event] = []
+        self.stopped: list[str] = []
         self.due: list[Command] = []
         self.now = 0
 
@@ -37,16 +48,47 @@ class Story:
             evolve(self.state, event)
         self.log += events
         self.due = due(self.state, self.now)
+        self.stopped += [command.id for command in self.due if isinstance(command, Stop)]
+        self.due = [command for command in self.due if not isinstance(command, Stop)]
         return events
+
+    def fold(self, events: list[Event]) -> None:
+        """What is in the log already."""
+        for event in events:
+            evolve(self.state, event)
+        self.log += events
 
     def start(self, input: Any = None) -> list[Event]:
         return self.give(Start(at=self.now, principal="user:ann", input=Data(value=input or {})))
 
-    def tool(self, step: str, result: Any = None, **given: Any) -> list[Event]:
+    def tool(
+        self, step: str, result: Any = None, *, sealed: str = "", **given: Any
+    ) -> list[Event]:
         """A tool call came back, well unless `failure` says otherwise."""
         failed = "failure" in given
         values = {"at": self.now, "step": step, "attempt": 1, "call": "", **given}
-        return self.give(ToolAnswered(result=None if failed else Data(value=result), **values))
+        answer = None if failed else Data(value=result, sealed=sealed)
+        return self.give(ToolAnswered(result=answer, **values))
+
+    def signal(self, name: str, payload: Any, *, id: str = "") -> list[Event]:
+        """A message comes."""
+        return self.give(Signal(at=self.now, name=name, payload=plain(payload), id=id))
+
+    def answer(self, step: str, verdict: str, **given: Any) -> Resolve:
+        """What a person says to what a step asks."""
+        value = plain(given.pop("value", None))
+        values = {"at": self.now, "principal": "user:ann", "step": step, **given}
+        return Resolve(verdict=verdict, value=value, **values)
+
+    def resolve(self, step: str, verdict: str, **given: Any) -> list[Event]:
+        """A person answers."""
+        return self.give(self.answer(step, verdict, **given))
+
+    def objection_to(self, step: str, verdict: str, **given: Any) -> str:
+        """What stands against such an answer."""
+        found = objection(self.state, self.answer(step, verdict, **given))
+        assert found is not None
+        return found.message
 
     def model(self, step: str, call: int, **said: Any) -> list[Event]:
         """A model answered: `tools`, `final` or `problem`; or it failed: `failure`."""
@@ -68,7 +110,7 @@ class Story:
 
     def fold_again(self) -> RunState:
         """What another owner sees who reads the log, written and read back."""
-        state = RunState(RUN, self.graph)
+        state = RunState(self.state.run, self.graph)
         for event in self.log:
             body, _ = codec.encode(event, 1 << 20)
             evolve(state, codec.decode(NAMES[type(event)], body))
@@ -100,6 +142,11 @@ class Story:
     @property
     def kinds(self) -> list[str]:
         return [NAMES[type(event)] for event in self.log]
+
+
+def plain(value: Any) -> Data:
+    """Data that is not sealed."""
+    return Data(value=value)
 
 
 def wish(id: str, name: str = "look", **arguments: Any) -> ToolRequest:

@@ -5,7 +5,7 @@ from tests.unit.engine.story import Story, wish
 
 from stepwell.engine.commands import CallModel, CallTool, JudgeLost, WakeAt
 from stepwell.engine.due import due
-from stepwell.engine.inputs import CallLost, Expire, ToolBegun
+from stepwell.engine.inputs import ToolBegun
 from stepwell.engine.values import Data, Failure
 
 ONE = """
@@ -41,44 +41,6 @@ def test_a_call_that_may_not_be_repeated_is_judged_by_the_next_owner() -> None:
     assert run.due == [WakeAt(60_000_000)]
     lost = due(run.fold_again(), 0)[0]
     assert lost == JudgeLost(CallTool("pay", 1, "", "pay", "pay", Data(value={})))
-
-
-def test_a_lost_call_fails_the_run_and_is_never_made_again() -> None:
-    run = Story(ONE)
-    run.start()
-    run.give(begun("pay"))
-    run.give(CallLost(at=1, step="pay", attempt=1, call=""))
-    assert run.kinds[-3:] == ["tool_call", "step_failed", "run_failed"]
-    assert run.failure.reason == "OUTCOME_UNKNOWN"
-    assert "'pay'" in run.failure.message
-
-
-@pytest.mark.parametrize("reason", ["TOOL_TIMEOUT", "TOOL_CRASHED", "INTERNAL"])
-def test_a_begun_call_of_which_nobody_knows_the_outcome_is_not_tried_again(reason: str) -> None:
-    run = Story(ONE)
-    run.start()
-    run.give(begun("pay"))
-    run.tool("pay", failure=Failure(reason, "what now", retryable=True))
-    assert run.failure.reason == "OUTCOME_UNKNOWN"
-    assert run.failure.detail["key"] == f"{run.state.run}/pay"
-
-
-def test_a_defect_on_the_way_to_a_begun_call_is_not_told_to_the_model() -> None:
-    """It might call again, under another key."""
-    run = Story(AGENT)
-    run.start()
-    run.model("ask", 1, tools=(wish("c1", "pay"),))
-    run.give(begun("ask", "1.0"))
-    run.tool("ask", call="1.0", failure=Failure("INTERNAL", "a defect"))
-    assert run.failure.reason == "OUTCOME_UNKNOWN"
-
-
-def test_a_step_that_expires_over_a_begun_call_is_not_tried_again() -> None:
-    run = Story(ONE)
-    run.start()
-    run.give(begun("pay"))
-    run.give(Expire(at=60_000_000, step="pay", attempt=1))
-    assert run.failure.reason == "OUTCOME_UNKNOWN"
 
 
 def test_a_begun_call_that_failed_for_a_known_reason_is_tried_again() -> None:

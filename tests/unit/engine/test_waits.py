@@ -1,0 +1,211 @@
+"""A run that waits: for a time, a message, a place in a queue, or another run."""
+
+import pytest
+from tests.unit.engine.story import RUN, Story, plain
+
+from stepwell.engine.commands import EnterQueue, FireTimer, StartChild, WakeAt, child_run
+from stepwell.engine.due import due
+from stepwell.engine.inputs import (
+    Admitted,
+    Cancel,
+    ChildEnded,
+    ChildStarted,
+    Expire,
+    Fired,
+    Pause,
+    Resume,
+)
+from stepwell.engine.values import Data, Failure
+
+NAP = "workflow: nap\nnodes: [{ id: nap, wait: 90s }]\noutput: =nap.output.until"
+HOLD = """
+workflow: hold
+nodes:
+  - { id: first, signal: go, timeout: 1h }
+  - { id: second, signal: go, needs: [first] }
+output: [=first.output, =second.output]
+"""
+QUEUED = """
+workflow: queued
+queue: nightly
+nodes:
+  - { id: look, tool: look, queue: web, timeout: 10s, retry: { max: 1 } }
+"""
+PARENT = """
+workflow: parent
+nodes:
+  - { id: sub, workflow: child, with: { n: 1 }, retry: { max: 1, initial: 1s } }
+output: =sub.output
+"""
+
+
+def test_a_timer_is_in_the_log_and_fires_when_its_time_has_come() -> None:
+    run = Story(NAP)
+    run.now = 1_000_000
+    run.start()
+    assert run.due == [WakeAt(91_000_000)]
+    assert run.state.is_waiting
+    assert due(run.fold_again(), 91_000_000) == [FireTimer("nap", 1)]
+    run.give(Fired(at=91_000_000, step="nap", attempt=1))
+    assert run.kinds[-3:] == ["timer_fired", "step_completed", "run_completed"]
+    assert run.state.output == plain("1970-01-01T00:01:31Z")
+
+
+def test_a_timer_can_be_a_point_in_time() -> None:
+    run = Story("workflow: w\nnodes: [{ id: nap, wait: { until: =input.when } }]")
+    run.start({"when": "1970-01-01T01:00:10+01:00"})
+    assert run.due == [WakeAt(10_000_000)]
+
+
+@pytest.mark.parametrize("when", ["tomorrow", 3, "1970-01-01T01:00:10"])
+def test_a_time_that_is_none_fails_the_step_and_says_how_one_is_written(when: object) -> None:
+    run = Story("workflow: w\nnodes: [{ id: nap, wait: { until: =input.when } }]")
+    run.start({"when": when})
+    assert run.failure.reason == "EXPRESSION_ERROR"
+    assert "2026-03-01T09:30:00Z" in run.failure.message
+
+
+def test_a_message_is_taken_by_the_step_that_waits_for_it() -> None:
+    run = Story(HOLD)
+    run.start()
+    assert run.state.is_waiting
+    run.signal("go", 1)
+    run.signal("go", 2)
+    assert run.state.output == plain([1, 2])
+
+
+def test_messages_that_come_early_are_kept_in_their_order() -> None:
+    run = Story(HOLD.replace("signal: go, timeout: 1h", "tool: look"))
+    run.start()
+    run.signal("go", "early")
+    run.signal("go", "late")
+    run.signal("other", "never")
+    run.tool("first", "done")
+    assert run.state.output == plain(["done", "early"])
+    assert run.fold_again().signals == run.state.signals
+
+
+def test_a_message_with_the_same_id_arrives_once() -> None:
+    run = Story(HOLD)
+    run.start()
+    run.signal("go", 1, id="m1")
+    assert run.signal("go", 1, id="m1") == []
+    assert run.state.steps["second"].output.value is None
+
+
+def test_nobody_sends_the_message_in_time() -> None:
+    run = Story(HOLD)
+    run.start()
+    run.give(Expire(at=3_600_000_000, step="first", attempt=1))
+    assert run.failure.reason == "STEP_TIMEOUT"
+
+
+def test_a_run_begins_when_it_has_its_place_and_each_step_when_it_has_its_own() -> None:
+    run = Story(QUEUED)
+    run.start()
+    assert run.due == [EnterQueue("", "nightly")]
+    assert due(run.fold_again(), 0) == [EnterQueue("", "nightly")]
+    run.give(Admitted(at=1, step=""))
+    assert run.due == [EnterQueue("look", "web")]
+    run.give(Admitted(at=2, step="look"))
+    assert [call.tool for call in run.calls] == ["look"]
+    assert run.give(Admitted(at=3, step="look")) == []
+    run.tool("look", 1)
+    assert run.state.left == ["look", ""]
+    assert run.kinds == [
+        "run_started",
+        "run_admitted",
+        "step_scheduled",
+        "step_started",
+        "tool_call",
+        "step_completed",
+        "run_completed",
+    ]
+
+
+def test_the_time_of_a_step_runs_from_when_it_has_its_place() -> None:
+    run = Story(QUEUED)
+    run.start()
+    run.give(Admitted(at=0, step=""))
+    run.give(Admitted(at=50_000_000, step="look"))
+    assert run.due[-1] == WakeAt(60_000_000)
+
+
+def test_a_retry_keeps_the_place_in_the_queue() -> None:
+    run = Story(QUEUED)
+    run.start()
+    run.give(Admitted(at=0, step=""))
+    run.give(Admitted(at=0, step="look"))
+    run.tool("look", failure=Failure("TOOL_ERROR", "busy", retryable=True))
+    assert run.state.left == []
+    assert "look" in run.state.tickets
+
+
+def test_a_child_has_the_same_id_whoever_starts_it() -> None:
+    run = Story(PARENT)
+    run.start()
+    assert run.due == [StartChild("sub", 1, "child", "", plain({"n": 1}))]
+    assert due(run.fold_again(), 0) == run.due
+    child = child_run(RUN, "sub", 1)
+    assert child == child_run(RUN, "sub", 1) != child_run(RUN, "sub", 2)
+    assert child[14] == "8"
+    run.give(ChildStarted(at=1, step="sub", attempt=1, child=child))
+    assert run.give(ChildStarted(at=1, step="sub", attempt=1, child=child)) == []
+    run.give(ChildEnded(at=2, step="sub", attempt=1, output=plain("well")))
+    assert run.state.output == plain("well")
+    assert run.kinds[2:4] == ["step_started", "step_completed"]
+
+
+def test_a_child_that_failed_is_followed_by_another_where_the_node_says_so() -> None:
+    run = Story(PARENT)
+    run.start()
+    run.give(ChildStarted(at=1, step="sub", attempt=1, child=child_run(RUN, "sub", 1)))
+    failed = Failure("CHILD_FAILED", "no", retryable=True)
+    run.give(ChildEnded(at=2, step="sub", attempt=1, failure=failed))
+    assert run.kinds[-1] == "step_retry_scheduled"
+    assert due(run.state, 10_000_000)[0].id == "sub/2/child"  # type: ignore[union-attr]
+
+
+def test_a_child_is_cancelled_with_its_parent() -> None:
+    run = Story(PARENT)
+    run.start()
+    run.give(Cancel(at=1))
+    assert run.state.orphans == [child_run(RUN, "sub", 1)]
+
+
+def test_nothing_is_begun_while_a_run_is_paused_and_nothing_that_ended_is_lost() -> None:
+    run = Story("workflow: w\nnodes: [{id: a, tool: look}, {id: b, tool: look, needs: [a]}]")
+    run.start()
+    run.give(Pause(at=1, reason="lunch"))
+    run.tool("a", 1)
+    assert run.due == []
+    assert run.kinds[-1] == "step_scheduled"
+    assert due(run.fold_again(), 0) == []
+    assert run.give(Pause(at=2)) == []
+    run.give(Resume(at=3))
+    assert [call.step for call in run.calls] == ["b"]
+
+
+def test_a_timer_that_comes_in_a_pause_fires_after_it() -> None:
+    run = Story(NAP)
+    run.start()
+    run.give(Pause(at=1))
+    assert run.state.wakes_at is None
+    run.give(Resume(at=100_000_000))
+    assert run.due == [FireTimer("nap", 1)]
+
+
+def test_a_run_that_waits_is_at_rest_and_one_with_calls_in_flight_is_not() -> None:
+    waiting, busy = Story(NAP), Story(QUEUED.replace("queue: nightly", "").replace("queue: web,", ""))
+    waiting.start()
+    busy.start()
+    assert waiting.state.is_at_rest
+    assert waiting.state.wakes_at == 90_000_000
+    assert not busy.state.is_at_rest
+
+
+def test_data_of_a_message_stays_what_it_is() -> None:
+    run = Story(HOLD)
+    run.start()
+    run.signal("go", Data(value={"row": 1}, sealed="datasource:shop").value)
+    assert run.state.steps["first"].output == plain({"row": 1})
