@@ -536,6 +536,8 @@ def _unscheduled(state: RunState, id: str) -> StepState:
 
 def _end(state: RunState, step: StepState, phase: StepPhase) -> None:
     step.phase = phase
+    if isinstance(step.spec, WorkflowNode) and phase is StepPhase.COMPLETED:
+        _close(state, step, child_id(step.id, step.attempt))  # the child has ended, nobody's orphan
     for command in tuple(step.open):
         _close(state, step, command, stop=True)
     step.conversation = None

@@ -49,7 +49,6 @@ class Story:
         self.log += events
         self.due = due(self.state, self.now)
         self.stopped += [command.id for command in self.due if isinstance(command, Stop)]
-        self.due = [command for command in self.due if not isinstance(command, Stop)]
         return events
 
     def fold(self, events: list[Event]) -> None:

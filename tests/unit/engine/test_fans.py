@@ -22,7 +22,7 @@ PAGES = """
 workflow: pages
 nodes:
   - id: pages
-    loop: { while: "last == null || last.more", max: 3 }
+    loop: { while: "=last == null || last.more", max: 3 }
     do: { tool: page, with: { last: =last, n: =index } }
 output: =pages.output
 """
@@ -140,7 +140,7 @@ def test_a_loop_whose_condition_has_no_value_fails() -> None:
 
 
 def test_a_loop_that_never_begins_gives_null() -> None:
-    run = Story(PAGES.replace("last == null || last.more", "false"))
+    run = Story(PAGES.replace("=last == null || last.more", "=false"))
     run.start()
     assert run.state.output == plain(None)
 

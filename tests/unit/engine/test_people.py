@@ -11,6 +11,7 @@ from stepwell.engine.values import Failure
 
 ASKING = """
 workflow: asking
+input: { type: object }
 nodes:
   - { id: ok, approval: "='Refund ' + input.what + '?'", timeout: 1h }
   - { id: pay, tool: pay, needs: [ok] }

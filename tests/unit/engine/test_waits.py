@@ -18,6 +18,11 @@ from stepwell.engine.inputs import (
 from stepwell.engine.values import Data, Failure
 
 NAP = "workflow: nap\nnodes: [{ id: nap, wait: 90s }]\noutput: =nap.output.until"
+UNTIL = """
+workflow: until
+input: { type: object }
+nodes: [{ id: nap, wait: { until: =input.when } }]
+"""
 HOLD = """
 workflow: hold
 nodes:
@@ -52,14 +57,14 @@ def test_a_timer_is_in_the_log_and_fires_when_its_time_has_come() -> None:
 
 
 def test_a_timer_can_be_a_point_in_time() -> None:
-    run = Story("workflow: w\nnodes: [{ id: nap, wait: { until: =input.when } }]")
+    run = Story(UNTIL)
     run.start({"when": "1970-01-01T01:00:10+01:00"})
     assert run.due == [WakeAt(10_000_000)]
 
 
 @pytest.mark.parametrize("when", ["tomorrow", 3, "1970-01-01T01:00:10"])
 def test_a_time_that_is_none_fails_the_step_and_says_how_one_is_written(when: object) -> None:
-    run = Story("workflow: w\nnodes: [{ id: nap, wait: { until: =input.when } }]")
+    run = Story(UNTIL)
     run.start({"when": when})
     assert run.failure.reason == "EXPRESSION_ERROR"
     assert "2026-03-01T09:30:00Z" in run.failure.message
