@@ -129,9 +129,11 @@ def _compose(
         journal=journal,
         workflows=workflows,
         effects=effects,
+        tools=tools,
         clock=clock,
         settings=settings.worker,
         max_events=settings.limits.history_events,
+        max_depth=settings.limits.child_depth,
     )
     service = Service(
         storage,

@@ -94,6 +94,21 @@ class Claims(Protocol):
         """
         ...
 
+    async def evict(self, owner: str, *, now: int) -> int:
+        """Lets go, at `now`, of every lease that somebody else than `owner` holds.
+
+        For a process that knows that it is the only one. Tells how many there were.
+        """
+        ...
+
+    async def last(self, namespace: str, run: str) -> Lease:
+        """The last lease of a run, whether somebody holds it or the run has ended.
+
+        Raises:
+            Missing: there is no such run in this namespace.
+        """
+        ...
+
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         """Extends every lease of `owner` in one statement; tells how many there are."""
         ...

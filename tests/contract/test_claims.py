@@ -3,7 +3,7 @@
 import pytest
 from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on
 
-from stepwell_storage.errors import Fenced
+from stepwell_storage.errors import Fenced, Missing
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Head, Lease
 
@@ -87,3 +87,24 @@ async def test_an_ended_run_is_never_claimed_and_has_no_heartbeat(storage: Stora
     assert await storage.claims.heartbeat("one", expires_at=10) == 0
     assert await storage.claims.release("one", now=10) == 0
     assert await storage.claims.claim("two", now=2**62, expires_at=2**62, limit=9) == []
+
+
+async def test_who_is_alone_evicts_all_others_and_may_claim_at_once(storage: Storage) -> None:
+    await storage.log.append(begin(RUN, owner="one", expires_at=9000))
+    await storage.log.append(begin(OTHER, owner="two", expires_at=9000))
+
+    assert await storage.claims.evict("two", now=500) == 1
+    assert await storage.claims.claim("two", now=500, expires_at=900, limit=9) == [
+        Lease("default", RUN, 2)
+    ]
+    assert await storage.claims.evict("two", now=500) == 0
+
+
+async def test_the_last_lease_of_a_run_is_told_after_its_end_as_well(storage: Storage) -> None:
+    await storage.log.append(begin(expires_at=0))
+    await storage.claims.claim("two", now=500, expires_at=900, limit=9)
+    await storage.log.append(go_on(after=1, epoch=2, head=Head("completed", 9, ended_at=9)))
+
+    assert await storage.claims.last("default", RUN) == Lease("default", RUN, 2)
+    with pytest.raises(Missing):
+        await storage.claims.last("elsewhere", RUN)

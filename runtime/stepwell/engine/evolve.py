@@ -19,6 +19,7 @@ from stepwell.engine.commands import (
     FireTimer,
     JudgeLost,
     StartChild,
+    child_id,
     child_run,
     enter_id,
     expire_id,

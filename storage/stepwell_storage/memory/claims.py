@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stepwell_storage.errors import Missing
 from stepwell_storage.memory.database import Database, KeptRun
 from stepwell_storage.memory.inbox import has_letters
 from stepwell_storage.records import FOR_EVER, Lease, Rest
@@ -26,6 +27,20 @@ class MemoryClaims:
             kept.epoch += 1
             leases.append(Lease(namespace, run, kept.epoch))
         return leases
+
+    async def evict(self, owner: str, *, now: int) -> int:
+        others = [
+            kept for _, _, kept in self._database.live() if kept.owner not in (owner, None)
+        ]
+        for kept in others:
+            kept.owner, kept.expires_at = None, now
+        return len(others)
+
+    async def last(self, namespace: str, run: str) -> Lease:
+        kept = self._database[namespace].runs.get(run)
+        if kept is None:
+            raise Missing(f"There is no run {run}.")
+        return Lease(namespace, run, kept.epoch)
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         held = self._held(owner)

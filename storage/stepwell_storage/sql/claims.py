@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
+from stepwell_storage.errors import Missing
 from stepwell_storage.records import FOR_EVER, Lease, Rest
-from stepwell_storage.sql.ids import packed, unpacked
+from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 from stepwell_storage.sql.inbox import with_letters
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session
@@ -36,6 +37,14 @@ _LET_GO = (
     sa.update(leases)
     .where(leases.c.owner == _OWNER)
     .values(owner=sa.null(), expires_at=_EXPIRES_AT)
+)
+_EVICT = (
+    sa.update(leases)
+    .where(leases.c.owner.is_not(None), leases.c.owner != _OWNER)
+    .values(owner=sa.null(), expires_at=_EXPIRES_AT)
+)
+_LAST = sa.select(leases.c.epoch).where(
+    leases.c.namespace == sa.bindparam("namespace"), leases.c.run == sa.bindparam("run")
 )
 _OF_RUNS = (
     leases.c.namespace == sa.bindparam("in_namespace", type_=sa.Text),
@@ -78,6 +87,17 @@ class SqlClaims:
             return claimed
 
         return await self._writer.call(take_expired)
+
+    async def evict(self, owner: str, *, now: int) -> int:
+        return await self._writer.call(
+            lambda session: session.change(_EVICT, claimant=owner, until=now)
+        )
+
+    async def last(self, namespace: str, run: str) -> Lease:
+        found = await self._reader.rows(_LAST, namespace=namespace, run=packed_or_none(run))
+        if not found:
+            raise Missing(f"There is no run {run}.")
+        return Lease(namespace, run, found[0][0])
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         return await self._writer.call(

@@ -23,6 +23,7 @@ from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.tools.port import Begin
+from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
 from stepwell_storage.records import Append, Lease, Record
@@ -203,6 +204,7 @@ class Rig:
             journal=self.journal,
             workflows=self.workflows,
             effects=self.effects,
+            tools=ToolRegistry(),
             clock=self.clock,
             settings=WorkerSettings(lease=LEASE),
             jitter=lambda: 0.0,
