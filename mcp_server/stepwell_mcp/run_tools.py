@@ -132,7 +132,7 @@ async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsV
 
 
 async def _cancel(service: Service, caller: Caller, given: RunCancel) -> RunView:
-    return _view(await service.cancel_run(caller, given.run, given.reason))
+    return _view(await service.controls.cancel_run(caller, given.run, given.reason))
 
 
 def _view(run: Run) -> RunView:

@@ -20,6 +20,7 @@ from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.memory import MemoryStorage
 
 NAMESPACE = "default"
@@ -83,6 +84,7 @@ class Member:
                 is_cut=lambda: self.link.is_cut,
                 on_report=on_report,
             ),
+            tools=ToolRegistry(),
             clock=self.clock,
             settings=WorkerSettings(lease=LEASE),
             jitter=dice.random,

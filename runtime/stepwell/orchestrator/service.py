@@ -207,13 +207,17 @@ class Service:
         left, clock = timeout.total_seconds(), asyncio.get_running_loop().time
         until = clock() + left
         while True:
+            if self._worker.find(caller.namespace, run) is None:
+                view = await self.get_run(caller, run)
+                if view.status.ended or left <= 0:
+                    return view
             # Whoever owns it elsewhere tells nobody here: the list is looked at now and then.
             state = await self._worker.wait_ended(caller.namespace, run, min(left, LOOK_AGAIN))
             if state is not None:
                 return run_of_state(state)
-            view, left = await self.get_run(caller, run), until - clock()
-            if view.status.ended or left <= 0:
-                return view
+            left = max(until - clock(), 0)
+            if not left:
+                return await self.get_run(caller, run)
 
     async def list_runs(
         self, caller: Caller, *, page_size: int = 50, page_token: str = "", filter: str = ""

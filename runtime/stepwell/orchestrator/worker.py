@@ -85,7 +85,7 @@ class Worker:
             max_depth=max_depth,
         )
         self._runs: dict[tuple[str, str], OwnedRun] = {}
-        self._ended: dict[tuple[str, str], asyncio.Future[RunState | None]] = {}
+        self._ended: dict[tuple[str, str], asyncio.Future[RunState]] = {}
         self._claimed: deque[Lease] = deque()
         """Leases that are ours and whose logs are still to be folded."""
         self._unreadable: dict[tuple[str, str], int] = {}
@@ -286,7 +286,11 @@ class Worker:
             self._ended[key] = asyncio.get_running_loop().create_future()
         ended = self._ended[key]
         await asyncio.wait([ended], timeout=timeout)
-        return ended.result() if ended.done() else None
+        if ended.done():
+            return ended.result()
+        if key not in self._runs:
+            self._ended.pop(key, None)  # whoever waits for it too looks again before long
+        return None
 
     async def fold(self, namespace: str, run: str, *, until: int | None = None) -> RunState:
         """The state that the log of a run leads to, up to its event `until`.

@@ -58,7 +58,7 @@ class EventServicer(rpc.EventServiceServicer):
     ) -> pb.PublishEventResponse:
         """Writes a `custom` event."""
         payload = translate.read_json(request.payload, "payload")
-        await self._service.publish_event(
+        await self._service.controls.publish_event(
             current_caller(), translate.run_id(request.run), request.type, payload
         )
         return pb.PublishEventResponse()

@@ -70,7 +70,7 @@ class RunServicer(rpc.RunServiceServicer):
         self, request: pb.CancelRunRequest, context: Context
     ) -> pb.CancelRunResponse:
         """Stops a run."""
-        run = await self._service.cancel_run(
+        run = await self._service.controls.cancel_run(
             current_caller(), translate.run_id(request.name), request.reason
         )
         return pb.CancelRunResponse(run=translate.run(run))

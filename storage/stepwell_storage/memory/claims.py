@@ -29,9 +29,7 @@ class MemoryClaims:
         return leases
 
     async def evict(self, owner: str, *, now: int) -> int:
-        others = [
-            kept for _, _, kept in self._database.live() if kept.owner not in (owner, None)
-        ]
+        others = [kept for _, _, kept in self._database.live() if kept.owner not in (owner, None)]
         for kept in others:
             kept.owner, kept.expires_at = None, now
         return len(others)

@@ -93,9 +93,9 @@ async def test_a_watch_survives_servers_that_are_killed_without_gap_or_repeat(
         for _ in range(10):
             async with serve(service, port):
                 for _ in range(chance.randrange(30)):
-                    await service.publish_event(LOCAL_USER, run, "tick", None)
+                    await service.controls.publish_event(LOCAL_USER, run, "tick", None)
         async with serve(service, port):
-            await service.cancel_run(LOCAL_USER, run)
+            await service.controls.cancel_run(LOCAL_USER, run)
             await reading
 
     assert [event.sequence for event in seen] == list(range(1, len(seen) + 1))
@@ -116,7 +116,7 @@ async def test_a_wait_survives_a_server_that_is_restarted(
             waiting = tasks.create_task(client.wait(run))
             assert not (await client.wait(run, timedelta(seconds=0.1))).status.ended
         async with serve(service, port):
-            await service.cancel_run(LOCAL_USER, run)
+            await service.controls.cancel_run(LOCAL_USER, run)
             ended = await waiting
 
     assert ended.status is RunStatus.CANCELLED

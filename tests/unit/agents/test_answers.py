@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stepwell.agents.answers import MAX_NAME, read_reply
-from stepwell.engine.graph import Agent
+from stepwell.engine.graph import Agent, AgentNode
 from stepwell.engine.inputs import Answer
 from stepwell.engine.messages import Message, ToolRequest
 from stepwell.engine.state import StepPhase, StepState
@@ -15,8 +15,8 @@ from stepwell.engine.wording import MAX_WORDS
 from stepwell.errors import Code
 from stepwell.llm.port import Finish, ModelReply
 
-STEP = StepState("ask", "ask", StepPhase.ACTIVE)
 FREE = Agent(name="clerk", model="any")
+STEP = StepState("ask", "ask", StepPhase.ACTIVE, AgentNode(id="ask", agent=FREE))
 STRICT = Agent(name="clerk", model="any", output={"type": "object", "additionalProperties": False})
 
 

@@ -60,9 +60,7 @@ class Story:
     def start(self, input: Any = None) -> list[Event]:
         return self.give(Start(at=self.now, principal="user:ann", input=Data(value=input or {})))
 
-    def tool(
-        self, step: str, result: Any = None, *, sealed: str = "", **given: Any
-    ) -> list[Event]:
+    def tool(self, step: str, result: Any = None, *, sealed: str = "", **given: Any) -> list[Event]:
         """A tool call came back, well unless `failure` says otherwise."""
         failed = "failure" in given
         values = {"at": self.now, "step": step, "attempt": 1, "call": "", **given}

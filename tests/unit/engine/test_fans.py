@@ -49,7 +49,9 @@ def test_a_map_of_nothing_gives_nothing() -> None:
     assert run.state.output == plain([])
 
 
-@pytest.mark.parametrize(("given", "said"), [({"a": 1}, "a map"), (None, "null"), ("abc", "a string")])
+@pytest.mark.parametrize(
+    ("given", "said"), [({"a": 1}, "a map"), (None, "null"), ("abc", "a string")]
+)
 def test_a_map_over_something_that_is_no_list_fails_and_says_what_it_was_given(
     given: Any, said: str
 ) -> None:

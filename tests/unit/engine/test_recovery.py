@@ -1,6 +1,5 @@
 """A new owner folds the log and is handed what is still open: recovery is the normal path."""
 
-import pytest
 from tests.unit.engine.story import Story, wish
 
 from stepwell.engine.commands import CallModel, CallTool, JudgeLost, WakeAt

@@ -201,7 +201,10 @@ def test_a_timer_that_comes_in_a_pause_fires_after_it() -> None:
 
 
 def test_a_run_that_waits_is_at_rest_and_one_with_calls_in_flight_is_not() -> None:
-    waiting, busy = Story(NAP), Story(QUEUED.replace("queue: nightly", "").replace("queue: web,", ""))
+    waiting, busy = (
+        Story(NAP),
+        Story(QUEUED.replace("queue: nightly", "").replace("queue: web,", "")),
+    )
     waiting.start()
     busy.start()
     assert waiting.state.is_at_rest

@@ -166,10 +166,10 @@ async def test_a_run_is_cancelled_once() -> None:
     rig = Rig()
     async with serving(rig) as service:
         run, _ = await service.start_run(ANN, "one", {"q": "?"})
-        cancelled = await service.cancel_run(ANN, run.id, "enough")
+        cancelled = await service.controls.cancel_run(ANN, run.id, "enough")
         assert (cancelled.status, cancelled.reason) == (RunStatus.CANCELLED, "enough")
         with pytest.raises(FailedPrecondition) as refused:
-            await service.cancel_run(ANN, run.id)
+            await service.controls.cancel_run(ANN, run.id)
         assert refused.value.code is Code.RUN_ENDED
 
 
@@ -184,7 +184,7 @@ async def test_a_cancel_that_meets_the_commit_of_an_end_waits_for_it(
         monkeypatch.setattr(rig.storage.log, "append", log.append)
         (await rig.effects.next()).returns(7)
         await until(lambda: log.held)
-        held = [asyncio.ensure_future(service.cancel_run(ANN, run.id)) for _ in range(2)]
+        held = [asyncio.ensure_future(service.controls.cancel_run(ANN, run.id)) for _ in range(2)]
         await asyncio.sleep(1)
         assert not any(cancel.done() for cancel in held)
         await log.let_go()
@@ -199,7 +199,7 @@ async def test_an_event_of_a_service_is_in_the_log_of_the_run() -> None:
     rig = Rig()
     async with serving(rig) as service:
         run, _ = await service.start_run(ANN, "one", {"q": "?"})
-        await service.publish_event(ANN, run.id, "note", {"seen": True})
+        await service.controls.publish_event(ANN, run.id, "note", {"seen": True})
         batch = await service.list_events(ANN, run=run.id)
         assert [event.kind for event in batch.events][-1] == "custom"
         assert batch.events[-1].principal == ANN.principal
@@ -212,7 +212,7 @@ async def test_a_run_of_another_process_is_not_told_anything() -> None:
         run, _ = await service.start_run(ANN, "one", {"q": "?"})
         rig.owned(service._worker, run.id).drop()
         with pytest.raises(FailedPrecondition) as refused:
-            await service.cancel_run(ANN, run.id)
+            await service.controls.cancel_run(ANN, run.id)
         assert refused.value.code is Code.LEASE_LOST
 
 
@@ -248,10 +248,10 @@ async def test_a_run_that_is_not_there_is_not_found_by_anything(run: str) -> Non
         for asked in (
             service.get_run(ANN, run),
             service.wait_run(ANN, run, SOON),
-            service.cancel_run(ANN, run),
+            service.controls.cancel_run(ANN, run),
             service.list_steps(ANN, run),
             service.list_events(ANN, run=run),
-            service.publish_event(ANN, run, "note", None),
+            service.controls.publish_event(ANN, run, "note", None),
         ):
             with pytest.raises(NotFound) as refused:
                 await asked
@@ -280,15 +280,15 @@ async def test_the_list_of_runs_has_pages_and_filters() -> None:
         for _ in range(5):
             ids.append((await service.start_run(ANN, "one", {"q": "?"}))[0].id)
             await asyncio.sleep(0.001)
-        await service.cancel_run(ANN, ids[2])
+        await service.controls.cancel_run(ANN, ids[2])
         first = await service.list_runs(ANN, page_size=3)
         rest = await service.list_runs(ANN, page_size=3, page_token=first.next_token)
         assert [run.id for run in (*first.runs, *rest.runs)] == ids[::-1]
         assert rest.next_token == ""
-        found = await service.list_runs(ANN, status=RunStatus.CANCELLED)
+        found = await service.list_runs(ANN, filter='status = "cancelled"')
         assert [run.id for run in found.runs] == [ids[2]]
         with pytest.raises(InvalidRequest) as refused:
-            await service.list_runs(ANN, page_token=first.next_token, workflow="one")
+            await service.list_runs(ANN, page_token=first.next_token, filter='workflow = "one"')
         assert refused.value.code is Code.INVALID_CURSOR
 
 
