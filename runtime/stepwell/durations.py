@@ -10,9 +10,11 @@ _UNITS = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
-_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
-_LONGEST = 32
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
+PATTERN = rf"^(?:{_PART.pattern})+$"
+"""What a duration looks like, as a regular expression."""
+
+LONGEST_TEXT = 32
 """Characters; what is longer is no duration, and digits without end would overflow."""
 
 
@@ -22,9 +24,9 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ValueError: it is not a duration; the message shows what one looks like.
     """
-    if len(text) > _LONGEST or not _WHOLE.fullmatch(text):
+    if len(text) > LONGEST_TEXT or not re.fullmatch(PATTERN, text):
         raise ValueError(
-            f"{text[:_LONGEST]!r} is not a duration; write it like 500ms, 30s or 1h30m"
+            f"{text[:LONGEST_TEXT]!r} is not a duration; write it like 500ms, 30s or 1h30m"
         )
     try:
         return sum((float(n) * _UNITS[unit] for n, unit in _PART.findall(text)), timedelta())

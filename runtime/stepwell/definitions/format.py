@@ -7,7 +7,8 @@ must exist, expressions, cycles) is checked in `stepwell.definitions.compile`.
 
 from stepwell.definitions.containers import Key, Kinds, ListOf, MapOf, Record
 from stepwell.definitions.json_schemas import JsonSchema
-from stepwell.definitions.shapes import Anything, Condition, Duration, Flag, Number, Text
+from stepwell.definitions.shapes import Anything, Condition, Flag, Number, Text
+from stepwell.definitions.times import Duration
 
 MAX_NODES = 1000
 

@@ -3,7 +3,8 @@
 `read` turns a value of a document into what the compiler works on and reports what is wrong
 with it; `schema` is the same rule as JSON Schema, for editors. Both stand side by side in one
 class, so that they cannot tell different stories. `read` returns UNSET for what cannot be
-used, and never less than the rest. Here are the scalars; `containers` has lists and maps.
+used, and never less than the rest. Here are the scalars; `times` has those
+that are about time, `containers` lists and maps.
 """
 
 import re
@@ -124,31 +125,6 @@ class Flag:
     def schema(self) -> dict[str, Any]:
         """A boolean."""
         return {"type": "boolean"}
-
-
-_DURATION = "^[0-9]{1,9}(ms|s|m|h)$"
-_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
-_LONGEST = 8760 * _UNITS["h"]
-
-
-class Duration:
-    """A time with its unit: `500ms`, `30s`, `5m`, `1h`. Read as microseconds."""
-
-    def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
-        """The duration in microseconds."""
-        wanted = "a duration such as 500ms, 30s, 5m or 1h"
-        if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
-            is_number = isinstance(value, int) and not isinstance(value, bool)
-            return refuse(value, path, sheet, wanted, f"write {value}s" if is_number else "")
-        number = value.rstrip("msh")
-        length = int(number) * _UNITS[value[len(number) :]]
-        if not 0 < length <= _LONGEST:
-            return refuse(value, path, sheet, "longer than nothing and at most 8760h")
-        return length
-
-    def schema(self) -> dict[str, Any]:
-        """A string with a unit."""
-        return {"type": "string", "pattern": _DURATION}
 
 
 class Condition:

@@ -64,6 +64,16 @@ def test_an_agent_without_repairs_or_retries_has_none() -> None:
     assert (ask.retry.max, ask.agent.repairs) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("length", "microseconds"),
+    [("500ms", 500_000), ("1.5s", 1_500_000), ("1h30m", 5_400_000_000), ("3d", 259_200_000_000)],
+)
+def test_a_duration_is_written_as_it_is_everywhere(length: str, microseconds: int) -> None:
+    compiled = graph(f"  - {{id: t, tool: a, timeout: {length}}}")
+
+    assert compiled.nodes["t"].timeout == microseconds
+
+
 def test_a_first_wait_above_the_usual_ceiling_raises_the_ceiling() -> None:
     compiled = graph("  - {id: t, tool: a, retry: {max: 1, initial: 5m}}")
 

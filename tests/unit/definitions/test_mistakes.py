@@ -134,14 +134,14 @@ def test_the_head_of_these_examples_is_valid() -> None:
         (
             "{id: n, tool: chat.post, timeout: 30}",
             (
-                "12:39: nodes[2].timeout: this must be a duration such as 500ms, 30s, 5m or 1h, "
+                "12:39: nodes[2].timeout: this must be a duration such as 500ms, 30s, 5m, 1h30m or 3d, "
                 "it is the number 30; write 30s"
             ),
         ),
         (
             "{id: n, tool: chat.post, timeout: 0s}",
             (
-                "12:39: nodes[2].timeout: this must be longer than nothing and at most 8760h, "
+                "12:39: nodes[2].timeout: this must be longer than nothing and at most 365d, "
                 "it is the string '0s'"
             ),
         ),
