@@ -7,6 +7,7 @@ import pytest
 
 from stepwell.definitions.compile import check_definition
 from stepwell.definitions.format import WORKFLOW
+from stepwell.definitions.node_format import KINDS
 from stepwell.definitions.problems import render
 from stepwell.engine.expressions import Expression
 
@@ -63,3 +64,11 @@ def test_the_python_example_builds_a_valid_workflow() -> None:
 
 def test_every_key_of_the_document_is_explained() -> None:
     assert [key for key in WORKFLOW.keys if f"| `{key}` |" not in PAGE] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_node_and_each_of_its_keys_is_explained(kind: str) -> None:
+    keys = KINDS[kind].keys.keys() - KINDS["transform"].keys.keys()
+
+    assert [key for key in keys if f"`{key}" not in table_of(kind)] == []
+    assert f"(#{kind})" in PAGE

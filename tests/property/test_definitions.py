@@ -11,12 +11,15 @@ from stepwell.definitions.compile import check_definition, compile_definition
 from stepwell.definitions.problems import MAX_PROBLEMS, InvalidDefinition, render
 from stepwell.engine.graph import Graph
 
-VALID = (Path(__file__).parents[2] / "examples" / "workflows" / "answer-question.yaml").read_text()
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yaml"))
+VALID = st.sampled_from([path.read_text() for path in EXAMPLES])
+TOOLS = {"db_schema", "db_query", "chat.post"}
 # fmt: off
 PIECES = st.sampled_from([
     "=", "&a ", "*a", "!!str ", "{", "}", "[", "]", ": ", "- ", "\n", "\t", '"', "'", "|\n", "#",
     "ask", "post", "input", "nodes:", "id: x", "=ask.output", "null", "yes", "1e999", "?", "\0",
-    "---\n", "<<: ", "\u2028", "\x85", "\ufeff", "😀", "with: ", "switch: ", "0", "\\ud800",
+    "---\n", "<<: ", "do: ", "map: ", "on_error: ", "compensate: ", "item", "last",
+    "\u2028", "\x85", "\ufeff", "😀", "with: ", "switch: ", "0", "\\ud800",
 ])
 # fmt: on
 
@@ -24,7 +27,7 @@ PIECES = st.sampled_from([
 def examine(source: bytes) -> Graph | None:
     """Compiles, and holds what is promised of every source."""
     begin = time.process_time()
-    problems = check_definition(source, tools={"db_schema", "db_query", "chat.post"})
+    problems = check_definition(source, tools=TOOLS)
     assert time.process_time() - begin < 5
     assert len(problems) <= MAX_PROBLEMS + 1
     assert all(problem.line > 0 and problem.column > 0 for problem in problems)
@@ -46,11 +49,12 @@ def test_random_pieces_of_yaml_are_refused_with_problems(source: str) -> None:
 
 
 @settings(max_examples=300)
-@given(st.integers(0, len(VALID)), st.integers(0, 30), st.lists(PIECES, max_size=3).map("".join))
+@given(VALID, st.floats(0, 1), st.integers(0, 30), st.lists(PIECES, max_size=3).map("".join))
 def test_a_document_with_a_change_in_it_is_compiled_or_refused(
-    at: int, cut: int, piece: str
+    valid: str, where: float, cut: int, piece: str
 ) -> None:
-    examine((VALID[:at] + piece + VALID[at + cut :]).encode())
+    at = int(where * len(valid))
+    examine((valid[:at] + piece + valid[at + cut :]).encode())
 
 
 JSON = st.recursive(
@@ -65,7 +69,8 @@ KEYS = st.sampled_from([
     "id", "agent", "tool", "transform", "switch", "with", "if", "needs", "retry", "timeout",
     "idempotent", "workflow", "input", "agents", "nodes", "output", "description", "max",
     "initial", "ceiling", "then", "else", "model", "tools", "limits", "turns", "message", "type",
-    "properties", "$ref",
+    "properties", "$ref", "llm", "instructions", "map", "do", "concurrency", "loop", "while",
+    "wait", "for", "until", "signal", "approval", "queue", "on_error", "compensate", "version",
 ])
 # fmt: on
 SHAPED = st.recursive(
@@ -89,7 +94,7 @@ def test_any_json_is_compiled_or_refused(document: dict[str, object]) -> None:
 WORDS = st.sampled_from([
     "ask.output", "input", "run.id", ".", "(", ")", "[", "]", "'a'", '"', "+", "==", "?", ":",
     "1", " ", "map(", "x", ",", "ask", "has(", "!", "&&", "{", "}", "`", "cel.bind(", "//", "\n",
-    "é",
+    "é", "item", "index", "last", "output",
 ])
 # fmt: on
 
@@ -102,6 +107,15 @@ def test_any_expression_is_compiled_or_refused(text: str) -> None:
         "nodes": [
             {"id": "ask", "transform": 1},
             {"id": "b", "transform": {"x": f"={text}"}, "if": f"={text}"},
+            {
+                "id": "c",
+                "loop": {"while": f"={text}", "max": 2},
+                "do": {
+                    "tool": "db_query",
+                    "with": {"x": f"={text}"},
+                    "compensate": {"tool": "db_query", "with": {"x": f"={text}"}},
+                },
+            },
         ],
     }
     examine(json.dumps(document).encode())

@@ -5,10 +5,11 @@ table can say: names must exist, expressions must compile, nodes must not wait f
 other. Every problem is found in one pass; what one problem makes unreadable is left out, so
 that it does not cause others.
 
-A node needs the nodes in its `needs`, the nodes that its expressions refer to, and the
-switch whose target it is. It starts when all of them have ended. It is skipped when its `if`
-is false, when its switch chose another node, or when everything that it needs was skipped;
-the output of a skipped node is null.
+A node needs the nodes in its `needs`, the nodes that its expressions refer to, the switch
+whose target it is, and the node that it takes over from. It starts when all of them have
+ended. It is skipped when its `if` is false, when its switch chose another node, when what it
+takes over from did not fail, or when everything that it needs was skipped; the output of a
+skipped node is null.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,13 +21,14 @@ from msgspec import UNSET
 from stepwell.definitions.format import WORKFLOW
 from stepwell.definitions.loader import load
 from stepwell.definitions.names import Names, declared
-from stepwell.definitions.nodes import NodeMaker, make_agent
+from stepwell.definitions.nodes import NodeMaker
+from stepwell.definitions.outputs import output_schema
 from stepwell.definitions.problems import InvalidDefinition, Problem
-from stepwell.definitions.scope import RUN, Scope, ended_node
+from stepwell.definitions.scope import RUN, Schema, Scope, ended_node
 from stepwell.definitions.sheet import Sheet
 from stepwell.definitions.version import version_of
 from stepwell.engine.expressions import Expression, Template
-from stepwell.engine.graph import Agent, AgentNode, Graph, Node, ToolNode
+from stepwell.engine.graph import AgentNode, Graph, LoopNode, MapNode, Node, ToolNode
 from stepwell.engine.values import Json
 
 NO_INPUT: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -62,14 +64,10 @@ def _examine(
 def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | None:
     """The graph, or None with problems in the report."""
     agents = _agents(sheet, parsed, names)
-    scope = Scope(sheet, _variables(sheet.document.value, parsed, names))
+    entries = _entries(parsed, names)
+    scope = Scope(sheet, _variables(parsed, entries, agents))
     maker = NodeMaker(sheet, scope, names, agents)
-    entries = parsed.get("nodes") or ()
-    nodes = {
-        id: maker.make(id, entries[path[-1]], path)
-        for id, path in names.nodes.items()
-        if entries and isinstance(entries[path[-1]], dict)
-    }
+    nodes = {id: maker.make(id, entry, names.nodes[id]) for id, entry in entries.items() if entry}
     output = _default_output(nodes)
     if "output" in parsed:
         output = scope.template(parsed["output"], ("output",)) or output
@@ -86,35 +84,43 @@ def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | Non
         input_schema=parsed.get("input", NO_INPUT),
         tools=frozenset(_tools(nodes.values())),
         published=parsed.get("publish", True),
+        queue=parsed.get("queue", ""),
     )
 
 
-def _agents(sheet: Sheet, parsed: dict[str, Json], names: Names) -> dict[str, Agent]:
-    agents: dict[str, Agent] = {}
-    for name, entry in (parsed.get("agents") or {}).items():
-        if entry is UNSET:
-            continue
-        agents[name] = make_agent(name, entry)
+def _agents(sheet: Sheet, parsed: dict[str, Json], names: Names) -> dict[str, dict[str, Json]]:
+    """The entries under `agents:` that could be read."""
+    agents = {
+        name: entry
+        for name, entry in (parsed.get("agents") or {}).items()
+        if isinstance(entry, dict)
+    }
+    for name, entry in agents.items():
         for index, tool in enumerate(entry.get("tools") or ()):
             if tool is not UNSET:
                 names.require_tool(tool, ("agents", name, "tools", index), sheet)
     return agents
 
 
+def _entries(parsed: dict[str, Json], names: Names) -> dict[str, dict[str, Json]]:
+    """The entries under `nodes:` by id; {} for one that could not be read."""
+    nodes = parsed.get("nodes") or ()
+    return {
+        id: nodes[path[-1]] if nodes and isinstance(nodes[path[-1]], dict) else {}
+        for id, path in names.nodes.items()
+    }
+
+
 def _variables(
-    document: Json, parsed: dict[str, Json], names: Names
-) -> dict[str, Mapping[str, Any]]:
+    parsed: dict[str, Json],
+    entries: Mapping[str, dict[str, Json]],
+    agents: Mapping[str, dict[str, Json]],
+) -> dict[str, Schema]:
     """What expressions see, with what is known of it before the run."""
     given = parsed.get("input", NO_INPUT)
-    agents = parsed.get("agents") or {}
     variables = {"input": {} if given is UNSET else given, "run": RUN}
-    for id, path in names.nodes.items():
-        node = document["nodes"][path[-1]]
-        agent = agents.get(node["agent"]) if isinstance(node.get("agent"), str) else None
-        output: Any = {}
-        if agent:
-            output = agent.get("output", {"type": "string"}) or {}
-        variables[id] = ended_node(output)
+    for id, entry in entries.items():
+        variables[id] = ended_node(output_schema(entry, agents))
     return variables
 
 
@@ -155,7 +161,8 @@ def _report_cycle(cycle: list[str], ids: list[str], names: Names, sheet: Sheet) 
     sheet.wrong(
         (*names.nodes[first], "id"),
         f"nodes wait for each other: {told}" if len(chain) > 2 else f"`{first}` needs itself",
-        "an expression that refers to a node, and a switch with a target, count as needs",
+        "an expression that refers to a node, a switch with a target, and `on_error` with a node "
+        "count as needs",
     )
 
 
@@ -169,7 +176,14 @@ def _dependents(nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
 
 def _tools(nodes: Iterable[Node]) -> Iterator[str]:
     for node in nodes:
-        if isinstance(node, ToolNode) and isinstance(node.tool, str):
-            yield node.tool
-        elif isinstance(node, AgentNode):
-            yield from node.agent.tools
+        match node:
+            case ToolNode(tool=str(tool)):
+                yield tool
+            case AgentNode():
+                yield from node.agent.tools
+            case MapNode() | LoopNode():
+                yield from _tools([node.body])
+            case _:
+                pass
+        if node.compensate is not None:
+            yield from _tools([node.compensate])

@@ -83,12 +83,23 @@ class Key:
 
 
 class Record:
-    """A map with known keys. `what` names it in messages: "an agent"; `example` is a short one."""
+    """A map with known keys. `what` names it in messages: "an agent"; `example` is a short one.
 
-    def __init__(self, what: str, keys: Mapping[str, Key], *, example: str = "") -> None:
+    `misplaced` says of keys that people look for here what they do instead.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        keys: Mapping[str, Key],
+        *,
+        example: str = "",
+        misplaced: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.what = what
         self.keys = keys
         self._example = example
+        self._misplaced = misplaced
 
     def read(
         self,
@@ -115,7 +126,8 @@ class Record:
     def _refuse_key(
         self, name: str, path: Path, sheet: Sheet, elsewhere: Mapping[str, str]
     ) -> None:
-        hint = elsewhere.get(name) or sheet.report.nearest(name, self.keys)
+        hint = self._misplaced.get(name) or elsewhere.get(name)
+        hint = hint or sheet.report.nearest(name, self.keys)
         hint = hint or f"{self.what} has {', '.join(self.keys)}"
         sheet.wrong_key(path, f"the key {shown(name)} is not known here", hint)
 
@@ -131,17 +143,24 @@ class Record:
         return schema | {"additionalProperties": False}
 
 
+_FEW = 3
+"""When more kinds than these have a key, it helps more to say which keys this one has."""
+
+
 class Kinds:
     """A record of one of several kinds, told by which kind key it has: exactly one.
 
-    Dispatching on that key first keeps messages about the kind that was meant. `later` are
-    kinds that the design has and this release does not.
+    Dispatching on that key first keeps messages about the kind that was meant. `refused` are
+    kinds that people expect and that are not there: why not, and what to do instead.
     """
 
     def __init__(
-        self, what: str, kinds: Mapping[str, Record], later: frozenset[str] = frozenset()
+        self,
+        what: str,
+        kinds: Mapping[str, Record],
+        refused: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     ) -> None:
-        self._what, self._kinds, self._later = what, kinds, later
+        self._what, self._kinds, self._refused = what, kinds, refused
         self._listed = ", ".join(kinds)
 
     def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
@@ -159,21 +178,24 @@ class Kinds:
         return UNSET
 
     def _read_as(self, kind: str, value: dict[str, Json], path: Path, sheet: Sheet) -> Json:
-        record = self._kinds[kind]
         owners: dict[str, list[str]] = {}
         for other in self._kinds.values():
             for name in other.keys:
                 owners.setdefault(name, []).append(other.what)
-        elsewhere = {name: f"it belongs to {' or '.join(them)}" for name, them in owners.items()}
-        return record.read(value, path, sheet, elsewhere)
+        elsewhere = {name: instead for name, (_, instead) in self._refused.items()}
+        elsewhere |= {
+            name: f"it belongs to {' or '.join(them)}"
+            for name, them in owners.items()
+            if len(them) <= _FEW
+        }
+        return self._kinds[kind].read(value, path, sheet, elsewhere)
 
     def _refuse_kindless(self, value: dict[str, Json], path: Path, sheet: Sheet) -> None:
-        """Nothing says what it is: a later kind, a misspelt one, or none."""
+        """Nothing says what it is: a kind that is not there, a misspelt one, or none."""
         known = {name for record in self._kinds.values() for name in record.keys}
         for name in value:
-            if name in self._later:
-                hint = f"use one of {self._listed}"
-                sheet.wrong_key((*path, name), f"nodes of the kind `{name}` come later", hint)
+            if name in self._refused:
+                sheet.wrong_key((*path, name), *self._refused[name])
                 return
         for name in value:
             hint = "" if name in known else sheet.report.nearest(name, self._kinds)
@@ -185,3 +207,18 @@ class Kinds:
     def schema(self) -> dict[str, Any]:
         """One of the records."""
         return {"oneOf": [record.schema() for record in self._kinds.values()]}
+
+
+class Shared:
+    """A shape that the format has in many places, and that its schema describes once."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self.name, self.shape = name, shape
+
+    def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
+        """What the shape makes of it."""
+        return self.shape.read(value, path, sheet)
+
+    def schema(self) -> dict[str, Any]:
+        """The name of the shape, among the `$defs` of the schema."""
+        return {"$ref": f"#/$defs/{self.name}"}

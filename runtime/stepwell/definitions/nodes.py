@@ -1,91 +1,70 @@
-"""Makes nodes of the entries under `nodes:`.
+"""Makes nodes of the entries under `nodes:`: when each runs, and what it does.
 
 A node is made of every entry that could be read, even where the report has a problem with
 it: the order of the nodes is to be checked as well. A graph is only made when the report is
 empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from stepwell.definitions.names import Names
+from stepwell.definitions.outputs import output_schema
 from stepwell.definitions.problems import Path
-from stepwell.definitions.scope import Scope
+from stepwell.definitions.scope import INDEX, Scope
 from stepwell.definitions.sheet import Sheet
+from stepwell.definitions.steps import StepMaker
 from stepwell.engine.expressions import Expression, Template
 from stepwell.engine.graph import (
-    DEFAULT_REPAIRS,
-    DEFAULT_TURNS,
-    Agent,
-    AgentNode,
+    CONTINUE,
+    DEFAULT_CONCURRENCY,
+    FAIL,
     Case,
+    LeafNode,
+    LoopNode,
+    MapNode,
     Node,
-    Retry,
     SwitchNode,
     ToolNode,
     TransformNode,
 )
 from stepwell.engine.values import Json
 
-AGENT_RETRY = Retry(max=2)
-"""Of an agent node without `retry`: models fail now and then."""
-
-
-def make_agent(name: str, entry: dict[str, Json]) -> Agent:
-    """An agent of an entry under `agents:`, as far as it could be read."""
-    limits = entry.get("limits") or {}
-    return Agent(
-        name=name,
-        model=entry.get("model") or "",
-        instructions=entry.get("instructions") or "",
-        tools=tuple(tool for tool in entry.get("tools") or () if tool is not UNSET),
-        output=entry.get("output") or None,
-        turns=limits.get("turns") or DEFAULT_TURNS,
-        repairs=limits.get("repairs", DEFAULT_REPAIRS),
-    )
+_NEVER = Expression("false", ())
 
 
 class NodeMaker:
     """Makes the nodes of one document."""
 
     def __init__(
-        self, sheet: Sheet, scope: Scope, names: Names, agents: Mapping[str, Agent]
+        self, sheet: Sheet, scope: Scope, names: Names, agents: Mapping[str, Json]
     ) -> None:
+        """`agents` are the entries under `agents:` that could be read."""
         self._sheet = sheet
         self._scope = scope
         self._names = names
         self._agents = agents
+        self._steps = StepMaker(sheet, scope, names, agents)
 
     def make(self, id: str, entry: dict[str, Json], path: Path) -> Node:
         """The node of an entry."""
-        if "agent" in entry:
-            return self._agent_node(id, entry, path)
-        if "tool" in entry:
-            return self._tool_node(id, entry, path)
-        if "transform" in entry:
-            value = self._scope.template(entry["transform"], (*path, "transform"))
-            value = value or Template(None)
-            return TransformNode(value=value, **self._base(id, entry, path, value.refs))
-        return self._switch_node(id, entry, path)
-
-    def _base(
-        self, id: str, entry: dict[str, Json], path: Path, refs: frozenset[str]
-    ) -> dict[str, Any]:
-        """What every node has. `refs` are the variables that its own expressions read."""
+        node = self._work(id, entry, path)
         condition = self._scope.condition(entry.get("if"), (*path, "if"))
-        if condition is not None:
-            refs |= condition.refs
-        return {
-            "id": id,
-            "condition": condition,
-            "needs": self._needs(id, entry, path, refs),
-            "timeout": entry.get("timeout") or None,
-        }
+        refs = {*node.needs, *(condition.refs if condition is not None else ())}
+        return replace(
+            node,
+            condition=condition,
+            needs=self._needs(id, entry, path, refs),
+            on_error=self._on_error(entry, path),
+        )
+
+    # --- when it runs ---------------------------------------------------------------------
 
     def _needs(
-        self, id: str, entry: dict[str, Json], path: Path, refs: frozenset[str]
+        self, id: str, entry: dict[str, Json], path: Path, refs: Collection[str]
     ) -> tuple[str, ...]:
         needs = {
             need: None
@@ -94,69 +73,33 @@ class NodeMaker:
             and self._names.require_node(need, (*path, "needs", index), self._sheet)
         }
         needs |= {ref: None for ref in sorted(refs) if ref in self._names.nodes}
-        if id in self._names.switches:
-            needs[self._names.switches[id]] = None
+        if id in self._names.deciders:
+            needs[self._names.deciders[id]] = None
         return tuple(needs)
 
-    def _parameters(self, entry: dict[str, Json], path: Path) -> Template:
-        template = self._scope.template(entry.get("with") or {}, (*path, "with"))
-        return template or Template({})
+    def _on_error(self, entry: dict[str, Json], path: Path) -> str:
+        said: str = entry.get("on_error") or FAIL
+        if said not in (FAIL, CONTINUE):
+            self._names.require_handler(said, (*path, "on_error"), self._sheet)
+        return said
 
-    def _agent_node(self, id: str, entry: dict[str, Json], path: Path) -> AgentNode:
-        parameters = self._parameters(entry, path)
-        agent = Agent(name="", model="")
-        name = entry["agent"]
-        if name is not UNSET and self._names.require_agent(name, (*path, "agent"), self._sheet):
-            agent = self._agents.get(name, agent)
-            self._check_with(agent, entry, path)
-        return AgentNode(
-            agent=agent,
-            parameters=parameters,
-            retry=self._retry(entry, path, AGENT_RETRY),
-            **self._base(id, entry, path, parameters.refs),
-        )
+    # --- what it does ---------------------------------------------------------------------
 
-    def _check_with(self, agent: Agent, entry: dict[str, Json], path: Path) -> None:
-        given = entry.get("with")
-        if not isinstance(given, dict):
-            return
-        path = (*path, "with")
-        if "message" not in given:
-            self._sheet.wrong(path, "`message` is missing", "it is what the agent is asked")
-        for key in given if not agent.tools else ():
-            if key != "message":
-                self._sheet.wrong_key(
-                    (*path, key),
-                    f"there is no argument to bind `{key}` to: the agent `{agent.name}` has no "
-                    "tools",
-                    "put it into `message`, or give the agent the tool",
-                )
+    def _work(self, id: str, entry: dict[str, Json], path: Path) -> Node:
+        """The node with what it does; its `needs` are the variables that this reads."""
+        if "transform" in entry:
+            value = self._scope.template(entry["transform"], (*path, "transform"))
+            value = value or Template(None)
+            return TransformNode(id=id, value=value, needs=tuple(value.refs))
+        if "switch" in entry:
+            return self._switch(id, entry, path)
+        if "map" in entry:
+            return self._map(id, entry, path)
+        if "loop" in entry:
+            return self._loop(id, entry, path)
+        return self._steps.make(id, entry, path, self._scope)
 
-    def _tool_node(self, id: str, entry: dict[str, Json], path: Path) -> ToolNode:
-        tool = entry["tool"] or ""
-        if tool:
-            self._names.require_tool(tool, (*path, "tool"), self._sheet)
-        parameters = self._parameters(entry, path)
-        return ToolNode(
-            tool=tool,
-            parameters=parameters,
-            idempotent=entry.get("idempotent"),
-            retry=self._retry(entry, path, Retry()),
-            **self._base(id, entry, path, parameters.refs),
-        )
-
-    def _retry(self, entry: dict[str, Json], path: Path, default: Retry) -> Retry:
-        given = {key: value for key, value in (entry.get("retry") or {}).items() if value}
-        if not given:
-            return Retry() if "retry" in entry else default
-        initial, ceiling = given.get("initial", default.initial), given.get("ceiling")
-        if ceiling is not None and ceiling < initial:
-            place = (*path, "retry", "ceiling")
-            self._sheet.wrong(place, "the ceiling is lower than the first wait", "raise it")
-        given["ceiling"] = ceiling or max(initial, default.ceiling)
-        return Retry(**given)
-
-    def _switch_node(self, id: str, entry: dict[str, Json], path: Path) -> SwitchNode:
+    def _switch(self, id: str, entry: dict[str, Json], path: Path) -> SwitchNode:
         path_of_cases = (*path, "switch")
         cases = entry["switch"] or []
         made = [
@@ -169,7 +112,7 @@ class NodeMaker:
         refs = frozenset[str]().union(
             *(case.condition.refs for case in made if case.condition is not None)
         )
-        return SwitchNode(cases=tuple(made), **self._base(id, entry, path, refs))
+        return SwitchNode(id=id, cases=tuple(made), needs=tuple(refs))
 
     def _case(self, case: dict[str, Json], path: Path, *, is_last: bool) -> Case:
         key = "then" if "then" in case else "else"
@@ -184,3 +127,44 @@ class NodeMaker:
         if "if" in case:
             condition = self._scope.condition(case["if"], (*path, "if"))
         return Case(target or "", condition)
+
+    def _map(self, id: str, entry: dict[str, Json], path: Path) -> MapNode:
+        items = self._scope.template(entry["map"] or [], (*path, "map")) or Template([])
+        hint = "each step of a map sees its `item` and `index`"
+        body = self._body(id, entry, path, self._scope.inside(id, hint, item={}, index=INDEX))
+        return MapNode(
+            items=items,
+            body=body,
+            concurrency=entry.get("concurrency") or DEFAULT_CONCURRENCY,
+            **self._whole(id, entry, body, items.refs),
+        )
+
+    def _loop(self, id: str, entry: dict[str, Json], path: Path) -> LoopNode:
+        last = output_schema(entry, self._agents)
+        hint = "what a loop gave the time before is `last`"
+        scope = self._scope.inside(id, hint, last=last, index=INDEX)
+        given = entry["loop"] or {}
+        again = scope.condition(given.get("while"), (*path, "loop", "while")) or _NEVER
+        body = self._body(id, entry, path, scope)
+        return LoopNode(
+            again=again,
+            body=body,
+            max=given.get("max") or 1,
+            **self._whole(id, entry, body, again.refs),
+        )
+
+    def _body(self, id: str, entry: dict[str, Json], path: Path, scope: Scope) -> LeafNode:
+        given = entry.get("do")
+        if not isinstance(given, dict):
+            return ToolNode(id=id, tool="")
+        return self._steps.make(id, given, (*path, "do"), scope)
+
+    def _whole(
+        self, id: str, entry: dict[str, Json], body: LeafNode, refs: frozenset[str]
+    ) -> dict[str, Any]:
+        """What a map and a loop have; `refs` are the variables that they read themselves."""
+        return {
+            "id": id,
+            "needs": tuple(refs.union(body.needs)),
+            "timeout": entry.get("timeout") or None,
+        }

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from stepwell.definitions.format import WORKFLOW
+from stepwell.definitions.node_format import SHARED
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,6 +21,7 @@ def workflow_schema() -> dict[str, Any]:
         "title": "Stepwell workflow",
         "description": "One document is one workflow. A string that begins with = is CEL.",
         **WORKFLOW.schema(),
+        "$defs": {shared.name: shared.shape.schema() for shared in SHARED},
     }
 
 

@@ -6,7 +6,8 @@ members that an expression names.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from msgspec import UNSET
@@ -22,20 +23,57 @@ RUN: Schema = {
     "type": "object",
     "properties": {"id": {"type": "string"}, "workflow": {"type": "string"}},
 }
+INDEX: Schema = {"type": "integer"}
+_ERROR: Schema = {
+    "type": ["object", "null"],
+    "properties": {"reason": {"type": "string"}, "message": {"type": "string"}},
+}
 
 
 def ended_node(output: Schema) -> Schema:
-    """What a node is in an expression: a map that has its output."""
-    return {"type": "object", "properties": {"output": output}}
+    """What a node is in an expression: a map that has its output, and why it failed or null."""
+    return {"type": "object", "properties": {"output": output, "error": _ERROR}}
 
 
 class Scope:
-    """The variables of a document's expressions, each with the schema of its value."""
+    """The variables of a document's expressions, each with the schema of its value.
 
-    def __init__(self, sheet: Sheet, variables: Mapping[str, Schema]) -> None:
+    Nodes, `input` and `run` are maps; the `local` variables of a place may be anything.
+    `unfinished` are nodes that have not ended when expressions are evaluated here, with what to
+    read instead.
+    """
+
+    def __init__(
+        self,
+        sheet: Sheet,
+        variables: Mapping[str, Schema],
+        *,
+        local: Iterable[str] = (),
+        unfinished: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._sheet = sheet
         self._variables = variables
         self._names = frozenset(variables)
+        self._local = frozenset(local)
+        self._unfinished = unfinished
+
+    def inside(self, node: str, instead: str, **local: Schema) -> "Scope":
+        """The scope of expressions that are evaluated while a node goes on: with `local` ones."""
+        variables = {**self._variables, **local}
+        return Scope(self._sheet, variables, local=local, unfinished={node: instead})
+
+    def undoing(self, node: str, output: Schema) -> "Scope":
+        """The scope of what undoes a step of this scope, when all else has ended.
+
+        It sees what the step saw, but not what was the `last` output then.
+        """
+        variables = {name: known for name, known in self._variables.items() if name != "last"}
+        return Scope(
+            self._sheet,
+            {**variables, "output": output},
+            local={"output", *(self._local & variables.keys())},
+            unfinished={node: "what its step gave is `output`"},
+        )
 
     def condition(self, text: Json, path: Path) -> Expression | None:
         """Compiles a condition; None, with a problem in the report, when it is wrong."""
@@ -62,10 +100,14 @@ class Scope:
             self._sheet.wrong(path, "there is no expression after the =")
             return None
         try:
-            expression = Expression(text[1:], self._names, condition=condition)
+            expression = Expression(text[1:], self._names, condition=condition, dynamic=self._local)
         except ExpressionError as error:
             for complaint in error.message.split("\nERROR: "):
                 self._explain(complaint, text, path)
+            return None
+        for name in sorted(expression.refs & self._unfinished.keys()):
+            place, hint = self._find(name, text, path), self._unfinished[name]
+            self._sheet.report.add(place, path, f"`{name}` has not ended here", hint)
             return None
         for members in expression.paths:
             self._check_members(members, text, path)
@@ -109,6 +151,8 @@ class Scope:
         hint = f"in CEL that is `{native}`" if native else ""
         if word is not None and word[1]:
             message = f"there is no function `{name}`"
+        elif root in _LOCAL:
+            message, hint = f"there is no `{root}` here", _LOCAL[root]
         else:
             message = f"there is no node `{root}`"
             hint = hint or self._sheet.report.nearest(root, self._names)
@@ -168,6 +212,14 @@ _NATIVE = {
     "is": "==",
 }
 """What people write who come from another language, and what CEL has for it."""
+
+_LOCAL = {
+    "item": "it is an item of a map, in its `do`",
+    "index": "it counts the steps of a map or a loop, in its `do`",
+    "last": "it is what a loop gave the time before, in its `do` and its `while`",
+    "output": "it is what a step gave, in its `compensate`; everywhere else that is `ID.output`",
+}
+"""Variables that are not there everywhere, and where they are."""
 
 _EXPECTING = re.compile(r" expecting \{.*\}$")
 """CEL lists every token that could follow: noise."""

@@ -8,6 +8,7 @@ that are about time, `containers` lists and maps.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from msgspec import UNSET
@@ -57,9 +58,16 @@ class Text:
     """A string, literal: expressions are not evaluated here. `what` names it in messages."""
 
     def __init__(
-        self, what: str, *, pattern: str = "", reserved: frozenset[str] = frozenset()
+        self,
+        what: str,
+        *,
+        pattern: str = "",
+        reserved: frozenset[str] = frozenset(),
+        instead: str = "choose another one",
     ) -> None:
-        self._what, self._pattern, self._reserved = what, pattern, reserved
+        """`instead` is what to do instead of using a reserved name."""
+        self._what, self._pattern = what, pattern
+        self._reserved, self._instead = reserved, instead
 
     def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
         """The string."""
@@ -76,7 +84,7 @@ class Text:
         if value.startswith("="):
             return "this cannot be an expression", "write what it shall be, literally"
         if value in self._reserved:
-            return f"the name {shown(value)} is reserved", "choose another one"
+            return f"the name {shown(value)} is reserved", self._instead
         if self._pattern and not re.fullmatch(self._pattern, value):
             return f"this must be {self._what}, it is {kind_of(value)}", ""
         return None
@@ -127,6 +135,23 @@ class Flag:
         return {"type": "boolean"}
 
 
+class OneOf:
+    """One of a few words. `hint` says what is meant by whoever wants another one."""
+
+    def __init__(self, words: Sequence[str], hint: str) -> None:
+        self._words, self._hint = words, hint
+
+    def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
+        """The word."""
+        if value in self._words:
+            return value
+        return refuse(value, path, sheet, " or ".join(self._words), self._hint)
+
+    def schema(self) -> dict[str, Any]:
+        """A list of strings."""
+        return {"enum": list(self._words)}
+
+
 class Condition:
     """A CEL expression that is true or false; the compiler compiles it."""
 
@@ -152,3 +177,36 @@ class Anything:
     def schema(self) -> dict[str, Any]:
         """No rule."""
         return {}
+
+
+class Something:
+    """Any JSON but nothing (null, or text without a letter). `what` names it in messages."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
+        """The value, as it is."""
+        is_nothing = value is None or (isinstance(value, str) and not value.strip())
+        return refuse(value, path, sheet, self._what) if is_nothing else value
+
+    def schema(self) -> dict[str, Any]:
+        """Not null."""
+        return {"not": {"enum": [None, ""]}}
+
+
+class OrExpression:
+    """An expression, or a literal of some shape; either way as it was written."""
+
+    def __init__(self, literal: Shape) -> None:
+        self._literal = literal
+
+    def read(self, value: Json, path: Path, sheet: Sheet) -> Json:
+        """The value, as it is."""
+        if isinstance(value, str) and value.startswith("="):
+            return value
+        return UNSET if self._literal.read(value, path, sheet) is UNSET else value
+
+    def schema(self) -> dict[str, Any]:
+        """Either of the two."""
+        return {"anyOf": [Condition().schema(), self._literal.schema()]}

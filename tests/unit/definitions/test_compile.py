@@ -82,16 +82,16 @@ def test_a_first_wait_above_the_usual_ceiling_raises_the_ceiling() -> None:
 
 def test_a_node_needs_what_it_names_what_it_refers_to_and_its_switch() -> None:
     compiled = graph(
-        "  - {id: last, transform: \"='x' + a.output\", if: \"=b.output == 'b'\", needs: [c]}\n"
-        '  - {id: route, switch: [{if: "=d.output", then: last}]}\n'
+        "  - {id: end, transform: \"='x' + a.output\", if: \"=b.output == 'b'\", needs: [c]}\n"
+        '  - {id: route, switch: [{if: "=d.output", then: end}]}\n'
         "  - {id: a, transform: x}\n  - {id: b, transform: x}\n"
         "  - {id: c, transform: x}\n  - {id: d, transform: true}"
     )
 
-    assert compiled.nodes["last"].needs == ("c", "a", "b", "route")
+    assert compiled.nodes["end"].needs == ("c", "a", "b", "route")
     assert compiled.nodes["route"].needs == ("d",)
-    assert compiled.dependents["a"] == ("last",)
-    assert compiled.dependents["last"] == ()
+    assert compiled.dependents["a"] == ("end",)
+    assert compiled.dependents["end"] == ()
     order = list(compiled.nodes)
     assert all(
         order.index(need) < order.index(id) for id in order for need in compiled.nodes[id].needs

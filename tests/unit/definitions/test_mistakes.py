@@ -20,6 +20,7 @@ nodes:
   - {id: rate, agent: judge, with: {message: "=ask.output", level: high}}
 """
 TOOLS = {"score", "chat.post"}
+KINDS = "agent, tool, llm, workflow, wait, signal, approval, transform, switch, map, loop"
 
 
 def complaints(source: str) -> list[str]:
@@ -53,29 +54,20 @@ def test_the_head_of_these_examples_is_valid() -> None:
             "{id: n, transform: 1, timeout: 1s}",
             (
                 "12:27: nodes[2].timeout: the key 'timeout' is not known here; "
-                "it belongs to an agent node or a tool node"
+                "a transform node has id, if, needs, transform"
             ),
         ),
         (
             "{id: n, tool: chat.post, transform: 1}",
-            (
-                "12:5: nodes[2]: a node has exactly one of agent, tool, transform, switch, "
-                "this has `tool` and `transform`"
-            ),
+            (f"12:5: nodes[2]: a node has exactly one of {KINDS}, this has `tool` and `transform`"),
         ),
         (
             "{id: n}",
-            (
-                "12:5: nodes[2]: nothing says what this is: "
-                "a node has one of agent, tool, transform, switch"
-            ),
+            f"12:5: nodes[2]: nothing says what this is: a node has one of {KINDS}",
         ),
         (
-            "{id: n, map: {}}",
-            (
-                "12:13: nodes[2].map: nodes of the kind `map` come later; "
-                "use one of agent, tool, transform, switch"
-            ),
+            "{id: n, memory: {}}",
+            (f"12:13: nodes[2].memory: nodes of the kind `memory` come later; use one of {KINDS}"),
         ),
         (
             "chat.post",
@@ -245,12 +237,261 @@ def test_the_head_of_these_examples_is_valid() -> None:
             f'{{id: n, transform: "={"1+" * 2048}1"}}',
             "12:24: nodes[2].transform: the expression has 4097 characters, the limit is 4096",
         ),
+        # one model call, other workflows
+        (
+            "{id: n, llm: small, with: {message: hi, topic: y}}",
+            (
+                "12:45: nodes[2].with.topic: there is no argument to bind `topic` to: an llm node "
+                "has no tools; put it into `message`, or let an agent do it"
+            ),
+        ),
+        (
+            "{id: n, llm: small, with: {}}",
+            "12:31: nodes[2].with: `message` is missing; it is what the model is asked",
+        ),
+        (
+            "{id: n, workflow: call}",
+            (
+                "12:23: nodes[2].workflow: the name 'call' is reserved; "
+                "call the tool with a tool node"
+            ),
+        ),
+        (
+            "{id: n, workflow: other, version: latest}",
+            (
+                "12:39: nodes[2].version: this must be a version: sha256: and 64 digits of base "
+                "16, it is the string 'latest'"
+            ),
+        ),
+        # waiting
+        (
+            "{id: n, wait: 30}",
+            (
+                "12:19: nodes[2].wait: this must be a duration such as 500ms, 30s, 5m, 1h30m or "
+                "3d, it is the number 30; write 30s"
+            ),
+        ),
+        (
+            "{id: n, wait: {for: 3651d}}",
+            (
+                "12:25: nodes[2].wait.for: this must be longer than nothing and at most 3650d, "
+                "it is the string '3651d'"
+            ),
+        ),
+        (
+            '{id: n, wait: "=input.deep.delay"}',
+            (
+                "12:19: nodes[2].wait: this does not say whether it is a length or a point in "
+                "time; write wait: { for: ... } or wait: { until: ... } around it"
+            ),
+        ),
+        (
+            '{id: n, wait: {until: "2026-02-30T00:00:00Z"}}',
+            (
+                "12:27: nodes[2].wait.until: this must be a point in time such as "
+                "2026-03-01T09:30:00Z, it is the string '2026-02-30T00:00:00Z'"
+            ),
+        ),
+        (
+            "{id: n, wait: {for: 5s, until: x}}",
+            (
+                "12:19: nodes[2].wait: `wait` has exactly one of for, until, "
+                "this has `for` and `until`"
+            ),
+        ),
+        (
+            "{id: n, signal: Go}",
+            (
+                "12:21: nodes[2].signal: this must be the name of a signal: small letters, "
+                "digits, _ . and -, a letter first, at most 64, it is the string 'Go'"
+            ),
+        ),
+        (
+            "{id: n, approval: ''}",
+            (
+                "12:23: nodes[2].approval: this must be text for the person who decides, "
+                "it is the string ''"
+            ),
+        ),
+        # maps and loops
+        (
+            "{id: n, map: 5, do: {tool: score}}",
+            "12:18: nodes[2].map: this must be a list, it is the number 5",
+        ),
+        (
+            "{id: n, map: [1]}",
+            "12:5: nodes[2]: `do` is missing; a map node needs it",
+        ),
+        (
+            "{id: n, map: [1], do: {tool: score}, concurrency: 100001}",
+            (
+                "12:55: nodes[2].concurrency: this must be a whole number from 1 to 100000, "
+                "it is the number 100001"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {tool: score}, retry: {max: 1}}",
+            (
+                "12:42: nodes[2].retry: the key 'retry' is not known here; "
+                "write it in `do`, it is about each step"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {}}",
+            (
+                "12:27: nodes[2].do: nothing says what this is: "
+                "`do` has one of agent, tool, llm, workflow, wait, signal, approval"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {tool: score, id: x}}",
+            (
+                "12:41: nodes[2].do.id: the key 'id' is not known here; "
+                "its steps go by the id beside `do`"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {tool: score, needs: [ask]}}",
+            ("12:41: nodes[2].do.needs: the key 'needs' is not known here; write it beside `do`"),
+        ),
+        (
+            '{id: n, map: [1], do: {tool: score, if: "=true"}}',
+            (
+                "12:41: nodes[2].do.if: the key 'if' is not known here; write it beside `do`, for "
+                "all of them; or filter the list of the map, or let `while` end the loop"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {transform: 1}}",
+            (
+                "12:28: nodes[2].do.transform: nothing is to be done step by step about a "
+                "transform; write it as a node, CEL goes through lists: "
+                '"=input.items.map(x, x.name)"'
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {loop: {}}}",
+            (
+                "12:28: nodes[2].do.loop: `do` cannot be a loop; put these nodes into a workflow "
+                "of their own, and write do: { workflow: NAME }"
+            ),
+        ),
+        (
+            "{id: n, map: [1], do: {tool: score, on_error: ask}}",
+            (
+                "12:51: nodes[2].do.on_error: this must be fail or continue, it is the string "
+                "'ask'; a node that takes over belongs beside `do`: it is for the whole"
+            ),
+        ),
+        (
+            '{id: n, map: [1], do: {tool: score, with: {a: "=itm.x"}}}',
+            "12:53: nodes[2].do.with.a: there is no node `itm`; did you mean `item`?",
+        ),
+        (
+            '{id: n, map: [1], do: {tool: score, with: {a: "=index.x"}}}',
+            "12:59: nodes[2].do.with.a: `index` has no `x`",
+        ),
+        (
+            '{id: n, map: [1], do: {tool: score, with: {a: "=last"}}}',
+            (
+                "12:53: nodes[2].do.with.a: there is no `last` here; it is what a loop gave the "
+                "time before, in its `do` and its `while`"
+            ),
+        ),
+        (
+            '{id: n, map: [1], do: {tool: score, with: {a: "=n.output"}}}',
+            (
+                "12:53: nodes[2].do.with.a: `n` has not ended here; "
+                "each step of a map sees its `item` and `index`"
+            ),
+        ),
+        (
+            "{id: n, loop: 5, do: {tool: score}}",
+            (
+                "12:19: nodes[2].loop: this must be `loop`, which is a map, it is the number 5; "
+                'write loop: { while: "=last == null || last.more", max: 20 }'
+            ),
+        ),
+        (
+            '{id: n, loop: {while: "=true"}, do: {tool: score}}',
+            "12:19: nodes[2].loop: `max` is missing; `loop` needs it",
+        ),
+        (
+            '{id: n, loop: {while: "=n.output.more", max: 3}, do: {tool: score}}',
+            (
+                "12:29: nodes[2].loop.while: `n` has not ended here; "
+                "what a loop gave the time before is `last`"
+            ),
+        ),
+        (
+            '{id: n, loop: {while: "=!last.aproved", max: 3}, do: {approval: ok?}}',
+            "12:35: nodes[2].loop.while: `last` has no `aproved`; did you mean `approved`?",
+        ),
+        (
+            '{id: n, transform: "=item"}',
+            (
+                "12:26: nodes[2].transform: there is no `item` here; "
+                "it is an item of a map, in its `do`"
+            ),
+        ),
+        (
+            "{id: index, transform: 1}",
+            "12:10: nodes[2].id: the name 'index' is reserved; choose another one",
+        ),
+        # failures
+        (
+            "{id: n, tool: score, on_error: contineu}",
+            "12:36: nodes[2].on_error: there is no node `contineu`; did you mean `continue`?",
+        ),
+        (
+            "{id: n, tool: score, on_error: n}",
+            (
+                "12:36: nodes[2].on_error: a node cannot take over from itself; "
+                "say fail, continue or the id of another node"
+            ),
+        ),
+        (
+            '{id: n, transform: "=ask.error.mesage"}',
+            "12:36: nodes[2].transform: `ask.error` has no `mesage`; did you mean `message`?",
+        ),
+        (
+            "{id: n, tool: score, compensate: score}",
+            (
+                "12:38: nodes[2].compensate: this must be `compensate`, which is a map, it is the "
+                "string 'score'; write compensate: { tool: refund, with: { id: \"=output.id\" } }"
+            ),
+        ),
+        (
+            "{id: n, tool: score, compensate: {tool: scor}}",
+            "12:45: nodes[2].compensate.tool: there is no tool `scor`; did you mean `score`?",
+        ),
+        (
+            '{id: n, tool: score, compensate: {tool: score, with: {a: "=n.output"}}}',
+            (
+                "12:64: nodes[2].compensate.with.a: `n` has not ended here; "
+                "what its step gave is `output`"
+            ),
+        ),
+        (
+            (
+                "{id: n, agent: judge, with: {message: x}, "
+                'compensate: {tool: score, with: {a: "=output.totl"}}}'
+            ),
+            ("12:92: nodes[2].compensate.with.a: `output` has no `totl`; did you mean `total`?"),
+        ),
+        (
+            "{id: n, tool: score, queue: Big}",
+            (
+                "12:33: nodes[2].queue: this must be the name of a queue: small letters, digits, "
+                "_ and -, a letter first, at most 63, it is the string 'Big'"
+            ),
+        ),
         # order
         (
             '{id: n, transform: "=n.output"}',
             (
-                "12:10: nodes[2].id: `n` needs itself; an expression that refers to a node, and a "
-                "switch with a target, count as needs"
+                "12:10: nodes[2].id: `n` needs itself; an expression that refers to a node, a "
+                "switch with a target, and `on_error` with a node count as needs"
             ),
         ),
         # switches
@@ -412,8 +653,51 @@ nodes:
     assert complaints(source) == [
         (
             "5:42: nodes[2].switch[0].then: `a` is a target of the switch `s` already; "
-            "let each switch have targets of its own"
+            "only one node may decide whether another runs; add another one for this"
         )
+    ]
+
+
+def test_one_node_takes_over_from_one_other() -> None:
+    source = """\
+workflow: w
+nodes:
+  - {id: a, transform: 1}
+  - {id: b, tool: score, on_error: a}
+  - {id: c, tool: score, on_error: a}
+  - {id: s, switch: [{if: "=true", then: a}]}
+"""
+    why = "only one node may decide whether another runs; add another one for this"
+    assert complaints(source) == [
+        f"5:36: nodes[2].on_error: `a` takes over from `b` already; {why}",
+        f"6:42: nodes[3].switch[0].then: `a` takes over from `b` already; {why}",
+    ]
+
+
+def test_a_node_that_takes_over_cannot_come_before_what_fails() -> None:
+    source = """\
+workflow: w
+nodes:
+  - {id: a, tool: score, with: {x: "=b.output"}, on_error: b}
+  - {id: b, transform: 1}
+"""
+    [complaint] = complaints(source)
+
+    assert complaint.startswith("3:10: nodes[0].id: nodes wait for each other: `a` needs `b` needs")
+
+
+def test_what_a_body_refers_to_comes_before_its_node() -> None:
+    source = """\
+workflow: w
+nodes:
+  - {id: a, map: [1], do: {tool: score, with: {x: "=b.output"}}}
+  - {id: b, transform: "=a.output"}
+  - {id: c, tool: score, compensate: {tool: score, with: {x: "=d.output"}}}
+  - {id: d, transform: "=c.output"}
+"""
+    assert [problem.message for problem in check_definition(source.encode())] == [
+        "nodes wait for each other: `a` needs `b` needs `a`",
+        "nodes wait for each other: `c` needs `d` needs `c`",
     ]
 
 
