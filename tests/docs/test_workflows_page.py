@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,13 +54,13 @@ def test_the_mistakes_are_told_as_the_page_shows() -> None:
     assert render(problems, "greet.yaml", source.encode()) + "\n" == shown
 
 
-def test_the_python_example_builds_a_valid_workflow() -> None:
-    [code] = blocks("python")
-    names: dict[str, bytes] = {}
+def test_the_python_examples_build_valid_workflows() -> None:
+    names: dict[str, Any] = {}
 
-    exec(code, names)
+    exec("\n".join(blocks("python")), names)
 
     assert check_definition(names["source"]) == ()
+    assert check_definition(names["trip"].source()) == ()
 
 
 def test_every_key_of_the_document_is_explained() -> None:

@@ -15,28 +15,14 @@ where the document is stored.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
-from msgspec import Struct
-
 from stepwell.definitions.compile import compile_definition
+from stepwell.definitions.do import Do, Retry, entry_of
+from stepwell.definitions.spelling import duration, present
 from stepwell.definitions.version import canonical
-from stepwell.durations import wanted_timedelta
 from stepwell.engine.values import Json
-
-
-class Retry(Struct, frozen=True, kw_only=True):
-    """How a failed attempt is tried again: at most `max` times after the first one.
-
-    The first retry comes after `initial`, each further one after `multiplier` times as long,
-    never after more than `ceiling`.
-    """
-
-    max: int
-    initial: timedelta | None = None
-    multiplier: float | None = None
-    ceiling: timedelta | None = None
 
 
 class Workflow:
@@ -51,13 +37,18 @@ class Workflow:
         *,
         description: str = "",
         publish: bool = True,
+        queue: str | None = None,
         input: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begins a workflow; with `publish=False` MCP clients are not offered it as a tool."""
-        self._head = _present(
+        """Begins a workflow; with `publish=False` MCP clients are not offered it as a tool.
+
+        With `queue`, each run begins when it has a place there.
+        """
+        self._head = present(
             workflow=name,
             description=description or None,
             publish=None if publish else False,
+            queue=queue,
             input=input,
         )
         self._agents: dict[str, dict[str, Json]] = {}
@@ -76,14 +67,16 @@ class Workflow:
         repairs: int | None = None,
     ) -> Self:
         """Describes an agent. `output` is the JSON Schema of its answer, without it text."""
-        self._agents[name] = _present(
+        self._agents[name] = present(
             model=model,
             instructions=instructions or None,
             tools=list(tools) or None,
             output=output,
-            limits=_present(turns=turns, repairs=repairs) or None,
+            limits=present(turns=turns, repairs=repairs) or None,
         )
         return self
+
+    # --- nodes with an effect on the world ------------------------------------------------
 
     def agent_step(
         self,
@@ -96,20 +89,25 @@ class Workflow:
         needs: Iterable[str] = (),
         retry: Retry | None = None,
         timeout: timedelta | None = None,
+        queue: str | None = None,
+        compensate: Do | None = None,
+        on_error: str | None = None,
     ) -> Self:
         """Adds a node that asks an agent.
 
         What is in `with_` is bound: a tool's argument of that name is filled in, and hidden
         from the model.
         """
-        self._nodes.append(
-            _present(
-                **{"id": id, "agent": agent, "with": {"message": message, **(with_ or {})}},
-                **_common(if_, needs),
-                **_effect(retry, timeout),
-            )
+        do = Do.agent(
+            agent,
+            message=message,
+            with_=with_,
+            retry=retry,
+            timeout=timeout,
+            queue=queue,
+            compensate=compensate,
         )
-        return self
+        return self._add(id, do.entry, if_, needs, on_error)
 
     def tool(
         self,
@@ -122,23 +120,181 @@ class Workflow:
         retry: Retry | None = None,
         timeout: timedelta | None = None,
         idempotent: bool | None = None,
+        queue: str | None = None,
+        compensate: Do | None = None,
+        on_error: str | None = None,
     ) -> Self:
-        """Adds a node that calls a tool with `with_` as its arguments."""
-        self._nodes.append(
-            _present(
-                **{"id": id, "tool": name, "with": with_, "idempotent": idempotent},
-                **_common(if_, needs),
-                **_effect(retry, timeout),
-            )
+        """Adds a node that calls a tool with `with_` as its arguments.
+
+        `compensate` undoes it when the run fails later: a `Do.tool` that sees `output`.
+        `on_error` is `fail`, `continue` or the id of the node that takes over.
+        """
+        do = Do.tool(
+            name,
+            with_=with_,
+            retry=retry,
+            timeout=timeout,
+            idempotent=idempotent,
+            queue=queue,
+            compensate=compensate,
         )
-        return self
+        return self._add(id, do.entry, if_, needs, on_error)
+
+    def llm(
+        self,
+        id: str,
+        model: str,
+        *,
+        message: Json,
+        instructions: str = "",
+        output: Mapping[str, Any] | None = None,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        retry: Retry | None = None,
+        timeout: timedelta | None = None,
+        queue: str | None = None,
+        compensate: Do | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that asks a model once. `output` is the JSON Schema of its answer."""
+        do = Do.llm(
+            model,
+            message=message,
+            instructions=instructions,
+            output=output,
+            retry=retry,
+            timeout=timeout,
+            queue=queue,
+            compensate=compensate,
+        )
+        return self._add(id, do.entry, if_, needs, on_error)
+
+    def workflow(
+        self,
+        id: str,
+        name: str,
+        *,
+        with_: Mapping[str, Json] | None = None,
+        version: str | None = None,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        retry: Retry | None = None,
+        timeout: timedelta | None = None,
+        queue: str | None = None,
+        compensate: Do | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that runs another workflow with `with_` as its input."""
+        do = Do.workflow(
+            name,
+            with_=with_,
+            version=version,
+            retry=retry,
+            timeout=timeout,
+            queue=queue,
+            compensate=compensate,
+        )
+        return self._add(id, do.entry, if_, needs, on_error)
+
+    # --- nodes that wait ------------------------------------------------------------------
+
+    def wait(
+        self,
+        id: str,
+        length: timedelta | str | None = None,
+        *,
+        until: datetime | str | None = None,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that waits for a length of time, or until a point in time.
+
+        Either may be an expression.
+        """
+        return self._add(id, Do.wait(length, until=until).entry, if_, needs, on_error)
+
+    def signal(
+        self,
+        id: str,
+        name: str,
+        *,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        timeout: timedelta | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that waits for a message of this name, which is its output."""
+        return self._add(id, Do.signal(name, timeout=timeout).entry, if_, needs, on_error)
+
+    def approval(
+        self,
+        id: str,
+        message: Json,
+        *,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        timeout: timedelta | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that waits for a person, who is shown `message`."""
+        return self._add(id, Do.approval(message, timeout=timeout).entry, if_, needs, on_error)
+
+    # --- nodes that repeat, compute and choose --------------------------------------------
+
+    def map(
+        self,
+        id: str,
+        items: str | list[Json],
+        do: Do,
+        *,
+        concurrency: int | None = None,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        timeout: timedelta | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that does something for every item; at most `concurrency` at a time.
+
+        The expressions of `do` see `item` and `index`.
+        """
+        entry = present(
+            map=items,
+            do=entry_of("do", do),
+            concurrency=concurrency,
+            timeout=duration("timeout", timeout),
+        )
+        return self._add(id, entry, if_, needs, on_error)
+
+    def loop(
+        self,
+        id: str,
+        do: Do,
+        *,
+        while_: str,
+        max: int,
+        if_: str | None = None,
+        needs: Iterable[str] = (),
+        timeout: timedelta | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        """Adds a node that does something while a condition holds, at most `max` times.
+
+        The condition and the expressions of `do` see `index` and `last`, the output of the time
+        before (null at first).
+        """
+        entry = present(
+            loop={"while": while_, "max": max},
+            do=entry_of("do", do),
+            timeout=duration("timeout", timeout),
+        )
+        return self._add(id, entry, if_, needs, on_error)
 
     def transform(
         self, id: str, value: Json, *, if_: str | None = None, needs: Iterable[str] = ()
     ) -> Self:
         """Adds a node whose output is `value`, with the expressions in it evaluated."""
-        self._nodes.append({"id": id, "transform": value, **_present(**_common(if_, needs))})
-        return self
+        return self._add(id, {"transform": value}, if_, needs)
 
     def switch(
         self,
@@ -152,8 +308,21 @@ class Workflow:
         listed = [{"if": condition, "then": target} for condition, target in cases]
         if default is not None:
             listed.append({"else": default})
-        self._nodes.append({"id": id, "switch": listed, **_present(**_common(if_, needs))})
+        return self._add(id, {"switch": listed}, if_, needs)
+
+    def _add(
+        self,
+        id: str,
+        entry: dict[str, Json],
+        condition: str | None,
+        needs: Iterable[str],
+        on_error: str | None = None,
+    ) -> Self:
+        place = present(**{"if": condition, "needs": list(needs) or None, "on_error": on_error})
+        self._nodes.append({"id": id, **entry, **place})
         return self
+
+    # --- the document ---------------------------------------------------------------------
 
     def output(self, value: Json) -> Self:
         """Says what the run gives back; without it, the outputs of the last nodes by id."""
@@ -175,47 +344,3 @@ class Workflow:
         source = canonical(self.document())
         compile_definition(source)
         return source
-
-
-def _present(**entries: Json) -> dict[str, Json]:
-    """The entries that were given: what is not said is left to the format."""
-    return {key: value for key, value in entries.items() if value is not None}
-
-
-def _common(condition: str | None, needs: Iterable[str]) -> dict[str, Json]:
-    return {"if": condition, "needs": list(needs) or None}
-
-
-def _effect(retry: Retry | None, timeout: timedelta | None) -> dict[str, Json]:
-    if retry is None:
-        return {"timeout": _duration("timeout", timeout)}
-    if not isinstance(retry, Retry):
-        given = retry if isinstance(retry, int) else 3
-        raise TypeError(f"retry must be a Retry, it is {retry!r:.60}; write Retry(max={given})")
-    spelled = _present(
-        max=retry.max,
-        initial=_duration("initial", retry.initial),
-        multiplier=retry.multiplier,
-        ceiling=_duration("ceiling", retry.ceiling),
-    )
-    return {"retry": spelled, "timeout": _duration("timeout", timeout)}
-
-
-_UNITS = {
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-    "ms": timedelta(milliseconds=1),
-}
-
-
-def _duration(what: str, length: timedelta | None) -> str | None:
-    """A duration in its largest unit: `5m`, `90s`, `1500ms`."""
-    if length is None:
-        return None
-    if not isinstance(length, timedelta):
-        raise TypeError(f"{what} must be {wanted_timedelta(length)}")
-    for name, unit in _UNITS.items():
-        if length % unit == timedelta(0):
-            return f"{length // unit}{name}"
-    raise TypeError(f"{what} must be a whole number of milliseconds, it is {length!r}")

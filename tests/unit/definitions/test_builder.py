@@ -1,12 +1,13 @@
 """The builder writes what a person would write in YAML."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from stepwell.definitions.builder import Retry, Workflow
+from stepwell.definitions.builder import Workflow
 from stepwell.definitions.compile import check_definition, compile_definition
+from stepwell.definitions.do import Do, Retry
 from stepwell.definitions.problems import InvalidDefinition
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "workflows" / "answer-question.yaml"
@@ -86,6 +87,115 @@ def test_every_kind_of_node_can_be_built() -> None:
     }
 
 
+def test_nodes_that_wait_repeat_call_and_recover_can_be_built() -> None:
+    workflow = (
+        Workflow("refund", queue="nightly", input={"type": "object", "additionalProperties": True})
+        .llm("sum", "small", message="=input.text", instructions="Be short.", queue="models")
+        .map(
+            "each",
+            "=input.items",
+            Do.tool(
+                "fetch",
+                with_={"url": "=item.url"},
+                retry=Retry(max=3),
+                timeout=timedelta(seconds=30),
+                on_error="continue",
+            ),
+            concurrency=20,
+            on_error="apologize",
+        )
+        .loop(
+            "pages",
+            Do.tool("page", with_={"after": "=last"}),
+            while_="=last == null || last.more",
+            max=20,
+        )
+        .workflow("child", "other", with_={"x": "=input.x"}, timeout=timedelta(hours=1))
+        .wait("nap", timedelta(seconds=30))
+        .wait("later", "=input.delay")
+        .wait("then", until=datetime(2026, 3, 1, 10, 30, tzinfo=timezone(timedelta(hours=1))))
+        .signal("go", "approved-by-ci", timeout=timedelta(days=1), on_error="continue")
+        .approval("ok", "='Refund ' + string(input.amount) + '?'", needs=["go"])
+        .tool(
+            "charge",
+            "charge",
+            compensate=Do.tool("refund", with_={"id": "=output.id"}, idempotent=True),
+        )
+        .tool("apologize", "mail", with_={"why": "=each.error.message"})
+    )
+
+    assert workflow.document()["queue"] == "nightly"
+    assert workflow.document()["nodes"] == [
+        {
+            "id": "sum",
+            "llm": "small",
+            "with": {"message": "=input.text"},
+            "instructions": "Be short.",
+            "queue": "models",
+        },
+        {
+            "id": "each",
+            "map": "=input.items",
+            "do": {
+                "tool": "fetch",
+                "with": {"url": "=item.url"},
+                "retry": {"max": 3},
+                "timeout": "30s",
+                "on_error": "continue",
+            },
+            "concurrency": 20,
+            "on_error": "apologize",
+        },
+        {
+            "id": "pages",
+            "loop": {"while": "=last == null || last.more", "max": 20},
+            "do": {"tool": "page", "with": {"after": "=last"}},
+        },
+        {"id": "child", "workflow": "other", "with": {"x": "=input.x"}, "timeout": "1h"},
+        {"id": "nap", "wait": "30s"},
+        {"id": "later", "wait": {"for": "=input.delay"}},
+        {"id": "then", "wait": {"until": "2026-03-01T09:30:00Z"}},
+        {"id": "go", "signal": "approved-by-ci", "timeout": "24h", "on_error": "continue"},
+        {
+            "id": "ok",
+            "approval": "='Refund ' + string(input.amount) + '?'",
+            "needs": ["go"],
+        },
+        {
+            "id": "charge",
+            "tool": "charge",
+            "compensate": {"tool": "refund", "with": {"id": "=output.id"}, "idempotent": True},
+        },
+        {"id": "apologize", "tool": "mail", "with": {"why": "=each.error.message"}},
+    ]
+    assert compile_definition(workflow.source()).queue == "nightly"
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        Do.agent("poet", message="=item", with_={"shop": 1}, on_error="continue"),
+        Do.tool("t", idempotent=False),
+        Do.llm("small", message="=item", output={"type": "object"}),
+        Do.workflow("other", with_={"x": "=item"}, queue="web"),
+        Do.wait(timedelta(seconds=1), on_error="fail"),
+        Do.wait(until="=string(item)"),
+        Do.signal("go", timeout=timedelta(days=2)),
+        Do.approval({"text": "=item"}, timeout=timedelta(days=2)),
+    ],
+    ids=lambda do: next(iter(do.entry)),
+)
+def test_whatever_a_step_can_do_can_be_built(do: Do) -> None:
+    workflow = (
+        Workflow("w")
+        .agent("poet", model="small", tools=["rhyme"])
+        .agent_step("ask", "poet", message="hi")
+        .map("each", [1, 2], do)
+    )
+
+    assert check_definition(workflow.source()) == ()
+
+
 def test_a_mistake_in_a_built_workflow_is_told_like_any_other() -> None:
     workflow = Workflow("w").tool("t", "chat.pots", timeout=timedelta(seconds=1))
 
@@ -144,3 +254,16 @@ def test_who_writes_yaml_into_the_builder_is_told_the_python() -> None:
         Workflow("w").tool("t", "x", retry=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"ceiling must be a timedelta, it is '1m'"):
         Workflow("w").tool("t", "x", retry=Retry(max=1, ceiling="1m"))  # type: ignore[arg-type]
+
+
+def test_what_a_builder_cannot_spell_is_the_programmers_mistake() -> None:
+    with pytest.raises(TypeError, match=r"do must be a Do, it is 'fetch'; write Do.tool"):
+        Workflow("w").map("m", [1], "fetch")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="compensate must be a Do"):
+        Workflow("w").tool("t", "x", compensate={"tool": "y"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"length must be a timedelta, it is '5s'"):
+        Workflow("w").wait("n", "5s")
+    with pytest.raises(TypeError, match="until must be a datetime with a time zone"):
+        Workflow("w").wait("n", until=datetime(2026, 3, 1))  # noqa: DTZ001
+    with pytest.raises(TypeError, match="a wait takes either a length or `until`"):
+        Workflow("w").wait("n")
