@@ -104,24 +104,31 @@ class Expression:
         """
         if self._program is None:
             return self._read(bindings)
-        bindings = self._narrowed(bindings)
+        try:
+            return self._compute(self._narrowed(bindings))
+        except (MemoryError, RecursionError) as error:
+            raise ExpressionError(f"={self.text:.200} takes more memory than there is") from error
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+
+    def _compute(self, bindings: dict[str, Json]) -> Json:
+        assert self._program is not None, "a path is read"
         if self._cost.of(bindings) > MAX_COST:
             raise ExpressionError(
                 f"={self.text:.200} may make more than {MAX_COST} characters and elements of what "
                 "it reads; let it read less, or let a tool do it"
             )
-        try:
-            result = self._program.eval(data=bindings)
-            kind = result.type()
-            if kind == cel.Type.ERROR:
-                raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
-            # A null is never asked for its value: on Python 3.11 the library gives a reference to
-            # `None` away each time, and a process whose last one is gone is aborted.
-            return None if kind == _NULL else _as_json(result.value(), self.text)
-        except (MemoryError, RecursionError) as error:
-            raise ExpressionError(f"={self.text:.200} takes more memory than there is") from error
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+        if any(_has_nul(value) for value in bindings.values()):
+            raise ExpressionError(
+                f"={self.text:.200} reads a text with a NUL character, at which CEL would end it"
+            )
+        result = self._program.eval(data=bindings)
+        kind = result.type()
+        if kind == cel.Type.ERROR:
+            raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
+        # A null is never asked for its value: on Python 3.11 the library gives a reference to
+        # `None` away each time, and a process whose last one is gone is aborted.
+        return None if kind == _NULL else _as_json(result.value(), self.text)
 
     def _members_of(self, name: str) -> frozenset[str] | None:
         """The members of a variable that are read by name; None when all of it may be."""
@@ -188,6 +195,22 @@ class Template:
         if isinstance(self._plan, Expression):
             return self._plan.evaluate(bindings)
         return _render(self._plan, bindings)
+
+
+def _has_nul(value: Json) -> bool:
+    """Whether a text in a value has the character at which the library takes it to end."""
+    ahead = [value]
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, str):
+            if "\0" in part:
+                return True
+        elif isinstance(part, dict):
+            ahead += part
+            ahead += part.values()
+        elif isinstance(part, list):
+            ahead += part
+    return False
 
 
 def _render(plan: Json | Expression, bindings: Mapping[str, Json]) -> Json:

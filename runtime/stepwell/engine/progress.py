@@ -158,18 +158,21 @@ class Progress:
         self._end(node.id, Ended(output))
 
     def _skip_reason(self, node: Node) -> str:
-        needs = node.needs
+        needs, takes_over = node.needs, False
         for need in needs:
             other = self._state.graph.nodes[need]
             if other.on_error == node.id:
-                return "" if self._sight.of(need).handled == node.id else "on_error"
+                takes_over = self._sight.of(need).handled == node.id
+                if not takes_over:
+                    return "on_error"
             if (
                 isinstance(other, SwitchNode)
                 and any(case.target == node.id for case in other.cases)
                 and self._sight.of(need).output.value != node.id
             ):
                 return "switch"
-        if needs and all(self._sight.of(need).is_passed_over for need in needs):
+        skips = not takes_over and all(self._sight.of(need).is_passed_over for need in needs)
+        if needs and skips:
             return "needs"
         condition = node.condition
         if condition is not None and not condition.holds(self._sight.see(condition.refs)):

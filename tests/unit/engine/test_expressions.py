@@ -109,7 +109,7 @@ JSON = st.recursive(
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=5),
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from("abc") | st.text("xyz", max_size=3), inner, max_size=4)
@@ -125,6 +125,12 @@ def test_a_path_gives_what_cel_would_give(value: Any, members: list[str]) -> Non
 
     assert (bool(plain.plain), bool(cel.plain)) == (True, False)
     assert outcome(plain, value) == outcome(cel, value)
+
+
+def test_a_text_that_cel_would_cut_off_is_an_error() -> None:
+    with pytest.raises(ExpressionError, match="NUL"):
+        Expression("input.a + 'b'", ["input"]).evaluate({"input": {"a": "x\0y"}})
+    assert Expression("input.a", ["input"]).evaluate({"input": {"a": "x\0y"}}) == "x\0y"
 
 
 def outcome(expression: Expression, value: Any) -> Any:

@@ -77,7 +77,7 @@ def test_a_lost_call_is_not_made_again_but_asked_about() -> None:
     run = lost(PAY)
     assert run.kinds[-1] == "approval_requested"
     assert run.state.is_waiting
-    assert run.due == []
+    assert run.calls == []
     assert due(run.fold_again(), 10**12) == []
 
 
