@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from tests.simulation.ledger import Row, Violation
 from tests.simulation.world import World
 
-from stepwell.engine import decide, transitions
+from stepwell.engine import transitions
+from stepwell.engine.state import RunState
 from stepwell_storage.memory import log
 from stepwell_storage.memory.database import KeptNamespace, KeptRun
 from stepwell_storage.records import Append
@@ -46,7 +47,7 @@ def test_a_seed_always_plays_the_same_world() -> None:
 
 
 def test_the_simulation_sees_that_stale_reports_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "is_stale", lambda state, command: False)
+    monkeypatch.setattr(RunState, "awaits", lambda state, command: True)
     with pytest.raises(Violation):
         _play_enough()
 

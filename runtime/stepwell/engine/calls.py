@@ -36,7 +36,7 @@ REPAIR = "Your answer cannot be used: {problem}. Answer again, with nothing but 
 
 def model_answered(state: RunState, given: ModelAnswered) -> list[Event]:
     """A model call came back, with an answer or a failure."""
-    if model_call_id(given.step, given.attempt, given.call) not in state.open:
+    if not state.awaits(model_call_id(given.step, given.attempt, given.call)):
         return []
     step = state.steps[given.step]
     node = step.spec
@@ -118,12 +118,13 @@ def _open_call(
     state: RunState, given: ToolBegun | ToolAnswered | CallDenied | CallLost
 ) -> CallTool | None:
     """The call that an input is about, as it was asked for; None when the input is stale."""
-    command = state.open.get(tool_call_id(given.step, given.attempt, given.call))
-    if command is None:
+    id = tool_call_id(given.step, given.attempt, given.call)
+    if not state.awaits(id):
         return None
+    command = state.open[id]
     if isinstance(command, JudgeLost):
         return command.call
-    assert isinstance(command, CallTool), f"{command} is not a tool call"
+    assert isinstance(command, CallTool), f"{id} is not a tool call"
     return command
 
 

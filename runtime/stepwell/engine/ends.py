@@ -66,7 +66,7 @@ def fail(state: RunState, step: StepState, given: Given, failure: Failure) -> li
 
 def expired(state: RunState, given: Expire) -> list[Event]:
     """The time of an attempt is over."""
-    if expire_id(given.step, given.attempt) not in state.open:
+    if not state.awaits(expire_id(given.step, given.attempt)):
         return []
     step = state.steps[given.step]
     timeout = (step.spec.timeout or 0) / 1e6

@@ -184,6 +184,10 @@ class RunState(Struct):
         """Whether nothing will happen to this run any more, unless it is taken up again."""
         return self.phase not in (RunPhase.NEW, RunPhase.RUNNING)
 
+    def awaits(self, command: str) -> bool:
+        """Whether somebody waits for the outcome of this command: else it came before, or late."""
+        return command in self.open
+
     @property
     def is_waiting(self) -> bool:
         """Whether it goes on only when a person, a message or a time comes."""

@@ -11,7 +11,7 @@ from stepwell.engine.values import NOTHING
 
 def fired(state: RunState, given: Fired) -> list[Event]:
     """The time of a `wait` has come."""
-    if fire_id(given.step, given.attempt) not in state.open:
+    if not state.awaits(fire_id(given.step, given.attempt)):
         return []
     step = state.steps[given.step]
     event = TimerFired(at=given.at, step=step.id, attempt=step.attempt)
@@ -20,7 +20,7 @@ def fired(state: RunState, given: Fired) -> list[Event]:
 
 def admitted(state: RunState, given: Admitted) -> list[Event]:
     """A step, or the whole run, has its place in its queue."""
-    if enter_id(given.step) not in state.open:
+    if not state.awaits(enter_id(given.step)):
         return []
     if given.step:
         attempt = state.steps[given.step].attempt
@@ -33,7 +33,7 @@ def admitted(state: RunState, given: Admitted) -> list[Event]:
 
 def child_started(state: RunState, given: ChildStarted) -> list[Event]:
     """The run that a step is has been started; told again it is no news."""
-    if child_id(given.step, given.attempt) not in state.open:
+    if not state.awaits(child_id(given.step, given.attempt)):
         return []
     if state.steps[given.step].child == given.child:
         return []
@@ -42,7 +42,7 @@ def child_started(state: RunState, given: ChildStarted) -> list[Event]:
 
 def child_ended(state: RunState, given: ChildEnded) -> list[Event]:
     """The run that a step is has ended."""
-    if child_id(given.step, given.attempt) not in state.open:
+    if not state.awaits(child_id(given.step, given.attempt)):
         return []
     step = state.steps[given.step]
     if given.failure is None:

@@ -249,10 +249,12 @@ class Controls:
         try:
             with refusals():
                 if owned is not None:
-                    _refuse(objection(owned.state, given))
-                if owned is None or not await owned.ask(given):
-                    # Nobody holds it here; or it went to another just now, or knew this already.
-                    await self._write_to(caller, run, given, letter or self._ids.new_id())
+                    if not owned.state.has_ended:
+                        _refuse(objection(owned.state, given))
+                    if await owned.ask(given):
+                        return await self._get_run(caller, run)
+                # Nobody holds it here; or it has ended, went to another, or knew this already.
+                await self._write_to(caller, run, given, letter or self._ids.new_id())
         except NotWritten as error:
             is_full = isinstance(error.__cause__, Full)
             raise Unavailable(
@@ -265,6 +267,9 @@ class Controls:
 
     async def _write_to(self, caller: Caller, run: str, given: Control, id: str) -> None:
         """Leaves a letter for a run that is not in our hands, and waits until it is taken."""
+        view = await self._get_run(caller, run)
+        if view.status.ended:
+            raise FailedPrecondition(f"the run {run} has ended ({view.status})")
         if isinstance(given, Cancel) and await self._worker.cancel_unreadable(
             caller.namespace, run, given
         ):
@@ -275,7 +280,7 @@ class Controls:
             if not isinstance(given, Cancel):
                 raise
         if not await self._storage.inbox.send(caller.namespace, letter_to(run, id, given)):
-            raise FailedPrecondition(f"the run {run} has ended")
+            raise FailedPrecondition(f"the run {run} has ended meanwhile")
         if not await self._is_taken(caller.namespace, run, id):
             raise Unavailable(
                 f"nobody has taken the run {run} up within {LETTER_PATIENCE:g} s; what was asked is "

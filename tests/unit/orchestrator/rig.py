@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,11 @@ from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.config import WorkerSettings
 from stepwell.definitions.compile import compile_definition
+from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.decide import decide
 from stepwell.engine.events import NAMES, Event
+from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input, Start, ToolAnswered
 from stepwell.engine.state import RunState
@@ -26,7 +29,7 @@ from stepwell.tools.port import Begin
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
-from stepwell_storage.records import Append, Lease, Record
+from stepwell_storage.records import Append, Head, Lease, NewRun, Record
 
 NAMESPACE = "default"
 TOOLS = ("look", "pay")
@@ -54,6 +57,13 @@ async def until(holds: Callable[[], object]) -> None:
     """Waits for a fact, in steps of a virtual millisecond."""
     async with asyncio.timeout(PATIENCE):
         while not holds():
+            await asyncio.sleep(0.001)
+
+
+async def until_async(ask: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Waits until the answer is the one that is wanted."""
+    async with asyncio.timeout(PATIENCE):
+        while await ask() != wanted:
             await asyncio.sleep(0.001)
 
 
@@ -237,6 +247,36 @@ class Rig:
     def given(self, input: Any = None) -> Start:
         """What a run is started with now."""
         return Start(at=self.clock.now(), principal="user:ann", input=Data(value=input or {}))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Does something beside the test."""
+        return asyncio.get_running_loop().create_task(work)
+
+    async def pass_time(self, length: timedelta) -> None:
+        """Lets virtual time pass; what is due meanwhile happens."""
+        await asyncio.sleep(length.total_seconds())
+
+    async def orphan(self, graph: Graph, *, owner: str) -> Append:
+        """A run that a process holds which does nothing."""
+        state = RunState(self.new_id(), graph)
+        given = self.given()
+        records = []
+        for event in decide(state, given):
+            evolve(state, event)
+            body, _ = codec.encode(event, 1 << 20)
+            records.append(Record(state.sequence, NAMES[type(event)], "user:ann", body))
+        expires_at = self.clock.now() + LEASE // timedelta(microseconds=1)
+        new = NewRun(graph.name, graph.version, "user:ann", given.at, owner, expires_at)
+        head = Head("running", given.at)
+        return Append(NAMESPACE, state.run, 1, 0, tuple(records), head=head, new=new)
+
+    async def give_away(self, worker: Worker, run: str) -> None:
+        """Lets go of a run in the middle, as if its lease had expired."""
+        owned = self.owned(worker, run)
+        owned.drop()
+        kept = self.storage.claims._database[NAMESPACE].runs[run]
+        kept.owner, kept.expires_at = None, self.clock.now()
+        self.storage.claims._database.bell.ring()
 
     def owned(self, worker: Worker, run: str) -> OwnedRun:
         """The run, which has to be in the hands of the worker."""

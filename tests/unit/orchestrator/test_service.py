@@ -206,14 +206,34 @@ async def test_an_event_of_a_service_is_in_the_log_of_the_run() -> None:
 
 
 @on_virtual_time
-async def test_a_run_of_another_process_is_not_told_anything() -> None:
+async def test_a_run_that_nobody_takes_up_keeps_what_it_is_to_be_told() -> None:
     rig = Rig()
     async with serving(rig) as service:
         run, _ = await service.start_run(ANN, "one", {"q": "?"})
         rig.owned(service._worker, run.id).drop()
-        with pytest.raises(FailedPrecondition) as refused:
-            await service.controls.cancel_run(ANN, run.id)
+        with pytest.raises(StepwellUnavailable) as refused:
+            await service.controls.cancel_run(ANN, run.id, "enough")
         assert refused.value.code is Code.LEASE_LOST
+    async with rig.working("two") as worker:
+        await until(lambda: worker.open_runs == 0)
+    assert await rig.status(run.id) == "cancelled"
+
+
+@on_virtual_time
+async def test_a_run_of_another_process_is_told_by_letter() -> None:
+    rig = Rig()
+    async with serving(rig) as service, rig.working("two", alone=False) as other:
+        graph = await rig.workflows.graph(NAMESPACE, "one")
+        run = await rig.start(other, graph, {"q": "?"})
+        paused = await service.controls.pause_run(ANN, run, "lunch")
+        assert paused.status is RunStatus.PAUSED
+        with pytest.raises(FailedPrecondition, match="is paused already"):
+            await service.controls.pause_run(ANN, run)
+        assert (await service.controls.resume_run(ANN, run)).status is RunStatus.RUNNING
+        assert (await service.controls.cancel_run(ANN, run)).status is RunStatus.CANCELLED
+        with pytest.raises(FailedPrecondition) as refused:
+            await service.controls.cancel_run(ANN, run)
+        assert refused.value.code is Code.RUN_ENDED
 
 
 @on_virtual_time

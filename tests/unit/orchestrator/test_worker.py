@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
-from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until
+from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until, until_async
 
-from stepwell.engine.inputs import Cancel, Expire
+from stepwell.engine.inputs import Cancel, Expire, Resolve
+from stepwell.engine.state import RunState
+from stepwell.engine.values import Data
 from stepwell.errors import Unavailable
 from stepwell.orchestrator.worker import Worker
 from stepwell_storage.errors import Full
@@ -183,7 +185,7 @@ async def test_a_defect_in_one_run_leaves_the_others_alone(
     async with rig.working() as worker:
         broken = await rig.start(worker, graph)
         defect = Expire(at=0, step="nowhere", attempt=1)
-        monkeypatch.setattr("stepwell.engine.decide.is_stale", lambda state, command: False)
+        monkeypatch.setattr(RunState, "awaits", lambda state, command: True)
         assert not rig.owned(worker, broken).give(defect)
         monkeypatch.undo()
         sound = await rig.start(worker, graph)
@@ -217,15 +219,18 @@ async def test_a_log_that_cannot_be_folded_leaves_the_other_runs_alone(
 
 
 @on_virtual_time
-async def test_a_call_that_was_begun_and_never_came_back_fails_the_run_of_the_next_owner() -> None:
+async def test_a_call_that_was_begun_and_never_came_back_waits_for_a_person() -> None:
     rig = Rig()
     graph = await rig.put(PAY)
     async with rig.working() as worker:
         run = await rig.start(worker, graph)
         await rig.effects.next()
     async with rig.working("two") as worker:
-        await until(lambda: worker.open_runs == 0)
-    assert (await rig.kinds(run))[-3:] == ["tool_call", "step_failed", "run_failed"]
+        await until_async(lambda: rig.status(run), "waiting")
+        assert (await rig.kinds(run))[-1] == "approval_requested"
+        answer = Resolve(at=rig.clock.now(), step="pay", verdict="done", value=Data(value=5))
+        assert await rig.owned(worker, run).record(answer)
+    assert await rig.status(run) == "completed"
     assert len(rig.effects.calls) == 1
 
 

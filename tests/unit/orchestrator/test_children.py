@@ -1,0 +1,132 @@
+"""Runs that are steps of other runs."""
+
+from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until, until_async
+
+from stepwell.engine.commands import child_run
+from stepwell.engine.events import RunFailed, StepFailed
+from stepwell.engine.inputs import Cancel
+from stepwell.engine.values import Failure
+
+CHILD = """
+workflow: child
+input: { type: object, required: [n], properties: { n: { type: integer } } }
+nodes: [{ id: look, tool: look, with: { n: "=input.n" } }]
+output: "=look.output"
+"""
+PARENT = """
+workflow: parent
+nodes: [{ id: sub, workflow: child, with: { n: 1 } }]
+output: "=sub.output"
+"""
+MANY = """
+workflow: many
+nodes: [{ id: each, map: [1, 2, 3], do: { workflow: child, with: { n: "=item" } } }]
+output: "=each.output"
+"""
+
+
+@on_virtual_time
+async def test_a_parent_goes_on_with_the_output_of_its_child() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PARENT))
+        call = await rig.effects.next()
+        child = child_run(run, "sub", 1)
+        row = await rig.storage.runs.get(NAMESPACE, child)
+        assert (row.workflow, row.parent) == ("child", run)
+        call.returns({"found": 7})
+        await until_async(lambda: rig.status(run), "completed")
+        assert (await rig.log(run))[-1].output.value == {"found": 7}  # type: ignore[union-attr]
+
+
+@on_virtual_time
+async def test_a_map_of_children_gives_their_outputs() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(MANY))
+        for _ in range(3):
+            call = await rig.effects.next()
+            call.returns(call.command.arguments.value["n"] * 10)  # type: ignore[union-attr]
+        await until_async(lambda: rig.status(run), "completed")
+        assert (await rig.log(run))[-1].output.value == [10, 20, 30]  # type: ignore[union-attr]
+
+
+@on_virtual_time
+async def test_a_child_that_failed_fails_its_step_with_the_reason() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PARENT))
+        (await rig.effects.next()).fails(Failure("TOOL_ERROR", "no luck"))
+        await until_async(lambda: rig.status(run), "failed")
+        failed = next(event for event in await rig.log(run) if isinstance(event, StepFailed))
+        assert failed.failure.reason == "CHILD_FAILED"
+        assert failed.failure.detail["reason"] == "TOOL_ERROR"
+        assert "no luck" in failed.failure.message
+
+
+@on_virtual_time
+async def test_a_child_is_cancelled_with_its_parent() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PARENT))
+        call = await rig.effects.next()
+        assert await rig.owned(worker, run).record(Cancel(at=rig.clock.now()))
+        await until_async(lambda: rig.status(child_run(run, "sub", 1)), "cancelled")
+        await until(lambda: call.is_cancelled)
+
+
+@on_virtual_time
+async def test_a_child_that_another_process_holds_is_cancelled_too() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working("one", alone=False) as one:
+        run = await rig.start(one, await rig.put(PARENT))
+        await rig.effects.next()
+        child = child_run(run, "sub", 1)
+        async with rig.working("two", alone=False) as two:
+            await rig.give_away(one, child)
+            await until(lambda: two.find(NAMESPACE, child) is not None)
+            assert await rig.owned(one, run).record(Cancel(at=rig.clock.now()))
+            await until_async(lambda: rig.status(child), "cancelled")
+
+
+@on_virtual_time
+async def test_a_parent_that_was_taken_over_finds_the_child_that_ended_meanwhile() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working("one", alone=False) as one:
+        run = await rig.start(one, await rig.put(PARENT))
+        (await rig.effects.next()).returns(5)
+        await until_async(lambda: rig.status(child_run(run, "sub", 1)), "completed")
+    async with rig.working("two"):
+        await until_async(lambda: rig.status(run), "completed")
+    assert len(rig.effects.calls) == 1
+
+
+@on_virtual_time
+async def test_a_child_whose_workflow_is_not_there_fails_its_step() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PARENT))
+        await until_async(lambda: rig.status(run), "failed")
+        ended = (await rig.log(run))[-1]
+        assert isinstance(ended, RunFailed)
+        assert ended.failure.reason == "WORKFLOW_NOT_FOUND"
+
+
+@on_virtual_time
+async def test_a_workflow_that_calls_itself_ends_at_the_limit() -> None:
+    rig = Rig()
+    endless = await rig.put(
+        "{workflow: endless, nodes: [{id: again, workflow: endless, with: {}}]}"
+    )
+    async with rig.working() as worker:
+        run = await rig.start(worker, endless)
+        await until_async(lambda: rig.status(run), "failed")
+        ended = (await rig.log(run))[-1]
+        assert isinstance(ended, RunFailed)
+        assert "limits.child_depth" in ended.failure.message
