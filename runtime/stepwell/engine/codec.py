@@ -7,7 +7,6 @@ of an older shape is upcast here, never branched on anywhere else.
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
 
 import msgspec
 
@@ -17,6 +16,10 @@ from stepwell_storage.records import Blob
 
 _encode = msgspec.json.Encoder().encode
 _decoders = {kind: msgspec.json.Decoder(event) for kind, event in KINDS.items()}
+_DATA_FIELDS = {
+    event: tuple(field.name for field in msgspec.structs.fields(event) if field.type is Data)
+    for event in KINDS.values()
+}
 
 
 def encode(event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
@@ -25,9 +28,13 @@ def encode(event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
     Data stays in the body when it is not sealed and has at most `inline_limit` bytes.
     """
     body = _encode(event)
-    fields = _data_fields(type(event))
-    if len(body) <= inline_limit and not any(getattr(event, name).sealed for name in fields):
-        return body, ()
+    fields = _DATA_FIELDS[type(event)]
+    if len(body) <= inline_limit:
+        for name in fields:
+            if getattr(event, name).sealed:
+                break
+        else:
+            return body, ()
     references: dict[str, Data] = {}
     blobs = []
     for name in fields:
@@ -52,7 +59,7 @@ def decode(kind: str, body: bytes) -> Event:
 
 def references(event: Event) -> list[str]:
     """The digests of the blobs that an event needs."""
-    found = (getattr(event, name).blob for name in _data_fields(type(event)))
+    found = (getattr(event, name).blob for name in _DATA_FIELDS[type(event)])
     return [blob.digest for blob in found if blob is not None]
 
 
@@ -64,7 +71,7 @@ def fill(event: Event, blobs: Mapping[str, Blob]) -> Event:
     """
     filled = {
         name: resolve(data, blobs[data.blob.digest])
-        for name in _data_fields(type(event))
+        for name in _DATA_FIELDS[type(event)]
         if (data := getattr(event, name)).blob is not None
     }
     return msgspec.structs.replace(event, **filled) if filled else event
@@ -88,8 +95,3 @@ def size(value: Json) -> int:
 def digest(content: bytes) -> str:
     """How content is named: `sha256:` and 64 hexadecimal digits."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-@cache
-def _data_fields(event: type[Event]) -> tuple[str, ...]:
-    return tuple(f.name for f in msgspec.structs.fields(event) if f.type is Data)

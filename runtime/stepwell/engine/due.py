@@ -1,11 +1,14 @@
 """What should be in flight now, from the state alone."""
 
+from collections.abc import Iterable
 from heapq import heappop
 
 from stepwell.engine.commands import Command, EnterQueue, StartChild, Stop, WakeAt, enter_id
 from stepwell.engine.state import RunState
 
 ENTER_RUN = enter_id("")
+UNATTENDED = (EnterQueue, StartChild)
+"""Commands that nobody is busy with once they have been carried out."""
 
 
 def due(state: RunState, now: int) -> list[Command]:
@@ -26,14 +29,19 @@ def due(state: RunState, now: int) -> list[Command]:
         if state.ripe.get(id) == at:
             del state.ripe[id]
             state.fresh[id] = None
-    for id in tuple(state.fresh) if state.is_admitted else (ENTER_RUN,):
-        if id not in state.fresh:
-            continue
-        del state.fresh[id]
+    for id in _fresh(state):
         command = state.open[id]
         commands.append(command)
-        if not isinstance(command, EnterQueue | StartChild):
+        if not isinstance(command, UNATTENDED):
             state.out.add(id)
     if timers:
         commands.append(WakeAt(timers[0][0]))
     return commands
+
+
+def _fresh(state: RunState) -> Iterable[str]:
+    """Takes out what has not been handed out yet: all, or the run's own wish for a place."""
+    if state.is_admitted:
+        fresh, state.fresh = state.fresh, {}
+        return fresh
+    return [ENTER_RUN] if state.fresh.pop(ENTER_RUN, state) is None else []

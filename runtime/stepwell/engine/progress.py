@@ -7,7 +7,7 @@ on the world, so they end here and now; so does a `signal` whose message is ther
 or a loop is a step that makes steps: as many as may be in flight, and another when one has ended.
 """
 
-from collections import Counter, deque
+from collections import deque
 
 from stepwell.engine.events import (
     ApprovalRequested,
@@ -57,7 +57,7 @@ class Progress:
         self._ready: deque[str] = deque()
         self._fans: dict[str, FanView] = {}
         self._growing: deque[FanView] = deque()
-        self._taken: Counter[str] = Counter()
+        self._taken: dict[str, int] = {}
         self._given: dict[str, Data] = {}
         self._done: tuple[StepState, Data] | None = None
         self._has_failed = False
@@ -144,7 +144,7 @@ class Progress:
                 case MapNode() | LoopNode():
                     self._spread(node)
                 case _:
-                    output = self._schedule(node.id, node.id, node, {})
+                    output = self._schedule(node.id, node.id, node, None)
                     if output is not None:
                         self._end(node.id, Ended(output))
         except ExpressionError as error:
@@ -188,7 +188,7 @@ class Progress:
     # --- steps ----------------------------------------------------------------------------
 
     def _schedule(
-        self, step: str, node: str, spec: LeafNode, beside: dict[str, Data]
+        self, step: str, node: str, spec: LeafNode, beside: dict[str, Data] | None
     ) -> Data | None:
         """Schedules a step; its output where it has one at once.
 
@@ -202,15 +202,16 @@ class Progress:
             self._events.append(ask)
         elif isinstance(spec, SignalNode):
             kept = self._state.signals.get(spec.signal, ())
-            if len(kept) > self._taken[spec.signal]:
-                output = kept[self._taken[spec.signal]]
-                self._taken[spec.signal] += 1
+            taken = self._taken.get(spec.signal, 0)
+            if len(kept) > taken:
+                output = kept[taken]
+                self._taken[spec.signal] = taken + 1
                 done = StepCompleted(at=self._at, step=step, attempt=1, output=output)
                 self._events.append(done)
                 return output
         return None
 
-    def _input_of(self, spec: LeafNode, beside: dict[str, Data]) -> Data:
+    def _input_of(self, spec: LeafNode, beside: dict[str, Data] | None) -> Data:
         match spec:
             case AgentNode() | ToolNode() | WorkflowNode():
                 return self._sight.render(spec.parameters, beside)
@@ -221,7 +222,7 @@ class Progress:
             case SignalNode():
                 return NOTHING
 
-    def _until(self, spec: WaitNode, beside: dict[str, Data]) -> Data:
+    def _until(self, spec: WaitNode, beside: dict[str, Data] | None) -> Data:
         if spec.until is not None:
             given = self._sight.render(spec.until, beside)
             until = instant(given.value)

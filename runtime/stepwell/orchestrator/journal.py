@@ -1,7 +1,7 @@
 """Between events and the store: what is committed, and how it is read back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -58,10 +58,13 @@ class Journal:
         blobs: list[Blob] = []
         head: Head | None = None
         for sequence, (event, principal) in enumerate(events, after + 1):
+            kind = type(event)
             body, parts = codec.encode(event, self._inline_limit)
-            records.append(Record(sequence, NAMES[type(event)], principal, body))
-            blobs.extend(parts)
-            head = self._head(event, body) or head
+            records.append(Record(sequence, NAMES[kind], principal, body))
+            if parts:
+                blobs += parts
+            if kind in _HEADS:
+                head = _HEADS[kind](event, body)
         if standing is not None and (head is None or head.ended_at is None):
             head = Head(standing.status, events[-1][0].at, detail=_detail(standing))
         return self._storage.log.append(
@@ -152,21 +155,35 @@ class Journal:
             return {}
         return await self._storage.blobs.get(namespace, run, sorted(digests))
 
-    @staticmethod
-    def _head(event: Event, body: bytes) -> Head | None:
-        """The line that the list of runs shows, where the event changes it."""
-        match event:
-            case RunStarted() | RunForked() | RunResumed():
-                return Head(RunStatus.RUNNING, event.at)
-            case RunCompleted():
-                stored = msgspec.json.decode(body, type=RunCompleted)
-                return _ended(RunStatus.COMPLETED, event.at, Outcome(output=stored.output))
-            case RunFailed():
-                return _ended(RunStatus.FAILED, event.at, Outcome(failure=event.failure))
-            case RunCancelled():
-                return _ended(RunStatus.CANCELLED, event.at, Outcome(reason=event.reason))
-            case _:
-                return None
+
+def _started(event: Event, body: bytes) -> Head:
+    return Head(RunStatus.RUNNING, event.at)
+
+
+def _completed(event: Event, body: bytes) -> Head:
+    stored = msgspec.json.decode(body, type=RunCompleted)
+    return _ended(RunStatus.COMPLETED, event.at, Outcome(output=stored.output))
+
+
+def _failed(event: Event, body: bytes) -> Head:
+    assert isinstance(event, RunFailed), "it is dispatched by its type"
+    return _ended(RunStatus.FAILED, event.at, Outcome(failure=event.failure))
+
+
+def _cancelled(event: Event, body: bytes) -> Head:
+    assert isinstance(event, RunCancelled), "it is dispatched by its type"
+    return _ended(RunStatus.CANCELLED, event.at, Outcome(reason=event.reason))
+
+
+_HEADS: dict[type[Event], Callable[[Event, bytes], Head]] = {
+    RunStarted: _started,
+    RunForked: _started,
+    RunResumed: _started,
+    RunCompleted: _completed,
+    RunFailed: _failed,
+    RunCancelled: _cancelled,
+}
+"""The line that the list of runs shows, where an event changes it."""
 
 
 def _detail(standing: Standing) -> bytes:
