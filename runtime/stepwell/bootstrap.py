@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -37,8 +38,15 @@ class Runtime:
 
     @property
     def open_runs(self) -> int:
-        """How many runs are in progress here."""
-        return self._worker.open_runs
+        """How many runs are in progress here, those that only wait left out."""
+        return self._worker.busy_runs
+
+    async def drain(self, timeout: timedelta) -> None:
+        """Begins nothing new, and hands every run over once what it has in flight has ended.
+
+        Ends when all are handed over, or after `timeout`: what is in flight then is cancelled.
+        """
+        await self._worker.drain(timeout.total_seconds())
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 Start: the home is locked, ports are bound, the runtime opens and recovers, the doors open,
 `endpoints.json` is written, health says SERVING. Stop is the way back: health says so first,
-streams end, calls in flight finish, the runtime stops, the store closes, the lock is given up.
+streams end, runs are handed over as soon as nothing of them is in flight, calls in flight finish,
+the runtime stops, the store closes, the lock is given up.
 A second signal ends the process at once, and so does a stop that takes too long.
 """
 
@@ -136,6 +137,7 @@ async def _open_doors(
         finally:
             probes.ready = False
             await grpc.drain()
+            await runtime.drain(server.drain)
 
 
 @contextmanager
