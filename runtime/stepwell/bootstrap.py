@@ -37,9 +37,9 @@ class Runtime:
         self._worker = worker
 
     @property
-    def open_runs(self) -> int:
-        """How many runs are in progress here, those that only wait left out."""
-        return self._worker.busy_runs
+    def is_busy(self) -> bool:
+        """Whether anything is in flight here, or some run goes on when its time has come."""
+        return self._worker.is_busy
 
     async def drain(self, timeout: timedelta) -> None:
         """Begins nothing new, and hands every run over once what it has in flight has ended.

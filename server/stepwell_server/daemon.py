@@ -80,7 +80,7 @@ async def serve(
         ):
             if on_demand:
                 await _until_idle(
-                    stop, lambda: not runtime.open_runs and doors.idle, clock, settings
+                    stop, lambda: not runtime.is_busy and doors.idle, clock, settings
                 )
             else:
                 await stop.wait()

@@ -92,6 +92,8 @@ class Worker:
         """The epochs of leases that are ours and whose logs this version cannot fold."""
         self._resting: set[OwnedRun] = set()
         """Runs that were at rest when last looked at; those that still are may be let go of."""
+        self._wakes_at: int | None = None
+        """When the next run that nobody holds goes on."""
         self._admits_at: int | None = None
         """When the rate limit of a queue lets the next one in."""
         self._is_draining = False
@@ -103,9 +105,12 @@ class Worker:
         return len(self._runs)
 
     @property
-    def busy_runs(self) -> int:
-        """How many of them have something in flight."""
-        return sum(not owned.is_at_rest for owned in self._runs.values())
+    def is_busy(self) -> bool:
+        """Whether anything is in flight here, or some run goes on when its time has come."""
+        return self._wakes_at is not None or any(
+            not owned.is_at_rest or owned.state.wakes_at is not None
+            for owned in self._runs.values()
+        )
 
     @asynccontextmanager
     async def working(self, *, alone: bool) -> AsyncIterator[None]:
@@ -359,8 +364,8 @@ class Worker:
 
     async def _patience(self) -> float:
         """Seconds until time alone makes something to do, as far as this process can see."""
-        wakes_at = await self._storage.claims.next_wake()
-        times = [at for at in (wakes_at, self._admits_at) if at is not None]
+        self._wakes_at = await self._storage.claims.next_wake()
+        times = [at for at in (self._wakes_at, self._admits_at) if at is not None]
         soonest = min((at - self._clock.now()) / 1_000_000 for at in times) if times else self._poll
         return min(max(soonest, 0.0), self._poll)
 
