@@ -18,7 +18,6 @@ from bench.trial import timed
 from bench.watch import Watcher, commit_to_watcher, watching
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.orchestrator.cursors import log_cursor
-from stepwell.orchestrator.views import RunStatus
 from stepwell.principals import LOCAL_USER
 from stepwell_storage.open import open_storage
 from stepwell_storage.records import Append, Head, NewRun, Record, RunRow
@@ -32,10 +31,10 @@ RUNS_OF_PAGE = 20
 EVENTS_OF_PAGE = 100
 TURNS = 200
 FILTERS = (
-    (None, None),
-    (RunStatus.COMPLETED, None),
-    (RunStatus.FAILED, None),  # there is none
-    (None, "chain"),
+    "",
+    'status = "completed"',
+    'status = "failed"',  # there is none
+    'workflow = "chain"',
 )
 
 
@@ -71,11 +70,9 @@ class _Log:
         self._filling = filling
 
     async def list_runs(self, turn: int, _: int) -> float:
-        status, workflow = FILTERS[turn % len(FILTERS)]
+        filter = FILTERS[turn % len(FILTERS)]
         return await timed(
-            self._engine.service.list_runs(
-                LOCAL_USER, page_size=RUNS_OF_PAGE, status=status, workflow=workflow
-            )
+            self._engine.service.list_runs(LOCAL_USER, page_size=RUNS_OF_PAGE, filter=filter)
         )
 
     async def read_page(self, turn: int, turns: int) -> float:

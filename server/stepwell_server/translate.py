@@ -21,6 +21,8 @@ RUN_PREFIX = "runs/"
 
 RUN_STATUSES = {
     RunStatus.RUNNING: run_service_pb2.RUN_STATUS_RUNNING,
+    RunStatus.WAITING: run_service_pb2.RUN_STATUS_WAITING,
+    RunStatus.PAUSED: run_service_pb2.RUN_STATUS_PAUSED,
     RunStatus.COMPLETED: run_service_pb2.RUN_STATUS_COMPLETED,
     RunStatus.FAILED: run_service_pb2.RUN_STATUS_FAILED,
     RunStatus.CANCELLED: run_service_pb2.RUN_STATUS_CANCELLED,

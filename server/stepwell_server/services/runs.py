@@ -39,17 +39,13 @@ class RunServicer(rpc.RunServiceServicer):
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         """Runs, newest first."""
-        status = translate.VIEW_STATUSES.get(request.status)
-        if status is None and request.status:
-            return pb.ListRunsResponse()  # no run has this status yet
         size = paging.page_size(request.page_size)
         while True:
             page = await self._service.list_runs(
                 current_caller(),
                 page_size=size,
                 page_token=request.page_token,
-                status=status,
-                workflow=request.workflow or None,
+                filter=_filter(request),
             )
             runs = [translate.run(run, with_output=False) for run in page.runs]
             size = paging.fitting(runs)
@@ -86,6 +82,16 @@ class RunServicer(rpc.RunServiceServicer):
         return pb.ListStepsResponse(
             steps=page, next_page_token=paging.token(str(end)) if end < len(steps) else ""
         )
+
+
+def _filter(request: pb.ListRunsRequest) -> str:
+    """The fields of the request as one filter."""
+    wanted = []
+    if request.status:
+        wanted.append(f'status = "{translate.VIEW_STATUSES[request.status]}"')
+    if request.workflow:
+        wanted.append(f'workflow = "{request.workflow}"')
+    return " AND ".join(wanted)
 
 
 def _index(place: str) -> int:
