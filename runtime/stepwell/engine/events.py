@@ -1,5 +1,7 @@
 """The facts of a run. Past tense, frozen, and replayed for ever: fields are only ever added.
 
+What has its usual value is not written: most steps need one attempt, and have one call.
+
 `at` is when the event was decided, in UTC microseconds. The kind of an event on the wire and
 in the log is its key in `KINDS`. Two names are given from outside: `llm_call`, `tool_call`.
 """
@@ -27,7 +29,7 @@ class Parent(Struct, frozen=True, gc=False):
     depth: int = 1
 
 
-class RunStarted(Fact, frozen=True):
+class RunStarted(Fact, frozen=True, kw_only=True):
     """The run was accepted.
 
     With `queue` it begins when it has a place there. `trace` is the W3C `traceparent` of the
@@ -45,7 +47,7 @@ class RunStarted(Fact, frozen=True):
     trace: str = ""
 
 
-class RunForked(Fact, frozen=True):
+class RunForked(Fact, frozen=True, kw_only=True):
     """The run goes on from where another one was before its event `sequence` + 1.
 
     The log of the other, up to `sequence`, comes before this event. The step that was scheduled
@@ -63,49 +65,49 @@ class RunForked(Fact, frozen=True):
     input: Data = NOTHING
 
 
-class RunAdmitted(Fact, frozen=True):
+class RunAdmitted(Fact, frozen=True, kw_only=True):
     """The run has its place in its queue, and begins."""
 
 
-class RunPaused(Fact, frozen=True):
+class RunPaused(Fact, frozen=True, kw_only=True):
     """Nothing new is begun until the run is resumed; what is in flight may end."""
 
     reason: str = ""
 
 
-class RunResumed(Fact, frozen=True):
+class RunResumed(Fact, frozen=True, kw_only=True):
     """The run goes on: after a pause, or after it had failed."""
 
     reason: str = ""
 
 
-class RunCompensating(Fact, frozen=True):
+class RunCompensating(Fact, frozen=True, kw_only=True):
     """The run has failed, and what it has done is undone before it ends."""
 
     failure: Failure
     step: str = ""
 
 
-class RunCompleted(Fact, frozen=True):
+class RunCompleted(Fact, frozen=True, kw_only=True):
     """Every node ended, and this is the output."""
 
     output: Data
 
 
-class RunFailed(Fact, frozen=True):
+class RunFailed(Fact, frozen=True, kw_only=True):
     """A step failed for good (`step`), or the output could not be made."""
 
     failure: Failure
     step: str = ""
 
 
-class RunCancelled(Fact, frozen=True):
+class RunCancelled(Fact, frozen=True, kw_only=True):
     """Somebody asked the run to stop, or its parent ended, and it did."""
 
     reason: str = ""
 
 
-class StepScheduled(Fact, frozen=True):
+class StepScheduled(Fact, frozen=True, kw_only=True):
     """A node may start; `input` is its `with`, evaluated."""
 
     step: str
@@ -113,15 +115,15 @@ class StepScheduled(Fact, frozen=True):
     input: Data = NOTHING
 
 
-class StepStarted(Fact, frozen=True):
+class StepStarted(Fact, frozen=True, kw_only=True):
     """The step has its place in its queue; or it is the run `child`, which was started."""
 
     step: str
-    attempt: int
+    attempt: int = 1
     child: str = ""
 
 
-class StepRetryScheduled(Fact, frozen=True):
+class StepRetryScheduled(Fact, frozen=True, kw_only=True):
     """An attempt failed; `attempt` is the next one, not before `retry_at`."""
 
     step: str
@@ -130,15 +132,15 @@ class StepRetryScheduled(Fact, frozen=True):
     failure: Failure
 
 
-class StepCompleted(Fact, frozen=True):
+class StepCompleted(Fact, frozen=True, kw_only=True):
     """The step ended well."""
 
     step: str
-    attempt: int
+    attempt: int = 1
     output: Data = NOTHING
 
 
-class StepFailed(Fact, frozen=True):
+class StepFailed(Fact, frozen=True, kw_only=True):
     """The step ended badly; no attempt is left.
 
     `handled` is `continue`, or the node that takes over; "" is the end of the step's map or loop,
@@ -146,12 +148,12 @@ class StepFailed(Fact, frozen=True):
     """
 
     step: str
-    attempt: int
+    attempt: int = 1
     failure: Failure
     handled: str = ""
 
 
-class StepSkipped(Fact, frozen=True):
+class StepSkipped(Fact, frozen=True, kw_only=True):
     """The node never ran: `reason` is `condition`, `switch`, `needs` or `on_error`."""
 
     step: str
@@ -159,7 +161,7 @@ class StepSkipped(Fact, frozen=True):
     reason: str
 
 
-class LlmCall(Fact, frozen=True):
+class LlmCall(Fact, frozen=True, kw_only=True):
     """A model was asked and answered, or failed to.
 
     `call` counts the turns of the step from 1; a turn that fails is tried again under the
@@ -169,7 +171,7 @@ class LlmCall(Fact, frozen=True):
     """
 
     step: str
-    attempt: int
+    attempt: int = 1
     call: int
     model: str
     messages: Data = NOTHING
@@ -183,18 +185,18 @@ class LlmCall(Fact, frozen=True):
     failure: Failure | None = None
 
 
-class ToolCallStarted(Fact, frozen=True):
+class ToolCallStarted(Fact, frozen=True, kw_only=True):
     """A call that may not be repeated is about to be made."""
 
     step: str
-    attempt: int
-    call: str
+    attempt: int = 1
+    call: str = ""
     tool: str
     key: str
     arguments: Data = NOTHING
 
 
-class ToolCall(Fact, frozen=True):
+class ToolCall(Fact, frozen=True, kw_only=True):
     """A tool was called and answered (`result`), or failed (`failure`).
 
     `key` is the idempotency key that the tool was given, less the run's id and a slash: the
@@ -203,8 +205,8 @@ class ToolCall(Fact, frozen=True):
     """
 
     step: str
-    attempt: int
-    call: str
+    attempt: int = 1
+    call: str = ""
     tool: str
     key: str
     arguments: Data = NOTHING
@@ -214,12 +216,12 @@ class ToolCall(Fact, frozen=True):
     failure: Failure | None = None
 
 
-class PolicyDecided(Fact, frozen=True):
+class PolicyDecided(Fact, frozen=True, kw_only=True):
     """Policy did not simply allow an action."""
 
     step: str
-    attempt: int
-    call: str
+    attempt: int = 1
+    call: str = ""
     action: str
     resource: str
     effect: str
@@ -227,14 +229,14 @@ class PolicyDecided(Fact, frozen=True):
     reason: str = ""
 
 
-class TimerFired(Fact, frozen=True):
+class TimerFired(Fact, frozen=True, kw_only=True):
     """What a step waited for has come: its time."""
 
     step: str
     attempt: int
 
 
-class SignalReceived(Fact, frozen=True):
+class SignalReceived(Fact, frozen=True, kw_only=True):
     """A message came. One with an `id` that came before is no event."""
 
     name: str
@@ -242,7 +244,7 @@ class SignalReceived(Fact, frozen=True):
     id: str = ""
 
 
-class ApprovalRequested(Fact, frozen=True):
+class ApprovalRequested(Fact, frozen=True, kw_only=True):
     """A person is asked.
 
     It is about what the node says; or, where `about` is `outcome`, about a call whose outcome
@@ -250,31 +252,31 @@ class ApprovalRequested(Fact, frozen=True):
     """
 
     step: str
-    attempt: int
+    attempt: int = 1
     about: str = "approval"
     call: str = ""
     message: Data = NOTHING
 
 
-class ApprovalDecided(Fact, frozen=True):
+class ApprovalDecided(Fact, frozen=True, kw_only=True):
     """A person answered: `approve` or `deny`; of an outcome: `done`, `retry` or `fail`."""
 
     step: str
-    attempt: int
+    attempt: int = 1
     decision: str
     call: str = ""
     reason: str = ""
     value: Data = NOTHING
 
 
-class ApprovalExpired(Fact, frozen=True):
+class ApprovalExpired(Fact, frozen=True, kw_only=True):
     """Nobody answered in time."""
 
     step: str
     attempt: int
 
 
-class Custom(Fact, frozen=True):
+class Custom(Fact, frozen=True, kw_only=True):
     """A service's own event about the run; the engine does not look inside."""
 
     type: str
