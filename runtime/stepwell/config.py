@@ -131,6 +131,30 @@ class WorkerSettings(Section, frozen=True):
     ] = timedelta(milliseconds=500)
 
 
+class EncryptionSettings(Section, frozen=True):
+    """Encryption of what is kept beside the log."""
+
+    keys: Annotated[
+        dict[str, str],
+        Meta(
+            description="A key of your ring and where it is: `env:NAME` or `file:PATH`, 32 bytes in "
+            "base64. No key, no encryption."
+        ),
+    ] = {}
+    active: Annotated[str, Meta(description="The key of the ring that wraps new data keys.")] = ""
+    lost: Annotated[
+        tuple[str, ...],
+        Meta(description="Keys of the ring that are gone for good: what they protect is erased."),
+    ] = ()
+    subject_label: Annotated[
+        str,
+        Meta(
+            description="The label of a run that says whose data it holds. Such runs share one data "
+            "key by its value, and keep no value in their events."
+        ),
+    ] = ""
+
+
 class ProviderSettings(Section, frozen=True):
     """One provider of models, by the name that `provider:model` uses."""
 
@@ -164,6 +188,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     tools: ToolSettings = ToolSettings()
     worker: WorkerSettings = WorkerSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     models: Annotated[
         dict[str, str],
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),
@@ -227,9 +252,7 @@ def reference() -> list[Setting]:
         elif section == "providers":
             rows += _rows(ProviderSettings, f"{section}.*")
         elif section != "home":
-            rows.append(
-                Setting(key=f"{section}.*", kind="text", default="", description=_about(hint))
-            )
+            rows.append(_row(section, hint, {}))
     return rows
 
 
@@ -343,7 +366,7 @@ def _parse(value: object, hint: Any) -> object:
     Raises:
         ValueError: it is not of that type (msgspec's ValidationError is one).
     """
-    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    bare = _bare(hint)
     if bare is timedelta and not isinstance(value, timedelta):
         return parse_duration(str(value))
     if get_origin(bare) is Literal and value not in get_args(bare):
@@ -367,8 +390,10 @@ def _hint_of(origin: str, key: tuple[str, ...]) -> Any:
             return str
         if section == "providers" and len(rest) == 2:
             hint, rest = ProviderSettings, rest[1:]
-        if isinstance(hint, type) and len(rest) == 1 and rest[0] in (names := _hints(hint)):
-            return names[rest[0]]
+        if isinstance(hint, type) and rest[0] in (names := _hints(hint)):
+            is_named = _bare(names[rest[0]]) == dict[str, str]
+            if len(rest) == 1 + is_named:
+                return str if is_named else names[rest[0]]
     raise _invalid(f"{origin}: there is no setting `{'.'.join(key)}`{_nearest(key)}")
 
 
@@ -394,20 +419,30 @@ def _hints(cls: type) -> dict[str, Any]:
 def _rows(cls: type[Section], prefix: str) -> list[Setting]:
     default = cls()
     return [
-        Setting(
-            key=f"{prefix}.{name}",
-            kind=_kind(hint),
-            default=_plain(getattr(default, name)),
-            description=_about(hint),
-        )
-        for name, hint in _hints(cls).items()
+        _row(f"{prefix}.{name}", hint, getattr(default, name)) for name, hint in _hints(cls).items()
     ]
 
 
+def _row(key: str, hint: Any, default: object) -> Setting:
+    if _bare(hint) == dict[str, str]:
+        return Setting(key=f"{key}.*", kind="text", default="", description=_about(hint))
+    return Setting(key=key, kind=_kind(hint), default=_plain(default), description=_about(hint))
+
+
 def _values(section: Section, prefix: str) -> dict[str, Any]:
-    return {
-        f"{prefix}.{name}": _shown(getattr(section, name)) for name in section.__struct_fields__
-    }
+    found: dict[str, Any] = {}
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
+        if isinstance(value, dict):
+            found |= {f"{prefix}.{name}.{one}": _place(text) for one, text in value.items()}
+        else:
+            found[f"{prefix}.{name}"] = _shown(value)
+    return found
+
+
+def _place(reference: str) -> str:
+    """Where a secret is; what is no such place may be the secret itself."""
+    return reference if reference.startswith(("env:", "file:")) else "***"
 
 
 def _plain(value: object) -> Any:
@@ -418,13 +453,18 @@ def _shown(value: object) -> Any:
     return redact_url(value) if isinstance(value, str) and "://" in value else _plain(value)
 
 
+def _bare(hint: Any) -> Any:
+    """The type, without what is said about it."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
 def _about(hint: Any) -> str:
     texts = [m.description for m in get_args(hint)[1:] if isinstance(m, Meta) and m.description]
     return texts[-1] if texts else ""
 
 
 def _kind(hint: Any) -> str:
-    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    bare = _bare(hint)
     if get_origin(bare) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(bare) if choice)
     names = {

@@ -29,6 +29,7 @@ class Code(StrEnum):
     QUEUE_NOT_FOUND = "QUEUE_NOT_FOUND"
     SCHEDULE_NOT_FOUND = "SCHEDULE_NOT_FOUND"
     KEY_DESTROYED = "KEY_DESTROYED"
+    DATA_DAMAGED = "DATA_DAMAGED"
     RUN_ENDED = "RUN_ENDED"
     NOT_APPLICABLE = "NOT_APPLICABLE"
     RUN_CANCELLED = "RUN_CANCELLED"
@@ -121,6 +122,18 @@ class LimitExceeded(StepwellError):
     """A limit was reached; the message names it and the setting that raises it."""
 
     code = Code.LIMIT_EXCEEDED
+
+
+class KeyDestroyed(StepwellError):
+    """The data was erased: the key that it was encrypted with has been destroyed."""
+
+    code = Code.KEY_DESTROYED
+
+
+class DataDamaged(StepwellError):
+    """What is stored is not what was written; restore it from a backup."""
+
+    code = Code.DATA_DAMAGED
 
 
 class Unavailable(StepwellError):

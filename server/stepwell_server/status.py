@@ -40,6 +40,8 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.DATASOURCE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.ALREADY_EXISTS: StatusCode.ALREADY_EXISTS,
         Code.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,
+        Code.KEY_DESTROYED: StatusCode.FAILED_PRECONDITION,
+        Code.DATA_DAMAGED: StatusCode.DATA_LOSS,
         Code.RUN_ENDED: StatusCode.FAILED_PRECONDITION,
         Code.RUN_CANCELLED: StatusCode.FAILED_PRECONDITION,
         Code.LEASE_LOST: StatusCode.FAILED_PRECONDITION,

@@ -165,3 +165,22 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_who_gives_no_timedelta_is_told_what_to_write(given: object, call: str) -> None:
     assert wanted_timedelta(given) == f"a timedelta, it is {given!r}; write {call}"
+
+
+def test_keys_of_the_ring_are_set_by_name_in_the_file_and_by_variables(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[encryption]\nactive = "k2"\n[encryption.keys]\nk1 = "file:k1.key"\n'
+    )
+    settings = load_settings(tmp_path, {"STEPWELL_ENCRYPTION__KEYS__K2": "env:RING_KEY"})
+    assert settings.encryption.keys == {"k1": "file:k1.key", "k2": "env:RING_KEY"}
+    assert settings.encryption.active == "k2"
+
+
+def test_a_key_that_stands_where_its_place_should_is_not_printed(tmp_path: Path) -> None:
+    environ = {
+        "STEPWELL_ENCRYPTION__KEYS__K1": "hush",
+        "STEPWELL_ENCRYPTION__KEYS__K2": "env:RING_KEY",
+    }
+    shown = effective(load_settings(tmp_path, environ))
+    assert shown["encryption.keys.k1"] == "***"
+    assert shown["encryption.keys.k2"] == "env:RING_KEY"

@@ -50,6 +50,14 @@ _CODES: Final = {
         "The request id was used for a different request.",
         "Use a new id for a new request.",
     ),
+    Code.KEY_DESTROYED: (
+        "The data was erased: its key has been destroyed.",
+        "Nothing; the log still says what happened, and no longer with what.",
+    ),
+    Code.DATA_DAMAGED: (
+        "What is stored is not what was written.",
+        "Find out who changed the database, and restore it from a backup.",
+    ),
     Code.RUN_ENDED: ("The run has ended, so this cannot be done.", "Start another run."),
     Code.RUN_CANCELLED: ("Somebody cancelled the run.", "Start it again if that was a mistake."),
     Code.LEASE_LOST: (
