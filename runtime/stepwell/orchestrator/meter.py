@@ -1,0 +1,186 @@
+"""What committed events count as. Called for every append, so it does little, and nothing twice."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stepwell.engine.events import (
+    Event,
+    LlmCall,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunForked,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    StepSkipped,
+    ToolCall,
+)
+from stepwell.engine.graph import (
+    AgentNode,
+    ApprovalNode,
+    LoopNode,
+    MapNode,
+    Node,
+    SignalNode,
+    SwitchNode,
+    ToolNode,
+    TransformNode,
+    WaitNode,
+    WorkflowNode,
+)
+from stepwell.engine.state import RunState
+from stepwell.telemetry.instruments import MOST_NAMES, Distribution, Tally
+from stepwell.telemetry.metrics import Metrics
+
+MICROSECOND = 1e-6
+
+KINDS: dict[type[Node], str] = {
+    AgentNode: "agent",
+    ToolNode: "tool",
+    TransformNode: "transform",
+    SwitchNode: "switch",
+    WorkflowNode: "workflow",
+    WaitNode: "wait",
+    SignalNode: "signal",
+    ApprovalNode: "approval",
+    MapNode: "map",
+    LoopNode: "loop",
+}
+_STATUSES: dict[type[Event], str] = {
+    StepCompleted: "completed",
+    StepFailed: "failed",
+    StepSkipped: "skipped",
+    RunCompleted: "completed",
+    RunFailed: "failed",
+    RunCancelled: "cancelled",
+}
+
+
+class Meter:
+    """Counts for all runs of a process; `of_run` counts for one."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._steps: dict[tuple[type[Node], type[Event]], tuple[Tally, Distribution]] = {}
+        self._tools: dict[str, tuple[Tally, Distribution]] = {}
+
+    def of_run(self) -> "RunMeter":
+        """Counts what is committed of one run, while it is in our hands."""
+        return RunMeter(self)
+
+    def step_ended(self, spec: type[Node], by: type[Event], seconds: float | None) -> None:
+        """A step has ended; how long it took is not known when it began in other hands."""
+        found = self._steps.get((spec, by))
+        if found is None:
+            kind = KINDS[spec]
+            found = self._steps[spec, by] = (
+                self.metrics.steps_ended.of(kind, _STATUSES[by]),
+                self.metrics.step_seconds.of(kind),
+            )
+        tally, distribution = found
+        tally.count += 1
+        if seconds is not None:
+            distribution.observe(seconds)
+
+    def tool_called(self, event: ToolCall) -> None:
+        """A tool was called."""
+        if event.failure is not None:
+            self.metrics.tool_calls.add(event.tool, event.failure.reason)
+            self.metrics.tool_call_seconds.observe(event.latency_us * MICROSECOND, event.tool)
+            return
+        found = self._tools.get(event.tool)
+        if found is None:
+            found = self._new_tool(event.tool)
+        tally, distribution = found
+        tally.count += 1
+        distribution.observe(event.latency_us * MICROSECOND)
+
+    def _new_tool(self, tool: str) -> tuple[Tally, Distribution]:
+        found = self.metrics.tool_calls.of(tool, "ok"), self.metrics.tool_call_seconds.of(tool)
+        if len(self._tools) < MOST_NAMES:
+            self._tools[tool] = found
+        return found
+
+
+class RunMeter:
+    """Counts what is committed of one run; `scheduled` tells when its open steps were."""
+
+    __slots__ = ("of_all", "scheduled")
+
+    def __init__(self, of_all: Meter) -> None:
+        self.of_all = of_all
+        self.scheduled: dict[str, int] = {}
+
+    def committed(self, state: RunState, events: Sequence[tuple[Event, str]]) -> None:
+        """These events of the run are in the log; `state` has folded them, and maybe more."""
+        for event, _ in events:
+            count = _COUNTED.get(type(event))
+            if count is not None:
+                count(self, state, event)
+
+
+def _run_started(meter: RunMeter, state: RunState, _: RunStarted | RunForked) -> None:
+    meter.of_all.metrics.runs_started.add(state.graph.name)
+
+
+def _run_ended(meter: RunMeter, state: RunState, event: Event) -> None:
+    metrics, workflow = meter.of_all.metrics, state.graph.name
+    metrics.runs_ended.add(workflow, _STATUSES[type(event)])
+    metrics.run_seconds.observe((event.at - state.started_at) * MICROSECOND, workflow)
+
+
+def _step_scheduled(meter: RunMeter, _: RunState, event: StepScheduled) -> None:
+    meter.scheduled[event.step] = event.at
+
+
+def _step_ended(
+    meter: RunMeter, state: RunState, event: StepCompleted | StepFailed | StepSkipped
+) -> None:
+    step = state.steps.get(event.step)
+    if step is None:
+        return
+    begun = meter.scheduled.pop(event.step, None)
+    seconds = None if begun is None else (event.at - begun) * MICROSECOND
+    meter.of_all.step_ended(type(step.spec), type(event), seconds)
+
+
+def _step_retried(meter: RunMeter, state: RunState, event: StepRetryScheduled) -> None:
+    step = state.steps.get(event.step)
+    if step is not None:
+        meter.of_all.metrics.step_retries.add(KINDS[type(step.spec)])
+
+
+def _tool_called(meter: RunMeter, _: RunState, event: ToolCall) -> None:
+    meter.of_all.tool_called(event)
+
+
+def _model_called(meter: RunMeter, _: RunState, event: LlmCall) -> None:
+    metrics, model, usage = meter.of_all.metrics, event.model or "unknown", event.usage
+    metrics.model_calls.add(model, "ok" if event.failure is None else event.failure.reason)
+    metrics.model_call_seconds.observe(event.latency_us * MICROSECOND, model)
+    for kind, tokens in (
+        ("input", usage.input),
+        ("output", usage.output),
+        ("cache_read", usage.cache_read),
+    ):
+        if tokens:
+            metrics.model_tokens.add(model, kind, by=tokens)
+
+
+_COUNTED: dict[type[Event], Callable[[RunMeter, RunState, Any], None]] = {
+    RunStarted: _run_started,
+    RunForked: _run_started,
+    RunCompleted: _run_ended,
+    RunFailed: _run_ended,
+    RunCancelled: _run_ended,
+    StepScheduled: _step_scheduled,
+    StepCompleted: _step_ended,
+    StepFailed: _step_ended,
+    StepSkipped: _step_ended,
+    StepRetryScheduled: _step_retried,
+    ToolCall: _tool_called,
+    LlmCall: _model_called,
+}
