@@ -21,6 +21,7 @@ from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
+from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.policy.port import Action, Decision, Policy
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
@@ -59,6 +60,7 @@ class WorldEffects:
         policy: Policy,
         clock: Clock,
         max_result: int,
+        spans: Spans = NO_SPANS,
     ) -> None:
         """`max_result` bounds what one tool may answer, in bytes."""
         self._tools = tools
@@ -66,9 +68,25 @@ class WorldEffects:
         self._policy = policy
         self._clock = clock
         self._max_result = max_result
+        self._spans = spans
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
+        with self._spans.call_model(namespace, state, command) as span:
+            answered = await self._ask(namespace, state, command)
+            span.ended(answered)
+            return answered
+
+    async def call_tool(
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+    ) -> Input | None:
+        """Calls a tool, if policy allows it; None when nobody waits for it any more."""
+        with self._spans.call_tool(namespace, state, command) as span:
+            answered = await self._call(namespace, state, command, begin, span.traceparent)
+            span.ended(answered)
+            return answered
+
+    async def _ask(self, namespace: str, state: RunState, command: CallModel) -> ModelAnswered:
         step = state.steps[command.step]
         node = step.spec
         assert isinstance(node, AgentNode), f"{command.step} asks a model and is no agent"
@@ -105,10 +123,14 @@ class WorldEffects:
             latency_us=now - begun,
         )
 
-    async def call_tool(
-        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+    async def _call(
+        self,
+        namespace: str,
+        state: RunState,
+        command: CallTool,
+        begin: Begin,
+        traceparent: str,
     ) -> Input | None:
-        """Calls a tool, if policy allows it; None when nobody waits for it any more."""
         tool = self._tools.get(command.tool)
         if tool is None:
             return self._answered(command, failure=_unknown_tool(command.tool))
@@ -132,6 +154,7 @@ class WorldEffects:
             step=command.step,
             attempt=command.attempt,
             key=f"{state.run}/{command.key}",
+            traceparent=traceparent,
         )
         allowed = f"{decision.effect}: {', '.join(decision.rules)}"
         begun = self._clock.now()

@@ -14,6 +14,7 @@ from stepwell.engine.values import NOTHING, Failure
 from stepwell.errors import Code, StepwellError
 from stepwell.orchestrator.intake import check_input
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.orchestrator.views import Run, RunStatus, run_of_row
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.tools.registry import ToolRegistry
@@ -56,6 +57,7 @@ class StoredPeers:
         clock: Clock,
         start: StartRun,
         max_depth: int,
+        spans: Spans = NO_SPANS,
     ) -> None:
         """`max_depth` is how many runs may be above one."""
         self._storage = storage
@@ -65,6 +67,7 @@ class StoredPeers:
         self._clock = clock
         self._start = start
         self._max_depth = max_depth
+        self._spans = spans
 
     async def start_child(self, namespace: str, state: RunState, command: StartChild) -> Input:
         """Starts the run that a step is, or finds it; how it is there, as an input."""
@@ -72,7 +75,10 @@ class StoredPeers:
         try:
             known = run_of_row(await self._storage.runs.get(namespace, child))
         except Missing:
-            return await self._begin(namespace, child, state, command)
+            with self._spans.start_child(namespace, state, command) as span:
+                begun = await self._begin(namespace, child, state, command, span.traceparent)
+                span.ended(begun)
+                return begun
         if known.status.ended:
             ended = ChildEnded(at=self._clock.now(), step=command.step, attempt=command.attempt)
             return await self.outcome(namespace, child, ended)
@@ -109,7 +115,7 @@ class StoredPeers:
         )
 
     async def _begin(
-        self, namespace: str, child: str, state: RunState, command: StartChild
+        self, namespace: str, child: str, state: RunState, command: StartChild, traceparent: str
     ) -> Input:
         depth = state.parent.depth + 1 if state.parent else 1
         try:
@@ -127,7 +133,7 @@ class StoredPeers:
             principal=state.principal,
             input=command.input,
             parent=Parent(state.run, command.step, command.attempt, depth),
-            trace=state.trace,
+            trace=traceparent,
         )
         with suppress(Conflict):  # somebody has started it since we looked
             await self._start(namespace, child, graph, given)

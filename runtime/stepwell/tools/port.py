@@ -32,7 +32,8 @@ class CallContext(Struct, frozen=True, kw_only=True):
     """What a call knows besides its arguments.
 
     `key` is the idempotency key: the same on every attempt of the same call, different for
-    any other; pass it to systems that deduplicate.
+    any other; pass it to systems that deduplicate. `traceparent` is the W3C header of that name;
+    pass it to systems that trace. It is "" when nobody does.
     """
 
     namespace: str
@@ -41,6 +42,7 @@ class CallContext(Struct, frozen=True, kw_only=True):
     step: str
     attempt: int
     key: str
+    traceparent: str = ""
 
 
 Begin: TypeAlias = Callable[[], Awaitable[bool]]
