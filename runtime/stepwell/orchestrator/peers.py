@@ -73,16 +73,12 @@ class StoredPeers:
         """Starts the run that a step is, or finds it; how it is there, as an input."""
         child = child_run(state.run, command.step, command.attempt)
         try:
-            known = run_of_row(await self._storage.runs.get(namespace, child))
+            return await self._found(namespace, child, command)
         except Missing:
             with self._spans.start_child(namespace, state, command) as span:
                 begun = await self._begin(namespace, child, state, command, span.traceparent)
                 span.ended(begun)
                 return begun
-        if known.status.ended:
-            ended = ChildEnded(at=self._clock.now(), step=command.step, attempt=command.attempt)
-            return await self.outcome(namespace, child, ended)
-        return self._started(child, command)
 
     async def enter_queue(
         self, namespace: str, state: RunState, command: EnterQueue
@@ -136,7 +132,21 @@ class StoredPeers:
             trace=traceparent,
         )
         with suppress(Conflict):  # somebody has started it since we looked
-            await self._start(namespace, child, graph, given)
+            begun = await self._start(namespace, child, graph, given)
+            if not begun.has_ended:
+                return self._started(child, command)
+        return await self._found(namespace, child, command)
+
+    async def _found(self, namespace: str, child: str, command: StartChild) -> Input:
+        """How a child is that was started: one that has ended may have told nobody.
+
+        Raises:
+            Missing: it was not started.
+        """
+        known = run_of_row(await self._storage.runs.get(namespace, child))
+        if known.status.ended:
+            ended = ChildEnded(at=self._clock.now(), step=command.step, attempt=command.attempt)
+            return await self.outcome(namespace, child, ended)
         return self._started(child, command)
 
     def _started(self, child: str, command: StartChild) -> ChildStarted:
