@@ -26,7 +26,7 @@ from stepwell.errors import (
 from stepwell.orchestrator.forks import find_fork
 from stepwell.orchestrator.intake import check_repeat, fork_digest
 from stepwell.orchestrator.journal import Journal
-from stepwell.orchestrator.letters import Control, letter_to
+from stepwell.orchestrator.letters import Control, is_taught_by, letter_to
 from stepwell.orchestrator.owned import NotWritten
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.standing import run_of_state
@@ -274,8 +274,11 @@ class Controls:
             caller.namespace, run, given
         ):
             return
+        since: int | None = None
         try:
-            _refuse(objection(await self._worker.fold(caller.namespace, run), given))
+            state = await self._worker.fold(caller.namespace, run)
+            since = state.sequence
+            _refuse(objection(state, given))
         except (LookupError, msgspec.DecodeError):
             if not isinstance(given, Cancel):
                 raise
@@ -288,6 +291,17 @@ class Controls:
                 code=Code.LEASE_LOST,
                 retryable=False,
             )
+        if since is not None:
+            await self._see_what_it_taught(caller.namespace, run, given, since)
+
+    async def _see_what_it_taught(
+        self, namespace: str, run: str, given: Control, since: int
+    ) -> None:
+        """Refuses what came too late: somebody else was first, or the end of the run was."""
+        async for page in self._journal.read(namespace, run, after=since):
+            if any(is_taught_by(given, event) for event in page):
+                return
+        _refuse(objection(await self._worker.fold(namespace, run), given))
 
     async def _is_taken(self, namespace: str, run: str, id: str) -> bool:
         clock, look = asyncio.get_running_loop().time, FIRST_LOOK

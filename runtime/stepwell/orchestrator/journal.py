@@ -84,13 +84,12 @@ class Journal:
             )
         )
 
-    async def read(self, namespace: str, run: str) -> AsyncIterator[list[Event]]:
-        """The events of a run, page by page, as they are in the log.
+    async def read(self, namespace: str, run: str, *, after: int = 0) -> AsyncIterator[list[Event]]:
+        """The events of a run after the one of this sequence, page by page, as the log has them.
 
         Raises:
             LookupError, msgspec.DecodeError: a record is not one that this version knows.
         """
-        after = 0
         while records := await self._storage.log.read(namespace, run, after=after, limit=PAGE):
             yield [codec.decode(record.kind, record.body) for record in records]
             after = records[-1].sequence

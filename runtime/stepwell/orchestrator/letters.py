@@ -8,6 +8,15 @@ from typing import TypeAlias
 
 import msgspec
 
+from stepwell.engine.events import (
+    ApprovalDecided,
+    Custom,
+    Event,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    SignalReceived,
+)
 from stepwell.engine.inputs import (
     Admitted,
     Cancel,
@@ -43,6 +52,22 @@ def letter_to(run: str, id: str, given: Control) -> Letter:
     """What a caller tells a run."""
     body = msgspec.json.encode(given)
     return Letter(id, run, _NAMES[type(given)], given.principal, body, given.at)
+
+
+def is_taught_by(given: Control, event: Event) -> bool:
+    """Whether an event of the run is what a caller asked for."""
+    match given, event:
+        case (Cancel(), RunCancelled()) | (Pause(), RunPaused()) | (Resume(), RunResumed()):
+            return True
+        case Signal(), SignalReceived():
+            return (given.name, given.id) == (event.name, event.id)
+        case Resolve(), ApprovalDecided():
+            is_same_call = given.call in (None, event.call)
+            return is_same_call and (given.step, given.verdict) == (event.step, event.decision)
+        case Publish(), Custom():
+            return given.type == event.type
+        case _:
+            return False
 
 
 def cancel_child(child: str, parent: RunState, at: int) -> Letter:

@@ -135,7 +135,9 @@ async def test_a_workflow_that_calls_itself_ends_at_the_limit() -> None:
 @on_virtual_time
 async def test_a_child_that_ends_as_it_begins_is_told_to_its_parent() -> None:
     rig = Rig()
-    await rig.put("{ workflow: child, input: { type: object }, nodes: [{ id: made, transform: 7 }] }")
+    await rig.put(
+        "{ workflow: child, input: { type: object }, nodes: [{ id: made, transform: 7 }] }"
+    )
     async with rig.working() as worker:
         run = await rig.start(worker, await rig.put(PARENT))
         await until_async(lambda: rig.status(run), "completed")

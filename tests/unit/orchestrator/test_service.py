@@ -13,7 +13,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.errors import Unavailable as StepwellUnavailable
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import RunStatus
+from stepwell.orchestrator.views import Run, RunStatus
 from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
@@ -234,6 +234,50 @@ async def test_a_run_of_another_process_is_told_by_letter() -> None:
         with pytest.raises(FailedPrecondition) as refused:
             await service.controls.cancel_run(ANN, run)
         assert refused.value.code is Code.RUN_ENDED
+
+
+@on_virtual_time
+async def test_of_two_who_answer_one_question_by_letter_the_second_is_told_so() -> None:
+    rig = Rig()
+    graph = await rig.put("{ workflow: ask, nodes: [{ id: ok, approval: really? }] }")
+    async with serving(rig) as service, rig.working("two", alone=False) as other:
+        run = await rig.start(other, graph)
+        first, second = await asyncio.gather(
+            service.controls.resolve_step(ANN, run, "ok", "approve"),
+            service.controls.resolve_step(ANN, run, "ok", "deny"),
+            return_exceptions=True,
+        )
+        assert isinstance(first, Run)
+        assert isinstance(second, FailedPrecondition)
+        assert second.code is Code.RUN_ENDED
+    assert await rig.status(run) == "completed"
+
+
+@on_virtual_time
+async def test_what_comes_by_letter_after_the_end_of_a_run_is_not_told_to_be_done() -> None:
+    rig = Rig()
+    async with serving(rig) as service, rig.working("two", alone=False) as other:
+        run = await rig.start(other, await rig.workflows.graph(NAMESPACE, "one"), {"q": "?"})
+        cancelled, published = await asyncio.gather(
+            service.controls.cancel_run(ANN, run),
+            service.controls.publish_event(ANN, run, "note", None),
+            return_exceptions=True,
+        )
+        assert isinstance(cancelled, Run)
+        assert isinstance(published, FailedPrecondition)
+        assert published.code is Code.RUN_ENDED
+
+
+@on_virtual_time
+async def test_a_message_that_comes_again_by_letter_is_told_to_be_there() -> None:
+    rig = Rig()
+    graph = await rig.put("{ workflow: hear, nodes: [{ id: a, signal: x }, { id: b, signal: y }] }")
+    async with serving(rig) as service, rig.working("two", alone=False) as other:
+        run = await rig.start(other, graph)
+        for _ in range(2):
+            told = await service.controls.signal_run(ANN, run, "x", id="m1")
+            assert told.status is RunStatus.WAITING
+        assert (await rig.kinds(run)).count("signal_received") == 1
 
 
 @on_virtual_time
