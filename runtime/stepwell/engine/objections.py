@@ -50,8 +50,8 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is not paused")
         case Signal():
             return _against_signal(state)
-        case Fork() if given.edited:
-            return _against_edit(state, given)
+        case Fork():
+            return _against_fork(state, given)
         case Resolve():
             return _against_answer(state, given)
         case _:
@@ -104,10 +104,17 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
     return None
 
 
-def _against_edit(state: RunState, given: Fork) -> Objection | None:
-    node = given.step.partition("[")[0].removesuffix(UNDO)
-    spec = spec_of(state.graph, node, given.step)
-    if isinstance(spec, AgentNode | ToolNode | WorkflowNode | MapNode | ApprovalNode):
+def _against_fork(state: RunState, given: Fork) -> Objection | None:
+    if given.step.endswith(UNDO):
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"{given.step!r} undoes a step of a run that has failed, and is no step to go on from; "
+            "fork the run from an earlier one",
+        )
+    spec = spec_of(state.graph, given.step.partition("[")[0], given.step)
+    if not given.edited or isinstance(
+        spec, AgentNode | ToolNode | WorkflowNode | MapNode | ApprovalNode
+    ):
         return None
     return Objection(
         Code.NOT_APPLICABLE,

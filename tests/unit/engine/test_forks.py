@@ -6,7 +6,7 @@ from stepwell.engine.commands import CallTool
 from stepwell.engine.events import StepScheduled
 from stepwell.engine.inputs import Fork, ToolBegun
 from stepwell.engine.objections import objection
-from stepwell.engine.values import NOTHING, Data
+from stepwell.engine.values import NOTHING, Data, Failure
 
 CHAIN = """
 workflow: chain
@@ -105,3 +105,15 @@ def test_messages_that_nobody_had_taken_go_along() -> None:
     run.tool("a", 1)
     other = fork(run, "s")
     assert other.state.output == plain({"s": "hello"})
+
+
+def test_nothing_goes_on_from_where_a_run_was_undone() -> None:
+    run = Story(
+        "workflow: w\nnodes: [{id: a, tool: pay, compensate: {tool: refund}},"
+        "{id: b, tool: look, needs: [a]}]"
+    )
+    run.start()
+    run.tool("a", 1)
+    run.tool("b", failure=Failure("TOOL_ERROR", "no"))
+    given = Fork(at=9, run="r", sequence=before(run, "a.undo"), step="a.undo")
+    assert "undoes" in str(objection(run.state, given))
