@@ -96,5 +96,5 @@ class Sight:
             return {"id": self._state.run, "workflow": self._state.graph.name}
         ended = self.of(name)
         why = ended.failure
-        error = None if why is None else {"reason": why.reason, "message": why.message}
+        error = None if why is None else {"reason": str(why.reason), "message": why.message}
         return {"output": ended.output.value, "error": error}

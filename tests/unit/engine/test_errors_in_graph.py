@@ -40,6 +40,18 @@ def test_a_run_goes_on_with_null_where_the_node_says_continue() -> None:
     assert run.fold_again().output == run.state.output
 
 
+def test_an_expression_sees_the_same_reason_before_and_after_a_failover() -> None:
+    """In memory a reason is a member of `Code`, which is no value of CEL; in the log it is text."""
+    run = Story(
+        "workflow: w\nnodes: [{id: a, tool: look, on_error: continue},"
+        "{id: b, transform: '=a.error.reason', needs: [a]}]\noutput: '=b.output'"
+    )
+    run.start()
+    run.tool("a", failure=Failure(Code.TOOL_ERROR, "no"))
+    assert run.state.output == plain("TOOL_ERROR")
+    assert type(run.state.output.value) is str
+
+
 def test_the_node_that_takes_over_runs_and_those_after_the_failed_one_are_skipped() -> None:
     run = Story(HANDLED)
     run.start()
