@@ -3,10 +3,13 @@
 Each of them gives no events where it cannot be; `objections` tells the caller why.
 """
 
+from collections.abc import Iterator
+
 from stepwell.engine.calls import called
 from stepwell.engine.ends import complete, fail
 from stepwell.engine.events import (
     ApprovalDecided,
+    ApprovalRequested,
     Event,
     RunForked,
     RunPaused,
@@ -14,6 +17,7 @@ from stepwell.engine.events import (
     SignalReceived,
     StepRetryScheduled,
 )
+from stepwell.engine.graph import ApprovalNode
 from stepwell.engine.inputs import Fork, Pause, Resolve, Resume, RetryStep, Signal
 from stepwell.engine.objections import objection
 from stepwell.engine.progress import Progress
@@ -36,8 +40,10 @@ def retry_step(state: RunState, given: RetryStep) -> list[Event]:
     """A run that has failed is taken up again, with another attempt of what it failed over."""
     if objection(state, given) is not None:
         return []
-    resumed = RunResumed(at=given.at, reason=given.reason)
-    return [resumed, *(_again(step, given) for step in failed_steps(state, given.step))]
+    events: list[Event] = [RunResumed(at=given.at, reason=given.reason)]
+    for step in failed_steps(state, given.step):
+        events += _again(step, given)
+    return events
 
 
 def failed_steps(state: RunState, step: str) -> list[StepState]:
@@ -51,15 +57,14 @@ def failed_steps(state: RunState, step: str) -> list[StepState]:
     return children or [found]
 
 
-def _again(step: StepState, given: RetryStep) -> StepRetryScheduled:
+def _again(step: StepState, given: RetryStep) -> Iterator[Event]:
     assert step.failure is not None, f"{step.id} has not failed"
-    return StepRetryScheduled(
-        at=given.at,
-        step=step.id,
-        attempt=step.attempt + 1,
-        retry_at=given.at,
-        failure=step.failure,
+    attempt = step.attempt + 1
+    yield StepRetryScheduled(
+        at=given.at, step=step.id, attempt=attempt, retry_at=given.at, failure=step.failure
     )
+    if isinstance(step.spec, ApprovalNode):
+        yield ApprovalRequested(at=given.at, step=step.id, attempt=attempt, message=step.input)
 
 
 def fork(state: RunState, given: Fork) -> list[Event]:

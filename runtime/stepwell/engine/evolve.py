@@ -211,6 +211,8 @@ def _take_up_steps(state: RunState, at: int) -> None:
     for step in state.steps.values():
         if step.phase is StepPhase.ACTIVE:
             _enter_or_resume(state, step, since=at)
+            if step.asks:
+                state.asking[step.id] = None
 
 
 def _compensate(state: RunState, event: RunCompensating) -> None:
@@ -329,7 +331,8 @@ def _resume(state: RunState, step: StepState, *, since: int, not_before: int | N
             return
         case _:
             assert_never(spec)
-    if spec.timeout is not None:
+    is_in_doubt = any(ask.call is not None for ask in step.asks.values())
+    if spec.timeout is not None and not is_in_doubt:
         expire = ExpireStep(step.id, step.attempt)
         _open(state, step, expire.id, expire, max(since, not_before or 0) + spec.timeout)
 
@@ -390,7 +393,9 @@ def _open_turn(state: RunState, step: StepState, not_before: int | None = None) 
 
 
 def _open_call(state: RunState, step: StepState, call: CallTool, not_before: int | None) -> None:
-    """A call that was begun and never came back is not made again."""
+    """A call that was begun and never came back is not made again, nor asked about twice."""
+    if call.call in step.asks:
+        return
     command = JudgeLost(call) if call.call in step.begun else call
     _open(state, step, call.id, command, not_before)
 

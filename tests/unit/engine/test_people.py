@@ -5,7 +5,7 @@ from tests.unit.engine.story import Story, plain, wish
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.due import due
-from stepwell.engine.inputs import CallLost, Expire, ToolBegun
+from stepwell.engine.inputs import CallLost, Expire, RetryStep, ToolBegun
 from stepwell.engine.objections import objection
 from stepwell.engine.values import Failure
 
@@ -160,3 +160,40 @@ def test_an_answer_is_taken_once() -> None:
     run.resolve("pay", "done", value=1)
     assert run.resolve("pay", "done", value=2) == []
     assert objection(run.state, run.answer("pay", "done")) is not None
+
+
+def test_an_approval_that_was_denied_is_asked_again_when_it_is_tried_again() -> None:
+    run = Story(ASKING)
+    run.start({"what": "all"})
+    run.resolve("ok", "deny")
+    run.give(RetryStep(at=5, step="ok"))
+    assert run.kinds[-2:] == ["step_retry_scheduled", "approval_requested"]
+    assert run.log[-1].message == plain("Refund all?")  # type: ignore[union-attr]
+    run.resolve("ok", "approve")
+    assert [call.tool for call in run.calls] == ["pay"]
+
+
+def test_who_was_asked_by_a_map_that_failed_is_still_asked_when_it_goes_on() -> None:
+    run = Story("workflow: w\nnodes: [{id: m, map: '=[1, 2]', do: {approval: really?}}]")
+    run.start()
+    run.resolve("m[0]", "deny")
+    run.give(RetryStep(at=5, step="m"))
+    assert sorted(run.state.asking) == ["m[0]", "m[1]"]
+    assert run.kinds.count("approval_requested") == 3
+    run.resolve("m[1]", "approve")
+    run.resolve("m[0]", "approve")
+    assert run.kinds[-1] == "run_completed"
+
+
+def test_an_outcome_is_asked_about_once_when_the_run_is_taken_up_again() -> None:
+    run = Story("workflow: w\nnodes: [{id: pay, tool: pay, timeout: 1m}, {id: b, tool: look}]")
+    run.start()
+    run.give(begun("pay"))
+    run.give(CallLost(at=1, step="pay", attempt=1, call=""))
+    run.tool("b", failure=Failure("TOOL_ERROR", "no"))
+    run.give(RetryStep(at=5, step="b"))
+    assert [call.step for call in run.calls] == ["b"]
+    assert run.due == run.calls
+    assert list(run.state.asking) == ["pay"]
+    run.resolve("pay", "done", value=7)
+    assert run.state.steps["pay"].output == plain(7)
