@@ -482,13 +482,13 @@ def _retry(state: RunState, step: StepState, event: StepRetryScheduled) -> None:
         _close(state, step, id, stop=True)
     step.attempt = event.attempt
     if step.phase is StepPhase.FAILED:
-        _revive(state, step)
+        _revive(state, step, since=event.at)
         _enter_or_resume(state, step, since=event.at)
     else:
         _resume(state, step, since=event.at, not_before=event.retry_at)
 
 
-def _revive(state: RunState, step: StepState) -> None:
+def _revive(state: RunState, step: StepState, *, since: int) -> None:
     """A step that failed is tried again, and the map or loop that failed with it goes on."""
     step.phase, step.failure = StepPhase.ACTIVE, None
     owner = state.steps.get(step.owner)
@@ -497,6 +497,7 @@ def _revive(state: RunState, step: StepState) -> None:
     owner.fan.active[step.id] = None
     if owner.phase is StepPhase.FAILED:
         owner.phase, owner.failure = StepPhase.ACTIVE, None
+        _resume(state, owner, since=since)
 
 
 def _complete(state: RunState, step: StepState, event: StepCompleted) -> None:
@@ -524,6 +525,7 @@ def _fail(state: RunState, event: StepFailed) -> None:
     if step.id.endswith(UNDO):
         state.not_undone.append(state.undo.pop())
     elif event.handled:
+        _forget_steps(state, step)
         if step.owner:
             _end_of_child(state, step, NOTHING)
         else:
@@ -572,6 +574,14 @@ def _interrupt(state: RunState, child: StepState) -> None:
         state.listening.get(child.spec.signal, {}).pop(child.id, None)
     if child.id in state.tickets:
         _give_back(state, child.id)
+
+
+def _forget_steps(state: RunState, owner: StepState) -> None:
+    """A map or a loop has failed and will not be tried again, nor will the steps that it left."""
+    if owner.fan is not None:
+        for child in owner.fan.active:
+            del state.steps[child]
+        owner.fan.active.clear()
 
 
 def _end_of_child(state: RunState, step: StepState, output: Data) -> None:

@@ -262,9 +262,15 @@ class Progress:
             return
         if fan.has_ended:
             output = fan.output()
-            done = StepCompleted(at=self._at, step=node.id, attempt=1, output=output)
+            attempt = self._attempt(node)
+            done = StepCompleted(at=self._at, step=node.id, attempt=attempt, output=output)
             self._events.append(done)
             self._end(node.id, Ended(output))
+
+    def _attempt(self, node: Node) -> int:
+        """Which attempt of a node goes on: a map whose time was over may be tried again."""
+        step = self._state.steps.get(node.id)
+        return 1 if step is None else step.attempt
 
     # --- ends -----------------------------------------------------------------------------
 
@@ -284,7 +290,13 @@ class Progress:
         failure = withheld(said, self._sight.seal(("input", *node.needs)))
         handled = "" if node.on_error == FAIL else node.on_error
         self._events.append(
-            StepFailed(at=self._at, step=node.id, attempt=1, failure=failure, handled=handled)
+            StepFailed(
+                at=self._at,
+                step=node.id,
+                attempt=self._attempt(node),
+                failure=failure,
+                handled=handled,
+            )
         )
         if handled:
             self._end(node.id, Ended(failure=failure, handled=handled))

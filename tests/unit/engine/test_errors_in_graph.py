@@ -2,10 +2,12 @@
 
 from tests.unit.engine.story import Story, plain
 
-from stepwell.engine.commands import StartChild, child_run
-from stepwell.engine.inputs import ChildEnded, RetryStep
+from stepwell.engine.commands import StartChild, WakeAt, child_run
+from stepwell.engine.events import StepCompleted
+from stepwell.engine.inputs import ChildEnded, Expire, RetryStep
 from stepwell.engine.objections import objection
 from stepwell.engine.values import Failure
+from stepwell.errors import Code
 
 NO = Failure("TOOL_ERROR", "no")
 HANDLED = """
@@ -155,6 +157,39 @@ def test_a_map_that_failed_over_one_step_goes_on_with_all_of_them() -> None:
     run.tool("m[1]", "b", attempt=2)
     run.tool("m[2]", "c")
     assert run.state.output == plain({"m": ["a", "b", "c"]})
+
+
+def test_the_time_of_a_map_begins_anew_when_one_of_its_steps_is_tried_again() -> None:
+    run = Story("workflow: w\nnodes: [{id: m, map: '=[1]', timeout: 1m, do: {tool: look}}]")
+    run.start()
+    run.tool("m[0]", failure=NO)
+    run.give(RetryStep(at=5, step="m[0]"))
+    assert run.due == [*run.calls, WakeAt(60_000_005)]
+
+
+def test_a_map_whose_time_was_over_goes_on_with_its_next_attempt() -> None:
+    run = Story("workflow: w\nnodes: [{id: m, map: '=[1]', timeout: 1m, do: {tool: look}}]")
+    run.start()
+    run.give(Expire(at=60_000_000, step="m", attempt=1))
+    run.give(RetryStep(at=60_000_005, step="m"))
+    assert [(call.step, call.attempt) for call in run.calls] == [("m[0]", 1)]
+    run.tool("m[0]", "a")
+    assert [event.attempt for event in run.log if isinstance(event, StepCompleted)] == [1, 2]
+    assert run.state.output == plain({"m": ["a"]})
+
+
+def test_a_map_that_was_given_up_stays_so_when_another_step_is_tried_again() -> None:
+    run = Story(
+        "workflow: w\nnodes: [{id: m, map: '=[1, 2]', on_error: continue, do: {tool: look}},"
+        "{id: b, tool: look, needs: [m]}]"
+    )
+    run.start()
+    run.tool("m[0]", failure=NO)
+    assert run.stopped == ["m[1]/1/tool/"]
+    run.tool("b", failure=NO)
+    run.give(RetryStep(at=5, step="b"))
+    assert [(call.step, call.attempt) for call in run.calls] == [("b", 2)]
+    assert run.fold_again().open.keys() == run.state.open.keys()
 
 
 def test_what_cannot_be_tried_again_says_why() -> None:
