@@ -129,9 +129,9 @@ def _open_call(
 
 
 def tool_begun(state: RunState, given: ToolBegun) -> list[Event]:
-    """A call that may not be repeated is about to be made."""
+    """A call that may not be repeated is about to be made; in a pause it is not."""
     call = _open_call(state, given)
-    if call is None or given.call in state.steps[given.step].begun:
+    if call is None or state.is_paused or given.call in state.steps[given.step].begun:
         return []
     return [
         ToolCallStarted(

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from heapq import heappop
 
-from stepwell.engine.commands import Command, EnterQueue, StartChild, Stop, WakeAt, enter_id
+from stepwell.engine.commands import (
+    CallModel,
+    CallTool,
+    Command,
+    EnterQueue,
+    StartChild,
+    Stop,
+    WakeAt,
+    enter_id,
+)
 from stepwell.engine.state import RunState
 
 ENTER_RUN = enter_id("")
@@ -37,6 +46,13 @@ def due(state: RunState, now: int) -> list[Command]:
     if timers:
         commands.append(WakeAt(timers[0][0]))
     return commands
+
+
+def put_back(state: RunState, command: CallModel | CallTool | EnterQueue | StartChild) -> None:
+    """Nobody has begun with a command that was handed out: it is due when the run goes on."""
+    if state.open.get(command.id) is command:
+        state.out.discard(command.id)
+        state.fresh[command.id] = None
 
 
 def _fresh(state: RunState) -> Iterable[str]:

@@ -196,7 +196,9 @@ class RunState(Struct):
     @property
     def is_at_rest(self) -> bool:
         """Whether nobody is busy with it here: it may be let go of until something comes."""
-        return not (self.has_ended or self.out or self.fresh or self.stops or self.orphans)
+        is_held_back = self.is_paused or not self.is_admitted
+        begins = self.fresh and not is_held_back
+        return not (self.has_ended or self.out or begins or self.stops or self.orphans)
 
     @property
     def wakes_at(self) -> int | None:

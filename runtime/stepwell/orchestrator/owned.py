@@ -28,7 +28,7 @@ from stepwell.engine.commands import (
     WakeAt,
 )
 from stepwell.engine.decide import decide
-from stepwell.engine.due import due
+from stepwell.engine.due import due, put_back
 from stepwell.engine.events import Event, RunFailed
 from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import CallLost, Expire, Fired, Input, ToolBegun
@@ -370,7 +370,9 @@ class OwnedRun:
                 return
             match command:
                 case CallTool() | CallModel() | StartChild() | EnterQueue():
-                    if not self._is_draining:
+                    if self.state.is_paused:  # that came after it was due, and before the commit
+                        put_back(self.state, command)
+                    elif not self._is_draining:
                         task = self._tasks.create_task(self._perform(command))
                         self._in_flight[command.id] = task
                 case JudgeLost(call=it):
@@ -406,6 +408,9 @@ class OwnedRun:
             self._in_flight.pop(command.id, None)
         if given is not None:
             self.give(replace(given, jitter=self._jitter()))
+        elif isinstance(command, CallTool):
+            put_back(self.state, command)  # a pause came before it was begun, and may be over
+            self._wake()
 
     async def _answer_to(self, command: Effect) -> Input | None:
         match command:

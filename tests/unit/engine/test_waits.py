@@ -4,7 +4,7 @@ import pytest
 from tests.unit.engine.story import RUN, Story, plain
 
 from stepwell.engine.commands import EnterQueue, FireTimer, StartChild, WakeAt, child_run
-from stepwell.engine.due import due
+from stepwell.engine.due import due, put_back
 from stepwell.engine.inputs import (
     Admitted,
     Cancel,
@@ -14,6 +14,7 @@ from stepwell.engine.inputs import (
     Fired,
     Pause,
     Resume,
+    ToolBegun,
 )
 from stepwell.engine.values import Data, Failure
 
@@ -189,6 +190,20 @@ def test_nothing_is_begun_while_a_run_is_paused_and_nothing_that_ended_is_lost()
     assert run.give(Pause(at=2)) == []
     run.give(Resume(at=3))
     assert [call.step for call in run.calls] == ["b"]
+
+
+def test_a_call_that_was_handed_out_and_not_begun_before_a_pause_is_due_after_it() -> None:
+    run = Story("workflow: w\nnodes: [{id: a, tool: pay}]")
+    run.start()
+    call = run.calls[0]
+    run.give(Pause(at=1))
+    assert run.give(ToolBegun(at=2, step="a", attempt=1, call="")) == []
+    assert not run.state.is_at_rest
+    put_back(run.state, call)
+    assert run.state.is_at_rest
+    assert due(run.state, 3) == []
+    run.give(Resume(at=4))
+    assert run.due == [call]
 
 
 def test_a_timer_that_comes_in_a_pause_fires_after_it() -> None:

@@ -3,10 +3,17 @@
 import asyncio
 
 import pytest
-from tests.unit.orchestrator.rig import NAMESPACE, PATIENCE, Rig, on_virtual_time, until
+from tests.unit.orchestrator.rig import (
+    NAMESPACE,
+    PATIENCE,
+    Rig,
+    on_virtual_time,
+    until,
+    until_async,
+)
 
 from stepwell.engine.events import RunFailed
-from stepwell.engine.inputs import Cancel, Publish
+from stepwell.engine.inputs import Cancel, Pause, Publish, Resume
 from stepwell.engine.values import NOTHING, Failure
 from stepwell.orchestrator.owned import NotWritten
 from stepwell_storage.errors import Full
@@ -91,6 +98,39 @@ async def test_a_call_that_may_not_be_repeated_is_made_after_the_commit_that_say
         call.returns(1)
         await until(lambda: worker.open_runs == 0)
     assert (await rig.kinds(run))[-1] == "run_completed"
+
+
+@on_virtual_time
+async def test_a_call_that_became_due_before_a_pause_and_was_not_begun_is_made_after_it() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        rig.storage.log.refusal = StorageUnavailable()
+        (await rig.effects.next()).returns(1)
+        await asyncio.sleep(0.1)
+        assert owned.give(Pause(at=rig.clock.now()))
+        rig.storage.log.refusal = None
+        await until_async(lambda: rig.status(run), "paused")
+        await asyncio.sleep(1)
+        assert len(rig.effects.calls) == 1
+        assert owned.is_at_rest
+        assert await owned.record(Resume(at=rig.clock.now()))
+        assert (await rig.effects.next()).command.step == "b"
+
+
+@on_virtual_time
+async def test_a_call_that_may_not_be_repeated_is_not_begun_in_a_pause() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PAY))
+        owned = rig.owned(worker, run)
+        assert owned.give(Pause(at=rig.clock.now()))
+        await asyncio.sleep(1)
+        assert rig.effects.calls == []
+        assert await owned.record(Resume(at=rig.clock.now()))
+        assert (await rig.effects.next()).command.step == "pay"
+        assert (await rig.kinds(run)).count("tool_call_started") == 1
 
 
 @on_virtual_time
