@@ -10,6 +10,7 @@ from tests.simulation.members import Member
 from tests.simulation.script import Script
 from tests.simulation.virtual_loop import LoopClock
 
+from stepwell.clock import IdSource
 from stepwell.engine.inputs import Input
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell_storage.memory import MemoryStorage
@@ -29,6 +30,7 @@ class Cluster:
         ledger: Ledger,
         script: Script,
         clock: LoopClock,
+        ids: IdSource,
         dice: random.Random,
         is_home: bool,
         on_defect: Callable[[str, BaseException], None],
@@ -42,6 +44,7 @@ class Cluster:
         self._ledger = ledger
         self._script = script
         self._clock = clock
+        self._ids = ids
         self._dice = dice
         self._on_defect = on_defect
         self._members: list[Member] = []
@@ -55,6 +58,7 @@ class Cluster:
             ledger=self._ledger,
             script=self._script,
             clock=self._clock,
+            ids=self._ids,
             dice=self._dice,
             latency=self.latency,
             on_report=lambda run, given: self.reports.append((run, given)),

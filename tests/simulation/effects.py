@@ -40,18 +40,23 @@ class ScriptedEffects:
         *,
         clock: Clock,
         witness: Witness,
+        origin: Callable[[str], str],
         is_cut: Callable[[], bool],
         on_report: Callable[[str, Input], None],
     ) -> None:
-        """`is_cut` tells that the process of this worker is gone: then nothing acts any more."""
+        """`is_cut` tells that the process of this worker is gone: then nothing acts any more.
+
+        `origin` is the run whose script a run follows.
+        """
         self._script = script
+        self._origin = origin
         self._clock = clock
         self._witness = witness
         self._is_cut = is_cut
         self._on_report = on_report
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
-        plan = self._script.model(state.run, state, command)
+        plan = self._script.model(self._origin(state.run), state, command)
         messages = new_messages(state.steps[command.step])
         self._witness.asked(state, command)
         await asyncio.sleep(plan.delay)
@@ -60,7 +65,7 @@ class ScriptedEffects:
     async def call_tool(
         self, namespace: str, state: RunState, command: CallTool, begin: Begin
     ) -> Input | None:
-        plan = self._script.tool(state.run, command)
+        plan = self._script.tool(self._origin(state.run), command)
         is_called = not plan.is_denied and (plan.result is not None or plan.delay > 0)
         if is_called:
             if not plan.may_repeat and not await begin():

@@ -1,38 +1,41 @@
 """The log, seen from outside: each commit is checked against what was promised.
 
-The ledger folds every run a second time, from the bytes of the log alone, and knows of leases
-and calls only what passes through the ports. It trusts nothing that a worker says of itself.
+The ledger folds every run a second time, from the bytes of the log alone, and knows of leases,
+letters and calls only what passes through the ports. It trusts nothing that a worker says of
+itself.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
-import msgspec
 from msgspec import Struct, field
+from tests.simulation import documents
+from tests.simulation.moves import Move, Row, granted, is_meddling, misfit
+from tests.simulation.pictures import picture
+from tests.simulation.places import Places
 
-from stepwell.engine import codec, transitions
-from stepwell.engine.commands import CallModel, CallTool, Command, JudgeLost
+from stepwell.engine import codec
+from stepwell.engine.commands import CallModel, CallTool, child_run
 from stepwell.engine.events import (
+    ApprovalDecided,
     Event,
-    LlmCall,
-    PolicyDecided,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
+    RunForked,
+    RunStarted,
     StepScheduled,
-    StepSkipped,
     ToolCall,
-    ToolCallStarted,
 )
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
-from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState
+from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
 from stepwell_storage.records import Append, Blob, Lease
 
-Row = tuple[RunPhase | StepPhase, type[Event]]
+MEDDLER = "user:carol"
+"""Who changes the outcome of runs."""
+
+OnCommit: TypeAlias = Callable[[str, Sequence[Event]], None]
 
 
 class Violation(Exception):
@@ -49,29 +52,48 @@ class Made(Struct, frozen=True):
 
 
 class Account(Struct):
-    """What is known of one run."""
+    """What is known of one run. `before` are the events of others that a fork goes on from."""
 
     state: RunState
-    epoch: int = 1
+    origin: str
+    """Whose script it follows: its own, or that of the run that it was forked from."""
+    before: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    epoch: int = 1
     blobs: dict[str, Blob] = field(default_factory=dict)
     made: list[Made] = field(default_factory=list)
+    scheduled: set[str] = field(default_factory=set)
+    """Every step that there ever was."""
+    granted: Counter[str] = field(default_factory=Counter)
+    """How often somebody let a step be tried again, or a call be made again, by its key."""
+    is_meddled_with: bool = False
+    """Whether it may end otherwise than the undisturbed run, because a person said so."""
+    newest: Append | None = None
+    writer: RunState | None = None
+    """The live state of who wrote last."""
+
+    @property
+    def history(self) -> list[Event]:
+        """All that made the run what it is."""
+        return self.before + self.events
 
 
 class Ledger:
     """Every run of a world. Each `check` raises `Violation`."""
 
-    def __init__(self, seed: int, *, on_end: Callable[[], None]) -> None:
-        """`on_end` is called when a run has ended."""
+    def __init__(self, seed: int, *, on_commit: OnCommit) -> None:
+        """`on_commit` is told what was added to a run."""
         self._seed = seed
-        self._on_end = on_end
+        self._on_commit = on_commit
+        self._taken: set[str] = set()
         self.accounts: dict[str, Account] = {}
+        self.places = Places(documents.QUEUES)
         self.rows: set[Row] = set()
         """The rows of the transition tables that were seen."""
 
     def open(self, run: str, graph: Graph) -> None:
         """A run that may be started from now on."""
-        self.accounts[run] = Account(RunState(run, graph))
+        self.accounts[run] = Account(RunState(run, graph), run)
 
     @property
     def unended(self) -> list[str]:
@@ -90,37 +112,34 @@ class Ledger:
 
     def committed(self, append: Append, live: RunState | None) -> None:
         """An append was accepted; `live` is the state of its writer, if that still has one."""
-        account = self.accounts[append.run]
+        account = self.accounts.get(append.run) or self._open_new(append)
+        if append == account.newest:
+            return  # it was asked for again, and is there once
+        account.newest, account.writer = append, live
         self.check(
             append.run,
             append.epoch == account.epoch,
             f"fenced: epoch {append.epoch} wrote when the lease had {account.epoch}",
         )
+        account.epoch = append.then_epoch
         account.blobs.update((blob.digest, blob) for blob in append.blobs)
-        for record in append.records:
-            self.check(
-                append.run,
-                record.sequence == account.state.sequence + 1,
-                f"no gap: {record.sequence} follows {account.state.sequence}",
-            )
-            stored = codec.decode(record.kind, record.body)
-            self._check_seals(append.run, stored, account)
-            event = codec.fill(stored, account.blobs)
-            self._check_move(append.run, account.state, event)
-            account.events.append(event)
-            evolve(account.state, event)
+        before = len(account.events)
+        for event, principal in self._events_of(append, account):
+            self._fold(append.run, account, event, principal)
+        self._check_letters(append)
         if live is not None and live.sequence == account.state.sequence:
             self.check(
                 append.run,
                 picture(live) == picture(account.state),
                 "the fold of the log is the owner's live state",
             )
-        if account.state.has_ended:
-            self._on_end()
+        crowd = self.places.moved(account.state)
+        self.check(append.run, not crowd, f"a queue lets in no more than it may: {crowd}")
+        self._on_commit(append.run, account.events[before:])
 
     def asked(self, state: RunState, command: CallModel) -> None:
         """A model is asked."""
-        step = self._committed_step(state.run, command)
+        step = self._committed_step(state, command)
         if step is not None and step.conversation is not None:
             told = step.conversation.turns >= command.call - 1
             self.check(state.run, told, f"{command.id} follows from what is committed")
@@ -128,12 +147,13 @@ class Ledger:
     def made(self, state: RunState, command: CallTool, *, may_repeat: bool) -> None:
         """A tool begins to act."""
         account = self.accounts[state.run]
-        again = any(
+        again = sum(
             made.fold is state and (made.key, made.attempt) == (command.key, command.attempt)
             for made in account.made
         )
-        self.check(state.run, not again, f"{command.id} is handed out once per fold")
-        step = self._committed_step(state.run, command)
+        once = again <= self._grants(account, command.key)
+        self.check(state.run, once, f"{command.id} is handed out once per fold")
+        step = self._committed_step(state, command)
         if step is not None:
             if step.conversation is not None:
                 told = step.conversation.turns >= int(command.call.partition(".")[0])
@@ -142,59 +162,86 @@ class Ledger:
             self.check(state.run, begun, f"{command.id} is begun before it acts")
         account.made.append(Made(command.key, command.attempt, state, may_repeat))
 
-    def _committed_step(self, run: str, command: CallModel | CallTool) -> StepState | None:
+    def _committed_step(
+        self, state: RunState, command: CallModel | CallTool
+    ) -> StepState | None:
         """The step of a command as the log has it; None when it has ended there."""
-        step = self.accounts[run].state.steps.get(command.step)
-        self.check(run, step is not None, f"{command.id} acts for a step that is committed")
-        assert step is not None
+        run, account = state.run, self.accounts[state.run]
+        scheduled = command.step in account.scheduled
+        self.check(run, scheduled, f"{command.id} acts for a step that is committed")
+        step = account.state.steps.get(command.step)
+        if step is None:
+            return None
         attempt = step.attempt >= command.attempt
         self.check(run, attempt, f"{command.id} acts for an attempt that is committed")
+        if account.writer is state:
+            self.check(run, not account.state.is_paused, f"{command.id} begins after the pause")
+            self.check(run, not step.in_queue, f"{command.id} begins before it has its place")
         return step if step.phase is StepPhase.ACTIVE else None
+
+    # --- accounts -------------------------------------------------------------------------
+
+    def _open_new(self, append: Append) -> Account:
+        """A run that another one has started, or that goes on from another one."""
+        record = append.records[0]
+        first = codec.decode(record.kind, record.body)
+        self.check_known(append, isinstance(first, RunStarted | RunForked))
+        assert isinstance(first, RunStarted | RunForked)
+        state = RunState(append.run, documents.graph_of(first.workflow))
+        account = Account(state, append.run)
+        self.accounts[append.run] = account
+        if isinstance(first, RunForked):
+            other = self.accounts[first.run]
+            account.origin = other.origin
+            account.before = other.before + other.events[: first.sequence]
+            account.is_meddled_with = other.is_meddled_with
+            for event in account.before:
+                self._note(account, event)
+                evolve(state, event)
+        elif first.parent is not None:
+            above = self.accounts[first.parent.run]
+            account.origin = child_run(above.origin, first.parent.step, first.parent.attempt)
+            own = child_run(above.state.run, first.parent.step, first.parent.attempt)
+            self.check(append.run, append.run == own, "a step is one run for each attempt")
+        return account
+
+    def check_known(self, append: Append, holds: bool) -> None:
+        """A run that nobody has announced begins as the child or the fork of another."""
+        if not holds:
+            raise Violation(f"seed {self._seed}: the run {append.run} came from nowhere: {append}")
+
+    def _events_of(self, append: Append, account: Account) -> Iterable[tuple[Event, str]]:
+        for record in append.records:
+            expected = len(account.events) + 1
+            no_gap = record.sequence == expected
+            self.check(append.run, no_gap, f"no gap: {record.sequence} comes, not {expected}")
+            stored = codec.decode(record.kind, record.body)
+            self._check_seals(append.run, stored, account)
+            yield codec.fill(stored, account.blobs), record.principal
+
+    def _fold(self, run: str, account: Account, event: Event, principal: str) -> None:
+        move = Move(account.state, event, is_first=not account.events)
+        self.rows.add(move.row)
+        wrong = misfit(move, account.events[-1] if account.events else None)
+        self.check(run, not wrong, wrong)
+        account.granted.update(granted(move))
+        account.is_meddled_with |= principal == MEDDLER and is_meddling(move)
+        self._note(account, event)
+        account.events.append(event)
+        evolve(account.state, event)
+
+    def _note(self, account: Account, event: Event) -> None:
+        if isinstance(event, StepScheduled):
+            account.scheduled.add(event.step)
 
     # --- promises -------------------------------------------------------------------------
 
-    def _check_move(self, run: str, state: RunState, event: Event) -> None:
-        """Legal by the tables, about the attempt that is under way, and recorded once."""
-        name = type(event).__name__
-        if (state.phase, type(event)) in transitions.RUN:
-            self.rows.add((state.phase, type(event)))
-            return
-        self.check(run, state.phase is RunPhase.RUNNING, f"{name} comes while it is {state.phase}")
-        step = state.steps.get(getattr(event, "step", ""))
-        phase = StepPhase.NEW if step is None else step.phase
-        self.check(run, (phase, type(event)) in transitions.STEP, f"{name} meets a {phase} step")
-        self.rows.add((phase, type(event)))
-        match event:
-            case StepScheduled() | StepSkipped():
-                waiting = state.waiting[event.node]
-                self.check(run, waiting == 0, f"{event.step} starts while it waits for {waiting}")
-            case StepRetryScheduled():
-                self._check_attempt(run, state, event.step, event.attempt - 1)
-            case ToolCall() | PolicyDecided() | ToolCallStarted():
-                self._check_attempt(run, state, event.step, event.attempt)
-                self._check_open(run, state, event)
-            case LlmCall():
-                self._check_attempt(run, state, event.step, event.attempt)
-                talk = state.steps[event.step].conversation
-                told = talk is not None and event.call == talk.turns + 1
-                self.check(run, told, f"model call {event.call} of {event.step} is the next one")
-            case StepFailed() if step is None:
-                waiting = state.waiting[event.step]
-                self.check(run, waiting == 0, f"{event.step} fails while it waits for {waiting}")
-            case StepCompleted() | StepFailed():
-                self._check_attempt(run, state, event.step, event.attempt)
-            case _:
-                self.check(run, False, f"{name} is no event of a step")
-
-    def _check_attempt(self, run: str, state: RunState, step: str, attempt: int) -> None:
-        current = state.steps[step].attempt
-        self.check(run, attempt == current, f"{step} is at attempt {current}, not {attempt}")
-
-    def _check_open(
-        self, run: str, state: RunState, event: ToolCall | PolicyDecided | ToolCallStarted
-    ) -> None:
-        id = f"{event.step}/{event.attempt}/tool/{event.call}"
-        self.check(run, id in state.open, f"{type(event).__name__} answers {id}, which is open")
+    def _check_letters(self, append: Append) -> None:
+        for id in append.taken:
+            # A step that enters a queue again is told again that it has its place.
+            once = id.startswith("admitted/") or id not in self._taken
+            self.check(append.run, once, f"the letter {id} teaches once")
+            self._taken.add(id)
 
     def _check_seals(self, run: str, stored: Event, account: Account) -> None:
         """No body holds sealed data: what is sealed is a blob, and its label says so."""
@@ -205,16 +252,22 @@ class Ledger:
             if isinstance(data, Data):
                 self.check(run, not data.sealed, f"{type(stored).__name__}.{name} holds a seal")
 
+    @staticmethod
+    def _grants(account: Account, key: str) -> int:
+        """How often a person let a call be made again, or the whole step that it is of."""
+        return sum(account.granted[it] for it in {key, key.partition("/")[0]})
+
     def check_executions(self, run: str) -> None:
         """How often each call was made, once the run has ended."""
         account = self.accounts[run]
         for key, times in Counter(made.key for made in account.made).items():
             may_repeat = all(made.may_repeat for made in account.made if made.key == key)
+            most = 1 + self._grants(account, key)
             if may_repeat:
                 attempts = max(made.attempt for made in account.made if made.key == key)
-                most = account.epoch + attempts - 1
+                most += account.epoch + attempts - 2
             else:
-                most = 1 + sum(_is_known_failure(event, key) for event in account.events)
+                most += sum(_is_known_failure(event, key) for event in account.history)
             self.check(run, times <= most, f"{key} is made at most {most} times, not {times}")
 
     def check(self, run: str, holds: bool, promise: str) -> None:
@@ -230,7 +283,8 @@ class Ledger:
         opened = ", ".join(account.state.open)
         return "\n".join(
             [
-                f"workflow {account.state.graph.name}, epoch {account.epoch}, open: {opened}",
+                f"{run}: workflow {account.state.graph.name}, epoch {account.epoch}, "
+                f"open: {opened}",
                 *lines,
                 *(f"made {key} in attempt {n}: {times}" for (key, n), times in made.items()),
             ]
@@ -245,51 +299,3 @@ def _is_known_failure(event: Event, key: str) -> bool:
         and event.failure is not None
         and event.failure.reason != Code.OUTCOME_UNKNOWN
     )
-
-
-def picture(state: RunState) -> bytes:
-    """All that a fold of the log must agree on, whoever folded it.
-
-    What was handed out already, and whether data came inline or from a blob, differs between
-    folds and is left out.
-    """
-    steps: list[Any] = [
-        [
-            step.id,
-            step.node,
-            step.phase,
-            step.attempt,
-            plain(step.input),
-            plain(step.output),
-            step.sealed,
-            step.conversation,
-            sorted(step.begun),
-            sorted(step.open),
-        ]
-        for step in state.steps.values()
-    ]
-    run = [
-        state.phase,
-        state.principal,
-        plain(state.input),
-        state.waiting,
-        state.ended,
-        plain(state.output),
-        state.failure,
-        state.sequence,
-    ]
-    opened = sorted((id, _shape(command)) for id, command in state.open.items())
-    return msgspec.json.encode([run, steps, opened])
-
-
-def plain(data: Data) -> Any:
-    """Data, whether it came inline or from a blob."""
-    return [data.value, data.sealed]
-
-
-def _shape(command: Command) -> Any:
-    kind = type(command).__name__
-    call = command.call if isinstance(command, JudgeLost) else command
-    if isinstance(call, CallTool):
-        return [kind, call.tool, call.key, plain(call.arguments), call.idempotent]
-    return [kind]

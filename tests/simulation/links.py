@@ -1,14 +1,16 @@
-"""A worker's way to the store: slow, refusing for a while, or cut off."""
+"""A worker's way to the store: slow, refusing for a while, losing answers, or cut off."""
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from functools import partial
+from typing import TypeVar
 
 from tests.simulation.ledger import Ledger
 
 from stepwell.engine.state import RunState
+from stepwell_storage.bell import Bell
 from stepwell_storage.errors import Full, Unavailable
 from stepwell_storage.memory import (
     MemoryBlobs,
@@ -24,7 +26,22 @@ from stepwell_storage.memory import (
     MemorySchedules,
     MemoryStorage,
 )
-from stepwell_storage.records import Append, Blob, Lease, Logged, Record, Rest
+from stepwell_storage.records import (
+    Append,
+    Blob,
+    Condition,
+    Lease,
+    Letter,
+    Logged,
+    QueueLoad,
+    QueueRow,
+    Record,
+    Rest,
+    RunRow,
+    Ticket,
+)
+
+T = TypeVar("T")
 
 
 class Mood(Enum):
@@ -37,6 +54,8 @@ class Mood(Enum):
     """Whatever writes is refused."""
     FLAKY = "flaky"
     """Every second call is refused."""
+    MUTE = "mute"
+    """Whatever writes is done, and every second time nobody is told."""
 
 
 class Link:
@@ -58,19 +77,21 @@ class Link:
         """Whether what was queued before the cut reaches the store all the same."""
         self.keeps_leases = True
         """A process that hangs writes no heartbeat, and what it has queued still goes out."""
+        self.bell = Bell()
+        """Processes hear only what they do themselves; the rest they find when they look."""
         self._dice = dice
         self._latency = latency
         self.id = store.id
         self.is_shared = store.is_shared
         self.log = LinkedLog(self, store.log, ledger, live)
         self.claims = LinkedClaims(self, store.claims, ledger)
-        self.inbox: MemoryInbox = store.inbox
-        self.queues: MemoryQueues = store.queues
+        self.inbox = LinkedInbox(self, store.inbox)
+        self.queues = LinkedQueues(self, store.queues)
         self.schedules: MemorySchedules = store.schedules
         self.retention: MemoryRetention = store.retention
         self.keys: MemoryKeys = store.keys
         self.blobs = LinkedBlobs(self, store.blobs)
-        self.runs: MemoryRuns = store.runs
+        self.runs = LinkedRuns(self, store.runs)
         self.definitions: MemoryDefinitions = store.definitions
         self.datasources: MemoryDatasources = store.datasources
 
@@ -101,12 +122,29 @@ class Link:
         if self.mood is Mood.FLAKY and self._dice.random() < 0.5:
             raise Unavailable
 
+    def loses_answer(self) -> bool:
+        """Whether nobody is told of what was just written."""
+        return self.is_cut or (self.mood is Mood.MUTE and self._dice.random() < 0.5)
+
     async def pass_through(self, *, writes: bool) -> None:
         """The way to the store."""
         self.refuse(writes=writes)
         if delay := self.delay():
             await asyncio.sleep(delay)
-        self.refuse(writes=writes)
+            self.refuse(writes=writes)
+
+    async def read(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Something that changes nothing."""
+        await self.pass_through(writes=False)
+        return await act()
+
+    async def write(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Something that is written, whether its answer comes back or not."""
+        await self.pass_through(writes=True)
+        answer = await act()
+        if self.loses_answer():
+            raise Unavailable
+        return answer
 
 
 class LinkedLog:
@@ -148,29 +186,34 @@ class LinkedLog:
     ) -> None:
         error = written.exception()
         if error is None:
-            self._ledger.committed(append, self._live(append.run, append.epoch))
+            self._ledger.committed(append, self._live(append.run, append.then_epoch))
+            if append.letters:
+                self._link.bell.ring()
         if answer.done() or self._link.is_cut:
             return  # it died between append and act
         if error is not None:
             answer.set_exception(error)
+        elif self._link.loses_answer():
+            answer.set_exception(Unavailable())
         else:
             answer.set_result(written.result())
 
     async def read(
         self, namespace: str, run: str, *, after: int = 0, limit: int = 1000
     ) -> list[Record]:
-        await self._link.pass_through(writes=False)
-        return await self._log.read(namespace, run, after=after, limit=limit)
+        return await self._link.read(
+            partial(self._log.read, namespace, run, after=after, limit=limit)
+        )
 
     async def read_log(
         self, namespace: str, *, after: int, limit: int = 1000, run: str | None = None
     ) -> list[Logged]:
-        await self._link.pass_through(writes=False)
-        return await self._log.read_log(namespace, after=after, limit=limit, run=run)
+        return await self._link.read(
+            partial(self._log.read_log, namespace, after=after, limit=limit, run=run)
+        )
 
     async def last_position(self, namespace: str) -> int:
-        await self._link.pass_through(writes=False)
-        return await self._log.last_position(namespace)
+        return await self._link.read(partial(self._log.last_position, namespace))
 
     async def wait_past(self, namespace: str, position: int, *, timeout: float) -> bool:
         return await self._log.wait_past(namespace, position, timeout=timeout)
@@ -185,31 +228,90 @@ class LinkedClaims:
         self._ledger = ledger
 
     async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
-        await self._reach()
-        leases = await self._claims.claim(owner, now=now, expires_at=expires_at, limit=limit)
-        self._ledger.claimed(leases)
-        return leases
+        async def claim() -> list[Lease]:
+            leases = await self._claims.claim(owner, now=now, expires_at=expires_at, limit=limit)
+            self._ledger.claimed(leases)
+            return leases
+
+        return await self._write(claim)
+
+    async def evict(self, owner: str, *, now: int) -> int:
+        return await self._write(partial(self._claims.evict, owner, now=now))
+
+    async def last(self, namespace: str, run: str) -> Lease:
+        return await self._link.read(partial(self._claims.last, namespace, run))
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
-        await self._reach()
-        return await self._claims.heartbeat(owner, expires_at=expires_at)
+        return await self._write(partial(self._claims.heartbeat, owner, expires_at=expires_at))
 
     async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
-        await self._reach()
-        return await self._claims.park(owner, rests)
+        parked = await self._write(partial(self._claims.park, owner, rests))
+        if len(parked) < len(rests):
+            self._link.bell.ring()
+        return parked
 
     async def next_wake(self) -> int | None:
-        await self._link.pass_through(writes=False)
-        return await self._claims.next_wake()
+        return await self._link.read(self._claims.next_wake)
 
     async def release(self, owner: str, *, now: int) -> int:
-        await self._reach()
-        return await self._claims.release(owner, now=now)
+        return await self._write(partial(self._claims.release, owner, now=now))
 
-    async def _reach(self) -> None:
+    async def _write(self, act: Callable[[], Awaitable[T]]) -> T:
         if not self._link.keeps_leases:
             raise Unavailable
-        await self._link.pass_through(writes=True)
+        return await self._link.write(act)
+
+
+class LinkedInbox:
+    """The letters."""
+
+    def __init__(self, link: Link, inbox: MemoryInbox) -> None:
+        self._link = link
+        self._inbox = inbox
+
+    async def send(self, namespace: str, letter: Letter) -> bool:
+        is_left = await self._link.write(partial(self._inbox.send, namespace, letter))
+        if is_left:
+            self._link.bell.ring()
+        return is_left
+
+    async def fetch(self, owner: str, *, limit: int) -> list[tuple[str, Letter]]:
+        return await self._link.read(partial(self._inbox.fetch, owner, limit=limit))
+
+    async def drop(self, namespace: str, run: str, ids: Sequence[str]) -> None:
+        await self._link.write(partial(self._inbox.drop, namespace, run, ids))
+
+    async def is_waiting(self, namespace: str, run: str, id: str) -> bool:
+        return await self._link.read(partial(self._inbox.is_waiting, namespace, run, id))
+
+    async def wait(self, *, timeout: float) -> bool:
+        return await self._link.bell.wait(timeout=timeout)
+
+
+class LinkedQueues:
+    """The queues."""
+
+    def __init__(self, link: Link, queues: MemoryQueues) -> None:
+        self._link = link
+        self._queues = queues
+
+    async def put(self, namespace: str, row: QueueRow) -> bool:
+        return await self._link.write(partial(self._queues.put, namespace, row))
+
+    async def get(self, namespace: str, name: str) -> QueueLoad:
+        return await self._link.read(partial(self._queues.get, namespace, name))
+
+    async def remove(self, namespace: str, name: str) -> None:
+        await self._link.write(partial(self._queues.remove, namespace, name))
+
+    async def enter(self, namespace: str, tickets: Sequence[Ticket], *, now: int) -> list[Ticket]:
+        return await self._link.write(partial(self._queues.enter, namespace, tickets, now=now))
+
+    async def admit(self, *, now: int) -> int | None:
+        return await self._link.write(partial(self._queues.admit, now=now))
+
+    async def list(self, namespace: str) -> list[QueueLoad]:
+        return await self._link.read(partial(self._queues.list, namespace))
 
 
 class LinkedBlobs:
@@ -220,5 +322,27 @@ class LinkedBlobs:
         self._blobs = blobs
 
     async def get(self, namespace: str, run: str, digests: Sequence[str]) -> dict[str, Blob]:
-        await self._link.pass_through(writes=False)
-        return await self._blobs.get(namespace, run, digests)
+        return await self._link.read(partial(self._blobs.get, namespace, run, digests))
+
+
+class LinkedRuns:
+    """The list of runs."""
+
+    def __init__(self, link: Link, runs: MemoryRuns) -> None:
+        self._link = link
+        self._runs = runs
+
+    async def get(self, namespace: str, run: str) -> RunRow:
+        return await self._link.read(partial(self._runs.get, namespace, run))
+
+    async def list(
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        before: tuple[int, str] | None = None,
+        where: Sequence[Condition] = (),
+    ) -> list[RunRow]:
+        return await self._link.read(
+            partial(self._runs.list, namespace, limit=limit, before=before, where=where)
+        )

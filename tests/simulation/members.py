@@ -6,25 +6,32 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tests.simulation import documents
+from tests.simulation.bodies import TOOLS
 from tests.simulation.effects import ScriptedEffects
 from tests.simulation.ledger import Ledger
 from tests.simulation.links import Link
 from tests.simulation.script import Script
 from tests.simulation.virtual_loop import LoopClock
 
+from stepwell.clock import IdSource
 from stepwell.config import WorkerSettings
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input
 from stepwell.engine.state import RunState
+from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.views import Run, run_of_row
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.principals import Caller
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.memory import MemoryStorage
 
 NAMESPACE = "default"
 LEASE = timedelta(seconds=15)
+POLL = timedelta(seconds=3)
 INLINE_LIMIT = 150
 """Bytes: small, so that many results are blobs."""
 
@@ -45,17 +52,17 @@ class Library(Workflows):
     """The documents, by number; nothing has to be stored."""
 
     def __init__(self, store: MemoryStorage, link: Link, clock: SkewedClock) -> None:
-        super().__init__(store, tools=lambda: documents.TOOLS, clock=clock)
+        super().__init__(store, tools=lambda: TOOLS, clock=clock)
         self._link = link
 
     async def graph(self, namespace: str, name: str, version: str | None = None) -> Graph:
         """The graph of the document of this name."""
         await self._link.pass_through(writes=False)
-        return documents.graph(int(name.removeprefix("w")))
+        return documents.graph_of(name)
 
 
 class Member:
-    """One process."""
+    """One process. Callers ask its `controls`."""
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class Member:
         ledger: Ledger,
         script: Script,
         clock: LoopClock,
+        ids: IdSource,
         dice: random.Random,
         latency: float,
         on_report: Callable[[str, Input], None],
@@ -72,22 +80,33 @@ class Member:
         self.name = name
         self.clock = SkewedClock(clock)
         self.link = Link(store, ledger, dice, latency=latency, live=self._live)
+        journal = Journal(self.link, inline_limit=INLINE_LIMIT)
         self.worker = Worker(
             self.link,
             owner=name,
-            journal=Journal(self.link, inline_limit=INLINE_LIMIT),
+            journal=journal,
             workflows=Library(store, self.link, self.clock),
             effects=ScriptedEffects(
                 script,
                 clock=self.clock,
                 witness=ledger,
+                origin=lambda run: ledger.accounts[run].origin,
                 is_cut=lambda: self.link.is_cut,
                 on_report=on_report,
             ),
             tools=ToolRegistry(),
             clock=self.clock,
-            settings=WorkerSettings(lease=LEASE),
+            settings=WorkerSettings(lease=LEASE, poll=POLL),
+            max_depth=documents.MAX_DEPTH,
             jitter=dice.random,
+        )
+        self.controls = Controls(
+            self.link,
+            worker=self.worker,
+            journal=journal,
+            clock=self.clock,
+            ids=ids,
+            get_run=self._get_run,
         )
         self.is_alive = False
         """Whether it can be asked for something."""
@@ -108,6 +127,11 @@ class Member:
             self.is_alive = False
             self.gone.set()
 
+    async def drain(self, timeout: float) -> None:
+        """Asks it to hand over what it holds, when that has come to an end."""
+        self.is_alive = False
+        await self.worker.drain(timeout)
+
     def stop(self) -> None:
         """Asks it to give back what it holds, and to end; then it is `gone`."""
         self.is_alive = False
@@ -122,6 +146,10 @@ class Member:
     def find(self, run: str) -> OwnedRun | None:
         """The run, if this process holds it and can be asked."""
         return self.worker.find(NAMESPACE, run) if self.is_alive else None
+
+    async def _get_run(self, caller: Caller, run: str) -> Run:
+        with refusals(no_run(run)):
+            return run_of_row(await self.link.runs.get(caller.namespace, run))
 
     def _live(self, run: str, epoch: int) -> RunState | None:
         owned = self.worker.find(NAMESPACE, run)

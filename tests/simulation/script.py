@@ -1,8 +1,9 @@
 """What the world answers: the same to the same question, whoever asks and however often.
 
 Whether a call is denied, how long it takes, how often it fails and what it gives follows from
-the seed, the run and the idempotency key. So a run that was disturbed and one that was not
-have the same output, unless time itself made the difference.
+the seed, the run and the idempotency key; what people say, from the run and the step. So a run
+that was disturbed and one that was not have the same output, unless time itself made the
+difference. A run goes by its `origin`: that of a fork is the run that it was forked from.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from stepwell.engine.commands import CallModel, CallTool
-from stepwell.engine.graph import Agent, AgentNode
+from stepwell.engine.graph import Agent, AgentNode, SignalNode
 from stepwell.engine.inputs import Answer
 from stepwell.engine.messages import Opaque, ToolRequest
 from stepwell.engine.state import RunState, StepState
@@ -58,15 +59,25 @@ class ModelPlan(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class Reaction(Struct, frozen=True, kw_only=True):
+    """What a person does about a step: says `verdict` or sends `value`, after `delay` seconds."""
+
+    delay: float
+    verdict: str = ""
+    value: Json = None
+
+
 class Script:
     """The answers of one world."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def tool(self, run: str, command: CallTool) -> ToolPlan:
+    # --- calls ----------------------------------------------------------------------------
+
+    def tool(self, origin: str, command: CallTool) -> ToolPlan:
         """What a tool call meets: inside an agent by its key alone, else by the attempt too."""
-        dice = self._dice(run, command.key)
+        dice = self._dice(origin, command.key)
         attempt = 1 if command.call else command.attempt
         if command.tool not in MAY_REPEAT | {"pay"}:
             return ToolPlan(failure=Failure(Code.TOOL_NOT_FOUND, f"no tool {command.tool!r}"))
@@ -79,26 +90,64 @@ class Script:
         failure = dice.choices(TOOL_FAILURES, (9, 4, 2, 1))[0]
         breaks = dice.random() < 0.005
         result = _result(dice, command)
-        delay = _delay(self._dice(run, f"{command.key} {attempt}"))
+        delay = _delay(self._dice(origin, f"{command.key} {attempt}"))
         if attempt <= fails:
             return ToolPlan(delay=delay, may_repeat=may_repeat, failure=failure)
         return ToolPlan(delay=delay, may_repeat=may_repeat, breaks=breaks, result=result)
 
-    def model(self, run: str, state: RunState, command: CallModel) -> ModelPlan:
+    def model(self, origin: str, state: RunState, command: CallModel) -> ModelPlan:
         """What a model call meets. A final answer names all that was said before it."""
         step = state.steps[command.step]
         node = step.spec
         assert isinstance(node, AgentNode)
-        tries = self._dice(run, f"{command.step} {command.call} {command.attempt}")
+        tries = self._dice(origin, f"{command.step} {command.call} {command.attempt}")
         delay = _delay(tries)
         if tries.random() < 0.1:
             return ModelPlan(delay=delay, failure=tries.choices(MODEL_FAILURES, (8, 4, 1))[0])
-        turns = self._dice(run, command.step).choices((0, 1, 2, 3, 9), (6, 8, 6, 4, 1))[0]
-        dice = self._dice(run, f"{command.step} {command.call}")
+        turns = self._dice(origin, command.step).choices((0, 1, 2, 3, 9), (6, 8, 6, 4, 1))[0]
+        dice = self._dice(origin, f"{command.step} {command.call}")
         return ModelPlan(delay=delay, answer=_answer(dice, command, step, node.agent, turns))
 
-    def _dice(self, run: str, about: str) -> random.Random:
-        return random.Random(f"{self._seed} {run} {about}")
+    # --- people ---------------------------------------------------------------------------
+
+    def message(self, origin: str, node: SignalNode) -> Reaction | None:
+        """The message that comes for whoever waits for this name; None is never."""
+        dice = self._dice(origin, f"signal {node.signal}")
+        if node.timeout is not None and dice.random() < 0.3:
+            return None
+        return Reaction(delay=_patience(dice), value={"said": dice.randrange(1000)})
+
+    def approval(self, origin: str, step: StepState) -> Reaction | None:
+        """What a person says who is asked for approval; None is nothing."""
+        dice = self._dice(origin, f"approval {step.id}")
+        if step.spec.timeout is not None and dice.random() < 0.3:
+            return None
+        verdict = "deny" if dice.random() < 0.15 else "approve"
+        return Reaction(delay=_patience(dice), verdict=verdict, value=dice.randrange(1000))
+
+    def outcome(self, origin: str, step: StepState, command: CallTool) -> Reaction:
+        """What a person finds out about a call: what came of it, as if it had come back."""
+        dice = self._dice(origin, f"outcome {command.key} {command.attempt}")
+        plan, delay = self.tool(origin, command), _patience(dice)
+        if plan.breaks or _is_lost(plan) or (plan.delay >= TOO_LONG and step.spec.timeout):
+            found = dice.choice(("done", "fail"))
+            return Reaction(delay=delay, verdict=found, value=dice.randrange(1000))
+        if plan.result is None or plan.result.sealed:
+            return Reaction(delay=delay, verdict="retry")
+        return Reaction(delay=delay, verdict="done", value=plan.result.value)
+
+    def _dice(self, origin: str, about: str) -> random.Random:
+        return random.Random(f"{self._seed} {origin} {about}")
+
+
+def _is_lost(plan: ToolPlan) -> bool:
+    """Whether the failure of a call leaves open what it has done."""
+    return plan.failure is not None and plan.failure.reason == Code.TOOL_TIMEOUT
+
+
+def _patience(dice: random.Random) -> float:
+    """Seconds until a person gets to it: soon, or when the run is let go of."""
+    return dice.uniform(0.05, 3) if dice.random() < 0.8 else dice.uniform(10, 40)
 
 
 def _delay(dice: random.Random) -> float:

@@ -1,39 +1,68 @@
 """A seeded world: processes on one store, runs on their way, and whatever can go wrong.
 
 Everything is drawn from the seed, time is virtual, and what drives the runs is what is
-shipped: `decide`, `evolve`, `due`, `OwnedRun` and `Worker`. The faults end after a while; then
-every run must reach its end.
+shipped: `decide`, `evolve`, `due`, `OwnedRun`, `Worker` and `Controls`. The faults end after a
+while; then every run must reach its end.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 from tests.simulation import documents
-from tests.simulation.calm import undisturbed
+from tests.simulation.callers import Callers
+from tests.simulation.calm import Calm, undisturbed
 from tests.simulation.cluster import Cluster
 from tests.simulation.effects import PlannedDefect
-from tests.simulation.faults import Faults, Planned
-from tests.simulation.ledger import Ledger, Row, Violation, picture
+from tests.simulation.faults import LATEST, Faults
+from tests.simulation.ledger import Ledger, Violation
 from tests.simulation.members import NAMESPACE, Member
+from tests.simulation.moves import Row
+from tests.simulation.people import People
+from tests.simulation.pictures import picture
 from tests.simulation.script import Script
 from tests.simulation.verdict import Verdict
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
+from stepwell.engine.events import Event
+from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.state import RunPhase
 from stepwell.engine.values import Data
 from stepwell_storage.errors import Conflict, Full, Unavailable
 from stepwell_storage.memory import MemoryStorage
 
-DOCUMENTS = 400
-"""How many workflows all worlds share, so that they do not spend their time compiling."""
 PATIENCE = 7200.0
 """Virtual seconds after which a run that has not ended is called stuck."""
+LAST_LETTERS = 30.0
+"""Virtual seconds for what somebody may still have asked for when all have ended."""
+
+
+class Planned(Struct):
+    """A run of a world, and how it goes when nothing disturbs it."""
+
+    id: str
+    graph: Graph
+    start: Start
+    calm: Calm
+
+
+class Ids:
+    """Ids that are the same in every play of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._made = 0
+
+    def new_id(self) -> str:
+        """The next id."""
+        self._made += 1
+        return f"{self._seed:08x}-0000-7000-8000-{self._made:012x}"
 
 
 class World:
@@ -45,19 +74,22 @@ class World:
         self._script = Script(seed)
         self._loop = VirtualLoop()
         self._clock = LoopClock(self._loop)
+        self._ids = Ids(seed)
         self._store = MemoryStorage()
-        self._ledger = Ledger(seed, on_end=self._on_end)
+        self._ledger = Ledger(seed, on_commit=self._on_commit)
         self._is_calm = self._dice.random() < 0.1
         self._cluster = Cluster(
             store=self._store,
             ledger=self._ledger,
             script=self._script,
             clock=self._clock,
+            ids=self._ids,
             dice=self._dice,
             is_home=self._dice.random() < 0.3,
             on_defect=self._defect,
         )
-        self._runs = [self._plan(index) for index in range(self._dice.randint(1, 4))]
+        self._people = People(self._cluster, self._ledger, self._script, self._dice)
+        self._runs = [self._plan() for _ in range(self._dice.randint(1, 3))]
         self._all_ended = asyncio.Event()
         self._waiting: list[asyncio.Task[None]] = []
         self._defects: list[Violation] = []
@@ -80,13 +112,14 @@ class World:
     @property
     def history(self) -> str:
         """What every run went through."""
-        return "\n".join(self._ledger.story(planned.id) for planned in self._runs)
+        return "\n".join(self._ledger.story(run) for run in self._ledger.accounts)
 
-    def _plan(self, index: int) -> Planned:
-        graph = documents.graph(self._dice.randrange(DOCUMENTS))
-        id = f"{self._seed:08x}-0000-7000-8000-{index:012x}"
+    def _plan(self) -> Planned:
+        graph = documents.graph(self._dice.randrange(documents.COUNT))
+        id = self._ids.new_id()
         given = Data(value={"n": self._dice.randrange(100)})
-        start = Start(at=self._clock.now(), principal="user:ann", input=given)
+        queue = self._dice.choice(("runs2", "slow")) if self._dice.random() < 0.05 else ""
+        start = Start(at=self._clock.now(), principal="user:ann", input=given, queue=queue)
         self._ledger.open(id, graph)
         return Planned(id, graph, start, undisturbed(id, graph, start, self._script))
 
@@ -103,19 +136,31 @@ class World:
 
     async def _live(self) -> None:
         await self._store.open()
+        for queue in documents.QUEUES:
+            await self._store.queues.put(NAMESPACE, queue)
         self._cluster.appear()
         if not self._cluster.is_home and self._dice.random() < 0.7:
             self._cluster.appear()
-        faults = Faults(self._cluster, self._ledger, self._clock, self._dice, self._runs)
         async with asyncio.TaskGroup() as tasks:
             for planned in self._runs:
                 tasks.create_task(self._begin(planned))
-            for fault in [] if self._is_calm else faults.draw():
-                tasks.create_task(fault)
+            for trouble in self._troubles():
+                tasks.create_task(self._at_some_time(trouble))
         self._cluster.heal()
         await self._see_all_end()
         await self._cluster.stop()
         await asyncio.gather(*self._waiting)
+
+    def _troubles(self) -> list[Callable[[], Awaitable[None]]]:
+        if self._is_calm:
+            return []
+        callers = Callers(self._cluster, self._ledger, self._script, self._dice)
+        return Faults(self._cluster, self._dice).draw() + callers.draw()
+
+    async def _at_some_time(self, trouble: Callable[[], Awaitable[None]]) -> None:
+        mean = self._dice.choice((0.3, 1.5, 8.0))
+        await asyncio.sleep(min(self._dice.expovariate(1 / mean), LATEST))
+        await trouble()
 
     async def _begin(self, planned: Planned) -> None:
         """Starts a run, again and again until it is in the log."""
@@ -153,28 +198,34 @@ class World:
     async def _wait(self, planned: Planned, member: Member) -> None:
         """Somebody waits for the end where the run was started."""
         told = await member.worker.wait_ended(NAMESPACE, planned.id, PATIENCE)
-        if told is not None:
-            same = picture(told) == picture(self._ledger.accounts[planned.id].state)
+        account = self._ledger.accounts[planned.id]
+        if told is not None and not account.is_meddled_with:
+            same = picture(told) == picture(account.state)
             self._ledger.check(planned.id, same, "an end is told after its commit")
 
     async def _see_all_end(self) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._all_ended.wait()
+                while self._ledger.unended:
+                    self._all_ended.clear()
+                    await self._all_ended.wait()
+                    await asyncio.sleep(LAST_LETTERS)
         except TimeoutError:
             for run in self._ledger.unended:
                 self._ledger.check(run, False, "every run ends; this one is stuck")
 
     async def _judge(self) -> None:
-        verdict = Verdict(self._store, self._ledger)
-        for planned in self._runs:
-            await verdict.judge(planned)
-            if self._is_calm:
-                verdict.judge_calm(planned)
+        verdict = Verdict(self._store, self._ledger, [it.calm for it in self._runs])
+        for run in self._ledger.accounts:
+            await verdict.judge(run)
+        verdict.judge_store()
+        if self._is_calm:
+            verdict.judge_calm()
 
     # --- what the others tell -------------------------------------------------------------
 
-    def _on_end(self) -> None:
+    def _on_commit(self, run: str, events: Sequence[Event]) -> None:
+        self._people.notice(run)
         if not self._ledger.unended:
             self._all_ended.set()
 

@@ -100,7 +100,7 @@ class StoredPeers:
         output = None
         if run.output is not None:
             output = await self._journal.resolve(namespace, child, run.output)
-        failure = None if run.status is RunStatus.COMPLETED else _failure_of(run)
+        failure = None if run.status is RunStatus.COMPLETED else failure_of_child(run)
         return ChildEnded(
             at=self._clock.now(),
             principal=given.principal,
@@ -116,7 +116,7 @@ class StoredPeers:
         depth = state.parent.depth + 1 if state.parent else 1
         try:
             if depth > self._max_depth:
-                return self._refused(command, _too_deep(self._max_depth))
+                return self._refused(command, too_deep(self._max_depth))
             graph = await self._workflows.graph(
                 namespace, command.workflow, command.version or None
             )
@@ -160,7 +160,8 @@ class StoredPeers:
         )
 
 
-def _failure_of(run: Run) -> Failure:
+def failure_of_child(run: Run) -> Failure:
+    """Why a step that is a run has failed: as that run did, or because it was cancelled."""
     why = run.failure or Failure(Code.RUN_CANCELLED, run.reason or "it was cancelled")
     return Failure(
         Code.CHILD_FAILED,
@@ -170,7 +171,8 @@ def _failure_of(run: Run) -> Failure:
     )
 
 
-def _too_deep(limit: int) -> Failure:
+def too_deep(limit: int) -> Failure:
+    """Why a run is refused that would be below too many others."""
     return Failure(
         Code.LIMIT_EXCEEDED,
         f"there are {limit} runs above this one already, and no more may be; let workflows not "

@@ -1,0 +1,136 @@
+"""The people of a world: they answer what runs wait for, as the script has it, until it is taken.
+
+Whatever a run waits for comes in the end, whoever owns the run and whatever happens to those who
+are told. So no run has a reason to be stuck.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from tests.simulation.calm import BECAUSE, PERSON
+from tests.simulation.cluster import Cluster
+from tests.simulation.ledger import Account, Ledger
+from tests.simulation.members import NAMESPACE
+from tests.simulation.script import Reaction, Script
+
+from stepwell.engine.graph import SignalNode
+from stepwell.engine.state import StepState
+from stepwell.errors import StepwellError
+from stepwell.orchestrator.controls import Controls
+from stepwell.principals import Caller
+
+BOB = Caller(NAMESPACE, PERSON)
+AGAIN = 2.0
+"""Virtual seconds after which somebody says it again who was not heard."""
+LONGEST_PAUSE = 30.0
+
+
+class People:
+    """Whoever is asked, and whoever lets a run go on that was paused."""
+
+    def __init__(
+        self, cluster: Cluster, ledger: Ledger, script: Script, dice: random.Random
+    ) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._script = script
+        self._dice = dice
+        self._busy: dict[tuple[str, ...], asyncio.Task[None] | None] = {}
+        """What somebody is about to say; None is what nobody will ever say."""
+        self._repeated: set[tuple[str, ...]] = set()
+        """Calls that somebody let be made again."""
+
+    def notice(self, run: str) -> None:
+        """Looks at a run in whose log something was written."""
+        account = self._ledger.accounts[run]
+        state = account.state
+        if state.has_ended:
+            return
+        if state.is_paused and (run,) not in self._busy:
+            self._begin((run,), self._let_go_on(account))
+        for id in state.asking:
+            step = state.steps[id]
+            for call in step.asks:
+                key = run, id, str(step.attempt), call
+                if key not in self._busy:
+                    self._begin(key, self._answer(account, step, call, key))
+        for steps in state.listening.values():
+            for id in steps:
+                key = run, id
+                if key not in self._busy:
+                    self._begin(key, self._send(account, state.steps[id]))
+
+    def _begin(self, key: tuple[str, ...], work: Awaitable[None] | None) -> None:
+        if work is None:
+            self._busy[key] = None
+            return
+        task = self._busy[key] = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: self._busy.pop(key))
+
+    # --- what they do ---------------------------------------------------------------------
+
+    def _let_go_on(self, account: Account) -> Awaitable[None]:
+        state = account.state
+        return self._say(
+            self._dice.uniform(0, LONGEST_PAUSE),
+            lambda: state.is_paused and not state.has_ended,
+            lambda controls: controls.resume_run(BOB, state.run),
+        )
+
+    def _send(self, account: Account, step: StepState) -> Awaitable[None] | None:
+        node, state = step.spec, account.state
+        assert isinstance(node, SignalNode)
+        said = self._script.message(account.origin, node)
+        if said is None:
+            return None
+        id = f"to {step.id} of {state.run}" if self._dice.random() < 0.5 else ""
+        return self._say(
+            said.delay,
+            lambda: step.id in state.listening.get(node.signal, ()) and not state.has_ended,
+            lambda controls: controls.signal_run(BOB, state.run, node.signal, said.value, id=id),
+        )
+
+    def _answer(
+        self, account: Account, step: StepState, call: str, key: tuple[str, ...]
+    ) -> Awaitable[None] | None:
+        state, asked = account.state, step.asks[call].call
+        said: Reaction | None
+        if asked is None:
+            said = self._script.approval(account.origin, step)
+        else:
+            said = self._script.outcome(account.origin, step, asked)
+            if key not in self._repeated and self._dice.random() < 0.25:
+                self._repeated.add(key)
+                said = Reaction(delay=said.delay, verdict="retry")
+        if said is None:
+            return None
+
+        def is_asked() -> bool:
+            found = state.steps.get(step.id)
+            is_open = found is not None and call in found.asks
+            return is_open and step.id in state.asking and not state.has_ended
+
+        async def say(controls: Controls) -> None:
+            await controls.resolve_step(
+                BOB, state.run, step.id, said.verdict, call=call, reason=BECAUSE, value=said.value
+            )
+
+        return self._say(said.delay, is_asked, say)
+
+    async def _say(
+        self,
+        delay: float,
+        is_wanted: Callable[[], bool],
+        say: Callable[[Controls], Awaitable[object]],
+    ) -> None:
+        """Says something after a while, to whoever is there, until it is not wanted any more."""
+        await asyncio.sleep(delay)
+        while is_wanted():
+            member = self._cluster.anyone()
+            if member is not None:
+                with suppress(StepwellError):
+                    await say(member.controls)
+            if is_wanted():
+                await asyncio.sleep(AGAIN)

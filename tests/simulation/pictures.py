@@ -1,0 +1,84 @@
+"""What two folds of one log must agree on, whoever folded it."""
+
+from typing import Any
+
+import msgspec
+
+from stepwell.engine.commands import CallTool, Command, JudgeLost
+from stepwell.engine.state import Ask, Fan, RunState, StepState
+from stepwell.engine.values import Data
+
+
+def picture(state: RunState) -> bytes:
+    """All that matters of a state.
+
+    What was handed out already, and whether data came inline or from a blob, differs between
+    folds and is left out.
+    """
+    steps = [_step(step) for step in state.steps.values()]
+    opened = sorted((id, _shape(command)) for id, command in state.open.items())
+    return msgspec.json.encode([_run(state), steps, opened])
+
+
+def plain(data: Data) -> Any:
+    """Data, whether it came inline or from a blob."""
+    return [data.value, data.sealed]
+
+
+def _run(state: RunState) -> list[Any]:
+    return [
+        state.phase,
+        state.principal,
+        [state.labels, state.run_key, state.queue, state.parent, state.forked_from, state.trace],
+        [state.started_at, state.ended_at],
+        plain(state.input),
+        state.waiting,
+        state.ended,
+        plain(state.output),
+        [state.failure, state.failed_step, state.reason],
+        state.sequence,
+        [state.is_admitted, state.is_paused, state.is_compensating],
+        [state.undo, state.not_undone],
+        {name: [plain(data) for data in kept] for name, kept in state.signals.items()},
+        [{name: list(steps) for name, steps in state.listening.items() if steps}],
+        sorted(state.seen),
+        [list(state.asking), list(state.napping), list(state.tickets)],
+        state.busy,
+    ]
+
+
+def _step(step: StepState) -> list[Any]:
+    return [
+        step.id,
+        step.node,
+        step.phase,
+        step.attempt,
+        plain(step.input),
+        plain(step.output),
+        step.sealed,
+        [step.failure, step.handled],
+        [step.owner, step.index, step.child],
+        step.conversation,
+        step.fan and _fan(step.fan),
+        sorted(step.begun),
+        {call: _ask(ask) for call, ask in step.asks.items()},
+        sorted(step.open),
+        [step.is_scheduled, step.in_queue],
+    ]
+
+
+def _fan(fan: Fan) -> list[Any]:
+    done = [fan.next, fan.ended, fan.last, list(fan.active), fan.sealed]
+    return [fan.items, fan.outputs, *done]
+
+
+def _ask(ask: Ask) -> list[Any]:
+    return [ask.about, plain(ask.message), ask.call and _shape(ask.call)]
+
+
+def _shape(command: Command) -> Any:
+    kind = type(command).__name__
+    call = command.call if isinstance(command, JudgeLost) else command
+    if isinstance(call, CallTool):
+        return [kind, call.tool, call.key, plain(call.arguments), call.idempotent]
+    return [kind]
