@@ -162,9 +162,7 @@ class Ledger:
             self.check(state.run, begun, f"{command.id} is begun before it acts")
         account.made.append(Made(command.key, command.attempt, state, may_repeat))
 
-    def _committed_step(
-        self, state: RunState, command: CallModel | CallTool
-    ) -> StepState | None:
+    def _committed_step(self, state: RunState, command: CallModel | CallTool) -> StepState | None:
         """The step of a command as the log has it; None when it has ended there."""
         run, account = state.run, self.accounts[state.run]
         scheduled = command.step in account.scheduled

@@ -14,6 +14,7 @@ from stepwell.engine.events import (
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
+    StepScheduled,
     StepStarted,
     TimerFired,
 )
@@ -77,11 +78,9 @@ class Verdict:
 
     def _judge_timer(self, run: str, account: Account, event: TimerFired) -> None:
         wait = next(
-            it.output.value
-            for it in account.events
-            if isinstance(it, StepCompleted) and it.step == event.step
+            it for it in account.events if isinstance(it, StepScheduled) and it.step == event.step
         )
-        late = event.at - max(instant(wait["until"]), account.state.started_at)
+        late = event.at - max(instant(wait.input.value["until"]), wait.at)
         self._check(run, 0 <= late <= SOON, f"{event.step} goes on at its time, not {late} later")
 
     # --- children -------------------------------------------------------------------------
@@ -112,7 +111,7 @@ class Verdict:
         above = self._ledger.accounts[parent.run].state
         step = above.steps.get(parent.step)
         return above.has_ended or step is None or step.attempt > parent.attempt
-    
+
     # --- the end --------------------------------------------------------------------------
 
     def _judge_end(self, account: Account) -> None:
