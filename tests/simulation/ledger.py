@@ -175,6 +175,9 @@ class Ledger:
         if account.writer is state:
             self.check(run, not account.state.is_paused, f"{command.id} begins after the pause")
             self.check(run, not step.in_queue, f"{command.id} begins before it has its place")
+            owner = account.state.steps.get(step.owner, step)
+            goes_on = owner.phase is StepPhase.ACTIVE
+            self.check(run, goes_on, f"{command.id} acts for {owner.id}, which is {owner.phase}")
         return step if step.phase is StepPhase.ACTIVE else None
 
     # --- accounts -------------------------------------------------------------------------

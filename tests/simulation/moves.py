@@ -158,6 +158,8 @@ def _misfit_of_step(move: Move, step: StepState, last: Event | None) -> str:
         case ApprovalRequested(about="outcome", call=call):
             if call not in step.begun:
                 return f"the outcome of {call!r} is asked, which was not begun"
+            if call in step.asks:
+                return f"the outcome of {call!r} is asked already"
             return _misfit_of_call(state, step, call)
         case ApprovalRequested() | ApprovalExpired():
             return "" if isinstance(step.spec, ApprovalNode) else f"{step.id} asks nobody"

@@ -85,11 +85,19 @@ class People:
         said = self._script.message(account.origin, node)
         if said is None:
             return None
-        id = f"to {step.id} of {state.run}" if self._dice.random() < 0.5 else ""
+        has_ids, sent = self._dice.random() < 0.5, 0
+
+        async def send(controls: Controls) -> None:
+            """One that was not answered is sent again as the same; else it is another."""
+            nonlocal sent
+            id = f"{sent} to {step.id} of {state.run}" if has_ids else ""
+            await controls.signal_run(BOB, state.run, node.signal, said.value, id=id)
+            sent += 1
+
         return self._say(
             said.delay,
             lambda: step.id in state.listening.get(node.signal, ()) and not state.has_ended,
-            lambda controls: controls.signal_run(BOB, state.run, node.signal, said.value, id=id),
+            send,
         )
 
     def _answer(
