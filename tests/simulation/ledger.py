@@ -173,7 +173,9 @@ class Ledger:
         attempt = step.attempt >= command.attempt
         self.check(run, attempt, f"{command.id} acts for an attempt that is committed")
         if account.writer is state:
-            self.check(run, not account.state.is_paused, f"{command.id} begins after the pause")
+            is_begun = isinstance(command, CallTool) and command.call in step.begun
+            in_time = is_begun or not account.state.is_paused
+            self.check(run, in_time, f"{command.id} begins after the pause")
             self.check(run, not step.in_queue, f"{command.id} begins before it has its place")
             owner = account.state.steps.get(step.owner, step)
             goes_on = owner.phase is StepPhase.ACTIVE

@@ -2,16 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.simulation.ledger import Ledger
 
 from stepwell.engine.state import RunState
 from stepwell_storage.bell import Bell
-from stepwell_storage.errors import Full, Unavailable
+from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.memory import (
     MemoryBlobs,
     MemoryClaims,
@@ -81,6 +81,8 @@ class Link:
         """Processes hear only what they do themselves; the rest they find when they look."""
         self._dice = dice
         self._latency = latency
+        self._last = 0.0
+        """When what was queued last is written."""
         self.id = store.id
         self.is_shared = store.is_shared
         self.log = LinkedLog(self, store.log, ledger, live)
@@ -138,13 +140,43 @@ class Link:
         await self.pass_through(writes=False)
         return await act()
 
-    async def write(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Something that is written, whether its answer comes back or not."""
-        await self.pass_through(writes=True)
-        answer = await act()
-        if self.loses_answer():
-            raise Unavailable
+    async def write(self, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Something that is written, whether anybody waits for the answer and gets it or not."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.queue(partial(self._write, act, answer))
+        return await answer
+
+    def queue(self, act: Callable[[], None]) -> None:
+        """A process writes one thing after the other; cancelling takes nothing back."""
+        loop = asyncio.get_running_loop()
+        self._last = max(self._last, loop.time() + self.delay())
+        loop.call_at(self._last, act)
+
+    def _write(
+        self, act: Callable[[], Coroutine[Any, Any, T]], answer: asyncio.Future[T]
+    ) -> None:
+        try:
+            if not self.delivers:
+                self.refuse(writes=True)
+            written = _at_once(act())
+            if self.loses_answer():
+                raise Unavailable
+        except StorageError as error:
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(written)
+
+
+def _at_once(act: Coroutine[Any, Any, T]) -> T:
+    """What a store in memory answers, which waits for nothing."""
+    try:
+        act.send(None)
+    except StopIteration as done:
+        answer: T = done.value
         return answer
+    raise AssertionError("a store in memory waits for something")
 
 
 class LinkedLog:
@@ -161,13 +193,10 @@ class LinkedLog:
         self._log = log
         self._ledger = ledger
         self._live = live
-        self._last = 0.0
 
     def append(self, append: Append) -> asyncio.Future[int]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int] = loop.create_future()
-        self._last = max(self._last, loop.time() + self._link.delay())
-        loop.call_at(self._last, self._write, append, answer)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._link.queue(partial(self._write, append, answer))
         return answer
 
     def _write(self, append: Append, answer: asyncio.Future[int]) -> None:
@@ -256,7 +285,7 @@ class LinkedClaims:
     async def release(self, owner: str, *, now: int) -> int:
         return await self._write(partial(self._claims.release, owner, now=now))
 
-    async def _write(self, act: Callable[[], Awaitable[T]]) -> T:
+    async def _write(self, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if not self._link.keeps_leases:
             raise Unavailable
         return await self._link.write(act)
