@@ -152,9 +152,7 @@ class Link:
         self._last = max(self._last, loop.time() + self.delay())
         loop.call_at(self._last, act)
 
-    def _write(
-        self, act: Callable[[], Coroutine[Any, Any, T]], answer: asyncio.Future[T]
-    ) -> None:
+    def _write(self, act: Callable[[], Coroutine[Any, Any, T]], answer: asyncio.Future[T]) -> None:
         try:
             if not self.delivers:
                 self.refuse(writes=True)

@@ -39,7 +39,7 @@ from stepwell.orchestrator import letters
 from stepwell.orchestrator.effects import Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.peers import Peers
-from stepwell.orchestrator.standing import Standing, standing_of
+from stepwell.orchestrator.standing import RUNNING, Standing, standing_of
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
@@ -69,23 +69,15 @@ class _Commit(NamedTuple):
 
 
 class Outgoing(Struct):
-    """What the next append of a run holds, and what is carried out when it is committed."""
+    """What an append of a run holds, and what is carried out when it is committed."""
 
     events: list[tuple[Event, str]] = []
     commands: list[Command] = []
     letters: list[Letter] = []
     taken: list[str] = []
     left: list[str] = []
-
-    def before(self, later: "Outgoing") -> "Outgoing":
-        """This, which was not written, and after it what has come since."""
-        return Outgoing(
-            self.events + later.events,
-            self.commands + later.commands,
-            self.letters + later.letters,
-            self.taken + later.taken,
-            self.left + later.left,
-        )
+    standing: Standing = RUNNING
+    """Where the run stands then."""
 
 
 class Tasks(Protocol):
@@ -129,6 +121,10 @@ class OwnedRun:
         self._jitter = jitter
         self._on_end = on_end
         self._next = Outgoing()
+        """What the append after the one under way will hold."""
+        self._sent: Outgoing | None = None
+        """What is under way. It is sent again as it was until the store has answered: a store that
+        has written it, and could not say so, takes the same again for what it is."""
         self._told: set[str] = set()
         """The ids of letters that the run has been told and that the store still has."""
         self._shown = standing_of(state)
@@ -152,7 +148,7 @@ class OwnedRun:
     def is_at_rest(self) -> bool:
         """Whether nothing is in flight and all is written: others may hold it as well as we."""
         return (
-            not (self._appending or self._next.events or self._in_flight or self._commits)
+            not (self._sent or self._next.events or self._in_flight or self._commits)
             and self._blocked_by is None
             and not self._is_broken
             and (self.state.is_at_rest or self._is_draining)
@@ -274,11 +270,16 @@ class OwnedRun:
     # --- committing -----------------------------------------------------------------------
 
     def _flush(self) -> None:
-        if self._appending or self._gone or not self._next.events:
+        if self._appending or self._gone:
             return
-        outgoing, self._next = self._next, Outgoing()
-        self._post(outgoing)
-        standing = standing_of(self.state)
+        if self._sent is None and self._next.events:
+            self._sent, self._next = self._next, Outgoing()
+            self._post(self._sent)
+        if self._sent is not None:
+            self._send(self._sent)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        is_news = outgoing.standing != self._shown
         try:
             append = self._journal.append(
                 self.namespace,
@@ -286,20 +287,22 @@ class OwnedRun:
                 epoch=self.epoch,
                 after=self.committed,
                 events=outgoing.events,
-                standing=standing if standing != self._shown else None,
+                standing=outgoing.standing if is_news else None,
                 letters=outgoing.letters,
                 taken=outgoing.taken,
                 left=outgoing.left,
             )
         except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
+            self._sent = None
             self._break_off(error, "what it had to write")
             return
         self._appending = True
-        append.add_done_callback(partial(self._appended, outgoing, standing))
+        append.add_done_callback(partial(self._appended, outgoing))
 
     def _post(self, outgoing: Outgoing) -> None:
-        """Adds what others are to be told, and which places in queues are free again."""
+        """Adds where the run stands, what others are told, and which places are free again."""
         state, at = self.state, self._clock.now
+        outgoing.standing = standing_of(state)
         if state.left:
             outgoing.left += state.left
             state.left.clear()
@@ -311,18 +314,17 @@ class OwnedRun:
         if state.parent is not None and (state.has_ended or self._is_broken):
             outgoing.letters.append(letters.child_ended(state, at()))
 
-    def _appended(
-        self, outgoing: Outgoing, standing: Standing, append: asyncio.Future[int]
-    ) -> None:
+    def _appended(self, outgoing: Outgoing, append: asyncio.Future[int]) -> None:
         self._appending = False
         error = append.exception() if not append.cancelled() else None
         if self._gone or append.cancelled():
             return
         if error is not None:
-            self._not_appended(outgoing, error)
+            self._not_appended(error)
             return
+        self._sent = None
         self.committed += len(outgoing.events)
-        self._shown = standing
+        self._shown = outgoing.standing
         self._blocked_by = None
         if outgoing.taken:
             self._told.difference_update(outgoing.taken)
@@ -339,13 +341,12 @@ class OwnedRun:
         if self.has_ended or (self._is_broken and not self._appending):
             self.drop()
 
-    def _not_appended(self, outgoing: Outgoing, error: BaseException) -> None:
+    def _not_appended(self, error: BaseException) -> None:
         if isinstance(error, StorageFull | StorageUnavailable):
             # What happened stays in memory and is written once there is room again.
             log.warning("run %s waits for the database: %s", self.state.run, error)
             self._blocked_by = error
             self._answer_the_impatient(error)
-            self._next = outgoing.before(self._next)
             asyncio.get_running_loop().call_later(RETRY_APPEND, self._flush)
             return
         if isinstance(error, StorageError):
@@ -453,7 +454,7 @@ class OwnedRun:
         if self._gone or self._is_draining:
             return
         commands = due(self.state, self._clock.now())
-        if self._appending or self._next.events:
+        if self._sent or self._next.events:
             self._next.commands += commands
         else:
             self._carry_out(commands)

@@ -142,14 +142,18 @@ class RefusingLog(MemoryLog):
     refusal: StorageError | None = None
     kinds: frozenset[str] = frozenset()
     refused = 0
+    is_mute = False
+    """Whether it writes, and cannot say so."""
 
     def append(self, append: Append) -> asyncio.Future[int]:
         concerned = not self.kinds or any(it.kind in self.kinds for it in append.records)
-        if self.refusal is None or not concerned:
+        if self.is_mute:
+            super().append(append)
+        elif self.refusal is None or not concerned:
             return super().append(append)
         self.refused += 1
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        answer.set_exception(self.refusal)
+        answer.set_exception(self.refusal or Unavailable())
         return answer
 
     async def read(

@@ -67,6 +67,30 @@ async def test_what_follows_is_carried_out_only_after_the_commit() -> None:
 
 
 @on_virtual_time
+async def test_what_was_written_without_an_answer_is_written_once() -> None:
+    """A connection may break between a commit and its answer; meanwhile more happens."""
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        rig.storage.log.is_mute = True
+        (await rig.effects.next()).returns(1)
+        await asyncio.sleep(0.1)
+        assert owned.give(Publish(at=0, type="meanwhile", payload=NOTHING))
+        await asyncio.sleep(PATIENCE)
+        rig.storage.log.is_mute = False
+        (await rig.effects.next()).returns(2)
+        await until(lambda: worker.open_runs == 0)
+    assert (await rig.kinds(run))[2:6] == [
+        "tool_call",
+        "step_completed",
+        "step_scheduled",
+        "custom",
+    ]
+    assert (await rig.storage.claims.last(NAMESPACE, run)).epoch == 1
+
+
+@on_virtual_time
 async def test_an_end_is_told_after_its_commit_and_not_lost_when_the_store_refuses_it() -> None:
     """The end follows from a deadline that passed while the store took nothing at all."""
     rig = Rig()
