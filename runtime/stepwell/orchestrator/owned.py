@@ -26,6 +26,7 @@ from stepwell.engine.commands import (
     StartChild,
     Stop,
     WakeAt,
+    child_run,
 )
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due, put_back
@@ -244,6 +245,9 @@ class OwnedRun:
             return
         self._is_broken = True
         self._stop_all()
+        for command in self.state.open.values():
+            if isinstance(command, StartChild):
+                self.state.orphans.append(child_run(self.state.run, command.step, command.attempt))
         failed = RunFailed(at=self._clock.now(), failure=_defect(error, over))
         self._next = Outgoing([(failed, self.state.principal)], left=list(self.state.tickets))
         self._flush()

@@ -1,10 +1,12 @@
 """Runs that are steps of other runs."""
 
+import pytest
 from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until, until_async
 
 from stepwell.engine.commands import child_run
 from stepwell.engine.events import RunFailed, StepFailed
-from stepwell.engine.inputs import Cancel
+from stepwell.engine.inputs import Cancel, Expire
+from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 
 CHILD = """
@@ -77,6 +79,23 @@ async def test_a_child_is_cancelled_with_its_parent() -> None:
         assert await rig.owned(worker, run).record(Cancel(at=rig.clock.now()))
         await until_async(lambda: rig.status(child_run(run, "sub", 1)), "cancelled")
         await until(lambda: call.is_cancelled)
+
+
+@on_virtual_time
+async def test_a_child_is_cancelled_with_a_parent_that_a_defect_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(PARENT))
+        await rig.effects.next()
+        defect = Expire(at=0, step="nowhere", attempt=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(RunState, "awaits", lambda state, command: True)
+            assert not rig.owned(worker, run).give(defect)
+        await until_async(lambda: rig.status(child_run(run, "sub", 1)), "cancelled")
+        assert await rig.status(run) == "failed"
 
 
 @on_virtual_time
