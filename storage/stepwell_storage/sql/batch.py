@@ -138,18 +138,19 @@ class Batch:
 
     @property
     def steps(self) -> Values:
-        """Of every run that goes on: namespace, run, epoch, after, last, whether it ends."""
+        """Of every run that goes on and does not end: namespace, run, epoch, after, last."""
+        return self._steps(are_last=False)
+
+    @property
+    def ends(self) -> Values:
+        """The same of every run that goes on and ends."""
+        return self._steps(are_last=True)
+
+    def _steps(self, *, are_last: bool) -> Values:
         values: Values = []
         for (namespace, _), chain in self._chains.items():
-            if chain.goes_on:
-                values += (
-                    namespace,
-                    chain.run,
-                    chain.epoch,
-                    chain.after,
-                    chain.last,
-                    chain.has_ended,
-                )
+            if chain.goes_on and chain.has_ended is are_last:
+                values += (namespace, chain.run, chain.epoch, chain.after, chain.last)
         return values
 
     @property

@@ -39,7 +39,16 @@ def test_the_appends_of_a_run_are_one_step_of_its_lease() -> None:
     for after in (7, 8, 9):
         batch.add(append(RUN, after))
 
-    assert batch.steps == ["default", packed(RUN), 4, 7, 10, False]
+    assert batch.steps == ["default", packed(RUN), 4, 7, 10]
+
+
+def test_the_step_that_ends_a_run_is_taken_apart_from_the_others() -> None:
+    batch = Batch()
+    batch.add(append(RUN, 7, head=ENDED))
+    batch.add(append(OTHER, 3))
+
+    assert batch.steps == ["default", packed(OTHER), 4, 3, 4]
+    assert batch.ends == ["default", packed(RUN), 4, 7, 8]
 
 
 def test_a_run_that_begins_in_the_batch_needs_no_step() -> None:
@@ -47,7 +56,7 @@ def test_a_run_that_begins_in_the_batch_needs_no_step() -> None:
     batch.add(begin(RUN))
     batch.add(append(RUN, 1, epoch=1, head=ENDED))
 
-    assert batch.steps == batch.summaries == []
+    assert batch.steps == batch.ends == batch.summaries == []
     assert batch.leases == ["default", packed(RUN), None, 1, None, 2]
     assert batch.runs[5:9] == ["completed", 1, 9, 9]
 
@@ -77,7 +86,7 @@ def test_a_run_that_goes_on_after_its_end_takes_its_lease_by_itself() -> None:
     batch.add(reopened)
     batch.add(append(RUN, 8, epoch=5))
 
-    assert batch.steps == batch.summaries == []
+    assert batch.steps == batch.ends == batch.summaries == []
     [values] = batch.reopenings
     assert (values["after_epoch"], values["after"], values["last"]) == (4, 7, 9)
     assert (values["holder"], values["until"], values["now"]) == ("two", 90, "running")
