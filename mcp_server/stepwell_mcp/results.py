@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import UNSET, Struct
 
 from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
-from stepwell.orchestrator.views import Run, RunStatus
+from stepwell.orchestrator.views import Run, RunStatus, Waiting
 
 RUN_META: Final = "stepwell/run"
 ERROR_META: Final = "stepwell/error"
@@ -42,13 +43,23 @@ class Structured(Enum):
         return value if is_taken else None
 
 
-class Handle(Struct, frozen=True, kw_only=True):
+class Wait(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a step waits for: a person (`human`), a message (`signal`), or a time (`timer`)."""
+
+    step: str
+    on: str
+    about: str = ""
+    until: datetime | None = None
+
+
+class Handle(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run that is not over yet, and how to follow it."""
 
     run: str
     status: RunStatus
     workflow: str
     next: str
+    waiting_for: tuple[Wait, ...] = ()
 
 
 def component(view: type[Struct]) -> dict[str, Any]:
@@ -72,6 +83,19 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
         "status": {"enum": [status.value for status in RunStatus if not status.ended]},
         "workflow": {"type": "string"},
         "next": {"type": "string"},
+        "waiting_for": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["step", "on"],
+                "properties": {
+                    "step": {"type": "string"},
+                    "on": {"enum": ["human", "signal", "timer"]},
+                    "about": {"type": "string"},
+                    "until": {"type": "string"},
+                },
+            },
+        },
     },
 }
 """Written out, because it is nested in the schemas of tools and must refer to nothing."""
@@ -94,9 +118,64 @@ def handle_of(run: Run) -> Handle:
         run=run.id,
         status=run.status,
         workflow=run.workflow,
-        next=f"The run goes on by itself. Call run_get with run={run.id!r} and wait_seconds=20 "
-        "until its status is no longer running; run_events tells what it has done so far.",
+        next=advice(run),
+        waiting_for=waits(run),
     )
+
+
+def waits(run: Run) -> tuple[Wait, ...]:
+    """What a run waits for."""
+    return tuple(
+        Wait(
+            step=one.step,
+            on=one.on,
+            about=one.about,
+            until=None if one.until is None else instant(one.until),
+        )
+        for one in run.waiting
+    )
+
+
+def advice(run: Run) -> str:
+    """What a model does about a run that has not ended; "" for one that has.
+
+    What a person is asked is a person's to answer: a model is told so, and given no way to.
+    """
+    if run.status.ended:
+        return ""
+    follow = f"Call run_get with run={run.id!r} and wait_seconds=20"
+    said = [*dict.fromkeys(map(partial(_advice_on, run.id), run.waiting))]
+    match run.status:
+        case RunStatus.PAUSED:
+            said.append(
+                f"Somebody has paused the run. It goes on when a person runs `stepwell resume "
+                f"{run.id}`; tell the user, and do not start it again."
+            )
+        case RunStatus.WAITING:
+            said.append(f"The run goes on by itself when that has come. {follow} to see it end.")
+        case _:
+            said.append(
+                f"The run goes on by itself. {follow} until its status is no longer running; "
+                "run_events tells what it has done so far."
+            )
+    return " ".join(said)
+
+
+def _advice_on(run: str, one: Waiting) -> str:
+    match one.on:
+        case "human":
+            return (
+                f"The step {one.step!r} asks a person, and only a person can answer. Tell the user "
+                f"that `stepwell show {run}` shows the question and how to answer it."
+            )
+        case "signal":
+            return (
+                f"The step {one.step!r} waits for the message {one.about!r}: send it with "
+                "run_signal if that is yours to do."
+            )
+        case _:
+            until = "its time" if one.until is None else instant(one.until).isoformat()
+            return f"The step {one.step!r} waits until {until}."
 
 
 def json_result(value: Json, structured: Structured, *, run: str | None = None) -> CallToolResult:

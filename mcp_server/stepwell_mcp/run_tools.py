@@ -1,4 +1,8 @@
-"""`run_get`, `run_events`, `run_cancel`: how a model follows a run that outlived its call."""
+"""`run_get`, `run_events`, `run_signal`, `run_cancel`: how a model follows a run it began.
+
+Nothing here answers what a run asks a person. An agent can never approve, so no model is given a
+tool for it.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -13,7 +17,7 @@ from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunEvent, RunStatus
 from stepwell.principals import Caller
-from stepwell_mcp.results import component, instant, reference, shown
+from stepwell_mcp.results import Wait, advice, component, instant, reference, shown, waits
 
 MAX_WAIT_SECONDS: Final = 50
 """Below the 60 seconds after which many clients give a request up."""
@@ -47,6 +51,26 @@ class RunEvents(OfRun, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=100, description="The most events to answer.")] = 50
 
 
+class RunSignal(OfRun, frozen=True, kw_only=True):
+    """What run_signal takes."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z][a-z0-9_.-]{0,63}$",
+            description="The name of the message, `about` in what the run waits for.",
+        ),
+    ]
+    payload: Annotated[Any, Meta(description="What the message holds: any JSON.")] = None
+    id: Annotated[
+        str,
+        Meta(
+            max_length=128,
+            description="A name for this message: sent again under the same one it changes nothing.",
+        ),
+    ] = ""
+
+
 class RunCancel(OfRun, frozen=True, kw_only=True):
     """What run_cancel takes."""
 
@@ -54,13 +78,18 @@ class RunCancel(OfRun, frozen=True, kw_only=True):
 
 
 class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run: `output` once it has completed, `failure` once it has failed."""
+    """A run: `output` once it has completed, `failure` once it has failed.
+
+    Until then `waiting_for` tells what it waits for, and `next` what to do about it.
+    """
 
     run: str
     workflow: str
     status: RunStatus
     created_at: datetime
     ended_at: datetime | None = None
+    waiting_for: tuple[Wait, ...] = ()
+    next: str = ""
     output: Any = None
     failure: Failure | None = None
 
@@ -131,6 +160,13 @@ async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsV
     )
 
 
+async def _signal(service: Service, caller: Caller, given: RunSignal) -> RunView:
+    run = await service.controls.signal_run(
+        caller, given.run, given.name, given.payload, id=given.id
+    )
+    return _view(run)
+
+
 async def _cancel(service: Service, caller: Caller, given: RunCancel) -> RunView:
     return _view(await service.controls.cancel_run(caller, given.run, given.reason))
 
@@ -142,6 +178,8 @@ def _view(run: Run) -> RunView:
         status=run.status,
         created_at=instant(run.created_at),
         ended_at=None if run.ended_at is None else instant(run.ended_at),
+        waiting_for=waits(run),
+        next=advice(run),
         output=shown(run.output),
         failure=run.failure,
     )
@@ -179,6 +217,9 @@ def _define(
 _READS: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
+_TELLS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
 _STOPS: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
@@ -189,7 +230,8 @@ RUN_TOOLS: Final[dict[str, RunTool[Any]]] = {
         RunTool[Any](
             _define(
                 "run_get",
-                "Tells the status of a run, with its output or its failure once it has ended. "
+                "Tells the status of a run, with its output or its failure once it has ended, and "
+                "what it waits for until then. "
                 "Give wait_seconds to wait for the end instead of asking again and again.",
                 RunGet,
                 RunView,
@@ -209,6 +251,18 @@ RUN_TOOLS: Final[dict[str, RunTool[Any]]] = {
             ),
             RunEvents,
             _events,
+        ),
+        RunTool[Any](
+            _define(
+                "run_signal",
+                "Sends a message to a run that waits for one, or will; what it holds becomes the "
+                "output of the step that waits. It answers no question that a person is asked.",
+                RunSignal,
+                RunView,
+                _TELLS,
+            ),
+            RunSignal,
+            _signal,
         ),
         RunTool[Any](
             _define(

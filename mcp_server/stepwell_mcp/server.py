@@ -42,7 +42,8 @@ INSTRUCTIONS: Final = """\
 Stepwell runs tools and durable workflows. Every call is a run that is written to a log and \
 survives a crash. A call that ends in time answers its result. A longer one answers a run id: \
 follow it with run_get (wait_seconds waits for the end) and run_events, stop it with \
-run_cancel. Giving up on a request does not stop its run, so look before you repeat a call."""
+run_cancel. A run may wait for a message, which run_signal sends, or for a person, whom you \
+cannot answer for: tell the user. Giving up on a request does not stop its run, so look before you repeat a call."""
 
 _logger = logging.getLogger(__name__)
 

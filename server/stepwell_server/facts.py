@@ -2,7 +2,8 @@
 
 A fact and its message have the same name and the same fields, so one plan per kind, made from
 both when this module is imported, translates them all. A fact that the contract does not know,
-or a field that it lacks, stops the import. On the wire `latency_us` is the duration `latency`.
+or a field that it lacks, stops the import. On the wire `latency_us` is the duration `latency`, and
+a run is named `runs/{id}`.
 """
 
 from collections.abc import Callable
@@ -11,15 +12,24 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from stepwell.engine.events import KINDS
+from stepwell.engine.events import KINDS, Parent
 from stepwell.engine.messages import Usage
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.orchestrator.views import RunEvent
 from stepwell.v1 import events_pb2
-from stepwell_server.translate import data_in_event, duration, failure, run_name, timestamp
+from stepwell_server.translate import (
+    data_in_event,
+    duration,
+    failure,
+    maybe_run_name,
+    run_name,
+    timestamp,
+)
 
 MICROSECONDS: Final = "_us"
 INSTANT: Final = "_at"
+RUNS: Final = ("run", "child")
+"""What the fields of a fact are called that name a run."""
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -60,11 +70,18 @@ def _usage(usage: Usage) -> events_pb2.Usage:
     return events_pb2.Usage(**msgspec.structs.asdict(usage))
 
 
+def _parent(parent: Parent) -> events_pb2.Parent:
+    return events_pb2.Parent(
+        run=run_name(parent.run), step=parent.step, attempt=parent.attempt, depth=parent.depth
+    )
+
+
 _CONVERSIONS: dict[Any, tuple[Convert, Any]] = {
     Data: (data_in_event, NOTHING),
     Usage: (_usage, None),
     Failure: (failure, None),
     Failure | None: (failure, None),
+    Parent | None: (_parent, None),
 }
 """By the type of a field: how it is converted, and the value that is left out."""
 
@@ -75,6 +92,8 @@ def _field(field: msgspec.structs.FieldInfo) -> _Field:
         return _Field(name, name.removesuffix(MICROSECONDS), duration, None)
     if name.endswith(INSTANT):
         return _Field(name, name, timestamp, None)
+    if name in RUNS:
+        return _Field(name, name, maybe_run_name, None)
     convert, absent = _CONVERSIONS.get(field.type, (None, None))
     return _Field(name, name, convert, absent)
 

@@ -8,7 +8,8 @@ from stepwell.definitions.problems import Problem
 from stepwell.engine import codec
 from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import InvalidRequest
-from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Workflow
+from stepwell.orchestrator.service import OnConflict
+from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Waiting, Workflow
 from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
 
 MESSAGE_BYTES = 4 * 1024 * 1024
@@ -30,10 +31,30 @@ RUN_STATUSES = {
 VIEW_STATUSES = {wire: status for status, wire in RUN_STATUSES.items()}
 STEP_STATUSES = {
     "active": run_service_pb2.STEP_STATUS_ACTIVE,
+    "waiting": run_service_pb2.STEP_STATUS_WAITING,
     "retrying": run_service_pb2.STEP_STATUS_RETRYING,
     "completed": run_service_pb2.STEP_STATUS_COMPLETED,
     "failed": run_service_pb2.STEP_STATUS_FAILED,
     "skipped": run_service_pb2.STEP_STATUS_SKIPPED,
+    "cancelled": run_service_pb2.STEP_STATUS_CANCELLED,
+}
+WAITING_ON = {
+    "human": run_service_pb2.WAITING_ON_HUMAN,
+    "signal": run_service_pb2.WAITING_ON_SIGNAL,
+    "timer": run_service_pb2.WAITING_ON_TIMER,
+}
+ON_CONFLICT: dict[int, OnConflict] = {
+    run_service_pb2.ON_CONFLICT_UNSPECIFIED: "fail",
+    run_service_pb2.ON_CONFLICT_FAIL: "fail",
+    run_service_pb2.ON_CONFLICT_USE_EXISTING: "use_existing",
+    run_service_pb2.ON_CONFLICT_CANCEL_EXISTING: "cancel_existing",
+}
+VERDICTS: dict[int, str] = {
+    run_service_pb2.VERDICT_APPROVE: "approve",
+    run_service_pb2.VERDICT_DENY: "deny",
+    run_service_pb2.VERDICT_DONE: "done",
+    run_service_pb2.VERDICT_RETRY: "retry",
+    run_service_pb2.VERDICT_FAIL: "fail",
 }
 
 
@@ -52,6 +73,11 @@ def duration(microseconds: int) -> Duration:
 def run_name(run: str) -> str:
     """`runs/{id}`."""
     return RUN_PREFIX + run
+
+
+def maybe_run_name(run: str) -> str:
+    """`runs/{id}`, or "" where there is no run."""
+    return run_name(run) if run else ""
 
 
 def run_id(name: str) -> str:
@@ -118,6 +144,22 @@ def run(view: Run, *, with_output: bool = True) -> run_service_pb2.Run:
         output=data_resolved(output) if output else None,
         failure=failure(view.failure) if view.failure else None,
         reason=view.reason,
+        waiting_for=map(waiting, view.waiting),
+        run_key=view.run_key,
+        parent=maybe_run_name(view.parent),
+        forked_from=maybe_run_name(view.forked_from),
+    )
+
+
+def waiting(view: Waiting) -> run_service_pb2.Waiting:
+    """What a step waits for; what a person is told is what its event holds."""
+    return run_service_pb2.Waiting(
+        step=view.step,
+        on=WAITING_ON[view.on],
+        about=view.about,
+        until=_maybe_timestamp(view.until),
+        call=view.call,
+        message=data_in_event(view.message) if view.message else None,
     )
 
 
@@ -132,6 +174,8 @@ def step(view: Step) -> run_service_pb2.Step:
         ended_at=_maybe_timestamp(view.ended_at),
         output=data_in_event(view.output) if view.output else None,
         failure=failure(view.failure) if view.failure else None,
+        waiting_for=map(waiting, view.waiting),
+        child=maybe_run_name(view.child),
     )
 
 

@@ -28,11 +28,19 @@ MAX_RECONNECT_BACKOFF: Final = timedelta(seconds=1)
 SECOND_CHANCE: Final = 1.5 * MAX_RECONNECT_BACKOFF
 """Enough for one more try, whatever gRPC's jitter."""
 
-# What may be asked twice: reads, and writes that are the same when repeated. StartRun is one,
-# because this client never sends it without a request id.
+# What may be asked twice: reads, and writes that are the same when repeated. StartRun, ForkRun
+# and SignalRun are, because this client never sends them without an id.
 RETRIED: Final = {
     "WorkflowService": ("CheckWorkflow", "PutWorkflow", "GetWorkflow", "ListWorkflows"),
-    "RunService": ("StartRun", "GetRun", "ListRuns", "WaitRun", "ListSteps"),
+    "RunService": (
+        "StartRun",
+        "GetRun",
+        "ListRuns",
+        "WaitRun",
+        "ListSteps",
+        "ForkRun",
+        "SignalRun",
+    ),
     "EventService": ("ListEvents",),
     "DatasourceService": ("ListDatasources",),
 }

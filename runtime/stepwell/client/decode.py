@@ -14,6 +14,8 @@ from stepwell.client.types import (
     RunStatus,
     Step,
     StepStatus,
+    Waiting,
+    WaitingOn,
     Workflow,
 )
 from stepwell.engine.values import BlobRef, Data, Failure, Json
@@ -34,6 +36,15 @@ STEP_STATUSES = {
     number: StepStatus(name.removeprefix("STEP_STATUS_").lower())
     for name, number in run_service_pb2.StepStatus.items()
 }
+WAITING_ON = {
+    number: WaitingOn(name.removeprefix("WAITING_ON_").lower())
+    for name, number in run_service_pb2.WaitingOn.items()
+}
+
+
+def run_id(name: str) -> str:
+    """The id in the name of a run; "" where there is no run."""
+    return name.removeprefix(RUN_PREFIX)
 
 
 def instant(stamp: Timestamp) -> datetime:
@@ -71,7 +82,7 @@ def run(message: run_service_pb2.Run, *, created: bool = False) -> Run:
     """A run. A status that is newer than this client is `unspecified`."""
     output, output_ref = _output(message)
     return Run(
-        id=message.name.removeprefix(RUN_PREFIX),
+        id=run_id(message.name),
         workflow=message.workflow,
         version=message.version,
         principal=message.principal,
@@ -84,6 +95,10 @@ def run(message: run_service_pb2.Run, *, created: bool = False) -> Run:
         output_ref=output_ref,
         failure=failure(message.failure) if message.HasField("failure") else None,
         reason=message.reason,
+        waiting_for=tuple(map(waiting, message.waiting_for)),
+        run_key=message.run_key,
+        parent=run_id(message.parent),
+        forked_from=run_id(message.forked_from),
         created=created,
     )
 
@@ -92,6 +107,20 @@ def page(message: run_service_pb2.ListRunsResponse) -> Page:
     """One page of a list of runs."""
     return Page(
         runs=tuple(run(one) for one in message.runs), next_page_token=message.next_page_token
+    )
+
+
+def waiting(message: run_service_pb2.Waiting) -> Waiting:
+    """What a step waits for. A kind that is newer than this client is `unspecified`."""
+    told = data(message.message)
+    return Waiting(
+        step=message.step,
+        on=WAITING_ON.get(message.on, WaitingOn.UNSPECIFIED),
+        about=message.about,
+        until=_maybe_instant(message, "until"),
+        call=message.call,
+        message=None if told.value is msgspec.UNSET else told.value,
+        message_ref=told.blob,
     )
 
 
@@ -108,6 +137,8 @@ def step(message: run_service_pb2.Step) -> Step:
         output=output,
         output_ref=output_ref,
         failure=failure(message.failure) if message.HasField("failure") else None,
+        waiting_for=tuple(map(waiting, message.waiting_for)),
+        child=run_id(message.child),
     )
 
 
@@ -152,5 +183,7 @@ def _output(message: run_service_pb2.Run | run_service_pb2.Step) -> tuple[Json, 
     return (None if output.value is msgspec.UNSET else output.value), output.blob
 
 
-def _maybe_instant(message: Any, field: Literal["ended_at", "scheduled_at"]) -> datetime | None:
+def _maybe_instant(
+    message: Any, field: Literal["ended_at", "scheduled_at", "until"]
+) -> datetime | None:
     return instant(getattr(message, field)) if message.HasField(field) else None

@@ -1,7 +1,8 @@
 """Events of the contract as the facts of the engine.
 
 A fact and its message have the same name and the same fields, so one plan per kind, made when
-this module is imported, translates them all. A field that the message lacks keeps its default.
+this module is imported, translates them all. A field that the message lacks keeps its default; a
+run is named by its id, without `runs/`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,13 +15,15 @@ from msgspec import Struct
 
 from stepwell.client import decode
 from stepwell.client.types import Event, EventBatch
-from stepwell.engine.events import KINDS
+from stepwell.engine.events import KINDS, Parent
 from stepwell.engine.messages import Usage
 from stepwell.engine.values import Data, Failure
 from stepwell.v1 import event_service_pb2, events_pb2
 
 MICROSECONDS: Final = "_us"
 INSTANT: Final = "_at"
+RUNS: Final = ("run", "child")
+"""What the fields of a fact are called that name a run."""
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -50,7 +53,7 @@ def event(message: events_pb2.Event) -> Event:
     kind = message.WhichOneof("fact")
     at = decode.microseconds(message.at)
     return Event(
-        run=message.run.removeprefix(decode.RUN_PREFIX),
+        run=decode.run_id(message.run),
         sequence=message.sequence,
         kind=message.kind,
         principal=message.principal,
@@ -71,6 +74,10 @@ def _usage(message: events_pb2.Usage) -> Usage:
     return Usage(**{name: getattr(message, name) for name in Usage.__struct_fields__})
 
 
+def _parent(message: events_pb2.Parent) -> Parent:
+    return Parent(decode.run_id(message.run), message.step, message.attempt, message.depth)
+
+
 def _microseconds(duration: Duration) -> int:
     return duration.ToMicroseconds()
 
@@ -84,6 +91,7 @@ _CONVERSIONS: Mapping[Any, Convert] = {
     Usage: _usage,
     Failure: decode.failure,
     Failure | None: decode.failure,
+    Parent | None: _parent,
     tuple[str, ...]: tuple,
     dict[str, str]: dict,
 }
@@ -95,7 +103,9 @@ def _field(field: msgspec.structs.FieldInfo) -> _Field:
         return _Field(name, name.removesuffix(MICROSECONDS), _microseconds, is_message=True)
     if name.endswith(INSTANT):
         return _Field(name, name, decode.microseconds, is_message=True)
-    is_message = field.type in (Data, Usage, Failure, Failure | None)
+    if name in RUNS:
+        return _Field(name, name, decode.run_id, is_message=False)
+    is_message = field.type in (Data, Usage, Failure, Failure | None, Parent | None)
     return _Field(name, name, _CONVERSIONS.get(field.type, _same), is_message)
 
 

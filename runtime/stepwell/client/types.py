@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from stepwell.engine.events import Event as Fact
 from stepwell.engine.values import BlobRef, Failure, Json
+
+OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
+"""What becomes of a run whose key another run has that has not ended."""
+
+Verdict: TypeAlias = Literal["approve", "deny", "done", "retry", "fail"]
+"""A person's answer: the first two to an approval, the others to a call of unknown outcome."""
 
 
 class RunStatus(StrEnum):
@@ -40,11 +47,39 @@ class StepStatus(StrEnum):
     RETRYING = "retrying"
 
 
+class WaitingOn(StrEnum):
+    """What a step waits for."""
+
+    UNSPECIFIED = "unspecified"
+    HUMAN = "human"
+    SIGNAL = "signal"
+    TIMER = "timer"
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """One thing that a step waits for.
+
+    `about` is what a person is asked, `approval` or `outcome`, else the name of the message;
+    `until` is when the time of a timer has come. `call` and `message` are what a person is asked
+    about and told; they are in the steps of a run only.
+    """
+
+    step: str
+    on: WaitingOn
+    about: str = ""
+    until: datetime | None = None
+    call: str = ""
+    message: Json = None
+    message_ref: BlobRef | None = None
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """One execution of a workflow version.
 
     `output_ref` is set instead of `output` when the output is too large for a message. Lists
-    leave both out. `created` is False when a request id led to a run that was there before.
+    leave both out. `waiting_for` is what it waits for, unless it goes on by itself and asks
+    nobody. `parent` is the run that it is a step of. `created` is False when a request id or a run key led to a run
+    that was there before.
     """
 
     id: str
@@ -60,13 +95,18 @@ class Run(Struct, frozen=True, kw_only=True):
     output_ref: BlobRef | None = None
     failure: Failure | None = None
     reason: str = ""
+    waiting_for: tuple[Waiting, ...] = ()
+    run_key: str = ""
+    parent: str = ""
+    forked_from: str = ""
     created: bool = False
 
 
 class Step(Struct, frozen=True, kw_only=True):
     """The execution of a node in a run.
 
-    `output_ref` is set instead of `output` when the output is large or sealed.
+    `output_ref` is set instead of `output` when the output is large or sealed. `child` is the run
+    that it is.
     """
 
     id: str
@@ -78,6 +118,8 @@ class Step(Struct, frozen=True, kw_only=True):
     output: Json = None
     output_ref: BlobRef | None = None
     failure: Failure | None = None
+    waiting_for: tuple[Waiting, ...] = ()
+    child: str = ""
 
 
 class Page(Struct, frozen=True, kw_only=True):

@@ -75,6 +75,11 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
             f"a step is tried again when its run has failed, and the run {state.run} is "
             f"{state.phase}",
         )
+    if not state.failed_step:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            "the run did not fail over a step; start a new run, or fork it",
+        )
     step = state.steps.get(given.step)
     if step is None:
         return _no_step(state, given.step)
@@ -91,9 +96,7 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
     if given.step != state.failed_step and step.owner != state.failed_step:
         return Objection(
             Code.NOT_APPLICABLE,
-            f"the run failed over the step {state.failed_step!r}, not over {given.step!r}"
-            if state.failed_step
-            else "the run did not fail over a step; start a new run, or fork it",
+            f"the run failed over the step {state.failed_step!r}, not over {given.step!r}",
         )
     if step.phase is not StepPhase.FAILED or not step.is_scheduled:
         return Objection(

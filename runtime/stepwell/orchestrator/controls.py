@@ -148,8 +148,10 @@ class Controls:
         )
         return await self._tell(caller, run, given)
 
-    async def retry_step(self, caller: Caller, run: str, step: str, reason: str = "") -> Run:
+    async def retry_step(self, caller: Caller, run: str, step: str = "", reason: str = "") -> Run:
         """Takes a run up again that has failed, with another attempt of the step it failed over.
+
+        A map or loop that it failed over may be named by a step of it.
 
         Raises:
             NotFound: RUN_NOT_FOUND, STEP_NOT_FOUND.
@@ -157,12 +159,15 @@ class Controls:
             AlreadyExists: RUN_KEY_TAKEN, another run has its key by now.
         """
         await self._get_run(caller, run)
-        given = RetryStep(
-            at=self._clock.now(), principal=caller.principal, step=step, reason=reason
-        )
         try:
             with refusals():
                 state = await self._worker.fold(caller.namespace, run)
+                given = RetryStep(
+                    at=self._clock.now(),
+                    principal=caller.principal,
+                    step=step or state.failed_step,
+                    reason=reason,
+                )
                 _refuse(objection(state, given))
                 await self._worker.reopen(caller.namespace, state, given)
         except KeyTaken as taken:

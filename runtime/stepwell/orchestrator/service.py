@@ -250,9 +250,11 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        await self.get_run(caller, run)
+        view = await self.get_run(caller, run)
         with refusals():
-            return steps_of(await self._journal.history(caller.namespace, run, filled=False))
+            graph = await self._workflows.graph(caller.namespace, view.workflow, view.version)
+            history = await self._journal.history(caller.namespace, run, filled=False)
+        return steps_of(history, graph)
 
     # --- events ---------------------------------------------------------------------------
 

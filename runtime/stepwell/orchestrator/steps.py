@@ -2,52 +2,174 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from stepwell.engine.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     Event,
+    RunCancelled,
+    RunCompensating,
+    RunCompleted,
+    RunFailed,
+    RunForked,
+    RunResumed,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
     StepScheduled,
     StepSkipped,
+    StepStarted,
 )
-from stepwell.orchestrator.views import Step
+from stepwell.engine.graph import UNDO, Graph, SignalNode, WaitNode, spec_of
+from stepwell.engine.instants import instant
+from stepwell.engine.values import Data
+from stepwell.orchestrator.views import Step, Waiting
+
+OPEN = ("active", "waiting", "retrying")
+"""The statuses of a step that has not ended."""
 
 
-def steps_of(events: Iterable[Event]) -> tuple[Step, ...]:
-    """In the order in which they were scheduled or skipped."""
-    steps: dict[str, Step] = {}
+def steps_of(events: Iterable[Event], graph: Graph) -> tuple[Step, ...]:
+    """In the order in which they were scheduled or skipped; `graph` is that of the run."""
+    told = _Told(graph)
     for event in events:
+        told.hear(event)
+    return told.steps()
+
+
+class _Told:
+    """What the events so far have told."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._steps: dict[str, Step] = {}
+        self._ended_at: int | None = None
+        """When the run ended, unless it goes on."""
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step; what has not ended with its run, or with its map or loop, was cancelled."""
+        return tuple(map(self._as_it_is, self._steps.values()))
+
+    def hear(self, event: Event) -> None:
+        """One more event."""
         match event:
             case StepScheduled():
-                steps[event.step] = Step(
-                    id=event.step,
-                    node=event.node,
-                    status="active",
-                    attempt=1,
-                    scheduled_at=event.at,
-                )
-            case StepSkipped():
-                steps[event.step] = Step(
-                    id=event.step, node=event.node, status="skipped", attempt=0, ended_at=event.at
-                )
-            case StepRetryScheduled():
-                steps[event.step] = replace(
-                    steps[event.step], status="retrying", attempt=event.attempt
-                )
+                self._schedule(event)
             case StepCompleted():
-                steps[event.step] = replace(
-                    steps[event.step], status="completed", ended_at=event.at, output=event.output
+                self._change(
+                    event.step,
+                    status="completed",
+                    ended_at=event.at,
+                    output=event.output,
+                    waiting=(),
                 )
             case StepFailed():
-                # One whose input has no value fails before it was scheduled.
-                step = steps.get(event.step) or Step(
-                    id=event.step, node=event.step, status="failed", attempt=event.attempt
+                self._fail(event)
+            case StepSkipped():
+                self._steps[event.step] = Step(
+                    id=event.step, node=event.node, status="skipped", attempt=0, ended_at=event.at
                 )
-                steps[event.step] = replace(
-                    step, status="failed", ended_at=event.at, failure=event.failure
-                )
+            case StepStarted(child=child) if child:
+                self._change(event.step, child=child)
+            case StepRetryScheduled():
+                self._retry(event)
+            case ApprovalRequested():
+                self._ask(event)
+            case ApprovalDecided():
+                self._forget(event.step, event.call)
+            case RunForked():
+                self._fork()
+            case RunCompensating():
+                self._steps = {step.id: _cancelled(step, event.at) for step in self._steps.values()}
+            case RunCompleted() | RunFailed() | RunCancelled():
+                self._ended_at = event.at
+            case RunResumed():
+                self._ended_at = None
             case _:
                 pass
-    return tuple(steps.values())
+
+    def _schedule(self, event: StepScheduled) -> None:
+        waiting = self._waits(event)
+        self._steps[event.step] = Step(
+            id=event.step,
+            node=event.node,
+            status="waiting" if waiting else "active",
+            attempt=1,
+            scheduled_at=event.at,
+            waiting=waiting,
+        )
+
+    def _waits(self, event: StepScheduled) -> tuple[Waiting, ...]:
+        match spec_of(self._graph, event.node, event.step):
+            case SignalNode(signal=name):
+                return (Waiting(step=event.step, on="signal", about=name),)
+            case WaitNode():
+                return (Waiting(step=event.step, on="timer", until=_until(event.input)),)
+            case _:
+                return ()
+
+    def _fail(self, event: StepFailed) -> None:
+        # One whose input has no value fails before it was scheduled.
+        step = self._steps.get(event.step) or Step(
+            id=event.step, node=self._node_of(event.step), status="failed", attempt=event.attempt
+        )
+        self._steps[event.step] = replace(
+            step, status="failed", ended_at=event.at, failure=event.failure, waiting=()
+        )
+
+    def _node_of(self, step: str) -> str:
+        undone = self._steps.get(step.removesuffix(UNDO))
+        return undone.node if undone else step
+
+    def _retry(self, event: StepRetryScheduled) -> None:
+        again = {"ended_at": None, "failure": None, "waiting": (), "child": ""}
+        self._change(event.step, status="retrying", attempt=event.attempt, **again)
+        owner = self._owner_of(self._steps[event.step])
+        if owner is not None and owner.status == "failed":
+            self._change(owner.id, status="active", ended_at=None, failure=None)
+
+    def _ask(self, event: ApprovalRequested) -> None:
+        asked = Waiting(
+            step=event.step, on="human", about=event.about, call=event.call, message=event.message
+        )
+        waiting = (*self._steps[event.step].waiting, asked)
+        self._change(event.step, status="waiting", waiting=waiting)
+
+    def _forget(self, step: str, call: str) -> None:
+        left = tuple(one for one in self._steps[step].waiting if one.call != call)
+        self._change(step, status="waiting" if left else "active", waiting=left)
+
+    def _fork(self) -> None:
+        """The other run's calls are its own: nobody asks here what became of them."""
+        for step in tuple(self._steps.values()):
+            for asked in step.waiting:
+                if asked.about == "outcome":
+                    self._forget(step.id, asked.call)
+
+    def _change(self, step: str, **fields: object) -> None:
+        self._steps[step] = replace(self._steps[step], **fields)
+
+    def _owner_of(self, step: Step) -> Step | None:
+        """The map or loop that made a step."""
+        if step.id == step.node or step.id.endswith(UNDO):
+            return None
+        return self._steps[step.node]
+
+    def _as_it_is(self, step: Step) -> Step:
+        owner = self._owner_of(step)
+        if owner is not None and owner.status == "failed":
+            return _cancelled(step, owner.ended_at)
+        return step if self._ended_at is None else _cancelled(step, self._ended_at)
+
+
+def _until(input: Data) -> int | None:
+    """When a wait is over; None where that was computed from sealed data."""
+    return None if input.value is UNSET else instant(input.value["until"])
+
+
+def _cancelled(step: Step, at: int | None) -> Step:
+    if step.status not in OPEN:
+        return step
+    return replace(step, status="cancelled", ended_at=at, waiting=())

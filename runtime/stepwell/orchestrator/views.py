@@ -32,13 +32,16 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a step of a run waits for: `on` is human, signal or timer.
 
     `about` is `approval` or `outcome` where a person is asked, else the name of the message;
-    `until` is the time of a timer, in UTC microseconds.
+    `until` is the time of a timer, in UTC microseconds. `call` and `message` are what a person is
+    asked about and told; only the steps of a run have them.
     """
 
     step: str
     on: str
     about: str = ""
     until: int | None = None
+    call: str = ""
+    message: Data | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,7 +78,11 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """The execution of a node in a run."""
+    """The execution of a node in a run.
+
+    Its status is active, waiting, retrying, completed, failed, skipped or cancelled; `child` is the
+    run that it is.
+    """
 
     id: str
     node: str
@@ -85,6 +92,8 @@ class Step(Struct, frozen=True, kw_only=True):
     ended_at: int | None = None
     output: Data | None = None
     failure: Failure | None = None
+    waiting: tuple[Waiting, ...] = ()
+    child: str = ""
 
 
 class RunEvent(Struct, frozen=True, kw_only=True):

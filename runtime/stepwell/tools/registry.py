@@ -7,7 +7,7 @@ from stepwell.tools.declaration import NAME
 from stepwell.tools.port import Tool, ToolSpec
 from stepwell.tools.schema import compiled
 
-RESERVED: Final = frozenset({"run_get", "run_events", "run_cancel"})
+RESERVED: Final = frozenset({"run_get", "run_events", "run_signal", "run_cancel"})
 """Names under which MCP clients are offered what follows their runs."""
 
 

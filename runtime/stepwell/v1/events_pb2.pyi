@@ -33,10 +33,16 @@ class Event(message.Message):
     PRINCIPAL_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
     RUN_STARTED_FIELD_NUMBER: builtins.int
+    RUN_FORKED_FIELD_NUMBER: builtins.int
+    RUN_ADMITTED_FIELD_NUMBER: builtins.int
+    RUN_PAUSED_FIELD_NUMBER: builtins.int
+    RUN_RESUMED_FIELD_NUMBER: builtins.int
+    RUN_COMPENSATING_FIELD_NUMBER: builtins.int
     RUN_COMPLETED_FIELD_NUMBER: builtins.int
     RUN_FAILED_FIELD_NUMBER: builtins.int
     RUN_CANCELLED_FIELD_NUMBER: builtins.int
     STEP_SCHEDULED_FIELD_NUMBER: builtins.int
+    STEP_STARTED_FIELD_NUMBER: builtins.int
     STEP_RETRY_SCHEDULED_FIELD_NUMBER: builtins.int
     STEP_COMPLETED_FIELD_NUMBER: builtins.int
     STEP_FAILED_FIELD_NUMBER: builtins.int
@@ -45,6 +51,11 @@ class Event(message.Message):
     TOOL_CALL_STARTED_FIELD_NUMBER: builtins.int
     TOOL_CALL_FIELD_NUMBER: builtins.int
     POLICY_DECIDED_FIELD_NUMBER: builtins.int
+    TIMER_FIRED_FIELD_NUMBER: builtins.int
+    SIGNAL_RECEIVED_FIELD_NUMBER: builtins.int
+    APPROVAL_REQUESTED_FIELD_NUMBER: builtins.int
+    APPROVAL_DECIDED_FIELD_NUMBER: builtins.int
+    APPROVAL_EXPIRED_FIELD_NUMBER: builtins.int
     CUSTOM_FIELD_NUMBER: builtins.int
     run: builtins.str
     """"runs/{id}"."""
@@ -61,6 +72,16 @@ class Event(message.Message):
     @builtins.property
     def run_started(self) -> RunStarted: ...
     @builtins.property
+    def run_forked(self) -> RunForked: ...
+    @builtins.property
+    def run_admitted(self) -> RunAdmitted: ...
+    @builtins.property
+    def run_paused(self) -> RunPaused: ...
+    @builtins.property
+    def run_resumed(self) -> RunResumed: ...
+    @builtins.property
+    def run_compensating(self) -> RunCompensating: ...
+    @builtins.property
     def run_completed(self) -> RunCompleted: ...
     @builtins.property
     def run_failed(self) -> RunFailed: ...
@@ -68,6 +89,8 @@ class Event(message.Message):
     def run_cancelled(self) -> RunCancelled: ...
     @builtins.property
     def step_scheduled(self) -> StepScheduled: ...
+    @builtins.property
+    def step_started(self) -> StepStarted: ...
     @builtins.property
     def step_retry_scheduled(self) -> StepRetryScheduled: ...
     @builtins.property
@@ -85,6 +108,16 @@ class Event(message.Message):
     @builtins.property
     def policy_decided(self) -> PolicyDecided: ...
     @builtins.property
+    def timer_fired(self) -> TimerFired: ...
+    @builtins.property
+    def signal_received(self) -> SignalReceived: ...
+    @builtins.property
+    def approval_requested(self) -> ApprovalRequested: ...
+    @builtins.property
+    def approval_decided(self) -> ApprovalDecided: ...
+    @builtins.property
+    def approval_expired(self) -> ApprovalExpired: ...
+    @builtins.property
     def custom(self) -> Custom: ...
     def __init__(
         self,
@@ -95,10 +128,16 @@ class Event(message.Message):
         principal: builtins.str = ...,
         kind: builtins.str = ...,
         run_started: RunStarted | None = ...,
+        run_forked: RunForked | None = ...,
+        run_admitted: RunAdmitted | None = ...,
+        run_paused: RunPaused | None = ...,
+        run_resumed: RunResumed | None = ...,
+        run_compensating: RunCompensating | None = ...,
         run_completed: RunCompleted | None = ...,
         run_failed: RunFailed | None = ...,
         run_cancelled: RunCancelled | None = ...,
         step_scheduled: StepScheduled | None = ...,
+        step_started: StepStarted | None = ...,
         step_retry_scheduled: StepRetryScheduled | None = ...,
         step_completed: StepCompleted | None = ...,
         step_failed: StepFailed | None = ...,
@@ -107,13 +146,18 @@ class Event(message.Message):
         tool_call_started: ToolCallStarted | None = ...,
         tool_call: ToolCall | None = ...,
         policy_decided: PolicyDecided | None = ...,
+        timer_fired: TimerFired | None = ...,
+        signal_received: SignalReceived | None = ...,
+        approval_requested: ApprovalRequested | None = ...,
+        approval_decided: ApprovalDecided | None = ...,
+        approval_expired: ApprovalExpired | None = ...,
         custom: Custom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "run_cancelled", b"run_cancelled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_started", b"run_started", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "run", b"run", "run_cancelled", b"run_cancelled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_started", b"run_started", "sequence", b"sequence", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "run", b"run", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "custom"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_forked", "run_admitted", "run_paused", "run_resumed", "run_compensating", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_started", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "timer_fired", "signal_received", "approval_requested", "approval_decided", "approval_expired", "custom"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -148,13 +192,27 @@ class RunStarted(message.Message):
     PRINCIPAL_FIELD_NUMBER: builtins.int
     INPUT_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    RUN_KEY_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
+    TRACE_FIELD_NUMBER: builtins.int
     workflow: builtins.str
     version: builtins.str
     principal: builtins.str
+    run_key: builtins.str
+    """No two runs that have not ended have the same one."""
+    queue: builtins.str
+    """Where it is set, the run begins when it has a place in this queue."""
+    trace: builtins.str
+    """The W3C `traceparent` of the request that the run came with."""
     @builtins.property
     def input(self) -> common_pb2.Data: ...
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def parent(self) -> Parent:
+        """The step that the run is, where it is one."""
+
     def __init__(
         self,
         *,
@@ -163,10 +221,192 @@ class RunStarted(message.Message):
         principal: builtins.str = ...,
         input: common_pb2.Data | None = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        run_key: builtins.str = ...,
+        queue: builtins.str = ...,
+        parent: Parent | None = ...,
+        trace: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input", "parent", b"parent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Parent(message.Message):
+    """The step of another run that a run is."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    DEPTH_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    """"runs/{id}"."""
+    step: builtins.str
+    attempt: builtins.int
+    depth: builtins.int
+    """The runs above it."""
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        depth: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "depth", b"depth", "run", b"run", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunForked(message.Message):
+    """The run goes on from where another one was. The log of that one, up to `sequence`, comes before
+    this event; it is not repeated here.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RUN_FIELD_NUMBER: builtins.int
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    WORKFLOW_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    EDITED_FIELD_NUMBER: builtins.int
+    INPUT_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    """"runs/{id}": the other one."""
+    sequence: builtins.int
+    """The last event of the other that this run shares. The one after it scheduled `step`."""
+    step: builtins.str
+    """The first step that is done anew."""
+    workflow: builtins.str
+    version: builtins.str
+    principal: builtins.str
+    edited: builtins.bool
+    """Whether the step is given `input`, and not what it was given there."""
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def input(self) -> common_pb2.Data: ...
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        sequence: builtins.int = ...,
+        step: builtins.str = ...,
+        workflow: builtins.str = ...,
+        version: builtins.str = ...,
+        principal: builtins.str = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        edited: builtins.bool = ...,
+        input: common_pb2.Data | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "principal", b"principal", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["edited", b"edited", "input", b"input", "labels", b"labels", "principal", b"principal", "run", b"run", "sequence", b"sequence", "step", b"step", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunAdmitted(message.Message):
+    """The run has its place in its queue, and begins."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunPaused(message.Message):
+    """Nothing new is begun until the run is resumed; what is in flight may end."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunResumed(message.Message):
+    """The run goes on: after a pause, or after it had failed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunCompensating(message.Message):
+    """The run has failed, and what it has done is undone before it ends."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FAILURE_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    """The step that failed, where it was one."""
+    @builtins.property
+    def failure(self) -> common_pb2.Failure: ...
+    def __init__(
+        self,
+        *,
+        failure: common_pb2.Failure | None = ...,
+        step: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["failure", b"failure", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,7 +456,7 @@ class RunFailed(message.Message):
 
 @typing.final
 class RunCancelled(message.Message):
-    """Somebody asked the run to stop, and it did."""
+    """Somebody asked the run to stop, or its parent ended, and it did."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -258,6 +498,32 @@ class StepScheduled(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "node", b"node", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StepStarted(message.Message):
+    """The step has its place in its queue; or it is the run `child`, which was started."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    CHILD_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    child: builtins.str
+    """"runs/{id}"."""
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        child: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "child", b"child", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,8 +595,11 @@ class StepFailed(message.Message):
     STEP_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    HANDLED_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
+    handled: builtins.str
+    """"continue", or the node that takes over. Empty: the step's map or loop fails, and the run."""
     @builtins.property
     def failure(self) -> common_pb2.Failure: ...
     def __init__(
@@ -339,10 +608,11 @@ class StepFailed(message.Message):
         step: builtins.str = ...,
         attempt: builtins.int = ...,
         failure: common_pb2.Failure | None = ...,
+        handled: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "failure", b"failure", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "failure", b"failure", "handled", b"handled", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,7 +628,7 @@ class StepSkipped(message.Message):
     step: builtins.str
     node: builtins.str
     reason: builtins.str
-    """"condition", "switch" or "needs"."""
+    """"condition", "switch", "needs" or "on_error"."""
     def __init__(
         self,
         *,
@@ -606,6 +876,150 @@ class PolicyDecided(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "attempt", b"attempt", "call", b"call", "effect", b"effect", "reason", b"reason", "resource", b"resource", "rules", b"rules", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TimerFired(message.Message):
+    """What a step waited for has come: its time."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SignalReceived(message.Message):
+    """A message came. One with an id that came before is no event."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PAYLOAD_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    id: builtins.str
+    @builtins.property
+    def payload(self) -> common_pb2.Data: ...
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        payload: common_pb2.Data | None = ...,
+        id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "name", b"name", "payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ApprovalRequested(message.Message):
+    """A person is asked."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    ABOUT_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    about: builtins.str
+    """"approval": what the node says. "outcome": what became of a call that is not repeated."""
+    call: builtins.str
+    """Which call of the step, as in ToolCall."""
+    @builtins.property
+    def message(self) -> common_pb2.Data:
+        """What the person is told."""
+
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        about: builtins.str = ...,
+        call: builtins.str = ...,
+        message: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "attempt", b"attempt", "call", b"call", "message", b"message", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ApprovalDecided(message.Message):
+    """A person answered."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    decision: builtins.str
+    """"approve" or "deny"; of an outcome "done", "retry" or "fail"."""
+    call: builtins.str
+    reason: builtins.str
+    @builtins.property
+    def value(self) -> common_pb2.Data:
+        """What the person gave along: the result of a call that is done, or a part of the output."""
+
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        decision: builtins.str = ...,
+        call: builtins.str = ...,
+        reason: builtins.str = ...,
+        value: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "decision", b"decision", "reason", b"reason", "step", b"step", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ApprovalExpired(message.Message):
+    """Nobody answered in time."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

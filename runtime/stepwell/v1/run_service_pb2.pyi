@@ -61,6 +61,99 @@ RUN_STATUS_FAILED: RunStatus.ValueType  # 5
 RUN_STATUS_CANCELLED: RunStatus.ValueType  # 6
 """Ended because somebody asked for it."""
 
+class _WaitingOn:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WaitingOnEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WaitingOn.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WAITING_ON_UNSPECIFIED: _WaitingOn.ValueType  # 0
+    """Never sent."""
+    WAITING_ON_HUMAN: _WaitingOn.ValueType  # 1
+    """A person is asked: ResolveStep answers."""
+    WAITING_ON_SIGNAL: _WaitingOn.ValueType  # 2
+    """A message: SignalRun sends it."""
+    WAITING_ON_TIMER: _WaitingOn.ValueType  # 3
+    """A time."""
+
+class WaitingOn(_WaitingOn, metaclass=_WaitingOnEnumTypeWrapper):
+    """What a step waits for."""
+
+WAITING_ON_UNSPECIFIED: WaitingOn.ValueType  # 0
+"""Never sent."""
+WAITING_ON_HUMAN: WaitingOn.ValueType  # 1
+"""A person is asked: ResolveStep answers."""
+WAITING_ON_SIGNAL: WaitingOn.ValueType  # 2
+"""A message: SignalRun sends it."""
+WAITING_ON_TIMER: WaitingOn.ValueType  # 3
+"""A time."""
+
+class _OnConflict:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnConflictEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_OnConflict.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    ON_CONFLICT_UNSPECIFIED: _OnConflict.ValueType  # 0
+    """As ON_CONFLICT_FAIL."""
+    ON_CONFLICT_FAIL: _OnConflict.ValueType  # 1
+    """It is refused: ALREADY_EXISTS (RUN_KEY_TAKEN), with the id of the other as `run` in the
+    metadata of ErrorInfo.
+    """
+    ON_CONFLICT_USE_EXISTING: _OnConflict.ValueType  # 2
+    """The other run is the answer, and nothing is started."""
+    ON_CONFLICT_CANCEL_EXISTING: _OnConflict.ValueType  # 3
+    """The other run is cancelled."""
+
+class OnConflict(_OnConflict, metaclass=_OnConflictEnumTypeWrapper):
+    """What becomes of a run whose run_key another run has that has not ended."""
+
+ON_CONFLICT_UNSPECIFIED: OnConflict.ValueType  # 0
+"""As ON_CONFLICT_FAIL."""
+ON_CONFLICT_FAIL: OnConflict.ValueType  # 1
+"""It is refused: ALREADY_EXISTS (RUN_KEY_TAKEN), with the id of the other as `run` in the
+metadata of ErrorInfo.
+"""
+ON_CONFLICT_USE_EXISTING: OnConflict.ValueType  # 2
+"""The other run is the answer, and nothing is started."""
+ON_CONFLICT_CANCEL_EXISTING: OnConflict.ValueType  # 3
+"""The other run is cancelled."""
+
+class _Verdict:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    """Never sent."""
+    VERDICT_APPROVE: _Verdict.ValueType  # 1
+    """To an approval: yes."""
+    VERDICT_DENY: _Verdict.ValueType  # 2
+    """To an approval: no. The step fails."""
+    VERDICT_DONE: _Verdict.ValueType  # 3
+    """To a call of unknown outcome: it took effect, with this result."""
+    VERDICT_RETRY: _Verdict.ValueType  # 4
+    """To a call of unknown outcome: it did not, make it again."""
+    VERDICT_FAIL: _Verdict.ValueType  # 5
+    """To a call of unknown outcome: the step fails."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+    """A person's answer."""
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+"""Never sent."""
+VERDICT_APPROVE: Verdict.ValueType  # 1
+"""To an approval: yes."""
+VERDICT_DENY: Verdict.ValueType  # 2
+"""To an approval: no. The step fails."""
+VERDICT_DONE: Verdict.ValueType  # 3
+"""To a call of unknown outcome: it took effect, with this result."""
+VERDICT_RETRY: Verdict.ValueType  # 4
+"""To a call of unknown outcome: it did not, make it again."""
+VERDICT_FAIL: Verdict.ValueType  # 5
+"""To a call of unknown outcome: the step fails."""
+
 class _StepStatus:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -142,6 +235,10 @@ class Run(message.Message):
     OUTPUT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    WAITING_FOR_FIELD_NUMBER: builtins.int
+    RUN_KEY_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
+    FORKED_FROM_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"runs/{id}". Knowing it grants nothing."""
     workflow: builtins.str
@@ -152,6 +249,12 @@ class Run(message.Message):
     status: RunStatus.ValueType
     reason: builtins.str
     """Why it was cancelled, where somebody said so."""
+    run_key: builtins.str
+    """No two runs that have not ended have the same one. Empty: it has none."""
+    parent: builtins.str
+    """"runs/{id}": the run that it is a step of."""
+    forked_from: builtins.str
+    """"runs/{id}": the run from which it goes on."""
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -170,6 +273,10 @@ class Run(message.Message):
     def failure(self) -> common_pb2.Failure:
         """Set when it ended badly."""
 
+    @builtins.property
+    def waiting_for(self) -> containers.RepeatedCompositeFieldContainer[Waiting]:
+        """What it waits for, up to 20 things. Left out while it goes on by itself and asks nobody."""
+
     def __init__(
         self,
         *,
@@ -185,10 +292,58 @@ class Run(message.Message):
         output: common_pb2.Data | None = ...,
         failure: common_pb2.Failure | None = ...,
         reason: builtins.str = ...,
+        waiting_for: abc.Iterable[Waiting] | None = ...,
+        run_key: builtins.str = ...,
+        parent: builtins.str = ...,
+        forked_from: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "output", b"output", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "labels", b"labels", "name", b"name", "output", b"output", "principal", b"principal", "reason", b"reason", "status", b"status", "updated_at", b"updated_at", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "forked_from", b"forked_from", "labels", b"labels", "name", b"name", "output", b"output", "parent", b"parent", "principal", b"principal", "reason", b"reason", "run_key", b"run_key", "status", b"status", "updated_at", b"updated_at", "version", b"version", "waiting_for", b"waiting_for", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Waiting(message.Message):
+    """One thing that a step waits for."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ON_FIELD_NUMBER: builtins.int
+    ABOUT_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    on: WaitingOn.ValueType
+    about: builtins.str
+    """What a person is asked about: "approval" or "outcome", that of a call which is not repeated.
+    Else the name of the message.
+    """
+    call: builtins.str
+    """Which of the calls of the step a person is asked about, as in ToolCall. ListSteps only."""
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """When the time has come."""
+
+    @builtins.property
+    def message(self) -> common_pb2.Data:
+        """What a person is told. ListSteps only; a reference when it is large or sealed."""
+
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        on: WaitingOn.ValueType = ...,
+        about: builtins.str = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+        call: builtins.str = ...,
+        message: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "call", b"call", "message", b"message", "on", b"on", "step", b"step", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -206,12 +361,16 @@ class Step(message.Message):
     ENDED_AT_FIELD_NUMBER: builtins.int
     OUTPUT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    WAITING_FOR_FIELD_NUMBER: builtins.int
+    CHILD_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Unique in its run."""
     node: builtins.str
     status: StepStatus.ValueType
     attempt: builtins.int
     """From 1; 0 for a step that never ran."""
+    child: builtins.str
+    """"runs/{id}": the run that it is."""
     @builtins.property
     def scheduled_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -222,6 +381,10 @@ class Step(message.Message):
 
     @builtins.property
     def failure(self) -> common_pb2.Failure: ...
+    @builtins.property
+    def waiting_for(self) -> containers.RepeatedCompositeFieldContainer[Waiting]:
+        """What it waits for; several things where an agent made several calls of unknown outcome."""
+
     def __init__(
         self,
         *,
@@ -233,10 +396,12 @@ class Step(message.Message):
         ended_at: timestamp_pb2.Timestamp | None = ...,
         output: common_pb2.Data | None = ...,
         failure: common_pb2.Failure | None = ...,
+        waiting_for: abc.Iterable[Waiting] | None = ...,
+        child: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["ended_at", b"ended_at", "failure", b"failure", "output", b"output", "scheduled_at", b"scheduled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "child", b"child", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "status", b"status", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,6 +436,9 @@ class StartRunRequest(message.Message):
     WORKFLOW_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     INPUT_FIELD_NUMBER: builtins.int
+    RUN_KEY_FIELD_NUMBER: builtins.int
+    ON_CONFLICT_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The caller's own name for this request, at best a UUID. The same id from the same principal
     again starts nothing and answers with the run that it started the first time.
@@ -278,6 +446,13 @@ class StartRunRequest(message.Message):
     workflow: builtins.str
     version: builtins.str
     """Empty means the newest."""
+    run_key: builtins.str
+    """The caller's own name for what the run is about: no two runs that have not ended have the same
+    one. Empty: none.
+    """
+    on_conflict: OnConflict.ValueType
+    queue: builtins.str
+    """The queue in which the run needs a place before it begins. Empty: that of the workflow."""
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -292,10 +467,13 @@ class StartRunRequest(message.Message):
         workflow: builtins.str = ...,
         version: builtins.str = ...,
         input: common_pb2.Data | None = ...,
+        run_key: builtins.str = ...,
+        on_conflict: OnConflict.ValueType = ...,
+        queue: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "request_id", b"request_id", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "on_conflict", b"on_conflict", "queue", b"queue", "request_id", b"request_id", "run_key", b"run_key", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,7 +486,7 @@ class StartRunResponse(message.Message):
     RUN_FIELD_NUMBER: builtins.int
     CREATED_FIELD_NUMBER: builtins.int
     created: builtins.bool
-    """False when request_id led to a run that was there before."""
+    """False when request_id or run_key led to a run that was there before."""
     @builtins.property
     def run(self) -> Run: ...
     def __init__(
@@ -372,6 +550,7 @@ class ListRunsRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     STATUS_FIELD_NUMBER: builtins.int
     WORKFLOW_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """0 means 50; more than 1000 is taken as 1000. A page may be shorter."""
     page_token: builtins.str
@@ -380,6 +559,10 @@ class ListRunsRequest(message.Message):
     """Runs of this status only."""
     workflow: builtins.str
     """Runs of this workflow only."""
+    filter: builtins.str
+    """Runs that fit this as well, in a part of AIP-160's language: conditions that are joined with
+    AND, such as `labels.team = "shop" AND created_at > "2026-01-31T00:00:00Z"`.
+    """
     def __init__(
         self,
         *,
@@ -387,10 +570,11 @@ class ListRunsRequest(message.Message):
         page_token: builtins.str = ...,
         status: RunStatus.ValueType = ...,
         workflow: builtins.str = ...,
+        filter: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "status", b"status", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,6 +677,340 @@ class CancelRunRequest(message.Message):
 @typing.final
 class CancelRunResponse(message.Message):
     """Response of CancelRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PauseRunRequest(message.Message):
+    """Request of PauseRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    reason: builtins.str
+    """Kept in the log."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PauseRunResponse(message.Message):
+    """Response of PauseRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResumeRunRequest(message.Message):
+    """Request of ResumeRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    reason: builtins.str
+    """Kept in the log."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResumeRunResponse(message.Message):
+    """Response of ResumeRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RetryStepRequest(message.Message):
+    """Request of RetryStep."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    step: builtins.str
+    """Empty means the one that the run failed over. Of a map or loop it may be one of its steps."""
+    reason: builtins.str
+    """Kept in the log."""
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        step: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["reason", b"reason", "run", b"run", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RetryStepResponse(message.Message):
+    """Response of RetryStep."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ForkRunRequest(message.Message):
+    """Request of ForkRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    RUN_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    INPUT_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The caller's own name for this request, as in StartRun."""
+    run: builtins.str
+    """The run to go on from."""
+    step: builtins.str
+    """The first step that is done anew."""
+    @builtins.property
+    def input(self) -> common_pb2.Data:
+        """What the step is given instead of what it was given there. Unset: the same."""
+
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """Empty means those of the other run."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        run: builtins.str = ...,
+        step: builtins.str = ...,
+        input: common_pb2.Data | None = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "request_id", b"request_id", "run", b"run", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ForkRunResponse(message.Message):
+    """Response of ForkRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    CREATED_FIELD_NUMBER: builtins.int
+    created: builtins.bool
+    """False when request_id led to a run that was there before."""
+    @builtins.property
+    def run(self) -> Run:
+        """The new one."""
+
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+        created: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created", b"created", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SignalRunRequest(message.Message):
+    """Request of SignalRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    SIGNAL_FIELD_NUMBER: builtins.int
+    PAYLOAD_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    signal: builtins.str
+    """The name that a step waits for."""
+    id: builtins.str
+    """The caller's own name for this message: sent again under the same one it changes nothing."""
+    @builtins.property
+    def payload(self) -> common_pb2.Data:
+        """Becomes the output of the step. Unset is null."""
+
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        signal: builtins.str = ...,
+        payload: common_pb2.Data | None = ...,
+        id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "payload", b"payload", "run", b"run", "signal", b"signal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SignalRunResponse(message.Message):
+    """Response of SignalRun."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResolveStepRequest(message.Message):
+    """Request of ResolveStep."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    step: builtins.str
+    """The step that asks."""
+    verdict: Verdict.ValueType
+    call: builtins.str
+    """Which of the calls of the step is meant, where it asks about several."""
+    reason: builtins.str
+    """Kept in the log."""
+    @builtins.property
+    def value(self) -> common_pb2.Data:
+        """The result of a call that is done, or what an approval gives along. Unset is null."""
+
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        step: builtins.str = ...,
+        verdict: Verdict.ValueType = ...,
+        call: builtins.str | None = ...,
+        reason: builtins.str = ...,
+        value: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "reason", b"reason", "run", b"run", "step", b"step", "value", b"value", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__call: _TypeAlias = typing.Literal["call"]  # noqa: Y015
+    _WhichOneofArgType__call: _TypeAlias = typing.Literal["_call", b"_call"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__call) -> _WhichOneofReturnType__call | None: ...
+
+@typing.final
+class ResolveStepResponse(message.Message):
+    """Response of ResolveStep."""
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -61,6 +61,36 @@ class RunServiceStub:
                 request_serializer=stepwell_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=stepwell_dot_v1_dot_run__service__pb2.CancelRunResponse.FromString,
                 _registered_method=True)
+        self.PauseRun = channel.unary_unary(
+                '/stepwell.v1.RunService/PauseRun',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.PauseRunRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.PauseRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/stepwell.v1.RunService/ResumeRun',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResumeRunResponse.FromString,
+                _registered_method=True)
+        self.RetryStep = channel.unary_unary(
+                '/stepwell.v1.RunService/RetryStep',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.RetryStepRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.RetryStepResponse.FromString,
+                _registered_method=True)
+        self.ForkRun = channel.unary_unary(
+                '/stepwell.v1.RunService/ForkRun',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
+                _registered_method=True)
+        self.SignalRun = channel.unary_unary(
+                '/stepwell.v1.RunService/SignalRun',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.SignalRunRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.SignalRunResponse.FromString,
+                _registered_method=True)
+        self.ResolveStep = channel.unary_unary(
+                '/stepwell.v1.RunService/ResolveStep',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.FromString,
+                _registered_method=True)
         self.ListSteps = channel.unary_unary(
                 '/stepwell.v1.RunService/ListSteps',
                 request_serializer=stepwell_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
@@ -81,7 +111,9 @@ class RunServiceServicer:
         second path.
 
         An input that does not fit the workflow's schema gives INVALID_ARGUMENT (INVALID_INPUT), a
-        request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED).
+        request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED), and so does a
+        run_key that another run has (RUN_KEY_TAKEN). The W3C trace context that the call brings in its
+        metadata, `traceparent`, goes into the log of the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +144,56 @@ class RunServiceServicer:
     def CancelRun(self, request, context):
         """Stops a run; calls in flight are cancelled. A run that has ended stays as it is, and gives
         FAILED_PRECONDITION (RUN_ENDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRun(self, request, context):
+        """Lets a run begin nothing new; calls in flight may end. One that is paused already gives
+        FAILED_PRECONDITION (NOT_APPLICABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Lets a run that is paused go on. One that is not gives FAILED_PRECONDITION (NOT_APPLICABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryStep(self, request, context):
+        """Takes a run up again that has failed, with another attempt of the step that it failed over.
+        Where that cannot be, it gives FAILED_PRECONDITION (NOT_APPLICABLE), a step that the run does
+        not have NOT_FOUND (STEP_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkRun(self, request, context):
+        """Starts a run that goes on from where another one was before it scheduled a step. What had ended
+        by then is not done again; the step, and all after it, is. The other run stays as it is,
+        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignalRun(self, request, context):
+        """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
+        same id again is no news.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveStep(self, request, context):
+        """Answers what a step asks a person. Only a user may: to an agent or a service it gives
+        PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
+        verdict that is no answer to what it asks INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +233,36 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=stepwell_dot_v1_dot_run__service__pb2.CancelRunRequest.FromString,
                     response_serializer=stepwell_dot_v1_dot_run__service__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'PauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRun,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.PauseRunRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.PauseRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResumeRunRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'RetryStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryStep,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.RetryStepRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.RetryStepResponse.SerializeToString,
+            ),
+            'ForkRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkRun,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.ForkRunRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.ForkRunResponse.SerializeToString,
+            ),
+            'SignalRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalRun,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.SignalRunRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.SignalRunResponse.SerializeToString,
+            ),
+            'ResolveStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveStep,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.SerializeToString,
             ),
             'ListSteps': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSteps,
@@ -295,6 +407,168 @@ class RunService:
             '/stepwell.v1.RunService/CancelRun',
             stepwell_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
             stepwell_dot_v1_dot_run__service__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/PauseRun',
+            stepwell_dot_v1_dot_run__service__pb2.PauseRunRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.PauseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/ResumeRun',
+            stepwell_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/RetryStep',
+            stepwell_dot_v1_dot_run__service__pb2.RetryStepRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.RetryStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/ForkRun',
+            stepwell_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/SignalRun',
+            stepwell_dot_v1_dot_run__service__pb2.SignalRunRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.SignalRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/ResolveStep',
+            stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.FromString,
             options,
             channel_credentials,
             insecure,

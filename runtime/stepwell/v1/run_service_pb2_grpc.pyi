@@ -43,7 +43,9 @@ class RunServiceStub:
     second path.
 
     An input that does not fit the workflow's schema gives INVALID_ARGUMENT (INVALID_INPUT), a
-    request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED).
+    request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED), and so does a
+    run_key that another run has (RUN_KEY_TAKEN). The W3C trace context that the call brings in its
+    metadata, `traceparent`, goes into the log of the run.
     """
     GetRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.GetRunRequest, run_service_pb2.GetRunResponse]
     """Returns one run, with its output when it has ended well."""
@@ -56,6 +58,31 @@ class RunServiceStub:
     CancelRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.CancelRunRequest, run_service_pb2.CancelRunResponse]
     """Stops a run; calls in flight are cancelled. A run that has ended stays as it is, and gives
     FAILED_PRECONDITION (RUN_ENDED).
+    """
+    PauseRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.PauseRunRequest, run_service_pb2.PauseRunResponse]
+    """Lets a run begin nothing new; calls in flight may end. One that is paused already gives
+    FAILED_PRECONDITION (NOT_APPLICABLE).
+    """
+    ResumeRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.ResumeRunRequest, run_service_pb2.ResumeRunResponse]
+    """Lets a run that is paused go on. One that is not gives FAILED_PRECONDITION (NOT_APPLICABLE)."""
+    RetryStep: grpc.UnaryUnaryMultiCallable[run_service_pb2.RetryStepRequest, run_service_pb2.RetryStepResponse]
+    """Takes a run up again that has failed, with another attempt of the step that it failed over.
+    Where that cannot be, it gives FAILED_PRECONDITION (NOT_APPLICABLE), a step that the run does
+    not have NOT_FOUND (STEP_NOT_FOUND).
+    """
+    ForkRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.ForkRunRequest, run_service_pb2.ForkRunResponse]
+    """Starts a run that goes on from where another one was before it scheduled a step. What had ended
+    by then is not done again; the step, and all after it, is. The other run stays as it is,
+    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+    """
+    SignalRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]
+    """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
+    same id again is no news.
+    """
+    ResolveStep: grpc.UnaryUnaryMultiCallable[run_service_pb2.ResolveStepRequest, run_service_pb2.ResolveStepResponse]
+    """Answers what a step asks a person. Only a user may: to an agent or a service it gives
+    PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
+    verdict that is no answer to what it asks INVALID_ARGUMENT.
     """
     ListSteps: grpc.UnaryUnaryMultiCallable[run_service_pb2.ListStepsRequest, run_service_pb2.ListStepsResponse]
     """Lists the steps of one run in the order in which they were scheduled."""
@@ -75,7 +102,9 @@ class RunServiceAsyncStub(RunServiceStub):
     second path.
 
     An input that does not fit the workflow's schema gives INVALID_ARGUMENT (INVALID_INPUT), a
-    request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED).
+    request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED), and so does a
+    run_key that another run has (RUN_KEY_TAKEN). The W3C trace context that the call brings in its
+    metadata, `traceparent`, goes into the log of the run.
     """
     GetRun: aio.UnaryUnaryMultiCallable[run_service_pb2.GetRunRequest, run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns one run, with its output when it has ended well."""
@@ -88,6 +117,31 @@ class RunServiceAsyncStub(RunServiceStub):
     CancelRun: aio.UnaryUnaryMultiCallable[run_service_pb2.CancelRunRequest, run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run; calls in flight are cancelled. A run that has ended stays as it is, and gives
     FAILED_PRECONDITION (RUN_ENDED).
+    """
+    PauseRun: aio.UnaryUnaryMultiCallable[run_service_pb2.PauseRunRequest, run_service_pb2.PauseRunResponse]  # type: ignore[assignment]
+    """Lets a run begin nothing new; calls in flight may end. One that is paused already gives
+    FAILED_PRECONDITION (NOT_APPLICABLE).
+    """
+    ResumeRun: aio.UnaryUnaryMultiCallable[run_service_pb2.ResumeRunRequest, run_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
+    """Lets a run that is paused go on. One that is not gives FAILED_PRECONDITION (NOT_APPLICABLE)."""
+    RetryStep: aio.UnaryUnaryMultiCallable[run_service_pb2.RetryStepRequest, run_service_pb2.RetryStepResponse]  # type: ignore[assignment]
+    """Takes a run up again that has failed, with another attempt of the step that it failed over.
+    Where that cannot be, it gives FAILED_PRECONDITION (NOT_APPLICABLE), a step that the run does
+    not have NOT_FOUND (STEP_NOT_FOUND).
+    """
+    ForkRun: aio.UnaryUnaryMultiCallable[run_service_pb2.ForkRunRequest, run_service_pb2.ForkRunResponse]  # type: ignore[assignment]
+    """Starts a run that goes on from where another one was before it scheduled a step. What had ended
+    by then is not done again; the step, and all after it, is. The other run stays as it is,
+    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+    """
+    SignalRun: aio.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]  # type: ignore[assignment]
+    """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
+    same id again is no news.
+    """
+    ResolveStep: aio.UnaryUnaryMultiCallable[run_service_pb2.ResolveStepRequest, run_service_pb2.ResolveStepResponse]  # type: ignore[assignment]
+    """Answers what a step asks a person. Only a user may: to an agent or a service it gives
+    PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
+    verdict that is no answer to what it asks INVALID_ARGUMENT.
     """
     ListSteps: aio.UnaryUnaryMultiCallable[run_service_pb2.ListStepsRequest, run_service_pb2.ListStepsResponse]  # type: ignore[assignment]
     """Lists the steps of one run in the order in which they were scheduled."""
@@ -110,7 +164,9 @@ class RunServiceServicer(metaclass=abc_1.ABCMeta):
         second path.
 
         An input that does not fit the workflow's schema gives INVALID_ARGUMENT (INVALID_INPUT), a
-        request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED).
+        request_id that was used for another request ALREADY_EXISTS (REQUEST_ID_REUSED), and so does a
+        run_key that another run has (RUN_KEY_TAKEN). The W3C trace context that the call brings in its
+        metadata, `traceparent`, goes into the log of the run.
         """
 
     @abc_1.abstractmethod
@@ -147,6 +203,67 @@ class RunServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[run_service_pb2.CancelRunResponse, abc.Awaitable[run_service_pb2.CancelRunResponse]]:
         """Stops a run; calls in flight are cancelled. A run that has ended stays as it is, and gives
         FAILED_PRECONDITION (RUN_ENDED).
+        """
+
+    @abc_1.abstractmethod
+    def PauseRun(
+        self,
+        request: run_service_pb2.PauseRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.PauseRunResponse, abc.Awaitable[run_service_pb2.PauseRunResponse]]:
+        """Lets a run begin nothing new; calls in flight may end. One that is paused already gives
+        FAILED_PRECONDITION (NOT_APPLICABLE).
+        """
+
+    @abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: run_service_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.ResumeRunResponse, abc.Awaitable[run_service_pb2.ResumeRunResponse]]:
+        """Lets a run that is paused go on. One that is not gives FAILED_PRECONDITION (NOT_APPLICABLE)."""
+
+    @abc_1.abstractmethod
+    def RetryStep(
+        self,
+        request: run_service_pb2.RetryStepRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.RetryStepResponse, abc.Awaitable[run_service_pb2.RetryStepResponse]]:
+        """Takes a run up again that has failed, with another attempt of the step that it failed over.
+        Where that cannot be, it gives FAILED_PRECONDITION (NOT_APPLICABLE), a step that the run does
+        not have NOT_FOUND (STEP_NOT_FOUND).
+        """
+
+    @abc_1.abstractmethod
+    def ForkRun(
+        self,
+        request: run_service_pb2.ForkRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.ForkRunResponse, abc.Awaitable[run_service_pb2.ForkRunResponse]]:
+        """Starts a run that goes on from where another one was before it scheduled a step. What had ended
+        by then is not done again; the step, and all after it, is. The other run stays as it is,
+        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+        """
+
+    @abc_1.abstractmethod
+    def SignalRun(
+        self,
+        request: run_service_pb2.SignalRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.SignalRunResponse, abc.Awaitable[run_service_pb2.SignalRunResponse]]:
+        """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
+        same id again is no news.
+        """
+
+    @abc_1.abstractmethod
+    def ResolveStep(
+        self,
+        request: run_service_pb2.ResolveStepRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.ResolveStepResponse, abc.Awaitable[run_service_pb2.ResolveStepResponse]]:
+        """Answers what a step asks a person. Only a user may: to an agent or a service it gives
+        PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
+        verdict that is no answer to what it asks INVALID_ARGUMENT.
         """
 
     @abc_1.abstractmethod

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stepwell_server.cli import (
+    controls,
     datasources,
     definitions,
     demo,
@@ -17,6 +18,7 @@ from stepwell_server.cli import (
     settings,
     tools,
     up,
+    wait,
 )
 from stepwell_server.cli.command import JsonOption, command
 from stepwell_server.cli.exits import Exit
@@ -69,5 +71,19 @@ def show_version(*, json: JsonOption = False) -> None:
         output.people.print(f"stepwell {version('stepwell')}")
 
 
-for group in (up, run, runs, events, definitions, datasources, tools, mcp, demo, doctor, settings):
+for group in (
+    up,
+    run,
+    runs,
+    events,
+    wait,
+    controls,
+    definitions,
+    datasources,
+    tools,
+    mcp,
+    demo,
+    doctor,
+    settings,
+):
     group.add_to(app)

@@ -40,6 +40,10 @@ _CODES: Final = {
         "`stepwell workflows list` names them; `stepwell workflows put FILE` adds one.",
     ),
     Code.RUN_NOT_FOUND: ("There is no such run.", "`stepwell runs` lists them."),
+    Code.STEP_NOT_FOUND: (
+        "The run has no such step, or has not come to it.",
+        "`stepwell show RUN` lists its steps.",
+    ),
     Code.TOOL_NOT_FOUND: ("There is no such tool.", "`stepwell tools list` names them."),
     Code.DATASOURCE_NOT_FOUND: (
         "There is no such datasource.",
@@ -50,6 +54,15 @@ _CODES: Final = {
         "The request id was used for a different request.",
         "Use a new id for a new request.",
     ),
+    Code.RUN_KEY_TAKEN: (
+        "Another run has the run key and has not ended.",
+        "Wait for that run, which the error names, or say `--on-conflict`.",
+    ),
+    Code.QUEUE_NOT_FOUND: (
+        "There is no such queue.",
+        "Add it, or correct the name in the workflow or the request.",
+    ),
+    Code.SCHEDULE_NOT_FOUND: ("There is no such schedule.", "Correct its name."),
     Code.KEY_DESTROYED: (
         "The data was erased: its key has been destroyed.",
         "Nothing; the log still says what happened, and no longer with what.",
@@ -59,6 +72,10 @@ _CODES: Final = {
         "Find out who changed the database, and restore it from a backup.",
     ),
     Code.RUN_ENDED: ("The run has ended, so this cannot be done.", "Start another run."),
+    Code.NOT_APPLICABLE: (
+        "The run or the step is not in a state in which this can be done.",
+        "The message says why; `stepwell show RUN` shows how it is.",
+    ),
     Code.RUN_CANCELLED: ("Somebody cancelled the run.", "Start it again if that was a mistake."),
     Code.LEASE_LOST: (
         "Another process has taken the run over.",
@@ -106,6 +123,18 @@ _CODES: Final = {
         "Test for what may be missing: `has(x.y)`.",
     ),
     Code.STEP_TIMEOUT: ("A step took longer than its `timeout`.", "Raise it, or set `retry`."),
+    Code.APPROVAL_DENIED: (
+        "A person said no to what the step asked.",
+        "`on_error` of the node tells the run what to do then.",
+    ),
+    Code.APPROVAL_EXPIRED: (
+        "Nobody answered within the `timeout` of the step.",
+        "Raise it, or start the run again; `stepwell show RUN` has the commands that answer.",
+    ),
+    Code.CHILD_FAILED: (
+        "The run that a step is did not complete.",
+        "`stepwell show RUN` on that run, which the message names, says why.",
+    ),
     Code.TOOL_ERROR: ("A tool failed.", "The message is the tool's own."),
     Code.TOOL_CRASHED: (
         "The process that ran a tool ended before the tool did.",

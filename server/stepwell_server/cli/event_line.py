@@ -6,6 +6,7 @@ import msgspec
 
 from stepwell.client import Event
 from stepwell.engine import events as facts
+from stepwell.engine.graph import CONTINUE
 from stepwell.engine.values import Data, Failure
 from stepwell_server.cli.times import time_of_day
 
@@ -25,7 +26,7 @@ class EventLines:
     def line(self, event: Event) -> str:
         """The line of the next event."""
         failure: Failure | None = getattr(event.fact, "failure", None)
-        about = _about(event.fact, self._why(failure))
+        about = _about(event.fact, self._why(failure), event.principal)
         when = time_of_day(event.at)
         return f"{event.sequence:>4}  {when}  {event.kind:<20} {about}".rstrip()
 
@@ -38,14 +39,17 @@ class EventLines:
         return f"{failure.reason}: {failure.message}"
 
 
-def _about(fact: Any, why: str) -> str:
+def _about(fact: Any, why: str, principal: str) -> str:
     failed = f" failed: {why}" if why else ""
     match fact:
         case facts.RunStarted():
             return f"{fact.workflow} {value_text(fact.input)}"
         case facts.RunCompleted():
             return value_text(fact.output)
-        case facts.RunCancelled():
+        case facts.RunForked():
+            given = f" with {value_text(fact.input)}" if fact.edited else ""
+            return f"{fact.workflow} from {fact.run} at {fact.step}{given}"
+        case facts.RunCancelled() | facts.RunPaused() | facts.RunResumed():
             return fact.reason
         case facts.LlmCall():
             return f"{fact.step}: {fact.model}{failed} {_asked(fact.tools)}".rstrip()
@@ -56,7 +60,12 @@ def _about(fact: Any, why: str) -> str:
             return f"{fact.step}: {fact.tool}({value_text(fact.arguments)})"
         case facts.StepRetryScheduled():
             return f"{fact.step}: attempt {fact.attempt} follows: {why}"
-        case facts.RunFailed() | facts.StepFailed():
+        case facts.StepStarted():
+            return f"{fact.step}: run {fact.child}" if fact.child else fact.step
+        case facts.StepFailed(handled=handled) if handled:
+            goes_on = "the run goes on" if handled == CONTINUE else f"{handled} takes over"
+            return f"{fact.step}{failed}; {goes_on}"
+        case facts.RunFailed() | facts.RunCompensating() | facts.StepFailed():
             return f"{fact.step}{failed}"
         case facts.StepCompleted():
             return f"{fact.step}: {value_text(fact.output)}"
@@ -64,6 +73,13 @@ def _about(fact: Any, why: str) -> str:
             return f"{fact.step}: {fact.reason}"
         case facts.PolicyDecided():
             return f"{fact.step}: {fact.effect} {fact.action} {fact.resource} {fact.reason}"
+        case facts.SignalReceived():
+            return f"{fact.name} {value_text(fact.payload)}"
+        case facts.ApprovalRequested():
+            return f"{fact.step}: {beginning(message_text(fact.message))}"
+        case facts.ApprovalDecided():
+            said = f": {fact.reason}" if fact.reason else ""
+            return f"{fact.step}: {fact.decision} by {principal}{said}"
         case facts.Custom():
             return f"{fact.type} {value_text(fact.payload)}"
         case _:
@@ -74,6 +90,15 @@ def _asked(tools: Data) -> str:
     """What a model asked for, if it asked for tools."""
     wanted = tools.value if isinstance(tools.value, list) else []
     return "-> " + ", ".join(str(tool.get("name")) for tool in wanted) if wanted else ""
+
+
+def message_text(message: Data) -> str:
+    """What a person is told, as text: all of it."""
+    match message.value:
+        case str(text) | {"text": str(text)}:
+            return text
+        case _:
+            return value_text(message)
 
 
 def value_text(data: Data) -> str:

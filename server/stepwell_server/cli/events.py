@@ -10,6 +10,7 @@ from stepwell_server.cli.event_line import EventLines
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.run_ids import PAGE, RunArgument, full_id
 from stepwell_server.cli.session import connected, follow
+from stepwell_server.cli.waiting import Asked
 from stepwell_server.home import Home
 
 
@@ -43,15 +44,19 @@ async def events(
             output.row(lines.line(event))
 
 
-async def print_events(home: Home, run: str, output: Output, *, is_progress: bool = False) -> None:
-    """Prints the events of a run until it ends; `is_progress` beside another answer."""
+async def print_events(
+    home: Home, run: str, output: Output, *, beside: Asked | None = None
+) -> None:
+    """Prints the events of a run until it ends: as progress `beside` another answer, or alone."""
     lines = EventLines()
     gone = "the daemon is gone; this goes on when it is back (stepwell up)"
     async for event in follow(home, run, gone=lambda: output.note(gone)):
         if output.json:
             output.line(event)
         else:
-            output.row(lines.line(event), is_progress=is_progress)
+            output.row(lines.line(event), is_progress=beside is not None)
+        if beside is not None:
+            beside.see(event)
 
 
 async def _all_events(client: Client, run: str) -> list[Event]:

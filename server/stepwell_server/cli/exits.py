@@ -17,11 +17,12 @@ class Exit(IntEnum):
         member.meaning = meaning
         return member
 
-    OK = 0, "Done; with `--wait` or `--watch`: the run completed."
+    OK = 0, "Done; where a run was waited for: it completed."
     FAILED = 1, "The request was refused, or the run failed or was cancelled."
     USAGE = 2, "The command line, a setting or a file that it names is wrong."
     NOT_RUNNING = 3, "No daemon runs on this home, or it does not answer."
     IN_USE = 4, "Another daemon has the home or the port."
+    NOT_YET = 5, "The run has not ended within the `--timeout` of `stepwell wait`."
     INTERRUPTED = 130, "Stopped by Ctrl-C."
 
 

@@ -1,18 +1,12 @@
 """`stepwell run`: starts a run, and waits for it where that is wanted."""
 
-import asyncio
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-import msgspec
 import typer
 
-from stepwell.client import Run, RunStatus
-from stepwell.engine.values import Json
-from stepwell.errors import Code, InvalidRequest, StepwellError
+from stepwell.client import OnConflict, Run
+from stepwell.clock import SystemClock
 from stepwell_server.cli.command import (
     HomeOption,
     JsonOption,
@@ -21,12 +15,18 @@ from stepwell_server.cli.command import (
     home_or_default,
 )
 from stepwell_server.cli.definitions import is_file, put_file
+from stepwell_server.cli.ending import ended, print_ended, told_how_to_go_on
 from stepwell_server.cli.events import print_events
-from stepwell_server.cli.exits import Exit
+from stepwell_server.cli.json_values import METAVAR, read_json
+from stepwell_server.cli.labels import LabelOption, read_labels
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.run_document import run_document
-from stepwell_server.cli.session import connected, follow
-from stepwell_server.home import Home
+from stepwell_server.cli.session import connected
+from stepwell_server.cli.waiting import Asked
+
+RequestIdOption: TypeAlias = Annotated[
+    str, typer.Option(help="Start once only, however often this is sent.", show_default=False)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,13 +42,22 @@ async def run(
     *,
     given: Annotated[
         str,
-        typer.Option("--input", metavar="JSON|@FILE|-", help="The input; - is standard input."),
+        typer.Option("--input", metavar=METAVAR, help="The input; - is standard input."),
     ] = "{}",
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; repeatable.")
-    ] = None,
-    request_id: Annotated[
-        str, typer.Option(help="Start once only, however often this is sent.", show_default=False)
+    label: LabelOption = None,
+    request_id: RequestIdOption = "",
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", help="No two runs with this key at a time.", show_default=False
+        ),
+    ] = "",
+    on_conflict: Annotated[
+        OnConflict, typer.Option(help="What to do when another run has the key.")
+    ] = "fail",
+    queue: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Begin when there is a place in it.", show_default=False),
     ] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Print the output when it is there.")
@@ -60,7 +69,8 @@ async def run(
     """Start a run and print its id, or with --wait or --watch its output."""
     output = Output(json=json)
     where = home_or_default(home)
-    value = read_input(given)
+    value = read_json(given, "--input")
+    since = SystemClock().now()
     async with connected(where) as client:
         version = ""
         if is_file(workflow):
@@ -70,117 +80,30 @@ async def run(
             workflow,
             value,
             version=version,
-            labels=_labels(label or []),
+            labels=read_labels(label),
             request_id=request_id or None,
+            run_key=key,
+            on_conflict=on_conflict,
+            queue=queue,
         )
+    flag, asked = home_flag(home), Asked(output, home_flag(home), since=since)
     if not (wait or watch):
-        _print_started(started, output, home_flag(home))
+        print_started(started, output, flag)
         return
-    with _told_how_to_go_on(started.id, output, home_flag(home)):
+    with told_how_to_go_on(started.id, output, flag):
         output.note(f"run {started.id}")
         if watch:
-            await print_events(where, started.id, output, is_progress=True)
-        ended = await _ended(where, started.id)
-    _print_ended(msgspec.structs.replace(ended, created=started.created), output, home_flag(home))
+            await print_events(where, started.id, output, beside=asked)
+        found = await ended(where, started.id, None if watch else asked)
+    print_ended(found, output, flag, created=started.created)
 
 
-def read_input(given: str) -> Json:
-    """The JSON that `--input` names: itself, a file, or standard input.
-
-    Raises:
-        InvalidRequest: it cannot be read, or is not JSON.
-    """
-    try:
-        match given[:1], given[1:]:
-            case "-", "":
-                source = sys.stdin.buffer.read()
-            case "@", path:
-                source = Path(path).read_bytes()
-            case _:
-                source = given.encode()
-        return msgspec.json.decode(source)
-    except OSError as error:
-        raise InvalidRequest(
-            f"--input {given}: {error.strerror}", code=Code.INVALID_CONFIG
-        ) from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequest(
-            f'--input is not JSON: {error}. Write it like \'{{"question": "..."}}\', '
-            "or @FILE, or - for standard input",
-            code=Code.INVALID_CONFIG,
-        ) from error
-
-
-def _labels(pairs: list[str]) -> dict[str, str]:
-    labels = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise InvalidRequest(
-                f"--label {pair!r} has no value; write it like team=shop", code=Code.INVALID_CONFIG
-            )
-        labels[key] = value
-    return labels
-
-
-async def _ended(home: Home, run: str) -> Run:
-    """The run when it has ended, through restarts of the daemon."""
-    async for _ in follow(home, run):
-        pass
-    async with connected(home) as client:
-        return await client.get(run)
-
-
-@contextmanager
-def _told_how_to_go_on(run: str, output: Output, flag: str) -> Iterator[None]:
-    """Tells who stops waiting with Ctrl-C that the run itself does not stop."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        output.note(
-            f"the run goes on without you. Follow it: stepwell events {run} --follow{flag}; "
-            f"stop it: stepwell cancel {run}{flag}",
-            is_urgent=True,
-        )
-        raise
-
-
-def _print_started(started: Run, output: Output, flag: str) -> None:
+def print_started(started: Run, output: Output, flag: str) -> None:
+    """The id of a run, and where to look for it."""
     if output.json:
         output.document(run_document(started, created=started.created))
         return
     output.people.print(started.id, markup=False)
     if not started.created:
-        output.note("this request id was used before: this is that run")
+        output.note("the request id or the key was used before: this is that run")
     output.note(f"see it with: stepwell events {started.id} --follow{flag}")
-
-
-def _print_ended(ended: Run, output: Output, flag: str) -> None:
-    """The output; a run that did not complete is an error."""
-    if output.json:
-        output.line(run_document(ended, created=ended.created))
-    elif ended.output_ref is not None:
-        output.note(f"the output has {ended.output_ref.size} bytes, too many for one message")
-    elif isinstance(ended.output, str):
-        output.people.print(ended.output, markup=False)
-    elif ended.status is RunStatus.COMPLETED:
-        output.document(ended.output)
-    if ended.status is RunStatus.COMPLETED:
-        return
-    if not output.json:
-        output.error(_why(ended, flag))
-    raise typer.Exit(Exit.FAILED)
-
-
-def _why(ended: Run, flag: str) -> StepwellError:
-    if ended.failure is None:
-        return StepwellError(
-            f"run {ended.id} was cancelled: {ended.reason or 'no reason given'}",
-            code=Code.RUN_CANCELLED,
-        )
-    reason = ended.failure.reason
-    return StepwellError(
-        f"run {ended.id} failed: {ended.failure.message}. See: stepwell events {ended.id}{flag}",
-        code=Code(reason) if reason in Code.__members__ else Code.INTERNAL,
-        detail=ended.failure.detail,
-    )

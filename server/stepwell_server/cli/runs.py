@@ -1,39 +1,65 @@
-"""`stepwell runs`, `show`, `cancel`: the runs that there are."""
+"""`stepwell runs`, `show`: the runs that there are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from stepwell.client import Client, Run, RunStatus, Step
+from stepwell.clock import SystemClock
 from stepwell.durations import format_duration
-from stepwell.engine.events import RunStarted
+from stepwell.engine.events import RunForked, RunStarted
+from stepwell.engine.instants import instant_text
 from stepwell.engine.values import Data
-from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
+from stepwell_server.cli.command import (
+    HomeOption,
+    JsonOption,
+    command,
+    home_flag,
+    home_or_default,
+)
+from stepwell_server.cli.durations import read_duration
 from stepwell_server.cli.event_line import beginning, value_text
+from stepwell_server.cli.labels import LabelOption, read_labels
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.run_document import listed_run, run_document
 from stepwell_server.cli.run_ids import PAGE, RunArgument, full_id
 from stepwell_server.cli.session import connected
 from stepwell_server.cli.times import day_and_time, time_of_day
+from stepwell_server.cli.waiting import waits_of
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     command(app)(runs)
     command(app)(show)
-    command(app)(cancel)
 
 
 async def runs(
     *,
     status: Annotated[
-        Literal["running", "completed", "failed", "cancelled"] | None,
+        Literal["running", "waiting", "paused", "completed", "failed", "cancelled"] | None,
         typer.Option(help="Only runs in this state.", show_default=False),
     ] = None,
     workflow: Annotated[
         str, typer.Option(metavar="NAME", help="Only runs of this workflow.", show_default=False)
+    ] = "",
+    label: LabelOption = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="Only runs begun not longer ago.", show_default=False
+        ),
+    ] = "",
+    filter: Annotated[
+        str,
+        typer.Option(
+            metavar="FILTER",
+            help="Only runs that fit, like: principal = user:ada AND labels:team.",
+            show_default=False,
+        ),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="At most so many.")] = 20,
     home: HomeOption = None,
@@ -41,9 +67,13 @@ async def runs(
 ) -> None:
     """List runs, newest first; times are local."""
     output = Output(json=json)
+    wanted = _filter(filter, read_labels(label), read_duration(since, "--since"))
     async with connected(home_or_default(home)) as client:
         page = await client.list(
-            page_size=limit, status=RunStatus(status) if status else None, workflow=workflow
+            page_size=limit,
+            status=RunStatus(status) if status else None,
+            workflow=workflow,
+            filter=wanted,
         )
     if json:
         output.document(
@@ -56,12 +86,17 @@ async def runs(
             (one.id, one.workflow, one.status, day_and_time(one.created_at), one.principal)
             for one in page.runs
         ),
-        empty="no runs yet; start one with: stepwell run FILE --input JSON",
+        empty="no runs like these"
+        if status or workflow or wanted
+        else "no runs yet; start one with: stepwell run FILE --input JSON",
     )
 
 
 async def show(run: RunArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
-    """Print one run: its state, input, output or failure, and its steps; times are local."""
+    """Print one run: its state, input, output or failure, and steps; times are local.
+
+    Of a run that waits it tells for what, and the command that answers it.
+    """
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
         found = await client.get(await full_id(client, run))
@@ -70,7 +105,7 @@ async def show(run: RunArgument, *, home: HomeOption = None, json: JsonOption = 
     if json:
         output.document(run_document(found) | _input_document(given) | {"steps": steps})
         return
-    output.pairs(_about(found, given))
+    output.pairs((*_about(found, given), *waits_of(found, steps, home_flag(home))))
     output.table(
         ("step", "status", "attempt", "from", "took", "output or failure"),
         map(_step_row, steps),
@@ -79,28 +114,13 @@ async def show(run: RunArgument, *, home: HomeOption = None, json: JsonOption = 
     )
 
 
-async def cancel(
-    run: RunArgument,
-    *,
-    reason: Annotated[str, typer.Option(help="Why; goes into the log.", show_default=False)] = "",
-    home: HomeOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Stop a run; calls in flight are cancelled."""
-    output = Output(json=json)
-    async with connected(home_or_default(home)) as client:
-        cancelled = await client.cancel(await full_id(client, run), reason)
-    if json:
-        output.document(run_document(cancelled))
-    else:
-        output.note(f"run {cancelled.id} is {cancelled.status}")
-
-
 async def _input(client: Client, run: str) -> Data:
-    """What the run was started with, as its first event tells."""
+    """What the run was started with, as its first event tells; of a fork, that of the other run."""
     batch = await client.events(run=run, page_size=1)
     first = batch.events[0].fact
-    assert isinstance(first, RunStarted), "a run begins with its start"
+    if isinstance(first, RunForked):
+        return await _input(client, first.run)
+    assert isinstance(first, RunStarted), "a run begins with its start, or is forked"
     return first.input
 
 
@@ -119,6 +139,12 @@ def _about(run: Run, given: Data) -> Iterator[tuple[str, str]]:
     if run.ended_at:
         took = format_duration(run.ended_at - run.created_at)
         yield "ended", f"{day_and_time(run.ended_at)}, after {took}"
+    if run.parent:
+        yield "parent", run.parent
+    if run.forked_from:
+        yield "fork of", run.forked_from
+    if run.run_key:
+        yield "key", run.run_key
     if run.labels:
         yield "labels", ", ".join(f"{key}={value}" for key, value in run.labels.items())
     yield "input", value_text(given)
@@ -128,6 +154,20 @@ def _about(run: Run, given: Data) -> Iterator[tuple[str, str]]:
         yield "output", msgspec.json.encode(run.output).decode()
     if run.failure:
         yield "failure", f"{run.failure.reason}: {run.failure.message}"
+
+
+def _filter(given: str, labels: Mapping[str, str], since: timedelta | None) -> str:
+    """A filter that says what the flags do; what was `given` comes first, as errors tell columns."""
+    conditions = [given] if given.strip() else []
+    conditions += [f"labels.{key} = {_quoted(value)}" for key, value in labels.items()]
+    if since is not None:
+        begin = max(SystemClock().now() - since // timedelta(microseconds=1), 0)
+        conditions.append(f"created_at >= {_quoted(instant_text(begin))}")
+    return " AND ".join(conditions)
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def _step_row(step: Step) -> Sequence[str]:

@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.service import Service
+from stepwell.telemetry import traceparent
 from stepwell.v1 import run_service_pb2 as pb
 from stepwell.v1 import run_service_pb2_grpc as rpc
 from stepwell_server import paging, translate
@@ -11,6 +14,7 @@ from stepwell_server.drain import Drain, Draining
 from stepwell_server.interceptors import Context, current_caller
 
 DEFAULT_WAIT = timedelta(seconds=20)
+TRACEPARENT = "traceparent"
 
 
 class RunServicer(rpc.RunServiceServicer):
@@ -29,6 +33,10 @@ class RunServicer(rpc.RunServiceServicer):
             version=request.version or None,
             labels=dict(request.labels),
             request_id=request.request_id or None,
+            run_key=request.run_key,
+            on_conflict=translate.ON_CONFLICT[request.on_conflict],
+            queue=request.queue,
+            trace=_trace(context),
         )
         return pb.StartRunResponse(run=translate.run(run), created=created)
 
@@ -71,6 +79,71 @@ class RunServicer(rpc.RunServiceServicer):
         )
         return pb.CancelRunResponse(run=translate.run(run))
 
+    async def PauseRun(self, request: pb.PauseRunRequest, context: Context) -> pb.PauseRunResponse:
+        """Lets a run begin nothing new."""
+        run = await self._service.controls.pause_run(
+            current_caller(), translate.run_id(request.name), request.reason
+        )
+        return pb.PauseRunResponse(run=translate.run(run))
+
+    async def ResumeRun(
+        self, request: pb.ResumeRunRequest, context: Context
+    ) -> pb.ResumeRunResponse:
+        """Lets a paused run go on."""
+        run = await self._service.controls.resume_run(
+            current_caller(), translate.run_id(request.name), request.reason
+        )
+        return pb.ResumeRunResponse(run=translate.run(run))
+
+    async def RetryStep(
+        self, request: pb.RetryStepRequest, context: Context
+    ) -> pb.RetryStepResponse:
+        """Takes a failed run up again."""
+        run = await self._service.controls.retry_step(
+            current_caller(), translate.run_id(request.run), request.step, request.reason
+        )
+        return pb.RetryStepResponse(run=translate.run(run))
+
+    async def ForkRun(self, request: pb.ForkRunRequest, context: Context) -> pb.ForkRunResponse:
+        """Starts a run that goes on from where another was."""
+        run, created = await self._service.controls.fork_run(
+            current_caller(),
+            translate.run_id(request.run),
+            request.step,
+            input=translate.read_json(request.input, "input", default=msgspec.UNSET),
+            labels=dict(request.labels) or None,
+            request_id=request.request_id or None,
+        )
+        return pb.ForkRunResponse(run=translate.run(run), created=created)
+
+    async def SignalRun(
+        self, request: pb.SignalRunRequest, context: Context
+    ) -> pb.SignalRunResponse:
+        """Sends a message to a run."""
+        run = await self._service.controls.signal_run(
+            current_caller(),
+            translate.run_id(request.run),
+            request.signal,
+            translate.read_json(request.payload, "payload"),
+            id=request.id,
+        )
+        return pb.SignalRunResponse(run=translate.run(run))
+
+    async def ResolveStep(
+        self, request: pb.ResolveStepRequest, context: Context
+    ) -> pb.ResolveStepResponse:
+        """Gives a person's answer."""
+        run = await self._service.controls.resolve_step(
+            current_caller(),
+            translate.run_id(request.run),
+            request.step,
+            translate.VERDICTS[request.verdict],
+            call=request.call if request.HasField("call") else None,
+            reason=request.reason,
+            value=translate.read_json(request.value, "value"),
+        )
+        return pb.ResolveStepResponse(run=translate.run(run))
+
     async def ListSteps(
         self, request: pb.ListStepsRequest, context: Context
     ) -> pb.ListStepsResponse:
@@ -84,14 +157,20 @@ class RunServicer(rpc.RunServiceServicer):
         )
 
 
+def _trace(context: Context) -> str:
+    """The W3C trace that a call brings along; one that cannot be read is left out, as W3C says."""
+    sent = dict(context.invocation_metadata() or ()).get(TRACEPARENT, "")
+    return traceparent.clean(sent) if isinstance(sent, str) else ""
+
+
 def _filter(request: pb.ListRunsRequest) -> str:
-    """The fields of the request as one filter."""
-    wanted = []
+    """What the filter says, first so that errors tell its columns, and the fields of their own."""
+    conditions = [request.filter] if request.filter.strip() else []
     if request.status:
-        wanted.append(f'status = "{translate.VIEW_STATUSES[request.status]}"')
+        conditions.append(f"status = {translate.VIEW_STATUSES[request.status]}")
     if request.workflow:
-        wanted.append(f'workflow = "{request.workflow}"')
-    return " AND ".join(wanted)
+        conditions.append(f"workflow = {msgspec.json.encode(request.workflow).decode()}")
+    return " AND ".join(conditions)
 
 
 def _index(place: str) -> int:

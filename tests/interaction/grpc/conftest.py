@@ -38,6 +38,24 @@ async def add(a: int, b: int) -> int:
 async def hold() -> None:
     """Ends when it is cancelled."""
     await asyncio.Event().wait()
+
+
+@tool
+async def pay() -> None:
+    """Ends when it is cancelled, and may not be repeated."""
+    await asyncio.Event().wait()
+
+
+FAILED = []
+
+
+@tool(idempotent=True)
+async def flaky(n: int) -> int:
+    """Fails at the first time."""
+    if not FAILED:
+        FAILED.append(n)
+        raise ValueError("not yet")
+    return n
 '''
 
 HELLO = b"""

@@ -1,5 +1,6 @@
 """What a caller sees when something is wrong, down to the details on the wire."""
 
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -65,6 +66,13 @@ async def test_a_request_against_the_rules_names_every_field(channel: grpc.aio.C
         (RunServiceStub, "ListRuns", run_service_pb2.ListRunsRequest(page_size=-1)),
         (RunServiceStub, "ListRuns", run_service_pb2.ListRunsRequest(page_token="x" * 1025)),
         (RunServiceStub, "CancelRun", run_service_pb2.CancelRunRequest(name="7")),
+        (RunServiceStub, "PauseRun", run_service_pb2.PauseRunRequest(name="7")),
+        (RunServiceStub, "ResumeRun", run_service_pb2.ResumeRunRequest(name="7")),
+        (RunServiceStub, "RetryStep", run_service_pb2.RetryStepRequest(run="7")),
+        (RunServiceStub, "ForkRun", run_service_pb2.ForkRunRequest(run="runs/7")),
+        (RunServiceStub, "SignalRun", run_service_pb2.SignalRunRequest(run="runs/7", signal="A")),
+        (RunServiceStub, "ResolveStep", run_service_pb2.ResolveStepRequest(run="runs/7", step="a")),
+        (RunServiceStub, "StartRun", run_service_pb2.StartRunRequest(workflow="w", queue="No!")),
         (EventServiceStub, "ListEvents", event_service_pb2.ListEventsRequest(run="7")),
         (
             EventServiceStub,
@@ -134,6 +142,22 @@ async def test_what_may_help_to_try_again_comes_back_as_retryable(
             await client.get("r-1")
 
     assert (failed.value.code, failed.value.retryable) == (code, True)
+
+
+@pytest.mark.parametrize("is_retryable", [True, False])
+async def test_what_is_unavailable_says_when_to_try_again_if_that_may_help(
+    scripted: Any, serve: Any, is_retryable: bool
+) -> None:
+    scripted.failure = Unavailable("busy", retryable=is_retryable)
+    async with serve(scripted) as running, grpc.aio.insecure_channel(running.address) as channel:
+        request = run_service_pb2.GetRunRequest(name="runs/r-1")
+        error = await refused(RunServiceStub(channel).GetRun(request))
+
+    when = details(error, error_details_pb2.RetryInfo)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert (when and when.retry_delay.ToTimedelta()) == (
+        timedelta(seconds=1) if is_retryable else None
+    )
 
 
 async def test_the_longest_error_arrives(scripted: Any, serve: Any) -> None:

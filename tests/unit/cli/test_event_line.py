@@ -9,6 +9,7 @@ from stepwell_server.cli.event_line import EventLines
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 BROKEN = Failure("TOOL_ERROR", "ValueError: no")
+WHY = "TOOL_ERROR: ValueError: no"
 SEALED = Data(blob=BlobRef("sha256:1", 304, "datasource:shop"), sealed="datasource:shop")
 
 
@@ -58,6 +59,70 @@ def line(fact: events.Event) -> str:
         (
             events.StepSkipped(at=0, step="post", node="post", reason="condition"),
             f"   7  {NOW}  step_skipped         post: condition",
+        ),
+        (
+            events.RunForked(
+                at=0,
+                run="r-0",
+                sequence=3,
+                step="post",
+                workflow="w",
+                version="v",
+                principal="user:ann",
+                edited=True,
+                input=Data({"a": 1}),
+            ),
+            f'   7  {NOW}  run_forked           w from r-0 at post with {{"a":1}}',
+        ),
+        (events.RunAdmitted(at=0), f"   7  {NOW}  run_admitted"),
+        (events.RunPaused(at=0, reason="lunch"), f"   7  {NOW}  run_paused           lunch"),
+        (events.RunResumed(at=0), f"   7  {NOW}  run_resumed"),
+        (
+            events.RunCompensating(at=0, failure=BROKEN, step="post"),
+            f"   7  {NOW}  run_compensating     post failed: TOOL_ERROR: ValueError: no",
+        ),
+        (
+            events.StepStarted(at=0, step="call", attempt=1, child="r-2"),
+            f"   7  {NOW}  step_started         call: run r-2",
+        ),
+        (
+            events.StepStarted(at=0, step="call", attempt=1),
+            f"   7  {NOW}  step_started         call",
+        ),
+        (
+            events.StepFailed(at=0, step="post", attempt=1, failure=BROKEN, handled="continue"),
+            f"   7  {NOW}  step_failed          post failed: {WHY}; the run goes on",
+        ),
+        (
+            events.StepFailed(at=0, step="post", attempt=1, failure=BROKEN, handled="sorry"),
+            f"   7  {NOW}  step_failed          post failed: {WHY}; sorry takes over",
+        ),
+        (events.TimerFired(at=0, step="nap", attempt=1), f"   7  {NOW}  timer_fired          nap"),
+        (
+            events.SignalReceived(at=0, name="paid", payload=Data(5), id="m-1"),
+            f"   7  {NOW}  signal_received      paid 5",
+        ),
+        (
+            events.ApprovalRequested(at=0, step="ok", attempt=1, message=Data("Go on?")),
+            f"   7  {NOW}  approval_requested   ok: Go on?",
+        ),
+        (
+            events.ApprovalRequested(
+                at=0,
+                step="pay",
+                attempt=1,
+                about="outcome",
+                message=Data({"text": "nobody knows", "tool": "pay", "key": "k"}),
+            ),
+            f"   7  {NOW}  approval_requested   pay: nobody knows",
+        ),
+        (
+            events.ApprovalDecided(at=0, step="ok", attempt=1, decision="deny", reason="too much"),
+            f"   7  {NOW}  approval_decided     ok: deny by user:local: too much",
+        ),
+        (
+            events.ApprovalExpired(at=0, step="ok", attempt=1),
+            f"   7  {NOW}  approval_expired     ok",
         ),
     ],
 )

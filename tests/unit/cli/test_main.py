@@ -37,5 +37,5 @@ def test_every_code_has_a_meaning_an_advice_and_an_exit_code(code: Code) -> None
 
 
 def test_exit_codes_are_numbers_with_a_meaning() -> None:
-    assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 130]
+    assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 5, 130]
     assert all(code.meaning.endswith(".") for code in Exit)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stepwell.client import facts as client_facts
-from stepwell.engine.events import KINDS, Custom, Fact, RunCompleted
+from stepwell.engine.events import KINDS, Custom, Fact, Parent, RunCompleted, RunForked, StepStarted
 from stepwell.engine.messages import Usage
 from stepwell.engine.values import NOTHING, BlobRef, Data, Failure
 from stepwell.orchestrator.views import RunEvent
@@ -17,6 +17,8 @@ AT = 1_800_000_000_123_456
 FULL: dict[Any, Any] = {
     int: 7,
     str: "word",
+    bool: True,
+    Parent | None: Parent("r-0", "call", 2, 3),
     Data: Data(value={"a": [1, 2**60, None]}),
     Usage: Usage(input=1, output=2, cache_read=3, cache_write=4, reasoning=5),
     Failure: Failure("TOOL_ERROR", "it broke", True, {"why": "age"}),
@@ -63,6 +65,18 @@ def test_the_contract_has_every_kind_and_no_other() -> None:
     ]
 
 
+def test_runs_that_a_fact_names_have_the_names_of_the_contract() -> None:
+    forked = RunForked(
+        at=AT, run="r-0", sequence=4, step="a", workflow="w", version="v", principal="p"
+    )
+    child = StepStarted(at=AT, step="call", attempt=1, child="r-2")
+    begun = StepStarted(at=AT, step="call", attempt=1)
+
+    assert facts.event(view("run_forked", forked)).run_forked.run == "runs/r-0"
+    assert facts.event(view("step_started", child)).step_started.child == "runs/r-2"
+    assert facts.event(view("step_started", begun)).step_started.child == ""
+
+
 def test_what_is_kept_in_a_blob_stays_a_reference() -> None:
     blob = BlobRef("sha256:00", 20_000, "datasource:shop")
     sent = Data(value=[["a row"]], blob=blob, sealed="datasource:shop")
@@ -88,6 +102,6 @@ def test_nothing_is_left_out_and_comes_back_as_nothing() -> None:
 
 
 def test_a_client_passes_over_a_kind_that_is_newer_than_itself() -> None:
-    event = client_facts.event(events_pb2.Event(run="runs/r-1", sequence=1, kind="run_forked"))
+    event = client_facts.event(events_pb2.Event(run="runs/r-1", sequence=1, kind="run_dreamt"))
 
-    assert (event.kind, event.fact) == ("run_forked", None)
+    assert (event.kind, event.fact) == ("run_dreamt", None)

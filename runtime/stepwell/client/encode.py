@@ -1,0 +1,17 @@
+"""What a client sends, as the contract has it."""
+
+import msgspec
+
+from stepwell.client.decode import RUN_PREFIX
+from stepwell.engine.values import Json
+from stepwell.v1 import common_pb2
+
+
+def run_name(run: str) -> str:
+    """`runs/{id}`, from the id or the name of a run."""
+    return RUN_PREFIX + run.removeprefix(RUN_PREFIX)
+
+
+def data(value: Json) -> common_pb2.Data:
+    """A value as JSON."""
+    return common_pb2.Data(json=msgspec.json.encode(value))

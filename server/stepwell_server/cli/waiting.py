@@ -1,0 +1,87 @@
+"""What a run waits for, and the commands that answer it."""
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from stepwell.client import Event, Run, RunStatus, Step, Waiting, WaitingOn
+from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.values import Data
+from stepwell_server.cli.event_line import message_text
+from stepwell_server.cli.output import Output
+from stepwell_server.cli.times import day_and_time
+
+MOST = 20
+"""Things that are named; a map may wait for as many as it has items."""
+
+ANSWERS = {"approval": ("approve", "deny"), "outcome": ("done --value JSON", "retry", "fail")}
+
+
+def waits_of(run: Run, steps: Iterable[Step], flag: str) -> Iterator[tuple[str, str]]:
+    """What a run that has not ended waits for, each with a heading, and how to answer it."""
+    if run.status is RunStatus.PAUSED:
+        yield "paused", f"it goes on with: stepwell resume {run.id}{flag}"
+    waits = [one for step in steps for one in step.waiting_for]
+    for one in waits[:MOST]:
+        first, *more = waiting_lines(run.id, one, flag)
+        yield "waits", first
+        yield from (("", line) for line in more)
+    if len(waits) > MOST:
+        yield "", f"and for {len(waits) - MOST} more"
+
+
+def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
+    """One thing that a run waits for: a sentence, and the commands that answer it."""
+    match one.on:
+        case WaitingOn.HUMAN:
+            return _asked(run, one, flag)
+        case WaitingOn.SIGNAL:
+            payload = shlex.quote('{"any": "JSON"}')
+            return (
+                f"{one.step} waits for the message {one.about}",
+                f"stepwell signal {run} {one.about} {payload}{flag}",
+            )
+        case WaitingOn.TIMER:
+            until = f"until {day_and_time(one.until)}" if one.until else "for a time that is sealed"
+            return (f"{one.step} waits {until}",)
+        case _:
+            return (f"{one.step} waits for something that this version does not know",)
+
+
+class Asked:
+    """Tells the person at the terminal what a run asks from `since` on (UTC microseconds)."""
+
+    def __init__(self, output: Output, flag: str, *, since: int) -> None:
+        self._output = output
+        self._flag = flag
+        self._since = since
+
+    def see(self, event: Event) -> None:
+        """An event that may ask something."""
+        if isinstance(event.fact, ApprovalRequested) and event.fact.at >= self._since:
+            for line in waiting_lines(event.run, _asked_by(event.fact), self._flag):
+                self._output.note(line)
+
+
+def _asked_by(event: ApprovalRequested) -> Waiting:
+    told = event.message
+    return Waiting(
+        step=event.step,
+        on=WaitingOn.HUMAN,
+        about=event.about,
+        call=event.call,
+        message=None if told.blob else told.value,
+        message_ref=told.blob,
+    )
+
+
+def _asked(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
+    told = Data(blob=one.message_ref) if one.message_ref else Data(value=one.message)
+    call = f" --call {one.call}" if one.call else ""
+    step = shlex.quote(one.step)
+    return (
+        f"{one.step} asks a person: {message_text(told)}",
+        *(
+            f"stepwell resolve {run} {step} {answer}{call}{flag}"
+            for answer in ANSWERS.get(one.about, ())
+        ),
+    )
