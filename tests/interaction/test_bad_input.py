@@ -18,7 +18,7 @@ from stepwell.bootstrap import open_runtime
 from stepwell.client import Client, Event, Run, RunStatus
 from stepwell.config import load_settings
 from stepwell.engine.events import LlmCall, ToolCall
-from stepwell.errors import Code, InvalidRequest, StepwellError
+from stepwell.errors import Code, Denied, InvalidRequest, StepwellError
 from stepwell.orchestrator.service import Service
 from stepwell.principals import LOCAL_USER
 from stepwell_mcp.server import build_server
@@ -167,6 +167,22 @@ nodes:
 output: "=ask.output"
 """
 
+RELEASE = """\
+workflow: release
+nodes:
+  - { id: paid, signal: paid }
+  - { id: ok, approval: Ship it? }
+  - { id: ship, tool: hold, needs: [paid, ok], timeout: 1h }
+"""
+
+EACH = """\
+workflow: each
+input: { type: object }
+nodes:
+  - { id: items, transform: "=input.items" }
+  - { id: each, map: "=items.output", do: { tool: explode, with: { fuse: "=item" } } }
+"""
+
 MISTAKEN = """\
 workflow: mistaken
 input: { type: object, properties: { name: { type: string } } }
@@ -184,6 +200,7 @@ class Stack(NamedTuple):
     service: Service
     client: Client
     mcp: mcp.Client
+    address: str
 
 
 @pytest.fixture
@@ -206,15 +223,16 @@ async def _open(home: Path) -> AsyncIterator[Stack]:
         service = runtime.service
         server = GrpcServer(service, host="127.0.0.1", port=0, owner_token="owner")
         port = await server.start()
+        address = f"127.0.0.1:{port}"
         transport = InMemoryTransport(build_server(service, wait=SOON))
         try:
             async with (
-                Client(f"127.0.0.1:{port}", token="owner") as client,
+                Client(address, token="owner") as client,
                 mcp.Client(transport, mode=LATEST_MODERN_VERSION) as mcp_client,
             ):
-                for source in (GREET, ASK):
+                for source in (GREET, ASK, RELEASE, EACH):
                     await client.workflows.put(source)
-                yield Stack(service, client, mcp_client)
+                yield Stack(service, client, mcp_client, address)
         finally:
             await server.stop(timedelta(0))
 
@@ -300,6 +318,18 @@ MISTAKES = (
         "leave it out to begin at the beginning",
     ),
     Mistake(
+        "a filter over a field that is not there",
+        lambda client: client.list(filter="state = failed", status=RunStatus.RUNNING),
+        Code.INVALID_REQUEST,
+        "column 1: there is no field 'state'; did you mean status?",
+    ),
+    Mistake(
+        "a filter that is none",
+        lambda client: client.list(filter="labels.team =", workflow="greet"),
+        Code.INVALID_REQUEST,
+        "column 14: a value is expected here",
+    ),
+    Mistake(
         "a message that is too large",
         lambda client: client.run("greet", {"name": "x" * 5 * 1024 * 1024}),
         Code.LIMIT_EXCEEDED,
@@ -369,6 +399,168 @@ async def test_a_run_that_has_ended_is_not_cancelled(stack: Stack) -> None:
     assert (await stack.client.get(run.id)).status is RunStatus.COMPLETED
 
 
+class Steering(NamedTuple):
+    """A wish about a run that waits for a message and asks a person; why it cannot be."""
+
+    name: str
+    ask: Callable[[Client, str], Awaitable[object]]
+    code: Code
+    says: str
+
+
+async def _pause_twice(client: Client, run: str) -> None:
+    await client.pause(run)
+    await client.pause(run)
+
+
+STEERED = (
+    Steering("pause it twice", _pause_twice, Code.NOT_APPLICABLE, "is paused already"),
+    Steering(
+        "resume what is not paused",
+        lambda client, run: client.resume(run),
+        Code.NOT_APPLICABLE,
+        "is not paused",
+    ),
+    Steering(
+        "try a run again that has not failed",
+        lambda client, run: client.retry(run),
+        Code.NOT_APPLICABLE,
+        "when its run has failed",
+    ),
+    Steering(
+        "fork from a step that never ran",
+        lambda client, run: client.fork(run, "ship"),
+        Code.STEP_NOT_FOUND,
+        "never ran, so there is nothing to go on from; `stepwell show",
+    ),
+    Steering(
+        "give an input to a step that takes none",
+        lambda client, run: client.fork(run, "paid", input={"cents": 5}),
+        Code.NOT_APPLICABLE,
+        "takes no input that could be another",
+    ),
+    Steering(
+        "answer a step that asks nothing",
+        lambda client, run: client.resolve(run, "paid", "approve"),
+        Code.NOT_APPLICABLE,
+        "does not ask anything; steps of the run that do: ok",
+    ),
+    Steering(
+        "answer a step that is not there",
+        lambda client, run: client.resolve(run, "okay", "approve"),
+        Code.STEP_NOT_FOUND,
+        "has no step 'okay'; it has paid, ok",
+    ),
+    Steering(
+        "answer something else than what is asked",
+        lambda client, run: client.resolve(run, "ok", "done"),
+        Code.INVALID_REQUEST,
+        "asks for approve or deny",
+    ),
+    Steering(
+        "answer about a call that nobody asks about",
+        lambda client, run: client.resolve(run, "ok", "approve", call="1.0"),
+        Code.NOT_APPLICABLE,
+        "does not ask about the call '1.0'",
+    ),
+    Steering(
+        "send a message without a name",
+        lambda client, run: client.signal(run, ""),
+        Code.INVALID_REQUEST,
+        "signal",
+    ),
+)
+
+
+@pytest.mark.parametrize("wish", STEERED, ids=lambda wish: wish.name)
+async def test_what_cannot_be_done_with_a_run_is_refused(stack: Stack, wish: Steering) -> None:
+    run = await _waiting(stack.client)
+    with pytest.raises(StepwellError) as refused:
+        await wish.ask(stack.client, run)
+
+    assert refused.value.code is wish.code
+    assert wish.says in refused.value.message
+    assert not refused.value.retryable
+    assert len((await stack.client.list()).runs) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client, run: client.signal(run, "paid"),
+        lambda client, run: client.resolve(run, "ok", "approve"),
+        lambda client, run: client.pause(run),
+        lambda client, run: client.resume(run),
+        lambda client, run: client.cancel(run),
+    ],
+    ids=["signal", "resolve", "pause", "resume", "cancel"],
+)
+async def test_a_run_that_has_ended_is_told_nothing(
+    stack: Stack, ask: Callable[[Client, str], Awaitable[object]]
+) -> None:
+    run = await _waiting(stack.client)
+    await stack.client.resolve(run, "ok", "deny")
+    with pytest.raises(StepwellError) as refused:
+        await ask(stack.client, run)
+
+    assert refused.value.code is Code.RUN_ENDED
+    assert "has ended (failed)" in refused.value.message
+
+
+async def test_a_step_that_the_run_did_not_fail_over_is_not_tried_again(stack: Stack) -> None:
+    run = await _waiting(stack.client)
+    await stack.client.resolve(run, "ok", "deny")
+    for step, code, says in (
+        ("paid", Code.NOT_APPLICABLE, "failed over the step 'ok', not over 'paid'"),
+        ("shop", Code.STEP_NOT_FOUND, "has no step 'shop'"),
+    ):
+        with pytest.raises(StepwellError) as refused:
+            await stack.client.retry(run, step)
+        assert refused.value.code is code
+        assert says in refused.value.message
+
+
+async def test_an_agent_never_answers_for_a_person(stack: Stack) -> None:
+    run = await _waiting(stack.client)
+    async with Client(stack.address) as agent:
+        with pytest.raises(Denied) as refused:
+            await agent.resolve(run, "ok", "approve")
+    tools = {tool.name for tool in (await stack.mcp.list_tools()).tools}
+
+    assert refused.value.code is Code.POLICY_DENIED
+    assert "answered by a person, and this call is by agent:local" in refused.value.message
+    assert "`stepwell resolve`" in refused.value.message
+    assert {name for name in tools if name.startswith("run_")} == {
+        "run_get",
+        "run_events",
+        "run_signal",
+        "run_cancel",
+    }
+    assert (await stack.client.get(run)).status is RunStatus.WAITING
+
+
+@pytest.mark.parametrize("items", [None, 7, "abc", {"a": 1}])
+async def test_a_map_over_what_is_no_list_fails_its_run(stack: Stack, items: Any) -> None:
+    run = await _ended(stack.client, await stack.client.run("each", {"items": items}))
+    with pytest.raises(StepwellError) as refused:
+        await stack.client.retry(run.id)
+
+    assert run.failure is not None
+    assert run.failure.reason == Code.EXPRESSION_ERROR
+    assert "node each: `map` needs a list, and was given" in run.failure.message
+    assert refused.value.code is Code.NOT_APPLICABLE
+    assert "fork the run from an earlier step" in refused.value.message
+
+
+async def _waiting(client: Client) -> str:
+    """A run that has come to what it waits for."""
+    run = (await client.run("release")).id
+    async for _ in client.watch(run):
+        if len((await client.get(run)).waiting_for) == 2:
+            return run
+    raise AssertionError("it has ended")
+
+
 async def test_a_cursor_of_another_log_is_refused(stack: Stack, tmp_path: Path) -> None:
     async with _open(tmp_path / "other") as other:
         await other.client.run("greet", {"name": "Ada"})
@@ -411,7 +603,6 @@ async def _ended(client: Client, run: Run) -> Run:
     [
         ("explode", {"fuse": "short"}, Code.TOOL_ERROR, "RuntimeError: the fuse was short"),
         ("explode_apart", {}, Code.TOOL_ERROR, "RuntimeError: far away"),
-        ("leave", {}, Code.OUTCOME_UNKNOWN, "lost its process"),
         ("give_object", {}, Code.INVALID_RESULT, "return dicts, lists"),
         ("give_object_apart", {}, Code.INVALID_RESULT, "return dicts, lists"),
         ("give_less", {}, Code.INVALID_RESULT, "total"),
@@ -444,6 +635,25 @@ async def test_a_tool_that_fails_fails_its_run_and_nothing_else(
     assert _text(answer).startswith(f"{code}: ")
     assert says in _text(answer)
     assert after.output == "Hello, Ada"
+
+
+async def test_a_tool_that_ends_its_process_is_asked_about_and_not_called_again(
+    stack: Stack,
+) -> None:
+    run = await stack.client.call("leave", {})
+    async for _ in stack.client.watch(run.id):
+        if (await stack.client.get(run.id)).waiting_for:
+            break
+    ((asked,),) = [step.waiting_for for step in await stack.client.steps(run.id)]
+    told = await stack.mcp.call_tool("run_get", {"run": run.id})
+    await stack.client.resolve(run.id, "call", "fail")
+    ended = await _ended(stack.client, run)
+
+    assert "lost its process, so nobody knows whether it took effect" in asked.message["text"]
+    assert told.structured_content["status"] == "waiting"
+    assert "only a person can answer" in told.structured_content["next"]
+    assert ended.failure is not None
+    assert ended.failure.reason == Code.OUTCOME_UNKNOWN
 
 
 async def test_a_model_that_answers_malformed_json_is_told_so_and_mends_it(stack: Stack) -> None:
@@ -511,6 +721,18 @@ async def test_a_model_without_a_script_says_how_to_bind_one(stack: Stack) -> No
             "the answer of the call that began it",
         ),
         ("run_cancel", {"id": UNKNOWN}, Code.INVALID_ARGUMENTS, "it takes run, reason"),
+        (
+            "run_signal",
+            {"run": UNKNOWN, "name": "paid"},
+            Code.RUN_NOT_FOUND,
+            "the answer of the call that began it",
+        ),
+        (
+            "run_signal",
+            {"run": UNKNOWN, "name": "Paid!"},
+            Code.INVALID_ARGUMENTS,
+            "it takes run, name, payload, id",
+        ),
     ],
 )
 async def test_a_mistake_over_mcp_is_a_result_that_a_model_can_read(
@@ -535,9 +757,11 @@ async def test_a_garbage_cursor_and_an_ended_run_are_told_over_mcp(stack: Stack)
     await stack.client.wait(run, SOON)
     cursor = await stack.mcp.call_tool("run_events", {"run": run, "cursor": "garbage"})
     ended = await stack.mcp.call_tool("run_cancel", {"run": run})
+    late = await stack.mcp.call_tool("run_signal", {"run": run, "name": "paid"})
 
     assert _text(cursor).startswith("INVALID_CURSOR: ")
     assert _text(ended).startswith("RUN_ENDED: ")
+    assert _text(late).startswith("RUN_ENDED: ")
 
 
 def _text(answer: Any) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from stepwell.errors import Code, InvalidRequest
+from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.service import Service
 from stepwell.telemetry import traceparent
 from stepwell.v1 import run_service_pb2 as pb
@@ -164,7 +165,12 @@ def _trace(context: Context) -> str:
 
 
 def _filter(request: pb.ListRunsRequest) -> str:
-    """What the filter says, first so that errors tell its columns, and the fields of their own."""
+    """What the filter says, and what the fields of their own do.
+
+    Raises:
+        InvalidRequest: the filter is none.
+    """
+    parse_filter(request.filter)  # alone, so that an error is about nothing but what was written
     conditions = [request.filter] if request.filter.strip() else []
     if request.status:
         conditions.append(f"status = {translate.VIEW_STATUSES[request.status]}")

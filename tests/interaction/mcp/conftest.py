@@ -109,6 +109,21 @@ nodes:
 output: { total: "=sum.output.total" }
 """
 
+TILL = b"""
+workflow: till
+description: Waits for money.
+nodes:
+  - { id: paid, signal: paid }
+output: "=paid.output"
+"""
+
+REFUND = b"""
+workflow: refund
+description: Asks a person.
+nodes:
+  - { id: ok, approval: Refund it? }
+"""
+
 ECHO = b"""
 workflow: echo
 description: Has the name of a tool.
@@ -134,7 +149,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     tools.write_text(TOOLS)
     overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
     async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
-        for source in (HELLO, WALK, ECHO, INNER):
+        for source in (HELLO, WALK, TILL, REFUND, ECHO, INNER):
             await runtime.service.put_workflow(LOCAL_USER, source)
         yield runtime.service
 

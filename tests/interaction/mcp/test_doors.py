@@ -40,7 +40,8 @@ async def test_tools_and_workflows_are_listed_by_name(connect: Connect) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         instructions = client.instructions
     assert list(tools) == sorted(tools)
-    assert {"add", "db_query", "hello", "run_cancel", "run_events", "run_get", "walk"} <= set(tools)
+    assert {"add", "db_query", "hello", "walk"} <= set(tools)
+    assert {"run_cancel", "run_events", "run_get", "run_signal"} <= set(tools)
     assert "workflow_echo" in tools
     assert not {"hidden", "inner"} & set(tools)
     add = tools["add"]
@@ -147,6 +148,35 @@ async def test_giving_up_on_a_call_leaves_its_run_alone(connect: Connect, servic
         await client.call_tool("open_gate", {"gate": "north"})
         ended = await client.call_tool("run_get", {"run": run, "wait_seconds": PATIENCE})
     assert ended.structured_content["status"] == "completed"
+
+
+async def test_a_run_that_waits_says_for_what_and_goes_on_with_a_message(connect: Connect) -> None:
+    async with connect(wait=HASTY) as client:
+        handle = await client.call_tool("till", {})
+        run = handle.structured_content["run"]
+        waiting = (await client.call_tool("run_get", {"run": run})).structured_content
+        message = {"run": run, "name": "paid", "payload": {"cents": 5}, "id": "m-1"}
+        await client.call_tool("run_signal", message)
+        ended = await follow(client, handle)
+    assert waiting["status"] == "waiting"
+    assert waiting["waiting_for"] == [{"step": "paid", "on": "signal", "about": "paid"}]
+    assert "run_signal" in waiting["next"]
+    assert (ended["status"], ended["output"]) == ("completed", {"cents": 5})
+    assert not {"waiting_for", "next"} & set(ended)
+
+
+async def test_no_tool_answers_what_a_person_is_asked(connect: Connect) -> None:
+    async with connect(wait=HASTY) as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        handle = (await client.call_tool("refund", {})).structured_content
+    assert {tool for tool in tools if tool.startswith("run_")} == {
+        "run_cancel",
+        "run_events",
+        "run_get",
+        "run_signal",
+    }
+    assert handle["waiting_for"] == [{"step": "ok", "on": "human", "about": "approval"}]
+    assert "only a person can answer" in handle["next"]
 
 
 async def test_a_run_is_cancelled_when_it_is_asked_for(connect: Connect) -> None:

@@ -9,13 +9,14 @@ from mcp_types import CallToolResult, TextContent
 
 from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import Code, InvalidRequest
-from stepwell.orchestrator.views import Run, RunStatus
+from stepwell.orchestrator.views import Run, RunStatus, Waiting
 from stepwell_mcp.results import (
     ERROR_META,
     HANDLE_SCHEMA,
     RUN_META,
     TEXT_LIMIT,
     Structured,
+    advice,
     handle_of,
     refusal_result,
     run_result,
@@ -143,3 +144,54 @@ def test_a_refusal_says_each_thing_once() -> None:
     assert (
         text_of(refusal_result(error)) == f"INVALID_ARGUMENTS: the arguments do not fit: {problem}"
     )
+
+
+# --- what a run waits for -------------------------------------------------------------------
+
+ASKED = Waiting(step="ok", on="human", about="approval")
+MESSAGE = Waiting(step="go", on="signal", about="paid")
+TIME = Waiting(step="nap", on="timer", until=1_700_000_000_000_000)
+
+
+@pytest.mark.parametrize("status", [RunStatus.WAITING, RunStatus.PAUSED])
+def test_a_run_that_waits_answers_a_handle_that_says_for_what(status: RunStatus) -> None:
+    found = run(status, waiting=(ASKED, MESSAGE, TIME))
+    result = run_result(found, Structured.OBJECTS)
+    assert result.structured_content == {
+        "run": "r1",
+        "status": status,
+        "workflow": "ask",
+        "next": advice(found),
+        "waiting_for": (
+            {"step": "ok", "on": "human", "about": "approval"},
+            {"step": "go", "on": "signal", "about": "paid"},
+            {"step": "nap", "on": "timer", "until": "2023-11-14T22:13:20Z"},
+        ),
+    }
+    assert Draft202012Validator(HANDLE_SCHEMA).is_valid(result.structured_content)
+
+
+def test_a_model_is_told_that_only_a_person_answers_for_a_person() -> None:
+    said = advice(run(RunStatus.WAITING, waiting=(ASKED,)))
+    assert "only a person can answer" in said
+    assert "Tell the user that `stepwell show r1` shows the question" in said
+    assert "run_signal" not in said
+
+
+def test_a_model_is_told_which_message_is_waited_for_and_until_when() -> None:
+    said = advice(run(RunStatus.WAITING, waiting=(MESSAGE, TIME, MESSAGE)))
+    assert said == (
+        "The step 'go' waits for the message 'paid': send it with run_signal if that is yours to "
+        "do. The step 'nap' waits until 2023-11-14T22:13:20+00:00. The run goes on by itself when "
+        "that has come. Call run_get with run='r1' and wait_seconds=20 to see it end."
+    )
+
+
+def test_a_model_leaves_a_paused_run_to_who_paused_it() -> None:
+    said = advice(run(RunStatus.PAUSED))
+    assert "`stepwell resume r1`" in said
+    assert "do not start it again" in said
+
+
+def test_of_a_run_that_has_ended_there_is_nothing_to_do() -> None:
+    assert advice(run(RunStatus.FAILED)) == ""
