@@ -79,9 +79,7 @@ async def serve(
             doors,
         ):
             if on_demand:
-                await _until_idle(
-                    stop, lambda: not runtime.is_busy and doors.idle, clock, settings
-                )
+                await _until_idle(stop, lambda: not runtime.is_busy and doors.idle, clock, settings)
             else:
                 await stop.wait()
             _log.info("stopping")

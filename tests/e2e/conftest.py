@@ -1,5 +1,6 @@
 """A home with the demo's files, and commands that run on it."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from tests.processes import end_processes_in
+from typer.testing import CliRunner, Result
 
+from stepwell_server.cli.app import app
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.demo_home import furnish
 from stepwell_server.home import Home
 
 Stepwell = Callable[..., "subprocess.CompletedProcess[str]"]
+Command = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,32 @@ def daemon(home: Home) -> Iterator[ChildDaemon]:
     child = ChildDaemon(home)
     yield child
     child.stop()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home with a daemon for all tests of a file."""
+    home = Home(tmp_path_factory.mktemp("cli") / "home")
+    furnish(home)
+    child = ChildDaemon(home)
+    try:
+        asyncio.run(child.start())
+        yield home
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+def command(served: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs one command on the served home, in this process, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEPWELL_HOME", str(served.path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(app, arguments, input=given)
+
+    return run
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """The commands against a real daemon, and without one."""
 
-import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +13,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stepwell_server.cli.app import app
-from stepwell_server.cli.child_daemon import ChildDaemon
-from stepwell_server.cli.demo_home import furnish
 from stepwell_server.cli.exits import Exit
 from stepwell_server.home import Home
 
@@ -44,32 +41,6 @@ workflow: failing
 nodes:
   - { id: ask, tool: db_query, with: { datasource: nowhere, sql: select 1 } }
 """
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home with a daemon for all tests of this file."""
-    home = Home(tmp_path_factory.mktemp("cli") / "home")
-    furnish(home)
-    child = ChildDaemon(home)
-    try:
-        asyncio.run(child.start())
-        yield home
-    finally:
-        child.stop()
-
-
-@pytest.fixture
-def command(served: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs one command on the served home, from an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STEPWELL_HOME", str(served.path))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str, given: str | None = None) -> Result:
-        return CliRunner().invoke(app, arguments, input=given)
-
-    return run
 
 
 def write(name: str, text: str) -> str:
@@ -330,8 +301,15 @@ NEEDS_A_DAEMON = [
     ("runs",),
     ("events", "x"),
     ("events", "x", "--follow"),
-    ("cancel", "x"),
     ("show", "x"),
+    ("wait", "x"),
+    ("pause", "x"),
+    ("resume", "x"),
+    ("cancel", "x"),
+    ("retry", "x"),
+    ("fork", "x", "a"),
+    ("signal", "x", "paid"),
+    ("resolve", "x", "a", "approve"),
     ("workflows", "put", "sum.yaml"),
     ("workflows", "list"),
     ("workflows", "show", "x"),
@@ -425,7 +403,7 @@ def test_settings_are_printed_as_they_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("runs", "--status", "paused"), ("events",), ("run", "x", "--bogus"), ("bogus",)],
+    [("runs", "--status", "asleep"), ("events",), ("run", "x", "--bogus"), ("bogus",)],
     ids=" ".join,
 )
 def test_a_wrong_command_line_is_told_to_programs_in_json(arguments: tuple[str, ...]) -> None:
@@ -436,7 +414,8 @@ def test_a_wrong_command_line_is_told_to_programs_in_json(arguments: tuple[str, 
 
 
 def test_only_states_that_a_run_can_have_are_offered() -> None:
-    assert "<running|completed|failed|cancelled>" in CliRunner().invoke(app, ["runs", "-h"]).stdout
+    told = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["runs", "-h"]).stdout
+    assert "<running|waiting|paused|completed|failed|cancelled>" in told
 
 
 @pytest.mark.parametrize("arguments", [("runs", "--help"), ("runs", "--bogus"), ("workflows",)])

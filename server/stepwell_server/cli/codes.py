@@ -71,7 +71,10 @@ _CODES: Final = {
         "What is stored is not what was written.",
         "Find out who changed the database, and restore it from a backup.",
     ),
-    Code.RUN_ENDED: ("The run has ended, so this cannot be done.", "Start another run."),
+    Code.RUN_ENDED: (
+        "The run has ended, so this cannot be done.",
+        "Start another run; `stepwell retry` takes up one that failed.",
+    ),
     Code.NOT_APPLICABLE: (
         "The run or the step is not in a state in which this can be done.",
         "The message says why; `stepwell show RUN` shows how it is.",
@@ -146,8 +149,8 @@ _CODES: Final = {
         "Correct the tool or its output schema.",
     ),
     Code.OUTCOME_UNKNOWN: (
-        "A call that may not be repeated was cut off by a crash.",
-        "Look whether it happened, then start another run; declare the tool `idempotent` if it is.",
+        "Nobody knows what became of a call that may not be repeated, and a person ended the step.",
+        "Start another run, or fork this one; declare the tool `idempotent` if it is.",
     ),
     Code.QUERY_REFUSED: (
         "The query does what the read-only SQL tools forbid.",

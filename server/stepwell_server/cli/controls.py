@@ -31,8 +31,13 @@ StepArgument: TypeAlias = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
-    for body in (pause, resume, cancel, retry, fork, signal, resolve):
-        command(app)(body)
+    command(app)(pause)
+    command(app)(resume)
+    command(app)(cancel)
+    command(app)(retry)
+    command(app)(fork)
+    command(app)(signal)
+    command(app)(resolve)
 
 
 async def pause(
@@ -162,6 +167,7 @@ async def resolve(
     verdict: Annotated[
         Verdict,
         typer.Argument(
+            metavar="VERDICT",
             help="Of an approval: approve or deny. Of a call whose outcome nobody knows: done, "
             "retry or fail.",
         ),

@@ -23,6 +23,7 @@ from stepwell_server.cli.codes import CODES
 from stepwell_server.cli.exits import Exit, exit_for
 from stepwell_server.status import STATUS
 
+_PACKAGES: Final = tuple(f"stepwell.engine.{name}." for name in ("values", "messages", "events"))
 _NOTE: Final = "<!-- Made by `make reference`; do not edit. -->\n"
 
 
@@ -73,11 +74,14 @@ def events() -> str:
     intro = (
         "# Events\n\n"
         "A run's log holds these facts, numbered from 1 without a gap. Every event has `at`, UTC\n"
-        "microseconds. Fields of type `Data` hold JSON, inline or by reference to a blob.\n"
+        "microseconds. Fields of type `Data` hold JSON, inline or by reference to a blob. A `Parent` is\n"
+        "the `run`, `step` and `attempt` that a run is, and its `depth`, the number of runs above it.\n"
     )
     parts = [intro]
     for kind, event in KINDS.items():
-        parts.append(f"\n## `{kind}`\n\n{_prose(event.__doc__)}\n\n{_fields(event)}")
+        parts.append(f"\n## `{kind}`\n\n{_prose(event.__doc__)}\n")
+        if fields := _fields(event):
+            parts.append(f"\n{fields}")
     return "".join(parts)
 
 
@@ -143,8 +147,7 @@ def _own(command: Any) -> list[Any]:
 
 def _signature(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        text = parameter.make_metavar(None) if parameter.metavar is None else parameter.metavar
-        return f"`{text}`"
+        return f"`{parameter.metavar}`"
     value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
     return f"`{'`, `'.join(parameter.opts)}{value}`"
 
@@ -160,7 +163,7 @@ def _fields(event: type) -> str:
 
 def _type(hint: Any) -> str:
     text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
-    for package in ("stepwell.engine.values.", "stepwell.engine.messages.", "typing."):
+    for package in (*_PACKAGES, "typing."):
         text = text.replace(package, "")
     return text
 

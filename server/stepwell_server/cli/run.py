@@ -53,7 +53,8 @@ async def run(
         ),
     ] = "",
     on_conflict: Annotated[
-        OnConflict, typer.Option(help="What to do when another run has the key.")
+        OnConflict,
+        typer.Option(help="Where another run has it: fail, use_existing, cancel_existing."),
     ] = "fail",
     queue: Annotated[
         str,

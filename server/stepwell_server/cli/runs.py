@@ -57,7 +57,7 @@ async def runs(
         str,
         typer.Option(
             metavar="FILTER",
-            help="Only runs that fit, like: principal = user:ada AND labels:team.",
+            help="Only runs that fit, like: status = failed AND labels:team.",
             show_default=False,
         ),
     ] = "",

@@ -1,0 +1,100 @@
+"""What a run waits for, as a person at a terminal is told."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from stepwell.client import Event, Run, RunStatus, Step, StepStatus, Waiting, WaitingOn
+from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.values import BlobRef, Data
+from stepwell_server.cli.output import Output
+from stepwell_server.cli.times import day_and_time
+from stepwell_server.cli.waiting import MOST, Asked, waiting_lines, waits_of
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run(status: RunStatus = RunStatus.WAITING) -> Run:
+    return Run(
+        id="r-1",
+        workflow="w",
+        version="v",
+        principal="user:local",
+        status=status,
+        created_at=AT,
+        updated_at=AT,
+    )
+
+
+def step(*waiting: Waiting) -> Step:
+    return Step(id="s", node="s", status=StepStatus.WAITING, attempt=1, waiting_for=waiting)
+
+
+def asked(**given: Any) -> Waiting:
+    return Waiting(**{"step": "ok", "on": WaitingOn.HUMAN, "about": "approval", **given})
+
+
+def test_an_approval_is_answered_by_one_of_two_commands() -> None:
+    assert waiting_lines("r-1", asked(message="Go on?"), " --home /srv") == (
+        "ok asks a person: Go on?",
+        "stepwell resolve r-1 ok approve --home /srv",
+        "stepwell resolve r-1 ok deny --home /srv",
+    )
+
+
+def test_what_became_of_a_call_is_answered_by_naming_it() -> None:
+    about = {"text": "nobody knows", "tool": "pay", "key": "k"}
+    one = asked(step="each[0]", about="outcome", call="1.0", message=about)
+    assert waiting_lines("r-1", one, "") == (
+        "each[0] asks a person: nobody knows",
+        "stepwell resolve r-1 'each[0]' done --value JSON --call 1.0",
+        "stepwell resolve r-1 'each[0]' retry --call 1.0",
+        "stepwell resolve r-1 'each[0]' fail --call 1.0",
+    )
+
+
+def test_a_question_that_is_sealed_is_named_by_its_size() -> None:
+    one = asked(message_ref=BlobRef("sha256:1", 40_000, "datasource:shop"))
+    assert waiting_lines("r-1", one, "")[0] == ("ok asks a person: <40000 bytes, datasource:shop>")
+
+
+def test_times_and_messages_are_told_too() -> None:
+    message = Waiting(step="go", on=WaitingOn.SIGNAL, about="paid")
+    time = Waiting(step="nap", on=WaitingOn.TIMER, until=AT)
+    sealed = Waiting(step="nap", on=WaitingOn.TIMER)
+    newer = Waiting(step="x", on=WaitingOn.UNSPECIFIED)
+
+    assert waiting_lines("r-1", message, "") == (
+        "go waits for the message paid",
+        'stepwell signal r-1 paid \'{"any": "JSON"}\'',
+    )
+    assert waiting_lines("r-1", time, "") == (f"nap waits until {day_and_time(AT)}",)
+    assert waiting_lines("r-1", sealed, "") == ("nap waits for a time that is sealed",)
+    assert waiting_lines("r-1", newer, "") == (
+        "x waits for something that this version does not know",
+    )
+
+
+def test_a_paused_run_says_how_it_goes_on() -> None:
+    assert list(waits_of(run(RunStatus.PAUSED), (), "")) == [
+        ("paused", "it goes on with: stepwell resume r-1")
+    ]
+
+
+def test_of_very_many_things_only_some_are_named() -> None:
+    waits = [Waiting(step=f"n{n}", on=WaitingOn.TIMER) for n in range(MOST + 5)]
+    told = list(waits_of(run(), [step(*waits)], ""))
+    assert (len(told), told[-1]) == (MOST + 1, ("", "and for 5 more"))
+
+
+def test_a_question_is_told_when_it_is_newer_than_who_waits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watcher = Asked(Output(), "", since=5)
+    for at in (4, 5):
+        fact = ApprovalRequested(at=at, step="ok", attempt=1, message=Data(f"at {at}"))
+        watcher.see(Event(run="r-1", sequence=1, kind="", principal="p", at=AT, fact=fact))
+    told = capsys.readouterr().err.splitlines()
+
+    assert (told[0], len(told)) == ("ok asks a person: at 5", 3)
