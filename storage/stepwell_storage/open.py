@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from stepwell_storage.errors import BadUrl
-from stepwell_storage.ports import Storage
+from stepwell_storage.ports import CommitWatch, Storage
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
@@ -15,6 +15,7 @@ def open_storage(
     url: str,
     *,
     max_page_count: int | None = None,
+    on_commit: CommitWatch | None = None,
     direct_url: str = "",
     notify: bool = False,
     poll_interval: timedelta = timedelta(milliseconds=100),
@@ -22,7 +23,8 @@ def open_storage(
     """A store that is not open yet.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://...`, or `memory:`.
-    `max_page_count` bounds a SQLite file, in pages of 4 KiB. The rest concerns PostgreSQL alone: see
+    `max_page_count` bounds a SQLite file, in pages of 4 KiB. `on_commit` is called on the event
+    loop after each transaction; memory has none. The rest concerns PostgreSQL alone: see
     `PostgresStorage`.
 
     Raises:
@@ -36,20 +38,34 @@ def open_storage(
         # Imported only now: whoever keeps nothing in SQL need not load it.
         from stepwell_storage.sql.sqlite import SqliteStorage
 
-        return SqliteStorage(Path(url.removeprefix(SQLITE)), max_page_count=max_page_count)
+        path = Path(url.removeprefix(SQLITE))
+        return SqliteStorage(path, max_page_count=max_page_count, on_commit=on_commit)
     if url.startswith(POSTGRES):
-        return _postgres(url, direct_url, notify=notify, poll_interval=poll_interval)
+        return _postgres(url, on_commit, direct_url, notify=notify, poll_interval=poll_interval)
     raise BadUrl(
         "give sqlite:///FILE, with four slashes for an absolute path, "
         "postgresql://USER:PASSWORD@HOST/DATABASE, or memory:"
     )
 
 
-def _postgres(url: str, direct_url: str, *, notify: bool, poll_interval: timedelta) -> Storage:
+def _postgres(
+    url: str,
+    on_commit: CommitWatch | None,
+    direct_url: str,
+    *,
+    notify: bool,
+    poll_interval: timedelta,
+) -> Storage:
     try:
         from stepwell_storage.sql.postgres.storage import PostgresStorage
     except ImportError as error:
         raise BadUrl(
             f"the driver for PostgreSQL is not installed; {INSTALL_POSTGRES} adds it"
         ) from error
-    return PostgresStorage(url, direct_url=direct_url, notify=notify, poll_interval=poll_interval)
+    return PostgresStorage(
+        url,
+        on_commit=on_commit,
+        direct_url=direct_url,
+        notify=notify,
+        poll_interval=poll_interval,
+    )

@@ -11,12 +11,14 @@ other text names no run.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
+from stepwell_storage.errors import StorageError
 from stepwell_storage.records import (
     Append,
     Blob,
+    Census,
     Condition,
     DatasourceRow,
     DefinitionRow,
@@ -28,10 +30,14 @@ from stepwell_storage.records import (
     QueueRow,
     Record,
     Rest,
+    RingUse,
     RunRow,
     ScheduleRow,
     Ticket,
 )
+
+CommitWatch: TypeAlias = Callable[[int, float, StorageError | None], None]
+"""Told of each transaction of this process: how many writes, seconds, and why it was refused."""
 
 
 class EventLog(Protocol):
@@ -302,6 +308,10 @@ class Keys(Protocol):
         """
         ...
 
+    async def rings(self) -> list[RingUse]:
+        """The keys of the ring that wrap keys of any namespace, by name."""
+        ...
+
     async def not_wrapped_with(self, ring: str, *, limit: int) -> list[tuple[str, KeyRow]]:
         """Keys of any namespace that another key of the ring wraps, for rotation."""
         ...
@@ -310,12 +320,29 @@ class Keys(Protocol):
         """Replaces `ring` and `wrapped` of a key that is not destroyed; False when it is."""
         ...
 
+    async def list(
+        self, namespace: str, *, limit: int, after: tuple[str, str] = ("", "")
+    ) -> list[KeyRow]:
+        """By subject, then id, also those that are destroyed.
+
+        `after` is (subject, id) of the last row of the page before.
+        """
+        ...
+
 
 class Blobs(Protocol):
     """Content too large, or too private, for the body of an event. Written by `append`."""
 
     async def get(self, namespace: str, run: str, digests: Sequence[str]) -> dict[str, Blob]:
         """The blobs of these digests; one that is not there is left out."""
+        ...
+
+
+class Counts(Protocol):
+    """How much there is of what, for those who watch the whole store."""
+
+    async def take(self, statuses: Sequence[str]) -> Census:
+        """Counts. It passes over nothing but what is counted, so that it may be asked often."""
         ...
 
 
@@ -426,6 +453,8 @@ class Storage(Protocol):
     def keys(self) -> Keys: ...
     @property
     def blobs(self) -> Blobs: ...
+    @property
+    def counts(self) -> Counts: ...
     @property
     def runs(self) -> Runs: ...
     @property

@@ -343,6 +343,26 @@ class KeyRow(Struct, frozen=True):
     destroyed_at: int | None = None
 
 
+class RingUse(Struct, frozen=True):
+    """How many data keys one key of the ring wraps, and one of them, in `namespace`."""
+
+    ring: str
+    keys: int
+    namespace: str
+    sample: KeyRow
+
+
+class Census(Struct, frozen=True):
+    """How much there is at the moment, in all namespaces.
+
+    `runs` counts those of each status that was asked for; queues go with their namespace.
+    """
+
+    runs: Mapping[str, int]
+    letters: int
+    queues: tuple[tuple[str, QueueLoad], ...]
+
+
 class DefinitionRow(Struct, frozen=True):
     """An immutable version of a workflow, named by the digest of its source."""
 

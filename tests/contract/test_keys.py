@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from stepwell_storage.errors import Exists
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import KeyRow
+from stepwell_storage.records import KeyRow, RingUse
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +88,33 @@ async def test_keys_are_wrapped_anew_ring_by_ring(storage: Storage) -> None:
     assert await storage.keys.of_subject("default", "ann") == expected
     assert await storage.keys.rewrap("default", key("never added")) is False
     assert await storage.keys.rewrap("elsewhere", key("a")) is False
+
+
+async def test_keys_are_listed_page_by_page_with_those_that_are_destroyed(
+    storage: Storage,
+) -> None:
+    await storage.keys.add("default", key("b", "ann"))
+    await storage.keys.destroy("default", "ann", now=50)
+    for id, subject in (("a", "ann"), ("d", "bob"), ("c", "eve")):
+        await storage.keys.add("default", key(id, subject))
+    await storage.keys.add("elsewhere", key("e", "ann"))
+
+    first = await storage.keys.list("default", limit=2)
+    assert [(row.id, row.destroyed_at) for row in first] == [("a", None), ("b", 50)]
+    second = await storage.keys.list("default", limit=9, after=("ann", "b"))
+    assert [row.id for row in second] == ["d", "c"]
+    assert await storage.keys.list("default", limit=9, after=("eve", "c")) == []
+
+
+async def test_the_keys_of_the_ring_that_are_in_use_are_told(storage: Storage) -> None:
+    assert await storage.keys.rings() == []
+    await storage.keys.add("default", key("a", "ann", ring="r2"))
+    await storage.keys.add("elsewhere", key("b", "ann", ring="r2"))
+    await storage.keys.add("elsewhere", key("c", "bob", ring="r1"))
+    await storage.keys.add("default", key("d", "eve", ring="r3"))
+    await storage.keys.destroy("default", "eve", now=50)
+
+    first, second = await storage.keys.rings()
+    assert first == RingUse("r1", 1, "elsewhere", key("c", "bob", ring="r1"))
+    assert (second.ring, second.keys) == ("r2", 2)
+    assert second.sample in (await storage.keys.get(second.namespace, ["a", "b"])).values()

@@ -52,8 +52,9 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(path: Path, **settings: int) -> AsyncIterator[SqliteStorage]:
-    storage = SqliteStorage(path, busy_timeout=timedelta(milliseconds=50), **settings)
+async def opened(path: Path, *, max_page_count: int | None = None) -> AsyncIterator[SqliteStorage]:
+    patience = timedelta(milliseconds=50)
+    storage = SqliteStorage(path, busy_timeout=patience, max_page_count=max_page_count)
     await storage.open()
     try:
         yield storage

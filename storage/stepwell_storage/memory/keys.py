@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from stepwell_storage.errors import Exists
 from stepwell_storage.memory.database import Database
-from stepwell_storage.records import KeyRow
+from stepwell_storage.records import KeyRow, RingUse
 
 
 class MemoryKeys:
@@ -39,6 +39,14 @@ class MemoryKeys:
             self._database[namespace].keys[row.id] = destroyed
         return len(found)
 
+    async def rings(self) -> list[RingUse]:
+        found: dict[str, RingUse] = {}
+        for namespace in dict(self._database.items()):
+            for row in self._in_use(namespace):
+                known = found.get(row.ring) or RingUse(row.ring, 0, namespace, row)
+                found[row.ring] = replace(known, keys=known.keys + 1)
+        return [found[ring] for ring in sorted(found)]
+
     async def not_wrapped_with(self, ring: str, *, limit: int) -> list[tuple[str, KeyRow]]:
         found = [
             (namespace, row)
@@ -60,3 +68,10 @@ class MemoryKeys:
     def _in_use(self, namespace: str) -> list[KeyRow]:
         kept = self._database[namespace].keys.values()
         return [row for row in kept if row.destroyed_at is None]
+
+    async def list(
+        self, namespace: str, *, limit: int, after: tuple[str, str] = ("", "")
+    ) -> list[KeyRow]:
+        kept = self._database[namespace].keys.values()
+        rows = sorted(kept, key=lambda row: (row.subject, row.id))
+        return [row for row in rows if (row.subject, row.id) > after][:limit]

@@ -4,6 +4,7 @@ import secrets
 
 from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
+from stepwell_storage.memory.counts import MemoryCounts
 from stepwell_storage.memory.database import Database
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
@@ -35,6 +36,7 @@ class MemoryStorage:
         self.retention = MemoryRetention(database)
         self.keys = MemoryKeys(database)
         self.blobs = MemoryBlobs(database)
+        self.counts = MemoryCounts(database)
         self.runs = MemoryRuns(database)
         self.definitions = MemoryDefinitions(database)
         self.datasources = MemoryDatasources(database)

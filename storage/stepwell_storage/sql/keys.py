@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from stepwell_storage.errors import Exists
-from stepwell_storage.records import KeyRow
+from stepwell_storage.records import KeyRow, RingUse
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.shares import shares
@@ -43,6 +43,23 @@ _REWRAP = (
     .where(keys.c.namespace == _NAMESPACE, keys.c.id == sa.bindparam("of"), _IN_USE)
     .values(ring=_RING, wrapped=_WRAPPED)
 )
+_LIST = (
+    sa.select(*_ROW)
+    .where(
+        keys.c.namespace == _NAMESPACE,
+        keys.c.subject >= _SUBJECT,
+        sa.or_(keys.c.subject > _SUBJECT, keys.c.id > sa.bindparam("after_id", type_=sa.Text)),
+    )
+    .order_by(keys.c.subject, keys.c.id)
+    .limit(sa.bindparam("most"))
+)
+_RINGS = (
+    sa.select(keys.c.ring, sa.func.count())
+    .where(_IN_USE)
+    .group_by(keys.c.ring)
+    .order_by(keys.c.ring)
+)
+_OF_RING = sa.select(keys.c.namespace, *_ROW).where(keys.c.ring == _RING, _IN_USE).limit(1)
 _BY_RING = (
     sa.select(keys.c.namespace, *_ROW)
     .where(_IN_USE)
@@ -88,6 +105,13 @@ class SqlKeys:
             )
         )
 
+    async def rings(self) -> list[RingUse]:
+        found: list[RingUse] = []
+        for ring, number in await self._reader.rows(_RINGS):
+            for namespace, *row in await self._reader.rows(_OF_RING, by=ring):
+                found.append(RingUse(ring, number, namespace, KeyRow(*row)))
+        return found
+
     async def not_wrapped_with(self, ring: str, *, limit: int) -> list[tuple[str, KeyRow]]:
         found: list[tuple[str, KeyRow]] = []
         for others in _OTHERS:
@@ -102,3 +126,12 @@ class SqlKeys:
             )
         )
         return bool(changed)
+
+    async def list(
+        self, namespace: str, *, limit: int, after: tuple[str, str] = ("", "")
+    ) -> list[KeyRow]:
+        subject, id = after
+        rows = await self._reader.rows(
+            _LIST, in_namespace=namespace, whose=subject, after_id=id, most=limit
+        )
+        return [KeyRow(*row) for row in rows]

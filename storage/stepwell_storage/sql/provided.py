@@ -4,6 +4,7 @@ from stepwell_storage.bell import Bell
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql.blobs import SqlBlobs
 from stepwell_storage.sql.claims import SqlClaims
+from stepwell_storage.sql.counts import SqlCounts
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
@@ -28,6 +29,7 @@ class SqlPorts:
     retention: SqlRetention
     keys: SqlKeys
     blobs: SqlBlobs
+    counts: SqlCounts
     runs: SqlRuns
     definitions: SqlDefinitions
     datasources: SqlDatasources
@@ -41,6 +43,7 @@ class SqlPorts:
         self.retention = SqlRetention(writer, reader)
         self.keys = SqlKeys(writer, reader)
         self.blobs = SqlBlobs(reader)
+        self.counts = SqlCounts(reader)
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)
         self.datasources = SqlDatasources(writer, reader)

@@ -42,19 +42,20 @@ def _number(where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     )
 
 
-_LOADS = (
-    sa.select(
-        queues.c.name,
-        queues.c.concurrency,
-        queues.c.rate,
-        queues.c.per_us,
-        queues.c.updated_at,
-        _number(tickets.c.admitted_at.is_not(None)),
-        _number(tickets.c.admitted_at.is_(None)),
-    )
-    .where(queues.c.namespace == _NAMESPACE)
-    .order_by(queues.c.name)
+_LOAD_COLUMNS = (
+    queues.c.name,
+    queues.c.concurrency,
+    queues.c.rate,
+    queues.c.per_us,
+    queues.c.updated_at,
+    _number(tickets.c.admitted_at.is_not(None)),
+    _number(tickets.c.admitted_at.is_(None)),
 )
+LOADS_OF_ALL = sa.select(queues.c.namespace, *_LOAD_COLUMNS).order_by(
+    queues.c.namespace, queues.c.name
+)
+"""The queues of every namespace, each after its namespace."""
+_LOADS = sa.select(*_LOAD_COLUMNS).where(queues.c.namespace == _NAMESPACE).order_by(queues.c.name)
 _LOAD = _LOADS.where(queues.c.name == _QUEUE)
 
 
@@ -86,7 +87,7 @@ class SqlQueues:
         rows = await self._reader.rows(_LOAD, in_namespace=namespace, named=name)
         if not rows:
             raise Missing(f"There is no queue {name!r}.")
-        return _load(rows[0])
+        return load_of(rows[0])
 
     async def remove(self, namespace: str, name: str) -> None:
         def remove_if_empty(session: Session) -> None:
@@ -109,9 +110,10 @@ class SqlQueues:
                 return at
 
     async def list(self, namespace: str) -> list[QueueLoad]:
-        return [_load(row) for row in await self._reader.rows(_LOADS, in_namespace=namespace)]
+        return [load_of(row) for row in await self._reader.rows(_LOADS, in_namespace=namespace)]
 
 
-def _load(row: tuple[Any, ...]) -> QueueLoad:
+def load_of(row: Sequence[Any]) -> QueueLoad:
+    """A queue as the statements of this module give it."""
     *limits, running, waiting = row
     return QueueLoad(QueueRow(*limits), running, waiting)

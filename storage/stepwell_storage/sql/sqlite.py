@@ -16,6 +16,7 @@ from sqlalchemy.pool import StaticPool
 from stepwell_storage.bell import Bell
 from stepwell_storage.errors import Incompatible, Unavailable
 from stepwell_storage.heads import LogHeads
+from stepwell_storage.ports import CommitWatch
 from stepwell_storage.sql import migrate
 from stepwell_storage.sql.provided import SqlPorts
 from stepwell_storage.sql.session import Session
@@ -53,6 +54,7 @@ class SqliteStorage(SqlPorts):
         *,
         max_page_count: int | None = None,
         busy_timeout: timedelta = timedelta(seconds=5),
+        on_commit: CommitWatch | None = None,
     ) -> None:
         """A database that is not there is made, in a folder that is.
 
@@ -62,6 +64,7 @@ class SqliteStorage(SqlPorts):
         self._path = path
         self._max_page_count = max_page_count
         self._busy_timeout = busy_timeout
+        self._on_commit = on_commit
         self._writer: Writer | None = None
         self._reader: SqliteReader | None = None
 
@@ -71,7 +74,12 @@ class SqliteStorage(SqlPorts):
         heads, bell = LogHeads(), Bell()
         heads.advance(dict(transactions.rows(_HEADS)))
         reader = self._reader = SqliteReader(self._path, busy_timeout=self._busy_timeout)
-        writer = self._writer = Writer(transactions, advanced=heads.advance, announced=bell.ring)
+        writer = self._writer = Writer(
+            transactions,
+            advanced=heads.advance,
+            announced=bell.ring,
+            on_commit=self._on_commit,
+        )
         self._provide(writer, reader, heads=heads, bell=bell)
 
     async def ping(self) -> None:

@@ -9,6 +9,7 @@ loop for the whole group.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from stepwell_storage.errors import StorageError, Unavailable
+from stepwell_storage.ports import CommitWatch
 from stepwell_storage.records import Append
 from stepwell_storage.sql.session import Job
 
@@ -29,12 +31,14 @@ log = logging.getLogger(__name__)
 class Written(Struct, frozen=True):
     """What became of a group. An outcome that is an exception was refused, and only that one.
 
-    `is_announced` says that somebody may have a letter to fetch or a run to claim now.
+    `is_announced` says that somebody may have a letter to fetch or a run to claim now; `refusal`
+    is why nothing of the group was written.
     """
 
     outcomes: Sequence[Any]
     heads: Mapping[str, int]
     is_announced: bool = False
+    refusal: StorageError | None = None
 
 
 class Transactions(Protocol):
@@ -65,14 +69,16 @@ class Writer:
         *,
         advanced: Callable[[Mapping[str, int]], None],
         announced: Callable[[], None],
+        on_commit: CommitWatch | None = None,
     ) -> None:
-        """Both are called on the event loop, after a commit.
+        """All are called on the event loop, after a commit.
 
         `advanced` is told the new last positions; `announced` is called when something is.
         """
         self._database = database
         self._advanced = advanced
         self._announced = announced
+        self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._stopped: asyncio.Future[None] | None = None
@@ -117,7 +123,9 @@ class Writer:
         while not is_last:
             group, is_last = self._take()
             if group:
-                self._answer(group, self._write(group))
+                begun = time.perf_counter()
+                written = self._write(group)
+                self._answer(group, written, time.perf_counter() - begun)
         self._database.close()
         self._tell(self._set_stopped)
 
@@ -142,10 +150,11 @@ class Writer:
             log.exception("a group of %d could not be written", len(group))
             refusal = Unavailable(f"The store failed, nothing was written: {error!r}")
         # One exception each: a traceback grows wherever an exception is raised again.
-        return Written([type(refusal)(str(refusal)) for _ in group], {})
+        outcomes = [type(refusal)(str(refusal)) for _ in group]
+        return Written(outcomes, {}, refusal=refusal)
 
-    def _answer(self, group: list[_Item], written: Written) -> None:
-        self._tell(lambda: self._settle(group, written))
+    def _answer(self, group: list[_Item], written: Written, seconds: float) -> None:
+        self._tell(lambda: self._settle(group, written, seconds))
 
     def _tell(self, callback: Callable[[], None]) -> None:
         # A loop that is closed has nobody left who waits for an answer.
@@ -154,7 +163,7 @@ class Writer:
 
     # --- on the event loop --------------------------------------------------------------
 
-    def _settle(self, group: list[_Item], written: Written) -> None:
+    def _settle(self, group: list[_Item], written: Written, seconds: float) -> None:
         for (_, future), outcome in zip(group, written.outcomes, strict=True):
             if future.done():
                 continue
@@ -165,6 +174,8 @@ class Writer:
         self._advanced(written.heads)
         if written.is_announced:
             self._announced()
+        if self._on_commit is not None:
+            self._on_commit(len(group), seconds, written.refusal)
 
     def _set_stopped(self) -> None:
         if self._stopped is not None and not self._stopped.done():

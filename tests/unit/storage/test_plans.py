@@ -13,6 +13,7 @@ from stepwell_storage.records import Condition
 from stepwell_storage.sql import (
     claims,
     conditions,
+    counts,
     inbox,
     keys,
     migrate,
@@ -122,3 +123,24 @@ def test_runs_with_a_label_are_listed_in_the_order_of_its_index(
     steps = plan(connection, listed_by(shop, live))
     assert "labels USING COVERING INDEX labels_newest" in steps[0]
     assert not any("ORDER BY" in step or "SCAN" in step for step in steps)
+
+
+def test_open_runs_are_counted_without_a_look_at_those_that_have_ended(
+    connection: sqlite3.Connection,
+) -> None:
+    steps = plan(connection, counts._runs(("running", "waiting")))
+    looks = [step for step in steps if "runs" in step]
+    assert (
+        looks == ["SEARCH runs USING COVERING INDEX runs_by_status (namespace=? AND status=?)"] * 2
+    )
+
+
+def test_keys_are_listed_in_the_order_of_an_index(connection: sqlite3.Connection) -> None:
+    given = {"in_namespace": "default", "whose": "subject:ann", "after_id": "", "most": 9}
+    first, *_ = plan(connection, keys._LIST, **given)
+    assert "INDEX keys_by_subject (namespace=? AND subject>?)" in first
+
+
+def test_the_rings_are_told_from_their_index(connection: sqlite3.Connection) -> None:
+    [only] = plan(connection, keys._RINGS)
+    assert "INDEX keys_by_ring" in only

@@ -96,3 +96,21 @@ async def test_stopping_waits_for_what_is_queued_and_refuses_what_comes_later() 
         await writer.append(APPEND)
     with pytest.raises(Unavailable, match="closed"):
         await writer.call(lambda session: None)
+
+
+async def test_each_transaction_is_told_with_its_size_its_time_and_why_it_was_refused() -> None:
+    database = Recording()
+    database.gate.set()
+    database.failures.append(Full("no room"))
+    told: list[tuple[int, bool, str]] = []
+    writer = Writer(
+        database,
+        advanced=lambda heads: None,
+        announced=never,
+        on_commit=lambda size, seconds, refusal: told.append((size, seconds > 0, repr(refusal))),
+    )
+    with pytest.raises(Full):
+        await writer.append(APPEND)
+    await writer.append(APPEND)
+    await writer.stop()
+    assert told == [(1, True, "Full('no room')"), (1, True, "None")]

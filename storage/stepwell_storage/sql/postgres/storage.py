@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from stepwell_storage.bell import Bell
 from stepwell_storage.errors import BadUrl, Unavailable
 from stepwell_storage.heads import LogHeads
+from stepwell_storage.ports import CommitWatch
 from stepwell_storage.sql.postgres.connection import Patience, Server
 from stepwell_storage.sql.postgres.reader import PostgresReader
 from stepwell_storage.sql.postgres.schema import bring_up_to_date
@@ -37,12 +38,13 @@ class PostgresStorage(SqlPorts):
         self,
         url: str,
         *,
+        on_commit: CommitWatch | None = None,
         direct_url: str = "",
         notify: bool = False,
         poll_interval: timedelta = timedelta(milliseconds=100),
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
-        """`url` may be that of a pooler; `direct_url` is one with sessions, for what needs them.
+        """`on_commit` is called on the event loop after each transaction. `url` may be that of a pooler; `direct_url` is one with sessions, for what needs them.
 
         `notify` tells other processes of commits, and listens to theirs, at `direct_url`. Without it
         they are asked for every `poll_interval`, while anybody waits.
@@ -52,6 +54,7 @@ class PostgresStorage(SqlPorts):
         """
         self._server = Server(url, patience)
         self._direct = _direct(direct_url, patience)
+        self._on_commit = on_commit
         self._must_notify = notify
         self._poll_interval = poll_interval
         self._transactions = PostgresTransactions(PostgresSession(self._server))
@@ -74,7 +77,10 @@ class PostgresStorage(SqlPorts):
         heads, bell = LogHeads(), Bell()
         reader = self._reader = PostgresReader(self._server)
         writer = self._writer = Writer(
-            self._transactions, advanced=heads.advance, announced=bell.ring
+            self._transactions,
+            advanced=heads.advance,
+            announced=bell.ring,
+            on_commit=self._on_commit,
         )
         self.id = (await reader.rows(_STORE))[0][0]
         heads.advance(dict(await reader.rows(_HEADS)))
