@@ -31,12 +31,12 @@ class KeyRing:
     ) -> None:
         """What a key named in `lost` has wrapped is taken as destroyed."""
         self._boxes = {name: Boxes(key) for name, key in keys.items()}
-        self._lost = frozenset(lost)
+        self.lost = frozenset(lost)
         self.active = active
 
     def has(self, name: str) -> bool:
         """Whether a key of this name can be used, or is known to be lost."""
-        return name in self._boxes or name in self._lost
+        return name in self._boxes or name in self.lost
 
     def wrap(self, key: bytes, *, namespace: str, id: str, subject: str) -> bytes:
         """A data key as the store may have it, wrapped with the active key."""
@@ -50,7 +50,7 @@ class KeyRing:
             WrongRing: the ring has no key of the name `ring`, or another one.
             KeyDestroyed: that key is lost.
         """
-        if ring in self._lost:
+        if ring in self.lost:
             raise KeyDestroyed(
                 f"this was encrypted under the ring key {ring!r}, which is lost; it cannot be read "
                 "any more"

@@ -41,8 +41,8 @@ class Sealer:
         self._namespace = namespace
         self._run = run
         self._everything = everything
-        self._boxes = Boxes(_derived(key, "encrypt", namespace, run))
-        self._namer = hmac.new(_derived(key, "name", namespace, run), digestmod="sha256")
+        self._boxes = Boxes(derived(key, "encrypt", namespace, run))
+        self._namer = hmac.new(derived(key, "name", namespace, run), digestmod="sha256")
 
     def encode(self, event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
         """As `codec.encode`; the blobs are encrypted, and the body gives away none of them."""
@@ -107,8 +107,9 @@ class Sealer:
         return f"hmac-sha256:{namer.hexdigest()}"
 
 
-def _derived(key: bytes, use: str, namespace: str, run: str) -> bytes:
-    info = _encode(["stepwell", use, namespace, run])
+def derived(key: bytes, use: str, *what: str) -> bytes:
+    """The key for one use of a data key, about something."""
+    info = _encode(["stepwell", use, *what])
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(key)
 
 
