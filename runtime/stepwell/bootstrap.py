@@ -1,6 +1,7 @@
 """The composition root: builds the runtime from its settings, and takes it down again."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -15,15 +16,23 @@ from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
+from stepwell.orchestrator.survey import Survey
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.grants import GrantedTools
 from stepwell.stores import store_of
+from stepwell.telemetry.loop_lag import LoopLag
+from stepwell.telemetry.metrics import Metrics
+from stepwell.telemetry.tracing import open_tracing
 from stepwell.tools.loading import load_tools
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
+from stepwell.vault.ring import KeyRing, open_ring
+from stepwell.vault.vault import Vault
 from stepwell_storage import errors as storage_errors
 from stepwell_storage.open import SQLITE
 from stepwell_storage.ports import Storage
@@ -32,8 +41,9 @@ from stepwell_storage.ports import Storage
 class Runtime:
     """What the front ends stand on."""
 
-    def __init__(self, service: Service, worker: Worker) -> None:
+    def __init__(self, service: Service, worker: Worker, survey: Survey) -> None:
         self.service = service
+        self.survey = survey
         self._worker = worker
 
     @property
@@ -50,33 +60,44 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Runtime]:
     """The runtime of a home whose lock the caller holds; open runs go on before it yields.
 
+    Keys of the ring, and where spans go, are looked up in `environ`.
+
     Raises:
-        SetupError: a setting cannot be used, a tool cannot be loaded, or the database belongs
-            to a newer version.
+        SetupError: a setting cannot be used, a tool cannot be loaded, the database belongs to a
+            newer version, or the key ring does not fit it.
         Unavailable: the database cannot be opened.
     """
-    storage = await _open_storage(settings)
+    ring = open_ring(settings.encryption, environ, home=settings.home)
+    metrics = Metrics()
+    storage = await _open_storage(settings, metrics)
     models = ModelRouter(settings.models, providers=settings.providers, scripts=settings.home)
     try:
+        vault = await _open_vault(settings, storage, ring)
         async with (
+            open_tracing(environ) as tracing,
             ProcessPool(size=settings.tools.processes) as own,
             ProcessPool(size=settings.tools.processes) as sql,
         ):
+            spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             tools = _tools(settings, storage, own, sql)
-            worker, service = _compose(settings, storage, tools, models, sql)
+            worker, service = _compose(
+                settings, storage, tools, models, sql, vault=vault, metrics=metrics, spans=spans
+            )
             async with worker.working(alone=not storage.is_shared):
-                with rarely_collected():
-                    yield Runtime(service, worker)
+                with rarely_collected(), LoopLag(metrics.event_loop_lag_seconds):
+                    yield Runtime(service, worker, Survey(storage, worker, metrics))
     finally:
         await models.aclose()
         await storage.close()
 
 
-async def _open_storage(settings: Settings) -> Storage:
-    storage = store_of(settings)
+async def _open_storage(settings: Settings, metrics: Metrics) -> Storage:
+    storage = store_of(settings, on_commit=watched_commits(metrics))
     try:
         await storage.open()
     except storage_errors.Incompatible as error:
@@ -84,6 +105,21 @@ async def _open_storage(settings: Settings) -> Storage:
     except storage_errors.StorageError as error:
         raise Unavailable(f"the database cannot be opened: {error}") from error
     return storage
+
+
+async def _open_vault(settings: Settings, storage: Storage, ring: KeyRing) -> Vault:
+    """The vault, whose ring has every key that the database needs."""
+    clock = SystemClock()
+    vault = Vault(
+        storage.keys,
+        ring,
+        subject_label=settings.encryption.subject_label,
+        clock=clock,
+        ids=Uuid7Source(clock),
+    )
+    with refusals():
+        await vault.check()
+    return vault
 
 
 def _tools(
@@ -119,10 +155,14 @@ def _compose(
     tools: ToolRegistry,
     models: ModelRouter,
     sql: ProcessPool,
+    *,
+    vault: Vault,
+    metrics: Metrics,
+    spans: Spans,
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
-    journal = Journal(storage, inline_limit=settings.limits.inline_bytes)
+    journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
     workflows = Workflows(storage, tools=tools.names, clock=clock)
     effects = WorldEffects(
         tools=tools,
@@ -130,6 +170,7 @@ def _compose(
         policy=GrantedTools(),
         clock=clock,
         max_result=settings.limits.blob_bytes,
+        spans=spans,
     )
     worker = Worker(
         storage,
@@ -142,6 +183,8 @@ def _compose(
         settings=settings.worker,
         max_events=settings.limits.history_events,
         max_depth=settings.limits.child_depth,
+        metrics=metrics,
+        spans=spans,
     )
     service = Service(
         storage,
@@ -152,5 +195,6 @@ def _compose(
         check_datasource=partial(check_datasource, processes=sql, own=_own_files(settings)),
         clock=clock,
         ids=ids,
+        vault=vault,
     )
     return worker, service

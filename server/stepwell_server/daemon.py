@@ -28,7 +28,7 @@ from stepwell_mcp.socket import SocketDoor, serve_loopback, serve_socket
 from stepwell_server import ports
 from stepwell_server.grpc_server import GrpcServer
 from stepwell_server.home import Endpoints, Home
-from stepwell_server.http import HttpServer, Probes
+from stepwell_server.http import HttpServer, MetricsPage, Probes
 from stepwell_server.signals import stop_on_signals
 
 CLOSING: Final = timedelta(seconds=15)
@@ -110,7 +110,9 @@ async def _open_doors(
         probes = Probes(runtime.service)
         mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
         mcp_http = McpHttp(mcp_server)
-        http = HttpServer([*probes.routes(), *mcp_http.routes], drain=server.drain)
+        metrics = MetricsPage(runtime.survey)
+        routes = [*probes.routes(), *metrics.routes(), *mcp_http.routes]
+        http = HttpServer(routes, drain=server.drain)
         await stack.enter_async_context(http.draining())
         await stack.enter_async_context(mcp_http.running())
         door = await stack.enter_async_context(_mcp_socket(mcp_server, home))

@@ -14,11 +14,12 @@ from datetime import timedelta
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.survey import Survey
 
 
 class Probes:
@@ -43,6 +44,21 @@ class Probes:
         except StepwellError as error:
             return PlainTextResponse(f"{error.message}\n", 503)
         return PlainTextResponse("ok\n")
+
+
+class MetricsPage:
+    """`/metrics` is what Prometheus reads."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+
+    def routes(self) -> list[BaseRoute]:
+        """Where it is asked for."""
+        return [Route("/metrics", self._metrics)]
+
+    async def _metrics(self, request: Request) -> Response:
+        text, media_type = await self._survey.text(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": media_type})
 
 
 class HttpServer(uvicorn.Server):

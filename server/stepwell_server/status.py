@@ -43,6 +43,7 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.SCHEDULE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.ALREADY_EXISTS: StatusCode.ALREADY_EXISTS,
         Code.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,
+        Code.KEY_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.KEY_DESTROYED: StatusCode.FAILED_PRECONDITION,
         Code.DATA_DAMAGED: StatusCode.DATA_LOSS,
         Code.RUN_KEY_TAKEN: StatusCode.ALREADY_EXISTS,

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_an_empty_store_counts_nothing(storage: Storage) -> None:
     assert await storage.counts.take(["running"]) == Census({"running": 0}, 0, ())
+    assert await storage.counts.take([]) == Census({}, 0, ())
 
 
 async def test_runs_letters_and_queues_are_counted_in_all_namespaces(storage: Storage) -> None:

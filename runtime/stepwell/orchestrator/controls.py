@@ -19,6 +19,7 @@ from stepwell.errors import (
     Denied,
     FailedPrecondition,
     InvalidRequest,
+    KeyDestroyed,
     LimitExceeded,
     NotFound,
     Unavailable,
@@ -209,14 +210,21 @@ class Controls:
             run=of,
             sequence=until,
             step=step,
-            labels=dict(state.labels if labels is None else labels),
+            labels={
+                **(state.labels if labels is None else labels),
+                **self._journal.inherited(state.labels),
+            },
             edited=edited,
             input=Data(value=input if edited else None),
         )
         _refuse(objection(state, given))
-        digest = fork_digest(given) if request_id else ""
         try:
             with refusals():
+                digest = ""
+                if request_id:
+                    digest = await self._journal.blinded(
+                        caller.namespace, given.labels, fork_digest(given)
+                    )
                 state = await self._worker.fork(
                     caller.namespace, state, given, request_id=request_id, request_digest=digest
                 )
@@ -284,10 +292,13 @@ class Controls:
             state = await self._worker.fold(caller.namespace, run)
             since = state.sequence
             _refuse(objection(state, given))
-        except (LookupError, msgspec.DecodeError):
+        except (LookupError, msgspec.DecodeError, KeyDestroyed):
             if not isinstance(given, Cancel):
                 raise
-        if not await self._storage.inbox.send(caller.namespace, letter_to(run, id, given)):
+        letter = await self._journal.lock_letter(
+            caller.namespace, letter_to(run, id, given), view.labels
+        )
+        if not await self._storage.inbox.send(caller.namespace, letter):
             raise FailedPrecondition(f"the run {run} has ended meanwhile")
         if not await self._is_taken(caller.namespace, run, id):
             raise Unavailable(

@@ -1,7 +1,7 @@
 """Between events and the store: what is committed, and how it is read back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,8 @@ from stepwell.engine.events import (
 from stepwell.engine.values import Data
 from stepwell.orchestrator.standing import Standing
 from stepwell.orchestrator.views import Outcome, RunStatus
+from stepwell.vault.sealer import Sealer
+from stepwell.vault.vault import Vault
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Append, Blob, Head, Letter, NewRun, Record, Reopened
 
@@ -26,11 +28,26 @@ PAGE = 1000
 
 
 class Journal:
-    """Writes the events of runs, and reads them."""
+    """Writes the events of runs, and reads them. Without a vault nothing is encrypted."""
 
-    def __init__(self, storage: Storage, *, inline_limit: int) -> None:
+    def __init__(self, storage: Storage, *, inline_limit: int, vault: Vault | None = None) -> None:
         self._storage = storage
         self._inline_limit = inline_limit
+        self._vault = vault
+
+    async def sealer(self, namespace: str, run: str, labels: Mapping[str, str]) -> Sealer | None:
+        """What encrypts what a run is going to append; None where nothing is encrypted.
+
+        Raises:
+            WrongRing: the ring lacks the key that wraps this run's.
+        """
+        if self._vault is None:
+            return None
+        return await self._vault.sealer(namespace, run, labels)
+
+    def inherited(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The labels that go on to whatever a run begins."""
+        return {} if self._vault is None else self._vault.inherited(labels)
 
     def append(
         self,
@@ -46,10 +63,12 @@ class Journal:
         letters: Sequence[Letter] = (),
         taken: Sequence[str] = (),
         left: Sequence[str] = (),
+        seal: Sealer | None = None,
     ) -> asyncio.Future[int]:
         """Queues events, each with who caused it; the future ends with their commit.
 
-        `standing` is where the run stands from now on, if that is news and it goes on.
+        `standing` is where the run stands from now on, if that is news and it goes on. `seal` is
+        what `sealer` gave for this run.
 
         Raises (through the future):
             What `EventLog.append` raises.
@@ -57,9 +76,10 @@ class Journal:
         records: list[Record] = []
         blobs: list[Blob] = []
         head: Head | None = None
+        encode = codec.encode if seal is None else seal.encode
         for sequence, (event, principal) in enumerate(events, after + 1):
             kind = type(event)
-            body, parts = codec.encode(event, self._inline_limit)
+            body, parts = encode(event, self._inline_limit)
             records.append(Record(sequence, NAMES[kind], principal, body))
             if parts:
                 blobs += parts
@@ -107,6 +127,7 @@ class Journal:
         Raises:
             LookupError, msgspec.DecodeError: a record is not one that this version knows, or
                 a blob is gone.
+            KeyDestroyed: its data was erased.
         """
         events: list[Event] = []
         async for page in self.read(namespace, run):
@@ -141,18 +162,51 @@ class Journal:
 
         Raises:
             LookupError: its blob is gone.
+            KeyDestroyed: it was erased.
         """
         if data.blob is None:
             return data
         digest = data.blob.digest
-        blobs = await self._storage.blobs.get(namespace, run, [digest])
+        blobs = await self._opened(namespace, run, [digest])
         return codec.resolve(data, blobs[digest])
+
+    async def lock_letter(
+        self, namespace: str, letter: Letter, labels: Mapping[str, str]
+    ) -> Letter:
+        """A letter as the store may have it, to a run with these labels."""
+        if self._vault is None:
+            return letter
+        body = await self._vault.lock_letter(namespace, letter.run, labels, letter.id, letter.body)
+        return msgspec.structs.replace(letter, body=body)
+
+    async def open_letter(self, namespace: str, letter: Letter) -> Letter:
+        """A letter as it was written.
+
+        Raises:
+            KeyDestroyed: it was erased.
+        """
+        if self._vault is None:
+            return letter
+        body = await self._vault.open_letter(namespace, letter.run, letter.id, letter.body)
+        return msgspec.structs.replace(letter, body=body)
+
+    async def blinded(self, namespace: str, labels: Mapping[str, str], digest: str) -> str:
+        """A digest of what a run is given, such that nobody can guess from it."""
+        if self._vault is None:
+            return digest
+        return await self._vault.blinded(namespace, labels, digest)
 
     async def _blobs(self, namespace: str, run: str, events: Sequence[Event]) -> dict[str, Blob]:
         digests = {digest for event in events for digest in codec.references(event)}
         if not digests:
             return {}
-        return await self._storage.blobs.get(namespace, run, sorted(digests))
+        return await self._opened(namespace, run, sorted(digests))
+
+    async def _opened(self, namespace: str, run: str, digests: Sequence[str]) -> dict[str, Blob]:
+        blobs = await self._storage.blobs.get(namespace, run, digests)
+        if self._vault is None:
+            return blobs
+        return await self._vault.opened(namespace, run, blobs)
 
 
 def _started(event: Event, body: bytes) -> Head:

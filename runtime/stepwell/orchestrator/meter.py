@@ -34,6 +34,8 @@ from stepwell.engine.graph import (
 from stepwell.engine.state import RunState
 from stepwell.telemetry.instruments import MOST_NAMES, Distribution, Tally
 from stepwell.telemetry.metrics import Metrics
+from stepwell_storage.errors import Full, StorageError
+from stepwell_storage.ports import CommitWatch
 
 MICROSECOND = 1e-6
 
@@ -57,6 +59,18 @@ _STATUSES: dict[type[Event], str] = {
     RunFailed: "failed",
     RunCancelled: "cancelled",
 }
+
+
+def watched_commits(metrics: Metrics) -> CommitWatch:
+    """Counts transactions."""
+
+    def committed(size: int, seconds: float, refusal: StorageError | None) -> None:
+        metrics.commit_seconds.observe(seconds)
+        metrics.commit_group_size.observe(size)
+        if refusal is not None:
+            metrics.storage_refusals.add("full" if isinstance(refusal, Full) else "unavailable")
+
+    return committed
 
 
 class Meter:

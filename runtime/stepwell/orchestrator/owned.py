@@ -39,8 +39,10 @@ from stepwell.errors import Code
 from stepwell.orchestrator import letters
 from stepwell.orchestrator.effects import Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.meter import RunMeter
 from stepwell.orchestrator.peers import Peers
 from stepwell.orchestrator.standing import RUNNING, Standing, standing_of
+from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
@@ -105,6 +107,8 @@ class OwnedRun:
         tasks: Tasks,
         jitter: Callable[[], float],
         on_end: Callable[["OwnedRun"], None],
+        seal: Sealer | None = None,
+        meter: RunMeter | None = None,
     ) -> None:
         """`on_end` is called once: when the run has ended, or its lease is lost.
 
@@ -121,6 +125,8 @@ class OwnedRun:
         self._tasks = tasks
         self._jitter = jitter
         self._on_end = on_end
+        self._seal = seal
+        self._meter = meter
         self._next = Outgoing()
         """What the append after the one under way will hold."""
         self._sent: Outgoing | None = None
@@ -295,6 +301,7 @@ class OwnedRun:
                 letters=outgoing.letters,
                 taken=outgoing.taken,
                 left=outgoing.left,
+                seal=self._seal,
             )
         except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
             self._sent = None
@@ -328,6 +335,8 @@ class OwnedRun:
             return
         self._sent = None
         self.committed += len(outgoing.events)
+        if self._meter is not None:
+            self._meter.committed(self.state, outgoing.events)
         self._shown = outgoing.standing
         self._blocked_by = None
         if outgoing.taken:

@@ -98,9 +98,12 @@ class StoredPeers:
         """
         run = run_of_row(await self._storage.runs.get(namespace, child))
         output = None
-        if run.output is not None:
-            output = await self._journal.resolve(namespace, child, run.output)
         failure = None if run.status is RunStatus.COMPLETED else failure_of_child(run)
+        if run.output is not None:
+            try:
+                output = await self._journal.resolve(namespace, child, run.output)
+            except StepwellError as error:  # erased, for instance
+                failure = Failure(error.code, error.message, detail=dict(error.detail))
         return ChildEnded(
             at=self._clock.now(),
             principal=given.principal,
@@ -128,6 +131,7 @@ class StoredPeers:
             at=self._clock.now(),
             principal=state.principal,
             input=command.input,
+            labels=self._journal.inherited(state.labels),
             parent=Parent(state.run, command.step, command.attempt, depth),
             trace=traceparent,
         )

@@ -18,12 +18,14 @@ from stepwell.errors import (
     Code,
     Denied,
     FailedPrecondition,
+    KeyDestroyed,
 )
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.keys import KeyKeeping
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.standing import run_of_state
@@ -43,6 +45,7 @@ from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
+from stepwell.vault.vault import Vault
 from stepwell_storage.errors import Duplicate, Exists, KeyTaken
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import DatasourceRow, DefinitionRow
@@ -76,6 +79,7 @@ class Service:
         check_datasource: Callable[[str], Awaitable[None]],
         clock: Clock,
         ids: IdSource,
+        vault: Vault | None = None,
     ) -> None:
         self._storage = storage
         self._worker = worker
@@ -89,6 +93,7 @@ class Service:
         self.controls = Controls(
             storage, worker=worker, journal=journal, clock=clock, ids=ids, get_run=self.get_run
         )
+        self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
 
     # --- runs -----------------------------------------------------------------------------
 
@@ -130,7 +135,12 @@ class Service:
             queue=queue,
             trace=trace,
         )
-        digest = request_digest(workflow, version, given) if request_id else ""
+        digest = ""
+        if request_id:
+            with refusals():
+                digest = await self._journal.blinded(
+                    caller.namespace, given.labels, request_digest(workflow, version, given)
+                )
         for _ in range(MOST_CONFLICTS):
             try:
                 with refusals():
@@ -186,7 +196,7 @@ class Service:
         return run
 
     async def get_run(self, caller: Caller, run: str) -> Run:
-        """One run, with its output where it has one.
+        """One run, with its output where it has one; of one that was erased a reference is left.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
@@ -195,7 +205,10 @@ class Service:
             view = run_of_row(await self._storage.runs.get(caller.namespace, run))
             if view.output is None:
                 return view
-            output = await self._journal.resolve(caller.namespace, run, view.output)
+            try:
+                output = await self._journal.resolve(caller.namespace, run, view.output)
+            except KeyDestroyed:
+                return msgspec.structs.replace(view, is_erased=True)
         return msgspec.structs.replace(view, output=output)
 
     async def wait_run(self, caller: Caller, run: str, timeout: timedelta) -> Run:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stepwell.engine.events import Event
 from stepwell.engine.values import Data, Failure
-from stepwell_storage.records import DatasourceRow, RunRow
+from stepwell_storage.records import DatasourceRow, KeyRow, RunRow
 
 
 class RunStatus(StrEnum):
@@ -75,6 +75,8 @@ class Run(Struct, frozen=True, kw_only=True):
     parent: str = ""
     """The run that it is a step of."""
     forked_from: str = ""
+    is_erased: bool = False
+    """Whether its output cannot be read any more, because the key has been destroyed."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -137,6 +139,40 @@ class Page(Struct, frozen=True, kw_only=True):
     next_token: str
 
 
+class DataKey(Struct, frozen=True, kw_only=True):
+    """A data key: of the run, or of the person, called `name`. `ring` is what wraps it."""
+
+    id: str
+    name: str
+    of_run: bool
+    ring: str
+    created_at: int
+    destroyed_at: int | None = None
+
+
+class KeyPage(Struct, frozen=True):
+    """One page of a list of data keys; `next` is empty on the last one."""
+
+    keys: tuple[DataKey, ...]
+    next: str
+
+
+class RingKey(Struct, frozen=True, kw_only=True):
+    """A key of the ring, and how many data keys it wraps."""
+
+    name: str
+    is_active: bool
+    is_lost: bool
+    keys: int
+
+
+class DestroyedKeys(Struct, frozen=True, kw_only=True):
+    """How many keys were destroyed, and the runs that were cancelled for it."""
+
+    keys: int
+    cancelled: tuple[str, ...]
+
+
 class Datasource(Struct, frozen=True, kw_only=True):
     """A database that the SQL tools may reach."""
 
@@ -166,6 +202,19 @@ def run_of_row(row: RunRow) -> Run:
         run_key=row.run_key or "",
         parent=row.parent or "",
         forked_from=row.forked_from or "",
+    )
+
+
+def data_key_of(row: KeyRow) -> DataKey:
+    """The data key, without what it is."""
+    kind, _, name = row.subject.partition(":")
+    return DataKey(
+        id=row.id,
+        name=name,
+        of_run=kind == "run",
+        ring=row.ring,
+        created_at=row.created_at,
+        destroyed_at=row.destroyed_at,
     )
 
 

@@ -15,21 +15,27 @@ from functools import partial
 from stepwell.clock import Clock
 from stepwell.config import WorkerSettings
 from stepwell.engine.decide import decide
-from stepwell.engine.events import RunCancelled, RunStarted
+from stepwell.engine.events import Event, RunCancelled, RunStarted
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
+from stepwell.errors import KeyDestroyed, StepwellError
 from stepwell.orchestrator import letters
 from stepwell.orchestrator.effects import Effects
+from stepwell.orchestrator.erased import last_words
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.meter import Meter, RunMeter
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.peers import MAX_DEPTH, StoredPeers
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.orchestrator.standing import standing_of
 from stepwell.orchestrator.views import run_of_row
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.telemetry.metrics import Metrics
 from stepwell.tools.registry import ToolRegistry
+from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Missing, StorageError
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Lease, Letter, NewRun, Reopened, Rest
@@ -62,6 +68,8 @@ class Worker:
         max_events: int = MAX_EVENTS,
         max_depth: int = MAX_DEPTH,
         jitter: Callable[[], float] = random.random,
+        metrics: Metrics | None = None,
+        spans: Spans = NO_SPANS,
     ) -> None:
         """`owner` names this worker among all; no two that live at once may share it."""
         self._storage = storage
@@ -75,6 +83,8 @@ class Worker:
         self._poll = settings.poll.total_seconds()
         self._max_events = max_events
         self._jitter = jitter
+        self._meter = Meter(metrics or Metrics())
+        self._spans = spans
         self._peers = StoredPeers(
             storage,
             journal=journal,
@@ -83,6 +93,7 @@ class Worker:
             clock=clock,
             start=self.start,
             max_depth=max_depth,
+            spans=spans,
         )
         self._runs: dict[tuple[str, str], OwnedRun] = {}
         self._ended: dict[tuple[str, str], asyncio.Future[RunState]] = {}
@@ -233,6 +244,7 @@ class Worker:
         events = [(event, given.principal) for event in decide(state, given)]
         for event, _ in events:
             evolve(state, event)
+        seal = await self._journal.sealer(namespace, state.run, state.labels)
         append = self._journal.append(
             namespace,
             state.run,
@@ -240,40 +252,54 @@ class Worker:
             after=after,
             events=events,
             reopened=Reopened(self._owner, given.at + self._lease_us),
+            seal=seal,
         )
-        append.add_done_callback(partial(self._begin, namespace, state, last.epoch + 1))
+        begin = partial(self._begin, namespace, state, last.epoch + 1, seal, events)
+        append.add_done_callback(begin)
         await asyncio.shield(append)
 
     async def _begin_with(
         self, namespace: str, state: RunState, given: Start | Fork, new: NewRun
     ) -> RunState:
-        events = decide(state, given)
-        for event in events:
+        events = [(event, given.principal) for event in decide(state, given)]
+        for event, _ in events:
             evolve(state, event)
+        seal = await self._journal.sealer(namespace, state.run, state.labels)
         append = self._journal.append(
             namespace,
             state.run,
             epoch=1,
             after=0,
-            events=[(event, given.principal) for event in events],
+            events=events,
             new=new,
             standing=standing_of(state),
+            seal=seal,
         )
         # A caller who goes away takes nothing back: what is committed is ours to carry out. One
         # who stays is woken before the run goes on, and so is told of nothing else.
         accepted = asyncio.shield(append)
-        append.add_done_callback(partial(self._begin, namespace, state, 1))
+        append.add_done_callback(partial(self._begin, namespace, state, 1, seal, events))
         await accepted
         return state
 
     def _begin(
-        self, namespace: str, state: RunState, epoch: int, append: asyncio.Future[int]
+        self,
+        namespace: str,
+        state: RunState,
+        epoch: int,
+        seal: Sealer | None,
+        events: Sequence[tuple[Event, str]],
+        append: asyncio.Future[int],
     ) -> None:
         """Goes on with a run whose first events are committed."""
-        is_committed = not append.cancelled() and append.exception() is None
-        # When we are being stopped the run is left to the next owner.
-        if is_committed and not state.has_ended and self._tasks is not None:
-            owned = self._own(namespace, state, epoch=epoch)
+        if append.cancelled() or append.exception() is not None:
+            return
+        meter = self._meter.of_run()
+        meter.committed(state, events)
+        if state.has_ended:
+            self._spans.run_ended(namespace, state)
+        elif self._tasks is not None:  # else we are being stopped: it is left to the next owner
+            owned = self._own(namespace, state, epoch=epoch, seal=seal, meter=meter)
             owned.go_on()
             if state.parent is not None:
                 self._tasks.create_task(self._look_for_parent(owned))
@@ -378,10 +404,11 @@ class Worker:
     async def _hand_over(self, owned: OwnedRun, letter: Letter) -> bool:
         """Gives a run its letter; False when that taught it nothing."""
         try:
-            given = letters.read(letter, self._clock.now())
+            opened = await self._journal.open_letter(owned.namespace, letter)
+            given = letters.read(opened, self._clock.now())
             if isinstance(given, ChildEnded):
                 given = await self._peers.outcome(owned.namespace, letters.child_of(letter), given)
-        except (LookupError, ValueError, Missing):
+        except (LookupError, ValueError, Missing, StepwellError):
             log.exception("run %s cannot read its letter %s", letter.run, letter.id)
             return False
         return owned.take(letter.id, given)
@@ -410,8 +437,12 @@ class Worker:
         self._unreadable.pop((lease.namespace, lease.run), None)
         try:
             state = await self._fold(lease.namespace, lease.run, lease.run, None)
+            seal = await self._journal.sealer(lease.namespace, lease.run, state.labels)
         except StorageError:
             raise
+        except KeyDestroyed as error:
+            await self._end_erased(lease, error)
+            return
         except Exception:
             # It stays as its log has it, for a newer version may know what this one does not; a
             # defect in one run does not take the others with it.
@@ -419,10 +450,27 @@ class Worker:
             self._unreadable[lease.namespace, lease.run] = lease.epoch
             return
         log.info("run %s goes on after event %d", lease.run, state.sequence)
-        owned = self._own(lease.namespace, state, epoch=lease.epoch)
+        self._meter.metrics.runs_claimed.add()
+        owned = self._own(lease.namespace, state, epoch=lease.epoch, seal=seal)
         owned.go_on()
         if state.parent is not None and self._tasks is not None:
             self._tasks.create_task(self._look_for_parent(owned))
+
+    async def _end_erased(self, lease: Lease, error: KeyDestroyed) -> None:
+        """Ends a run of ours whose data was erased: it cannot go on, however often it is tried."""
+        log.warning("run %s ends: %s", lease.run, error)
+        end = await last_words(self._journal, self._workflows, lease, error, self._clock.now())
+        await self._journal.append(
+            lease.namespace,
+            lease.run,
+            epoch=lease.epoch,
+            after=end.after,
+            events=end.events,
+            letters=end.letters,
+            left=end.left,
+        )
+        self._meter.of_run().committed(end.state, end.events)
+        self._spans.run_ended(lease.namespace, end.state)
 
     async def _fold(self, namespace: str, run: str, of: str, until: int | None) -> RunState:
         events = await self._journal.history(namespace, of, until=until)
@@ -480,7 +528,15 @@ class Worker:
         except StorageError as error:
             log.warning("leases could not be given back, they will expire: %s", error)
 
-    def _own(self, namespace: str, state: RunState, *, epoch: int) -> OwnedRun:
+    def _own(
+        self,
+        namespace: str,
+        state: RunState,
+        *,
+        epoch: int,
+        seal: Sealer | None,
+        meter: RunMeter | None = None,
+    ) -> OwnedRun:
         assert self._tasks is not None, "the worker is not running"
         owned = OwnedRun(
             namespace,
@@ -493,6 +549,8 @@ class Worker:
             tasks=self._tasks,
             jitter=self._jitter,
             on_end=self._let_go,
+            seal=seal,
+            meter=meter or self._meter.of_run(),
         )
         if self._is_draining:
             owned.drain()
@@ -504,5 +562,8 @@ class Worker:
         if self._runs.get(key) is owned:
             del self._runs[key]
         self._resting.discard(owned)
-        if owned.has_ended and (ended := self._ended.pop(key, None)) and not ended.done():
+        if not owned.has_ended:
+            return
+        self._spans.run_ended(owned.namespace, owned.state)
+        if (ended := self._ended.pop(key, None)) and not ended.done():
             ended.set_result(owned.state)

@@ -38,7 +38,6 @@ class Metrics:
             "runs_open", "Runs in the database that have not ended.", ("status",)
         )
         self.runs_held = Gauge("runs_held", "Open runs that are in the hands of this process.")
-        self.runs_busy = Gauge("runs_busy", "Those of them that have something in flight.")
         self.runs_claimed = Counter(
             "runs_claimed", "Runs taken over from a process that is gone, or woken after a rest."
         )
@@ -85,10 +84,16 @@ class Metrics:
             "letters_waiting", "Messages to runs that their owners have not taken yet."
         )
         self.queue_running = Gauge(
-            "queue_running", "Places of a queue that are taken.", ("queue",), named=["queue"]
+            "queue_running",
+            "Places of a queue that are taken.",
+            ("namespace", "queue"),
+            named=["namespace", "queue"],
         )
         self.queue_waiting = Gauge(
-            "queue_waiting", "Who waits for a place in a queue.", ("queue",), named=["queue"]
+            "queue_waiting",
+            "How many wait for a place in a queue.",
+            ("namespace", "queue"),
+            named=["namespace", "queue"],
         )
         # --- database and process -----------------------------------------------------------
         self.commit_seconds = Histogram("commit_seconds", "How long one transaction takes.")

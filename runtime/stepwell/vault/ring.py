@@ -34,6 +34,11 @@ class KeyRing:
         self.lost = frozenset(lost)
         self.active = active
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its keys."""
+        return tuple(self._boxes)
+
     def has(self, name: str) -> bool:
         """Whether a key of this name can be used, or is known to be lost."""
         return name in self._boxes or name in self.lost

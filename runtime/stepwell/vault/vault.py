@@ -49,8 +49,8 @@ class Vault:
         self, keys: Keys, ring: KeyRing, *, subject_label: str, clock: Clock, ids: IdSource
     ) -> None:
         self._keys = keys
-        self._ring = ring
-        self._subject_label = subject_label
+        self.ring = ring
+        self.subject_label = subject_label
         self._clock = clock
         self._ids = ids
         self._known = KeyCache(clock)
@@ -58,16 +58,16 @@ class Vault:
     @property
     def is_on(self) -> bool:
         """Whether what is written is encrypted."""
-        return bool(self._ring.active)
+        return bool(self.ring.active)
 
     def person_of(self, labels: Mapping[str, str]) -> str:
         """Whose data a run holds, as its labels say; "" when they do not."""
-        return labels.get(self._subject_label, "") if self.is_on and self._subject_label else ""
+        return labels.get(self.subject_label, "") if self.is_on and self.subject_label else ""
 
     def inherited(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels that go on to whatever a run begins, so that it stays under the same key."""
         person = self.person_of(labels)
-        return {self._subject_label: person} if person else {}
+        return {self.subject_label: person} if person else {}
 
     async def sealer(self, namespace: str, run: str, labels: Mapping[str, str]) -> Sealer | None:
         """What encrypts what a run writes; None where nothing is encrypted.
@@ -149,9 +149,9 @@ class Vault:
         """
         uses = await self._keys.rings()
         for use in uses:
-            if not self._ring.has(use.ring):
+            if not self.ring.has(use.ring):
                 raise WrongRing(missing(use.ring))
-            if use.ring not in self._ring.lost:
+            if use.ring not in self.ring.lost:
                 self._unwrapped(use.namespace, use.sample)
         return uses
 
@@ -164,8 +164,8 @@ class Vault:
         done, lost = 0, 0
         while True:
             # What is lost comes back with every look, as it stays as it is.
-            found = await self._keys.not_wrapped_with(self._ring.active, limit=lost + BATCH)
-            to_do = [it for it in found if it[1].ring not in self._ring.lost]
+            found = await self._keys.not_wrapped_with(self.ring.active, limit=lost + BATCH)
+            to_do = [it for it in found if it[1].ring not in self.ring.lost]
             lost = len(found) - len(to_do)
             if not to_do:
                 return Rotation(done, lost)
@@ -192,8 +192,8 @@ class Vault:
 
     def _new(self, namespace: str, subject: str) -> KeyRow:
         id, key = self._ids.new_id(), secrets.token_bytes(KEY_BYTES)
-        wrapped = self._ring.wrap(key, namespace=namespace, id=id, subject=subject)
-        return KeyRow(id, subject, self._ring.active, wrapped, self._clock.now())
+        wrapped = self.ring.wrap(key, namespace=namespace, id=id, subject=subject)
+        return KeyRow(id, subject, self.ring.active, wrapped, self._clock.now())
 
     async def _of_ids(self, namespace: str, ids: Iterable[str]) -> dict[str, DataKey]:
         keys = {id: self._known.by_id(namespace, id) for id in ids}
@@ -211,13 +211,13 @@ class Vault:
 
     async def _wrap_anew(self, namespace: str, row: KeyRow) -> bool:
         key = self._unwrapped(namespace, row)
-        wrapped = self._ring.wrap(key, namespace=namespace, id=row.id, subject=row.subject)
+        wrapped = self.ring.wrap(key, namespace=namespace, id=row.id, subject=row.subject)
         return await self._keys.rewrap(
-            namespace, replace(row, ring=self._ring.active, wrapped=wrapped)
+            namespace, replace(row, ring=self.ring.active, wrapped=wrapped)
         )
 
     def _unwrapped(self, namespace: str, row: KeyRow) -> bytes:
-        return self._ring.unwrap(
+        return self.ring.unwrap(
             row.wrapped, ring=row.ring, namespace=namespace, id=row.id, subject=row.subject
         )
 

@@ -63,6 +63,10 @@ _CODES: Final = {
         "Add it, or correct the name in the workflow or the request.",
     ),
     Code.SCHEDULE_NOT_FOUND: ("There is no such schedule.", "Correct its name."),
+    Code.KEY_NOT_FOUND: (
+        "There is no data key of this run or person.",
+        "`stepwell keys list` names those that there are.",
+    ),
     Code.KEY_DESTROYED: (
         "The data was erased: its key has been destroyed.",
         "Nothing; the log still says what happened, and no longer with what.",

@@ -21,14 +21,13 @@ class SqlCounts:
         self._reader = reader
 
     async def take(self, statuses: Sequence[str]) -> Census:
-        runs_by_namespace = await self._reader.rows(_runs(tuple(statuses)))
-        numbers = (
-            zip(*runs_by_namespace, strict=True) if runs_by_namespace else [()] * len(statuses)
-        )
+        numbers = [0] * len(statuses)
+        for row in await self._reader.rows(_runs(tuple(statuses))) if statuses else ():
+            numbers = list(map(sum, zip(numbers, row, strict=True)))
         [(waiting,)] = await self._reader.rows(_LETTERS)
         queues = await self._reader.rows(LOADS_OF_ALL)
         return Census(
-            runs=dict(zip(statuses, map(sum, numbers), strict=True)),
+            runs=dict(zip(statuses, numbers, strict=True)),
             letters=waiting,
             queues=tuple((namespace, load_of(row)) for namespace, *row in queues),
         )

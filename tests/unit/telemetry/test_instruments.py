@@ -29,7 +29,7 @@ def test_prometheus_reads_what_was_counted_and_measured() -> None:
     metrics.steps_ended.add("tool", "completed", by=2)
     metrics.tool_call_seconds.observe(0.002, "charge")
     metrics.tool_call_seconds.observe(600, "charge")
-    metrics.queue_waiting.set(3, 'a "queue"')
+    metrics.queue_waiting.set(3, "default", 'a "queue"')
     read = samples(metrics)
     assert read["stepwell_steps_ended_total kind=tool status=completed"] == 3
     assert read["stepwell_tool_call_seconds_bucket le=0.0025 tool=charge"] == 1
@@ -37,7 +37,7 @@ def test_prometheus_reads_what_was_counted_and_measured() -> None:
     assert read["stepwell_tool_call_seconds_bucket le=+Inf tool=charge"] == 2
     assert read["stepwell_tool_call_seconds_count tool=charge"] == 2
     assert read["stepwell_tool_call_seconds_sum tool=charge"] == pytest.approx(600.002)
-    assert read['stepwell_queue_waiting queue=a "queue"'] == 3
+    assert read['stepwell_queue_waiting namespace=default queue=a "queue"'] == 3
 
 
 def test_what_has_no_labels_is_there_before_it_happens() -> None:
