@@ -28,6 +28,8 @@ from stepwell.errors import Code, NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import LOCAL_AGENT, Caller
+from stepwell.telemetry.traceparent import TRACEPARENT, clean
+from stepwell.telemetry.tracing import current_traceparent
 from stepwell_mcp.errors import protocol_error, unknown_tool
 from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
 from stepwell_mcp.progress import wait_reporting
@@ -130,13 +132,15 @@ class _Door:
         structured = _structured(context)
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
-        run = await self._start(caller, name, arguments)
+        run = await self._start(caller, name, arguments, trace=_trace(context))
         return run_result(await self._follow(context, caller, run), structured)
 
-    async def _start(self, caller: Caller, name: str, arguments: Mapping[str, Json]) -> Run:
+    async def _start(
+        self, caller: Caller, name: str, arguments: Mapping[str, Json], *, trace: str
+    ) -> Run:
         tools = {spec.name for spec in await self._service.list_tools(caller)}
         if name in tools:
-            return await self._service.call_tool(caller, name, arguments)
+            return await self._service.call_tool(caller, name, arguments, trace=trace)
         try:
             workflow = await self._service.get_workflow(
                 caller, workflow_called(name, tools | RUN_TOOLS.keys())
@@ -147,7 +151,11 @@ class _Door:
             raise unknown_tool(name)
         given = arguments.get("input") if wraps_input(workflow.input_schema) else dict(arguments)
         run, _ = await self._service.start_run(
-            caller, workflow.name, given, version=workflow.version
+            caller,
+            workflow.name,
+            given,
+            version=workflow.version,
+            trace=trace,
         )
         return run
 
@@ -177,6 +185,12 @@ def _refusals() -> Iterator[None]:
             "Stepwell failed to answer this request; its log says why",
             {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
         ) from error
+
+
+def _trace(context: RequestContext) -> str:
+    """The trace that a request belongs to: the SDK's span of it, or what came with it."""
+    given = (context.meta or {}).get(TRACEPARENT)
+    return current_traceparent() or clean(given if isinstance(given, str) else "")
 
 
 def _structured(context: RequestContext) -> Structured:

@@ -184,6 +184,7 @@ class Service:
         arguments: Mapping[str, Json],
         *,
         request_id: str | None = None,
+        trace: str = "",
     ) -> Run:
         """Calls one published tool, as a run of the built-in workflow `call`.
 
@@ -192,7 +193,7 @@ class Service:
             InvalidRequest: INVALID_ARGUMENTS, with what does not fit.
         """
         given = {"tool": tool, "arguments": dict(arguments)}
-        run, _ = await self.start_run(caller, CALL.name, given, request_id=request_id)
+        run, _ = await self.start_run(caller, CALL.name, given, request_id=request_id, trace=trace)
         return run
 
     async def get_run(self, caller: Caller, run: str) -> Run:

@@ -11,6 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
+TRACEPARENT: Final = "traceparent"
+"""What it is called in the headers of HTTP, the metadata of gRPC and the `_meta` of MCP."""
+
 SAMPLED: Final = 1
 _FORM = re.compile("([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?").fullmatch
 _NO_VERSION, _FIRST_VERSION = "ff", "00"

@@ -7,7 +7,7 @@ import msgspec
 from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.service import Service
-from stepwell.telemetry import traceparent
+from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.v1 import run_service_pb2 as pb
 from stepwell.v1 import run_service_pb2_grpc as rpc
 from stepwell_server import paging, translate
@@ -15,7 +15,6 @@ from stepwell_server.drain import Drain, Draining
 from stepwell_server.interceptors import Context, current_caller
 
 DEFAULT_WAIT = timedelta(seconds=20)
-TRACEPARENT = "traceparent"
 
 
 class RunServicer(rpc.RunServiceServicer):
@@ -161,7 +160,7 @@ class RunServicer(rpc.RunServiceServicer):
 def _trace(context: Context) -> str:
     """The W3C trace that a call brings along; one that cannot be read is left out, as W3C says."""
     sent = dict(context.invocation_metadata() or ()).get(TRACEPARENT, "")
-    return traceparent.clean(sent) if isinstance(sent, str) else ""
+    return clean(sent) if isinstance(sent, str) else ""
 
 
 def _filter(request: pb.ListRunsRequest) -> str:

@@ -37,6 +37,7 @@ class Troubled(Service):
         arguments: Mapping[str, Json],
         *,
         request_id: str | None = None,
+        trace: str = "",
     ) -> Run:
         raise self._trouble
 
