@@ -18,7 +18,6 @@ from tests.simulation.places import Places
 from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool, child_run
 from stepwell.engine.events import (
-    ApprovalDecided,
     Event,
     RunForked,
     RunStarted,

@@ -18,7 +18,6 @@ from stepwell.engine.events import (
     RunPaused,
     RunResumed,
     SignalReceived,
-    StepCompleted,
     StepFailed,
     StepRetryScheduled,
     StepScheduled,

@@ -7,7 +7,6 @@ from tests.simulation.ledger import Account, Ledger
 from tests.simulation.members import INLINE_LIMIT, NAMESPACE
 from tests.simulation.pictures import picture, plain
 
-from stepwell.engine.commands import child_run
 from stepwell.engine.events import (
     Event,
     RunCancelled,
