@@ -11,6 +11,7 @@ import msgspec
 from stepwell.clock import Clock, IdSource
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
+from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.values import Data, Json
 from stepwell.errors import (
@@ -18,6 +19,7 @@ from stepwell.errors import (
     Code,
     Denied,
     FailedPrecondition,
+    InvalidRequest,
     KeyDestroyed,
 )
 from stepwell.orchestrator.controls import Controls
@@ -266,9 +268,8 @@ class Service:
         """
         view = await self.get_run(caller, run)
         with refusals():
-            graph = await self._workflows.graph(caller.namespace, view.workflow, view.version)
             history = await self._journal.history(caller.namespace, run, filled=False)
-        return steps_of(history, graph)
+            return steps_of(history, await self._graph_of(caller, view))
 
     # --- events ---------------------------------------------------------------------------
 
@@ -401,6 +402,12 @@ class Service:
             await self._storage.ping()
 
     # --- inside ---------------------------------------------------------------------------
+
+    async def _graph_of(self, caller: Caller, run: Run) -> Graph | None:
+        """The graph of a run; None where this version refuses what an older one has taken."""
+        with suppress(InvalidRequest):
+            return await self._workflows.graph(caller.namespace, run.workflow, run.version)
+        return None
 
     async def _workflow(self, caller: Caller, row: DefinitionRow) -> Workflow:
         graph = await self._workflows.graph(caller.namespace, row.name, row.version)

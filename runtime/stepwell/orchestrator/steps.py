@@ -31,8 +31,11 @@ OPEN = ("active", "waiting", "retrying")
 """The statuses of a step that has not ended."""
 
 
-def steps_of(events: Iterable[Event], graph: Graph) -> tuple[Step, ...]:
-    """In the order in which they were scheduled or skipped; `graph` is that of the run."""
+def steps_of(events: Iterable[Event], graph: Graph | None) -> tuple[Step, ...]:
+    """In the order in which they were scheduled or skipped.
+
+    `graph` is that of the run; without it nobody can tell which steps wait for a message or a time.
+    """
     told = _Told(graph)
     for event in events:
         told.hear(event)
@@ -42,7 +45,7 @@ def steps_of(events: Iterable[Event], graph: Graph) -> tuple[Step, ...]:
 class _Told:
     """What the events so far have told."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph | None) -> None:
         self._graph = graph
         self._steps: dict[str, Step] = {}
         self._ended_at: int | None = None
@@ -102,7 +105,7 @@ class _Told:
         )
 
     def _waits(self, event: StepScheduled) -> tuple[Waiting, ...]:
-        match spec_of(self._graph, event.node, event.step):
+        match self._graph and spec_of(self._graph, event.node, event.step):
             case SignalNode(signal=name):
                 return (Waiting(step=event.step, on="signal", about=name),)
             case WaitNode():

@@ -120,6 +120,13 @@ def test_a_wait_whose_time_is_sealed_keeps_it() -> None:
     assert step.waiting == (Waiting(step="nap", on="timer"),)
 
 
+def test_without_a_graph_the_steps_are_told_all_the_same() -> None:
+    run = begun("workflow: w\nnodes: [{ id: go, signal: paid }, { id: ok, approval: Go on? }]")
+    told_of = {step.id: step.status for step in steps_of(run.log, None)}
+
+    assert told_of == {"go": "active", "ok": "waiting"}
+
+
 def test_a_call_of_unknown_outcome_waits_for_a_person_and_goes_on_with_the_answer() -> None:
     run = begun(PAY)
     run.give(ToolBegun(at=1, step="pay", attempt=1, call=""))
