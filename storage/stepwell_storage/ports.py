@@ -115,6 +115,10 @@ class Claims(Protocol):
         """
         ...
 
+    async def held(self, owner: str) -> list[Lease]:
+        """The leases of `owner`, expired or not: for a process that an answer did not reach."""
+        ...
+
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         """Extends every lease of `owner` in one statement; tells how many there are."""
         ...

@@ -100,6 +100,18 @@ async def test_who_is_alone_evicts_all_others_and_may_claim_at_once(storage: Sto
     assert await storage.claims.evict("two", now=500) == 0
 
 
+async def test_a_process_finds_out_what_it_holds(storage: Storage) -> None:
+    await storage.log.append(begin(owner="one"))
+    await storage.log.append(begin(OTHER, owner="two"))
+    assert await storage.claims.held("one") == [Lease("default", RUN, 1)]
+    await storage.claims.claim("two", now=10_000_000, expires_at=20_000_000, limit=9)
+    assert await storage.claims.held("one") == []
+    held = await storage.claims.held("two")
+    assert {(it.run, it.epoch) for it in held} == {(RUN, 2), (OTHER, 1)}
+    await storage.claims.release("two", now=0)
+    assert await storage.claims.held("two") == []
+
+
 async def test_the_last_lease_of_a_run_is_told_after_its_end_as_well(storage: Storage) -> None:
     await storage.log.append(begin(expires_at=0))
     await storage.claims.claim("two", now=500, expires_at=900, limit=9)

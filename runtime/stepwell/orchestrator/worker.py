@@ -37,6 +37,7 @@ from stepwell.telemetry.metrics import Metrics
 from stepwell.tools.registry import ToolRegistry
 from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Missing, StorageError
+from stepwell_storage.errors import Unavailable as StorageUnavailable
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Lease, Letter, NewRun, Reopened, Rest
 
@@ -44,6 +45,10 @@ CLAIM_BATCH = 100
 LETTER_BATCH = 1000
 SHORT_NAP = 10_000_000
 """Microseconds; a run that goes on by itself within this time is not let go of."""
+
+LOOKS = 2
+"""Beats at which a process that an answer did not reach looks for what it holds: a commit whose
+connection broke may come after the first."""
 
 DRAIN_LOOK = 0.05
 """Seconds between two looks at what is still in flight while the worker hands over."""
@@ -103,6 +108,10 @@ class Worker:
         """The epochs of leases that are ours and whose logs this version cannot fold."""
         self._resting: set[OwnedRun] = set()
         """Runs that were at rest when last looked at; those that still are may be let go of."""
+        self._beginning: set[tuple[str, str]] = set()
+        """Runs whose first append is under way."""
+        self._looks = 0
+        """How often we are still to look whether we hold what we do not know of."""
         self._wakes_at: int | None = None
         """When the next run that nobody holds goes on."""
         self._admits_at: int | None = None
@@ -254,6 +263,7 @@ class Worker:
             reopened=Reopened(self._owner, given.at + self._lease_us),
             seal=seal,
         )
+        self._beginning.add((namespace, state.run))
         begin = partial(self._begin, namespace, state, last.epoch + 1, seal, events)
         append.add_done_callback(begin)
         await asyncio.shield(append)
@@ -278,6 +288,7 @@ class Worker:
         # A caller who goes away takes nothing back: what is committed is ours to carry out. One
         # who stays is woken before the run goes on, and so is told of nothing else.
         accepted = asyncio.shield(append)
+        self._beginning.add((namespace, state.run))
         append.add_done_callback(partial(self._begin, namespace, state, 1, seal, events))
         await accepted
         return state
@@ -292,7 +303,11 @@ class Worker:
         append: asyncio.Future[int],
     ) -> None:
         """Goes on with a run whose first events are committed."""
-        if append.cancelled() or append.exception() is not None:
+        self._beginning.discard((namespace, state.run))
+        error = None if append.cancelled() else append.exception()
+        if isinstance(error, StorageUnavailable):
+            self._looks = LOOKS
+        if append.cancelled() or error is not None:
             return
         meter = self._meter.of_run()
         meter.committed(state, events)
@@ -363,6 +378,7 @@ class Worker:
                 await work()
             except StorageError as error:
                 log.warning("the database cannot be used, trying again: %s", error)
+                self._looks = LOOKS
                 await asyncio.sleep(self._poll)
             except Exception:
                 # The group cancels every call now, which no call may take for its own doing.
@@ -374,9 +390,30 @@ class Worker:
         """One heartbeat for all our runs; those that have been at rest since the last are let go."""
         now = self._clock.now()
         await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
+        if self._looks:
+            await self._see_what_is_ours()
+            self._looks -= 1
         resting = {owned for owned in self._runs.values() if self._may_park(owned, now)}
         await self._park([owned for owned in resting if owned in self._resting])
         self._resting = {owned for owned in resting if owned.is_at_rest}
+
+    async def _see_what_is_ours(self) -> None:
+        """Takes up what we hold and do not know of, and lets go of what we do not hold.
+
+        An answer may be lost: of a start, a claim, a run that was let go of. Its run would be
+        nobody's, for its lease is kept alive with all others.
+        """
+        known = set(self._runs)
+        leases = await self._storage.claims.held(self._owner)
+        held = {(lease.namespace, lease.run): lease for lease in leases}
+        for key in known - held.keys():
+            owned = self._runs.get(key)
+            if owned is not None and owned.is_at_rest:
+                owned.drop()
+        for key, lease in held.items():
+            is_known = key in self._runs or key in self._beginning or key in self._unreadable
+            if not is_known and lease not in self._claimed:
+                await self._adopt(lease)
 
     async def _look_around(self) -> None:
         """Waits for something to do, then does it: letters, places in queues, runs to take over."""
@@ -448,6 +485,8 @@ class Worker:
             # defect in one run does not take the others with it.
             log.exception("run %s cannot go on with this version", lease.run)
             self._unreadable[lease.namespace, lease.run] = lease.epoch
+            return
+        if state.has_ended or self._tasks is None:
             return
         log.info("run %s goes on after event %d", lease.run, state.sequence)
         self._meter.metrics.runs_claimed.add()

@@ -40,6 +40,13 @@ class MemoryClaims:
             raise Missing(f"There is no run {run}.")
         return Lease(namespace, run, kept.epoch)
 
+    async def held(self, owner: str) -> list[Lease]:
+        return [
+            Lease(namespace, run, kept.epoch)
+            for namespace, run, kept in self._database.live()
+            if kept.owner == owner
+        ]
+
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         held = self._held(owner)
         for kept in held:

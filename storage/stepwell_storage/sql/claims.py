@@ -46,6 +46,7 @@ _EVICT = (
 _LAST = sa.select(leases.c.epoch).where(
     leases.c.namespace == sa.bindparam("namespace"), leases.c.run == sa.bindparam("run")
 )
+_HELD = sa.select(leases.c.namespace, leases.c.run, leases.c.epoch).where(leases.c.owner == _OWNER)
 _OF_RUNS = (
     leases.c.namespace == sa.bindparam("in_namespace", type_=sa.Text),
     leases.c.run.in_(sa.bindparam("of", expanding=True)),
@@ -98,6 +99,12 @@ class SqlClaims:
         if not found:
             raise Missing(f"There is no run {run}.")
         return Lease(namespace, run, found[0][0])
+
+    async def held(self, owner: str) -> list[Lease]:
+        return [
+            Lease(namespace, unpacked(run), epoch)
+            for namespace, run, epoch in await self._reader.rows(_HELD, claimant=owner)
+        ]
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         return await self._writer.call(

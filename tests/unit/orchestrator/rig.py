@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from stepwell.tools.port import Begin
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
-from stepwell_storage.records import Append, Head, Lease, NewRun, Record
+from stepwell_storage.records import Append, Head, Lease, NewRun, Record, Rest
 
 NAMESPACE = "default"
 TOOLS = ("look", "pay")
@@ -168,10 +168,21 @@ class RefusingClaims(MemoryClaims):
     """Leases that cannot be written with `refusal` while there is one."""
 
     refusal: StorageError | None = None
+    is_mute = False
+    """Whether they are written, and nobody can say so."""
 
     async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
         self._refuse()
-        return await super().claim(owner, now=now, expires_at=expires_at, limit=limit)
+        leases = await super().claim(owner, now=now, expires_at=expires_at, limit=limit)
+        if self.is_mute:
+            raise Unavailable
+        return leases
+
+    async def park(self, owner: str, rests: Sequence[Rest]) -> list[Rest]:
+        parked = await super().park(owner, rests)
+        if self.is_mute:
+            raise Unavailable
+        return parked
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         self._refuse()

@@ -78,6 +78,49 @@ async def test_a_run_that_cannot_be_written_is_not_begun() -> None:
 
 
 @on_virtual_time
+async def test_a_run_that_was_written_without_an_answer_is_worked_on() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        rig.storage.log.is_mute = True
+        with pytest.raises(StorageUnavailable):
+            await rig.start(worker, graph)
+        rig.storage.log.is_mute = False
+        (await rig.effects.next()).returns(1)
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status("01930000-0000-7000-8000-000000000001") == "completed"
+
+
+@on_virtual_time
+async def test_a_run_that_was_claimed_without_an_answer_is_worked_on() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+    async with rig.working("two", alone=False) as worker:
+        rig.storage.claims.is_mute = True
+        await asyncio.sleep(1)
+        assert worker.open_runs == 0
+        rig.storage.claims.is_mute = False
+        await until(lambda: worker.find(NAMESPACE, run))
+        assert rig.owned(worker, run).epoch == 2
+
+
+@on_virtual_time
+async def test_a_run_that_was_let_go_of_without_an_answer_is_forgotten() -> None:
+    rig = Rig()
+    graph = await rig.put("{ workflow: hold, nodes: [{ id: hold, signal: go }] }")
+    async with rig.working() as worker:
+        rig.storage.claims.is_mute = True
+        run = await rig.start(worker, graph)
+        await asyncio.sleep(2 * LEASE.total_seconds() / 3 + 1)
+        assert worker.open_runs == 1
+        rig.storage.claims.is_mute = False
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status(run) == "waiting"
+
+
+@on_virtual_time
 async def test_what_was_open_goes_on_before_the_block_of_a_lone_worker_begins() -> None:
     rig = Rig()
     graph = await rig.put(ONE)
