@@ -16,7 +16,7 @@ from tests.simulation.pictures import picture
 from tests.simulation.places import Places
 
 from stepwell.engine import codec
-from stepwell.engine.commands import CallModel, CallTool, child_run
+from stepwell.engine.commands import CallModel, CallTool, child_id, child_run
 from stepwell.engine.events import (
     Event,
     RunForked,
@@ -65,6 +65,8 @@ class Account(Struct):
     """Every step that there ever was."""
     granted: Counter[str] = field(default_factory=Counter)
     """How often somebody let a step be tried again, or a call be made again, by its key."""
+    is_unwanted: bool = False
+    """Whether its parent did not wait for it any more when it was started."""
     is_meddled_with: bool = False
     """Whether it may end otherwise than the undisturbed run, because a person said so."""
     newest: Append | None = None
@@ -205,6 +207,8 @@ class Ledger:
             account.origin = child_run(above.origin, first.parent.step, first.parent.attempt)
             own = child_run(above.state.run, first.parent.step, first.parent.attempt)
             self.check(append.run, append.run == own, "a step is one run for each attempt")
+            waits = child_id(first.parent.step, first.parent.attempt) in above.state.open
+            account.is_unwanted = not waits
         return account
 
     def check_known(self, append: Append, holds: bool) -> None:

@@ -268,6 +268,9 @@ class LinkedClaims:
     async def last(self, namespace: str, run: str) -> Lease:
         return await self._link.read(partial(self._claims.last, namespace, run))
 
+    async def held(self, owner: str) -> list[Lease]:
+        return await self._link.read(partial(self._claims.held, owner))
+
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
         return await self._write(partial(self._claims.heartbeat, owner, expires_at=expires_at))
 

@@ -99,6 +99,9 @@ class Verdict:
                 same = same and plain(child.output) == plain(event.output)
                 self._check(state.run, same, f"{event.step} gives what its run gave")
         last = account.events[-1]
+        if account.is_unwanted:
+            stopped = isinstance(last, RunCancelled) or last.at == account.events[0].at
+            self._check(state.run, stopped, "a run is stopped that nobody waits for")
         if isinstance(last, RunCancelled) and not account.is_meddled_with:
             self._check(state.run, self._is_orphan(state), "nobody has cancelled it")
 
