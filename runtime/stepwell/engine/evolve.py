@@ -82,7 +82,7 @@ from stepwell.engine.state import (
 )
 from stepwell.engine.values import NOTHING, Data
 
-_PASSIVE = (ExpireStep, FireTimer)
+_PASSIVE = frozenset({ExpireStep, FireTimer})
 """Commands that only wait for their time."""
 
 
@@ -181,7 +181,7 @@ def _fork(state: RunState, event: RunForked) -> None:
     state.seen.clear()
     for step in state.steps.values():
         # The other run's calls are its own: whatever was under way there is done anew here.
-        step.begun.clear()
+        step.begun = frozenset()
         for call, ask in tuple(step.asks.items()):
             if ask.call is not None:
                 del step.asks[call]
@@ -353,10 +353,10 @@ def _open(
     not_before: int | None = None,
 ) -> None:
     state.open[id] = command
-    if not isinstance(command, _PASSIVE):
+    if type(command) not in _PASSIVE:
         state.busy += 1
     if step is not None:
-        step.open.add(id)
+        step.open.append(id)
     if not_before is None:
         state.fresh[id] = None
     else:
@@ -431,7 +431,7 @@ def _hear(state: RunState, step: StepState, event: LlmCall) -> None:
 
 def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
     """From here on the call is never made again: a new owner finds a lost call instead."""
-    step.begun.add(event.call)
+    step.begun |= {event.call}
     id = tool_call_id(step.id, event.attempt, event.call)
     command = state.open.get(id)
     if isinstance(command, CallTool):
@@ -440,8 +440,11 @@ def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
 
 def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     _close(state, step, tool_call_id(step.id, event.attempt, event.call))
-    step.begun.discard(event.call)
+    if step.begun:
+        step.begun -= {event.call}
     step.sealed = step.sealed or event.result.sealed
+    if step.conversation is None:
+        return  # a tool node has none
     if event.failure is None:
         _reply(state, step, event.call, _text(event.result.value), is_error=False)
     else:
@@ -456,7 +459,7 @@ def _deny(state: RunState, step: StepState, event: PolicyDecided) -> None:
 
 
 def _reply(state: RunState, step: StepState, call: str, text: str, *, is_error: bool) -> None:
-    """Puts what a tool said into the agent's conversation; a tool node has none."""
+    """Puts what a tool said into the agent's conversation."""
     talk = step.conversation
     if talk is None or talk.pending is None:
         return
@@ -503,7 +506,7 @@ def _revive(state: RunState, step: StepState, *, since: int) -> None:
 def _complete(state: RunState, step: StepState, event: StepCompleted) -> None:
     _end(state, step, StepPhase.COMPLETED)
     step.output = event.output
-    if isinstance(step.spec, SignalNode):
+    if state.signals and isinstance(step.spec, SignalNode):
         _take_message(state, step.spec.signal)
     if step.id == step.node:
         _settle(state, step.node)
@@ -544,20 +547,21 @@ def _unscheduled(state: RunState, id: str) -> StepState:
 
 def _end(state: RunState, step: StepState, phase: StepPhase) -> None:
     step.phase = phase
-    if isinstance(step.spec, WorkflowNode) and phase is StepPhase.COMPLETED:
-        _close(state, step, child_id(step.id, step.attempt))  # the child has ended, nobody's orphan
-    for command in tuple(step.open):
-        _close(state, step, command, stop=True)
+    if step.open:
+        if isinstance(step.spec, WorkflowNode) and phase is StepPhase.COMPLETED:
+            _close(state, step, child_id(step.id, step.attempt))  # it has ended, nobody's orphan
+        for command in tuple(step.open):
+            _close(state, step, command, stop=True)
     step.conversation = None
     step.in_queue = False
     if step.asks:
         step.asks.clear()
         state.asking.pop(step.id, None)
-    if isinstance(step.spec, WaitNode):
+    if state.napping:
         state.napping.pop(step.id, None)
-    elif isinstance(step.spec, SignalNode):
+    if state.listening and isinstance(step.spec, SignalNode):
         state.listening.get(step.spec.signal, {}).pop(step.id, None)
-    elif step.fan is not None and phase is StepPhase.FAILED:
+    if step.fan is not None and phase is StepPhase.FAILED:
         for child in step.fan.active:
             _interrupt(state, state.steps[child])
     if step.id in state.tickets:
@@ -623,7 +627,7 @@ def _decide(state: RunState, step: StepState, event: ApprovalDecided) -> None:
     if not step.asks:
         state.asking.pop(step.id, None)
     if event.decision == "retry" and ask.call is not None:
-        step.begun.discard(event.call)
+        step.begun -= {event.call}
         _open_call(state, step, ask.call, None)
         if step.spec.timeout is not None:
             expire = ExpireStep(step.id, step.attempt)
@@ -648,12 +652,12 @@ def _take_message(state: RunState, name: str) -> None:
 
 def _close(state: RunState, step: StepState | None, id: str, *, stop: bool = False) -> None:
     """Nobody waits for the command any more; `stop` tells a worker that is busy with it."""
-    if step is not None:
-        step.open.discard(id)
     command = state.open.pop(id, None)
     if command is None:
         return
-    if not isinstance(command, _PASSIVE):
+    if step is not None:
+        step.open.remove(id)
+    if type(command) not in _PASSIVE:
         state.busy -= 1
     state.fresh.pop(id, None)
     state.ripe.pop(id, None)

@@ -7,8 +7,6 @@ on the world, so they end here and now; so does a `signal` whose message is ther
 or a loop is a step that makes steps: as many as may be in flight, and another when one has ended.
 """
 
-from collections import deque
-
 from stepwell.engine.events import (
     ApprovalRequested,
     Event,
@@ -54,9 +52,9 @@ class Progress:
         self._sight = Sight(state, given)
         self._events: list[Event] = []
         self._waiting: dict[str, int] = {}
-        self._ready: deque[str] = deque()
+        self._ready: list[str] = []
         self._fans: dict[str, FanView] = {}
-        self._growing: deque[FanView] = deque()
+        self._growing: list[FanView] = []
         self._taken: dict[str, int] = {}
         self._given: dict[str, Data] = {}
         self._done: tuple[StepState, Data] | None = None
@@ -98,9 +96,9 @@ class Progress:
     def _walk(self) -> list[Event]:
         while (self._ready or self._growing) and not self._has_failed:
             if self._growing:
-                self._grow(self._growing.popleft())
+                self._grow(self._growing.pop(0))
             else:
-                self._start(self._state.graph.nodes[self._ready.popleft()])
+                self._start(self._state.graph.nodes[self._ready.pop(0)])
         if not self._has_failed and self._state.ended + self._sight.added == len(
             self._state.graph.nodes
         ):
@@ -158,21 +156,17 @@ class Progress:
         self._end(node.id, Ended(output))
 
     def _skip_reason(self, node: Node) -> str:
-        needs, takes_over = node.needs, False
-        for need in needs:
-            other = self._state.graph.nodes[need]
+        takes_over, goes_on = False, not node.needs
+        for need in node.needs:
+            other, ended = self._state.graph.nodes[need], self._sight.of(need)
             if other.on_error == node.id:
-                takes_over = self._sight.of(need).handled == node.id
+                takes_over = ended.handled == node.id
                 if not takes_over:
                     return "on_error"
-            if (
-                isinstance(other, SwitchNode)
-                and any(case.target == node.id for case in other.cases)
-                and self._sight.of(need).output.value != node.id
-            ):
+            if isinstance(other, SwitchNode) and _has_passed_over(other, ended, node.id):
                 return "switch"
-        skips = not takes_over and all(self._sight.of(need).is_passed_over for need in needs)
-        if needs and skips:
+            goes_on = goes_on or not ended.is_passed_over
+        if not (goes_on or takes_over):
             return "needs"
         condition = node.condition
         if condition is not None and not condition.holds(self._sight.see(condition.refs)):
@@ -308,3 +302,8 @@ class Progress:
         self._events += end_badly(
             self._state, self._sight, self._at, failure, step, also=self._done
         )
+
+
+def _has_passed_over(switch: SwitchNode, ended: Ended, node: str) -> bool:
+    """Whether a node is one of a switch's targets, and not the one that was chosen."""
+    return ended.output.value != node and any(case.target == node for case in switch.cases)

@@ -66,6 +66,8 @@ class Sight:
         """
         if template is None:
             return NOTHING
+        if not template.refs:
+            return Data(template.render({}))
         value = template.render(self.see(template.refs, beside))
         return Data(value=value, sealed=self.seal(template.refs, beside))
 

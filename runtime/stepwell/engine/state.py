@@ -100,9 +100,9 @@ class StepState(Struct):
     index: int = 0
     conversation: Conversation | None = None
     fan: Fan | None = None
-    begun: set[str] = field(default_factory=set)
+    begun: frozenset[str] = frozenset()
     asks: dict[str, Ask] = field(default_factory=dict)
-    open: set[str] = field(default_factory=set)
+    open: list[str] = field(default_factory=list)
     child: str = ""
     """The run that it is."""
     is_scheduled: bool = False
@@ -182,7 +182,7 @@ class RunState(Struct):
     @property
     def has_ended(self) -> bool:
         """Whether nothing will happen to this run any more, unless it is taken up again."""
-        return self.phase not in (RunPhase.NEW, RunPhase.RUNNING)
+        return self.ended_at is not None
 
     def awaits(self, command: str) -> bool:
         """Whether somebody waits for the outcome of this command: else it came before, or late."""
