@@ -8,12 +8,13 @@ has an answer to. `labels:team` holds where there is such a label, whatever its 
 
 import re
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
+from stepwell.engine.expressions import ExpressionError
+from stepwell.engine.instants import instant
 from stepwell.errors import InvalidRequest
 from stepwell.orchestrator.views import RunStatus
 from stepwell_storage.records import Condition, is_run_id
@@ -253,17 +254,13 @@ def _run(field: str, token: _Token) -> str:
 
 def _instant(field: str, token: _Token) -> int:
     try:
-        at = datetime.fromisoformat(token.text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
+        return instant(token.text)
+    except ExpressionError:
         raise _refusal(
             token.column,
             f"{field} is compared with a time and its zone, like "
             f'"2026-01-31T09:00:00Z", and {token} is none',
-        )
-    since = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        ) from None
 
 
 def _nearest(word: str, known: Collection[str]) -> str | None:
