@@ -28,6 +28,7 @@ from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.keys import KeyKeeping
+from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.standing import run_of_state
@@ -96,6 +97,7 @@ class Service:
             storage, worker=worker, journal=journal, clock=clock, ids=ids, get_run=self.get_run
         )
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
+        self.queues = Queues(storage, clock)
 
     # --- runs -----------------------------------------------------------------------------
 
@@ -117,10 +119,11 @@ class Service:
 
         No two runs that have not ended have the same `run_key`; `on_conflict` says what becomes
         of a second one: `fail`, `use_existing` (which is answered), or `cancel_existing`. `queue`
-        takes the place of the workflow's own. `trace` is the W3C traceparent of the request.
+        takes the place of the workflow's own; unlike that one it must be there. `trace` is the W3C
+        traceparent of the request.
 
         Raises:
-            NotFound: WORKFLOW_NOT_FOUND.
+            NotFound: WORKFLOW_NOT_FOUND, QUEUE_NOT_FOUND.
             InvalidRequest: INVALID_INPUT, the input does not fit the workflow's schema.
             AlreadyExists: REQUEST_ID_REUSED, the id was used for another request; RUN_KEY_TAKEN.
             Unavailable: STORAGE_FULL or STORAGE_UNAVAILABLE.
@@ -128,6 +131,8 @@ class Service:
         with refusals():
             graph = await self._workflows.graph(caller.namespace, workflow, version)
         check_input(graph, input, self._tools)
+        if queue:
+            await self.queues.get_queue(caller, queue)
         given = Start(
             at=self._clock.now(),
             principal=caller.principal,

@@ -182,6 +182,21 @@ class Datasource(Struct, frozen=True, kw_only=True):
     created_at: int
 
 
+class Queue(Struct, frozen=True, kw_only=True):
+    """A queue, and how many have a place in it and wait for one.
+
+    At most `concurrency` have a place, at most `rate` get one in any `per_us`; None is no limit.
+    """
+
+    name: str
+    concurrency: int | None
+    rate: int | None
+    per_us: int | None
+    running: int
+    waiting: int
+    updated_at: int
+
+
 def run_of_row(row: RunRow) -> Run:
     """The run as the list of runs has it; its output may be a reference."""
     outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()

@@ -1,0 +1,148 @@
+"""Queues, as callers make and change them while runs wait in them."""
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.orchestrator.rig import Rig, on_virtual_time
+from tests.unit.orchestrator.test_service import ANN, BOB, ONE, serving
+
+from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Queue
+from stepwell.principals import Caller
+
+AGENT = Caller(ANN.namespace, "agent:a")
+MINUTE = timedelta(minutes=1)
+
+
+async def load(service: Service, name: str) -> tuple[int, int]:
+    queue = await service.queues.get_queue(ANN, name)
+    return queue.running, queue.waiting
+
+
+@on_virtual_time
+async def test_a_queue_is_made_shown_listed_changed_and_removed() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        made, is_new = await service.queues.put_queue(ANN, "db", concurrency=5, rate=10, per=MINUTE)
+        assert is_new
+        assert made == Queue(
+            name="db",
+            concurrency=5,
+            rate=10,
+            per_us=60_000_000,
+            running=0,
+            waiting=0,
+            updated_at=rig.clock.now(),
+        )
+        assert await service.queues.get_queue(ANN, "db") == made
+        await service.queues.put_queue(ANN, "api")
+        assert [queue.name for queue in await service.queues.list_queues(ANN)] == ["api", "db"]
+        changed, is_new = await service.queues.put_queue(ANN, "db", concurrency=1)
+        assert (changed.concurrency, changed.rate, is_new) == (1, None, False)
+        await service.queues.remove_queue(ANN, "db")
+        with pytest.raises(NotFound, match="stepwell queues put db") as refused:
+            await service.queues.get_queue(ANN, "db")
+        assert refused.value.code is Code.QUEUE_NOT_FOUND
+
+
+@on_virtual_time
+async def test_queues_stay_in_their_namespace() -> None:
+    async with serving(Rig()) as service:
+        await service.queues.put_queue(ANN, "db")
+        assert await service.queues.list_queues(BOB) == ()
+        with pytest.raises(NotFound):
+            await service.queues.remove_queue(BOB, "db")
+
+
+@on_virtual_time
+async def test_runs_wait_until_the_limit_is_raised_while_they_do() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=1)
+        for _ in range(3):
+            await service.start_run(ANN, "one", {"q": "?"}, queue="db")
+        await rig.pass_time(MINUTE)
+        assert (await load(service, "db"), len(rig.effects.calls)) == ((1, 2), 1)
+        await service.queues.put_queue(ANN, "db", concurrency=2)
+        await rig.pass_time(MINUTE)
+        assert (await load(service, "db"), len(rig.effects.calls)) == ((2, 1), 2)
+        await service.queues.put_queue(ANN, "db")
+        await rig.pass_time(MINUTE)
+        assert (await load(service, "db"), len(rig.effects.calls)) == ((3, 0), 3)
+
+
+@on_virtual_time
+async def test_a_concurrency_of_none_holds_back_what_comes() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=0)
+        await service.start_run(ANN, "one", {"q": "?"}, queue="db")
+        await rig.pass_time(MINUTE)
+        assert (await load(service, "db"), rig.effects.calls) == ((0, 1), [])
+
+
+@on_virtual_time
+async def test_a_queue_that_is_in_use_is_not_removed() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=1)
+        await service.start_run(ANN, "one", {"q": "?"}, queue="db")
+        await rig.pass_time(MINUTE)
+        with pytest.raises(FailedPrecondition, match="in use") as refused:
+            await service.queues.remove_queue(ANN, "db")
+        assert refused.value.code is Code.NOT_APPLICABLE
+        (await rig.effects.next()).returns(1)
+        await rig.pass_time(MINUTE)
+        await service.queues.remove_queue(ANN, "db")
+
+
+@on_virtual_time
+async def test_a_run_that_asks_for_a_queue_that_is_not_there_is_refused() -> None:
+    """A mistake in its name would let it run without a limit."""
+    async with serving(Rig()) as service:
+        with pytest.raises(NotFound) as refused:
+            await service.start_run(ANN, "one", {"q": "?"}, queue="dbb")
+        assert refused.value.code is Code.QUEUE_NOT_FOUND
+
+
+@on_virtual_time
+async def test_a_workflow_may_name_a_queue_that_nobody_has_made() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.put_workflow(
+            ANN, ONE.replace(b"workflow: one", b"workflow: two\nqueue: none")
+        )
+        await service.start_run(ANN, "two", {"q": "?"})
+        (await rig.effects.next()).returns(1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [
+        ({"concurrency": -1}, "concurrency"),
+        ({"concurrency": 1_000_001}, "concurrency"),
+        ({"rate": 10}, "rate"),
+        ({"per": MINUTE}, "rate"),
+        ({"rate": 0, "per": MINUTE}, "rate"),
+        ({"rate": 1, "per": timedelta(0)}, "per"),
+        ({"rate": 1, "per": timedelta(days=32)}, "per"),
+    ],
+)
+@on_virtual_time
+async def test_limits_that_are_none_are_refused(limits: dict[str, object], field: str) -> None:
+    async with serving(Rig()) as service:
+        with pytest.raises(InvalidRequest) as refused:
+            await service.queues.put_queue(ANN, "db", **limits)  # type: ignore[arg-type]
+        assert list(refused.value.detail) == [field]
+
+
+@on_virtual_time
+async def test_an_agent_does_not_change_its_own_limits() -> None:
+    async with serving(Rig()) as service:
+        await service.queues.put_queue(ANN, "db")
+        with pytest.raises(Denied, match="stepwell queues put"):
+            await service.queues.put_queue(AGENT, "db")
+        with pytest.raises(Denied, match="stepwell queues remove"):
+            await service.queues.remove_queue(AGENT, "db")
+        assert len(await service.queues.list_queues(AGENT)) == 1
