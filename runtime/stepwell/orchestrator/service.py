@@ -31,6 +31,7 @@ from stepwell.orchestrator.keys import KeyKeeping
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.views import (
@@ -98,6 +99,15 @@ class Service:
         )
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
         self.queues = Queues(storage, clock)
+        self.schedules = Schedules(
+            storage,
+            workflows=workflows,
+            tools=tools,
+            queues=self.queues,
+            start_run=self.start_run,
+            clock=clock,
+            ids=ids,
+        )
 
     # --- runs -----------------------------------------------------------------------------
 

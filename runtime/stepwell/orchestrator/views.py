@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stepwell.engine.events import Event
 from stepwell.engine.values import Data, Failure
+from stepwell.orchestrator.schedule_rules import ScheduleSpec
 from stepwell_storage.records import DatasourceRow, KeyRow, RunRow
 
 
@@ -195,6 +196,25 @@ class Queue(Struct, frozen=True, kw_only=True):
     running: int
     waiting: int
     updated_at: int
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """A schedule. `next_at` is its next fire; None when it is paused, or there is none any more.
+
+    `last_at` is the last fire, whatever came of it, `last_run` the last run that one started. It
+    is `waiting` while its next fire, which has come, waits for the run before.
+    """
+
+    name: str
+    spec: ScheduleSpec
+    principal: str
+    created_at: int
+    updated_at: int
+    paused: bool
+    next_at: int | None
+    last_at: int | None
+    last_run: str
+    waiting: bool
 
 
 def run_of_row(row: RunRow) -> Run:
