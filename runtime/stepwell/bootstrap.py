@@ -14,10 +14,13 @@ from stepwell.garbage import rarely_collected
 from stepwell.llm.router import ModelRouter
 from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
+from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.retention import RetentionLoop
+from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
 from stepwell.orchestrator.survey import Survey
@@ -41,21 +44,32 @@ from stepwell_storage.ports import Storage
 class Runtime:
     """What the front ends stand on."""
 
-    def __init__(self, service: Service, worker: Worker, survey: Survey) -> None:
+    def __init__(
+        self,
+        service: Service,
+        worker: Worker,
+        survey: Survey,
+        *,
+        schedules: ScheduleLoop,
+        background: Background,
+    ) -> None:
         self.service = service
         self.survey = survey
         self._worker = worker
+        self._schedules = schedules
+        self._background = background
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is in flight here, or some run goes on when its time has come."""
-        return self._worker.is_busy
+        """Whether anything is in flight here, or some run begins or goes on when its time comes."""
+        return self._worker.is_busy or self._schedules.is_expecting
 
     async def drain(self, timeout: timedelta) -> None:
         """Begins nothing new, and hands every run over once what it has in flight has ended.
 
         Ends when all are handed over, or after `timeout`: what is in flight then is cancelled.
         """
+        await self._background.stop()
         await self._worker.drain(timeout.total_seconds())
 
 
@@ -88,9 +102,14 @@ async def open_runtime(
             worker, service = _compose(
                 settings, storage, tools, models, sql, vault=vault, metrics=metrics, spans=spans
             )
-            async with worker.working(alone=not storage.is_shared):
+            survey = Survey(storage, worker, metrics)
+            schedules, retention = _loops(settings, storage, service)
+            background = Background(schedules=schedules.run, retention=retention.run)
+            async with worker.working(alone=not storage.is_shared), background:
                 with rarely_collected(), LoopLag(metrics.event_loop_lag_seconds):
-                    yield Runtime(service, worker, Survey(storage, worker, metrics))
+                    yield Runtime(
+                        service, worker, survey, schedules=schedules, background=background
+                    )
     finally:
         await models.aclose()
         await storage.close()
@@ -198,3 +217,11 @@ def _compose(
         vault=vault,
     )
     return worker, service
+
+
+def _loops(
+    settings: Settings, storage: Storage, service: Service
+) -> tuple[ScheduleLoop, RetentionLoop]:
+    clock = SystemClock()
+    schedules = ScheduleLoop(storage, service.schedules, clock=clock, poll=settings.worker.poll)
+    return schedules, RetentionLoop(storage, clock=clock, every=settings.retention.every)

@@ -155,6 +155,15 @@ class EncryptionSettings(Section, frozen=True):
     ] = ""
 
 
+class RetentionSettings(Section, frozen=True):
+    """How ended runs are deleted that nobody wants to keep; see `stepwell retention`."""
+
+    every: Annotated[
+        timedelta,
+        Meta(description="How often runs are looked for whose time is over."),
+    ] = timedelta(minutes=1)
+
+
 class ProviderSettings(Section, frozen=True):
     """One provider of models, by the name that `provider:model` uses."""
 
@@ -188,6 +197,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     tools: ToolSettings = ToolSettings()
     worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     models: Annotated[
         dict[str, str],

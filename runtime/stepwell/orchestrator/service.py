@@ -31,6 +31,7 @@ from stepwell.orchestrator.keys import KeyKeeping
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
@@ -99,6 +100,7 @@ class Service:
         )
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
         self.queues = Queues(storage, clock)
+        self.retention = Retention(storage)
         self.schedules = Schedules(
             storage,
             workflows=workflows,
