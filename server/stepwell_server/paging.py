@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -12,7 +12,18 @@ from stepwell_server.translate import PAYLOAD_BYTES
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 
+
+class Named(Protocol):
+    """A row that goes by a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
 _Row = TypeVar("_Row")
+_Named = TypeVar("_Named", bound=Named)
 _Message = TypeVar("_Message", bound=Message)
 
 
@@ -35,6 +46,21 @@ def cut(rows: Sequence[_Row], translate: Callable[[_Row], _Message], size: int) 
     """The first `size` rows as messages, fewer when they would not fit into one message."""
     messages = [translate(row) for row in rows[: page_size(size)]]
     return messages[: fitting(messages)]
+
+
+def named(
+    rows: Sequence[_Named], translate: Callable[[_Named], _Message], *, size: int, after: str
+) -> tuple[list[_Message], str]:
+    """A page of rows that are listed by name, after the token `after`; and the token of the next.
+
+    Raises:
+        InvalidRequest: INVALID_CURSOR, the token is none of ours.
+    """
+    last = place(after)
+    left = [row for row in rows if row.name > last]
+    page = cut(left, translate, size)
+    more = len(page) < len(left)
+    return page, token(left[len(page) - 1].name) if more else ""
 
 
 def token(place: str) -> str:

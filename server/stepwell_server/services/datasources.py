@@ -24,14 +24,13 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.ListDatasourcesRequest, context: Context
     ) -> pb.ListDatasourcesResponse:
         """All of them, by name."""
-        last = paging.place(request.page_token)
-        datasources = await self._service.list_datasources(current_caller())
-        rows = [datasource for datasource in datasources if datasource.name > last]
-        page = paging.cut(rows, translate.datasource, request.page_size)
-        more = len(page) < len(rows)
-        return pb.ListDatasourcesResponse(
-            datasources=page, next_page_token=paging.token(page[-1].name) if more else ""
+        page, token = paging.named(
+            await self._service.list_datasources(current_caller()),
+            translate.datasource,
+            size=request.page_size,
+            after=request.page_token,
         )
+        return pb.ListDatasourcesResponse(datasources=page, next_page_token=token)
 
     async def DeleteDatasource(
         self, request: pb.DeleteDatasourceRequest, context: Context

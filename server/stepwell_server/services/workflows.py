@@ -44,11 +44,10 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         self, request: pb.ListWorkflowsRequest, context: Context
     ) -> pb.ListWorkflowsResponse:
         """The newest version of every workflow."""
-        last = paging.place(request.page_token)
-        workflows = await self._service.list_workflows(current_caller())
-        rows = [workflow for workflow in workflows if workflow.name > last]
-        page = paging.cut(rows, _listed, request.page_size)
-        more = len(page) < len(rows)
-        return pb.ListWorkflowsResponse(
-            workflows=page, next_page_token=paging.token(page[-1].name) if more else ""
+        page, token = paging.named(
+            await self._service.list_workflows(current_caller()),
+            _listed,
+            size=request.page_size,
+            after=request.page_token,
         )
+        return pb.ListWorkflowsResponse(workflows=page, next_page_token=token)
