@@ -16,8 +16,14 @@ from stepwell.v1 import (
     datasource_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    queue_service_pb2,
+    queue_service_pb2_grpc,
+    retention_service_pb2,
+    retention_service_pb2_grpc,
     run_service_pb2,
     run_service_pb2_grpc,
+    schedule_service_pb2,
+    schedule_service_pb2_grpc,
     workflow_service_pb2,
     workflow_service_pb2_grpc,
 )
@@ -28,7 +34,10 @@ from stepwell_server.health import Health
 from stepwell_server.interceptors import Gate
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
+from stepwell_server.services.queues import QueueServicer
+from stepwell_server.services.retention import RetentionServicer
 from stepwell_server.services.runs import RunServicer
+from stepwell_server.services.schedules import ScheduleServicer
 from stepwell_server.services.workflows import WorkflowServicer
 from stepwell_server.translate import MESSAGE_BYTES
 
@@ -39,6 +48,9 @@ SERVICES: Final = tuple(
         run_service_pb2,
         event_service_pb2,
         datasource_service_pb2,
+        queue_service_pb2,
+        schedule_service_pb2,
+        retention_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -156,6 +168,13 @@ class GrpcServer:
         )
         datasource_service_pb2_grpc.add_DatasourceServiceServicer_to_server(
             DatasourceServicer(service), server
+        )
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(service), server)
+        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(
+            ScheduleServicer(service), server
+        )
+        retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(
+            RetentionServicer(service), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

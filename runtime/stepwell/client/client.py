@@ -8,7 +8,10 @@ from stepwell.client import facts
 from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
+from stepwell.client.queues import Queues
+from stepwell.client.retention import Retention
 from stepwell.client.runs import Runs
+from stepwell.client.schedules import Schedules
 from stepwell.client.types import EventBatch
 from stepwell.client.watching import Watch
 from stepwell.client.workflows import Workflows
@@ -42,6 +45,9 @@ class Client(Runs):
         super().__init__(Connection(target, token=token, timeout=timeout), patience=patience)
         self.workflows = Workflows(self._connection)
         self.datasources = Datasources(self._connection)
+        self.queues = Queues(self._connection)
+        self.schedules = Schedules(self._connection)
+        self.retention = Retention(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

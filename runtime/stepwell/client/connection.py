@@ -13,13 +13,19 @@ from stepwell.client.failures import not_running, to_error
 from stepwell.principals import LOCAL_USER
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
+from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
+from stepwell.v1.retention_service_pb2_grpc import RetentionServiceStub
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
+from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
+    from stepwell.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
+    from stepwell.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from stepwell.v1.run_service_pb2_grpc import RunServiceAsyncStub
+    from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceAsyncStub
     from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -28,8 +34,8 @@ MAX_RECONNECT_BACKOFF: Final = timedelta(seconds=1)
 SECOND_CHANCE: Final = 1.5 * MAX_RECONNECT_BACKOFF
 """Enough for one more try, whatever gRPC's jitter."""
 
-# What may be asked twice: reads, and writes that are the same when repeated. StartRun, ForkRun
-# and SignalRun are, because this client never sends them without an id.
+# What may be asked twice: reads, and writes that are the same when repeated. StartRun, ForkRun,
+# SignalRun and TriggerSchedule are, because this client never sends them without an id.
 RETRIED: Final = {
     "WorkflowService": ("CheckWorkflow", "PutWorkflow", "GetWorkflow", "ListWorkflows"),
     "RunService": (
@@ -43,6 +49,16 @@ RETRIED: Final = {
     ),
     "EventService": ("ListEvents",),
     "DatasourceService": ("ListDatasources",),
+    "QueueService": ("PutQueue", "GetQueue", "ListQueues"),
+    "ScheduleService": (
+        "PutSchedule",
+        "GetSchedule",
+        "ListSchedules",
+        "PauseSchedule",
+        "ResumeSchedule",
+        "TriggerSchedule",
+    ),
+    "RetentionService": ("GetRetention", "SetRetention"),
 }
 
 SERVICE_CONFIG: Final = {
@@ -121,6 +137,21 @@ class Connection:
         """The methods of DatasourceService."""
         return self._opened.datasources
 
+    @property
+    def queues(self) -> "QueueServiceAsyncStub":
+        """The methods of QueueService."""
+        return self._opened.queues
+
+    @property
+    def schedules(self) -> "ScheduleServiceAsyncStub":
+        """The methods of ScheduleService."""
+        return self._opened.schedules
+
+    @property
+    def retention(self) -> "RetentionServiceAsyncStub":
+        """The methods of RetentionService."""
+        return self._opened.retention
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -188,6 +219,9 @@ class _Open:
         self.runs = RunServiceStub(channel)
         self.events = EventServiceStub(channel)
         self.datasources = DatasourceServiceStub(channel)
+        self.queues = QueueServiceStub(channel)
+        self.schedules = ScheduleServiceStub(channel)
+        self.retention = RetentionServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """What a client is shown. Times are aware datetimes in UTC."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
@@ -12,6 +12,9 @@ from stepwell.engine.values import BlobRef, Failure, Json
 
 OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
 """What becomes of a run whose key another run has that has not ended."""
+
+Overlap: TypeAlias = Literal["skip", "queue", "allow", "cancel_other"]
+"""What becomes of a schedule's fire while a run of the fire before goes on."""
 
 Verdict: TypeAlias = Literal["approve", "deny", "done", "retry", "fail"]
 """A person's answer: the first two to an approval, the others to a call of unknown outcome."""
@@ -184,3 +187,55 @@ class Datasource(Struct, frozen=True, kw_only=True):
     url: str
     principal: str
     created_at: datetime
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A queue, and how many have a place in it and wait for one.
+
+    At most `concurrency` have a place, at most `rate` get one in any `per`; None is no limit.
+    `created` is False when there was one of this name before it was put.
+    """
+
+    name: str
+    concurrency: int | None
+    rate: int | None
+    per: timedelta | None
+    running: int
+    waiting: int
+    updated_at: datetime
+    created: bool = False
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """What is run when.
+
+    `next_at` is None when it is paused or never fires again; `last_at` is the last fire, whatever
+    came of it, `last_run` the last run that one started. It is `waiting` while its next fire, which
+    has come, waits for the run before. The next `fires`, and the `problem` for which the next one
+    would start no run, are told by `get` only. `created` is as that of a queue.
+    """
+
+    name: str
+    cron: str
+    zone: str
+    workflow: str
+    version: str
+    input: Json
+    labels: Mapping[str, str]
+    queue: str
+    run_key: str
+    overlap: Overlap
+    catch_up: timedelta
+    jitter: timedelta
+    note: str
+    principal: str
+    created_at: datetime
+    updated_at: datetime
+    paused: bool
+    next_at: datetime | None
+    last_at: datetime | None
+    last_run: str
+    waiting: bool
+    fires: tuple[datetime, ...] = ()
+    problem: Failure | None = None
+    created: bool = False

@@ -131,9 +131,7 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     near = _nearest_zone(name.lower())
     hint = f"did you mean {near}?" if near else "take one like Europe/Berlin, or UTC"
-    raise InvalidRequest(
-        f"there is no time zone {name[:64]!r}; {hint}", detail={"zone": f"is unknown; {hint}"}
-    )
+    raise InvalidRequest(f"there is no time zone {name[:64]!r}; {hint}", detail={"zone": hint})
 
 
 def _nearest_zone(name: str) -> str | None:

@@ -60,9 +60,12 @@ _CODES: Final = {
     ),
     Code.QUEUE_NOT_FOUND: (
         "There is no such queue.",
-        "Add it, or correct the name in the workflow or the request.",
+        "`stepwell queues list` names them; `stepwell queues put NAME` makes one.",
     ),
-    Code.SCHEDULE_NOT_FOUND: ("There is no such schedule.", "Correct its name."),
+    Code.SCHEDULE_NOT_FOUND: (
+        "There is no such schedule.",
+        "`stepwell schedules list` names them.",
+    ),
     Code.KEY_NOT_FOUND: (
         "There is no data key of this run or person.",
         "`stepwell keys list` names those that there are.",
@@ -80,7 +83,7 @@ _CODES: Final = {
         "Start another run; `stepwell retry` takes up one that failed.",
     ),
     Code.NOT_APPLICABLE: (
-        "The run or the step is not in a state in which this can be done.",
+        "The run, the step or the queue is not in a state in which this can be done.",
         "The message says why; `stepwell show RUN` shows how it is.",
     ),
     Code.RUN_CANCELLED: ("Somebody cancelled the run.", "Start it again if that was a mistake."),

@@ -36,8 +36,11 @@ async def test_every_service_is_serving_and_reflected(channel: grpc.aio.Channel)
         "stepwell.v1.RunService",
         "stepwell.v1.EventService",
         "stepwell.v1.DatasourceService",
+        "stepwell.v1.QueueService",
+        "stepwell.v1.ScheduleService",
+        "stepwell.v1.RetentionService",
     )
-    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * 5
+    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * 8
 
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
