@@ -110,7 +110,11 @@ class Appends:
         session = self._session
         fences = [
             session.many(statement, values)
-            for statement, values in ((fence.STEP, batch.steps), (fence.BEGIN, batch.beginnings))
+            for statement, values in (
+                (fence.STEP, batch.steps),
+                (fence.END, batch.ends),
+                (fence.BEGIN, batch.beginnings),
+            )
             if values
         ]
         heads = session.one(fence.HEADS, namespaces=list(namespaces))

@@ -1,6 +1,6 @@
 """What appends ask of PostgreSQL: a few statements for all of them, each row on its own.
 
-`STEP` and `BEGIN` are the fence. Of the rows that they are given they carry out those that may be,
+`STEP`, `END` and `BEGIN` are the fence. Of the rows that they are given they carry out those that may be,
 and tell which: a writer that has lost its run is refused by the database itself, and its neighbours
 do not notice. All of this runs under the locks of the namespaces (`LOCK`): a position can be
 read in the order of positions only if it is given and committed before the next one is given.
@@ -18,16 +18,19 @@ from stepwell_storage.sql.postgres.rows import given
 from stepwell_storage.sql.tables import leases, log_heads, requests, runs
 
 
-def _step() -> sa.Update:
-    """Leases go on from where their writer believes they are, or not at all."""
+def _step(*, ends: bool) -> sa.Update:
+    """Leases go on from where their writer believes they are, or not at all.
+
+    Of a run that goes on nothing is changed that an index has: the row can stay on its page.
+    """
     rows = given(
         leases.c.namespace,
         leases.c.run,
         leases.c.epoch,
         sa.column("after", sa.BigInteger),
         sa.column("last", sa.BigInteger),
-        sa.column("ends", sa.Boolean),
     ).c
+    changed = {"owner": sa.null(), "expires_at": sa.null()} if ends else {}
     return (
         sa.update(leases)
         .where(
@@ -37,11 +40,7 @@ def _step() -> sa.Update:
             leases.c.sequence == rows.after,
             leases.c.expires_at.is_not(None),
         )
-        .values(
-            sequence=rows.last,
-            owner=sa.case((rows.ends, sa.null()), else_=leases.c.owner),
-            expires_at=sa.case((rows.ends, sa.null()), else_=leases.c.expires_at),
-        )
+        .values(sequence=rows.last, **changed)
         .returning(leases.c.namespace, leases.c.run)
     )
 
@@ -98,7 +97,8 @@ def _summarise() -> sa.Update:
     )
 
 
-STEP: Final = _step()
+STEP: Final = _step(ends=False)
+END: Final = _step(ends=True)
 BEGIN: Final = _begin()
 ADVANCE: Final = _advance()
 SUMMARISE: Final = _summarise()
