@@ -92,11 +92,13 @@ class ScheduleLoop:
         now = self._clock.now()
         soon = now + self._poll
         self._resting = {key: until for key, until in self._resting.items() if until > now}
-        most = AT_ONCE + len(self._resting)
         dealt_with = frozenset(self._busy)  # what is read of these may be old
-        rows = await self._storage.schedules.due(now=soon, limit=most)
-        self._expects = bool(rows) or await self._storage.schedules.next_due() is not None
-        for namespace, row in rows:
+        next_at = await self._storage.schedules.next_due()
+        self._expects = next_at is not None
+        if next_at is None or next_at > soon:
+            return soon
+        most = AT_ONCE + len(self._resting)
+        for namespace, row in await self._storage.schedules.due(now=soon, limit=most):
             key = namespace, row.name
             if key in dealt_with:
                 continue
