@@ -1,8 +1,11 @@
 """The commands that steer a run, against a real daemon."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 from stepwell_server.cli.exits import Exit
+from stepwell_server.home import Home
 
 Command = Callable[..., Result]
 
@@ -76,6 +80,30 @@ def test_a_run_that_is_waited_for_tells_what_it_asks(command: Command) -> None:
     assert f"run {run} is waiting, and has not ended within 100ms" in waited.stderr
     document = json.loads(command("wait", run, "--timeout", "100ms", "--json").stdout)
     assert [one["step"] for one in document["waiting_for"]] == ["ok", "paid"]
+
+
+@pytest.mark.parametrize("flag", ["--wait", "--watch"])
+def test_who_starts_a_run_and_waits_is_told_what_it_asks(
+    command: Command, served: Home, flag: str
+) -> None:
+    Path("ask.yaml").write_text("workflow: ask\nnodes: [{ id: ok, approval: Go on? }]\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "stepwell_server.cli.main", "run", "ask.yaml", flag],
+        env=os.environ | {"STEPWELL_HOME": str(served.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as waits:
+        assert waits.stderr is not None
+        asked = next(line for line in waits.stderr if "asks a person" in line)
+        answer = next(line for line in waits.stderr if "approve" in line)
+        answered = command(*shlex.split(answer)[1:])
+        output, _ = waits.communicate(timeout=30)
+
+    assert asked == "ok asks a person: Go on?\n"
+    assert answered.exit_code == Exit.OK
+    assert waits.returncode == Exit.OK
+    assert json.loads(output)["ok"]["by"] == "user:local"
 
 
 def test_a_run_that_has_ended_is_waited_for_no_longer(command: Command) -> None:
