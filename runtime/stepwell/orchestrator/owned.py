@@ -7,9 +7,9 @@ run is in flight at a time; what happens meanwhile waits and goes into the next 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -47,6 +47,8 @@ from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
 from stepwell_storage.records import Letter
+
+T = TypeVar("T")
 
 LOOK_AGAIN = 5.0
 """Seconds until the clock is looked at again: it may be set while a timer waits."""
@@ -434,18 +436,35 @@ class OwnedRun:
                 )
             case CallModel():
                 return await self._effects.call_model(self.namespace, self.state, command)
-            case StartChild() | EnterQueue():
-                return await self._among_peers(command)
+            case StartChild():
+                return await self._start_child(command)
+            case EnterQueue():
+                return await self._enter_queue(command)
 
-    async def _among_peers(self, command: StartChild | EnterQueue) -> Input | None:
-        while True:
+    async def _start_child(self, command: StartChild) -> Input | None:
+        """Starts the run that a step is; and stops it when the step has ended meanwhile."""
+        ask = partial(self._peers.start_child, self.namespace, self.state, command)
+        begun = await self._insist(ask, lambda: self.state.awaits(command.id))
+        if not self.state.awaits(command.id):
+            stop = partial(self._peers.stop_child, self.namespace, self.state, command)
+            await self._insist(stop, lambda: True)
+        return begun
+
+    async def _enter_queue(self, command: EnterQueue) -> Input | None:
+        ask = partial(self._peers.enter_queue, self.namespace, self.state, command)
+        return await self._insist(ask, lambda: self.state.awaits(command.id))
+
+    async def _insist(
+        self, ask: Callable[[], Awaitable[T]], is_wanted: Callable[[], bool]
+    ) -> T | None:
+        """Asks until the database has answered, or nobody wants to know any more."""
+        while is_wanted():
             try:
-                if isinstance(command, StartChild):
-                    return await self._peers.start_child(self.namespace, self.state, command)
-                return await self._peers.enter_queue(self.namespace, self.state, command)
+                return await ask()
             except (StorageFull, StorageUnavailable) as error:
                 log.warning("run %s waits for the database: %s", self.state.run, error)
                 await asyncio.sleep(RETRY_APPEND)
+        return None
 
     async def _begin(self, command: CallTool) -> bool:
         return await self.record(

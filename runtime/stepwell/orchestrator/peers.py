@@ -14,6 +14,7 @@ from stepwell.engine.values import NOTHING, Failure
 from stepwell.errors import Code, StepwellError
 from stepwell.orchestrator.intake import check_input
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.letters import cancel_child
 from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.orchestrator.views import Run, RunStatus, run_of_row
 from stepwell.orchestrator.workflows import Workflows
@@ -31,6 +32,10 @@ class Peers(Protocol):
 
     async def start_child(self, namespace: str, state: RunState, command: StartChild) -> Input:
         """Starts the run that a step is, or finds it; how it is there, as an input."""
+        ...
+
+    async def stop_child(self, namespace: str, state: RunState, command: StartChild) -> None:
+        """Stops the run that a step was, if it is there."""
         ...
 
     async def enter_queue(
@@ -79,6 +84,12 @@ class StoredPeers:
                 begun = await self._begin(namespace, child, state, command, span.traceparent)
                 span.ended(begun)
                 return begun
+
+    async def stop_child(self, namespace: str, state: RunState, command: StartChild) -> None:
+        """Stops the run that a step was, if it is there."""
+        child = child_run(state.run, command.step, command.attempt)
+        letter = cancel_child(child, state, self._clock.now())
+        await self._storage.inbox.send(namespace, letter)
 
     async def enter_queue(
         self, namespace: str, state: RunState, command: EnterQueue

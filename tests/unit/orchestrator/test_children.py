@@ -1,13 +1,24 @@
 """Runs that are steps of other runs."""
 
+import asyncio
+
 import pytest
-from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until, until_async
+from tests.unit.orchestrator.rig import (
+    NAMESPACE,
+    PATIENCE,
+    Rig,
+    on_virtual_time,
+    until,
+    until_async,
+)
 
 from stepwell.engine.commands import child_run
 from stepwell.engine.events import RunFailed, StepFailed
+from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, Expire
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
+from stepwell_storage.errors import Missing, Unavailable
 
 CHILD = """
 workflow: child
@@ -24,6 +35,12 @@ MANY = """
 workflow: many
 nodes: [{ id: each, map: [1, 2, 3], do: { workflow: child, with: { n: "=item" } } }]
 output: "=each.output"
+"""
+IMPATIENT = """
+workflow: impatient
+nodes:
+  - { id: sub, workflow: child, with: { n: 1 }, timeout: 10s, on_error: continue }
+  - { id: more, tool: look, needs: [sub] }
 """
 
 
@@ -161,3 +178,39 @@ async def test_a_child_that_ends_as_it_begins_is_told_to_its_parent() -> None:
         run = await rig.start(worker, await rig.put(PARENT))
         await until_async(lambda: rig.status(run), "completed")
         assert (await rig.log(run))[-1].output.value == {"made": 7}  # type: ignore[union-attr]
+
+
+@on_virtual_time
+async def test_a_child_is_not_started_when_its_step_has_ended_meanwhile() -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(IMPATIENT))
+        rig.storage.log.refusal = Unavailable()
+        rig.storage.log.kinds = frozenset({"run_started"})
+        assert (await rig.effects.next()).command.step == "more"
+        rig.storage.log.refusal = None
+        await asyncio.sleep(PATIENCE)
+        with pytest.raises(Missing):
+            await rig.status(child_run(run, "sub", 1))
+
+
+@on_virtual_time
+async def test_a_child_that_was_being_started_when_its_step_ended_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    parent = await rig.put(IMPATIENT)
+    found = rig.workflows.graph
+
+    async def found_late(namespace: str, name: str, version: str | None = None) -> Graph:
+        await asyncio.sleep(20)
+        return await found(namespace, name, version)
+
+    monkeypatch.setattr(rig.workflows, "graph", found_late)
+    async with rig.working() as worker:
+        run = await rig.start(worker, parent)
+        assert (await rig.effects.next()).command.step == "more"
+        await asyncio.sleep(PATIENCE)
+        assert await rig.status(child_run(run, "sub", 1)) == "cancelled"
