@@ -60,7 +60,7 @@ class Bodies:
     # --- with an effect -------------------------------------------------------------------
 
     def _tool(self, index: int) -> dict[str, Any]:
-        tool = {
+        tool: dict[str, Any] = {
             "tool": self._dice.choice(TOOLS),
             "with": {"a": self._given(index), "fixed": index},
         }

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.links import Mood
@@ -20,7 +20,7 @@ class Faults:
         self._cluster = cluster
         self._dice = dice
 
-    def draw(self) -> list[Callable[[], Awaitable[None]]]:
+    def draw(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """What will go wrong."""
         kinds = [self._kill, self._kill, self._refuse, self._refuse, self._jump, self._restart]
         if not self._cluster.is_home:

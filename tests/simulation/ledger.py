@@ -286,11 +286,10 @@ class Ledger:
         account = self.accounts[run]
         lines = [f"{n:4} {event}" for n, event in enumerate(account.events, 1)]
         made = Counter((made.key, made.attempt) for made in account.made)
-        opened = ", ".join(account.state.open)
+        name, opened = account.state.graph.name, ", ".join(account.state.open)
         return "\n".join(
             [
-                f"{run}: workflow {account.state.graph.name}, epoch {account.epoch}, "
-                f"open: {opened}",
+                f"{run}: workflow {name}, epoch {account.epoch}, open: {opened}",
                 *lines,
                 *(f"made {key} in attempt {n}: {times}" for (key, n), times in made.items()),
             ]

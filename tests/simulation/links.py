@@ -15,15 +15,10 @@ from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.memory import (
     MemoryBlobs,
     MemoryClaims,
-    MemoryDatasources,
-    MemoryDefinitions,
     MemoryInbox,
-    MemoryKeys,
     MemoryLog,
     MemoryQueues,
-    MemoryRetention,
     MemoryRuns,
-    MemorySchedules,
     MemoryStorage,
 )
 from stepwell_storage.records import (
@@ -89,13 +84,15 @@ class Link:
         self.claims = LinkedClaims(self, store.claims, ledger)
         self.inbox = LinkedInbox(self, store.inbox)
         self.queues = LinkedQueues(self, store.queues)
-        self.schedules: MemorySchedules = store.schedules
-        self.retention: MemoryRetention = store.retention
-        self.keys: MemoryKeys = store.keys
         self.blobs = LinkedBlobs(self, store.blobs)
         self.runs = LinkedRuns(self, store.runs)
-        self.definitions: MemoryDefinitions = store.definitions
-        self.datasources: MemoryDatasources = store.datasources
+        # Nothing goes wrong with these: a run in progress does not ask them.
+        self.counts = store.counts
+        self.datasources = store.datasources
+        self.definitions = store.definitions
+        self.keys = store.keys
+        self.retention = store.retention
+        self.schedules = store.schedules
 
     def cut(self, *, delivers: bool) -> None:
         """The process is gone."""

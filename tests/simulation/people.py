@@ -53,14 +53,13 @@ class People:
         for id in state.asking:
             step = state.steps[id]
             for call in step.asks:
-                key = run, id, str(step.attempt), call
-                if key not in self._busy:
-                    self._begin(key, self._answer(account, step, call, key))
+                question = run, id, str(step.attempt), call
+                if question not in self._busy:
+                    self._begin(question, self._answer(account, step, call, question))
         for steps in state.listening.values():
             for id in steps:
-                key = run, id
-                if key not in self._busy:
-                    self._begin(key, self._send(account, state.steps[id]))
+                if (run, id) not in self._busy:
+                    self._begin((run, id), self._send(account, state.steps[id]))
 
     def _begin(self, key: tuple[str, ...], work: Awaitable[None] | None) -> None:
         if work is None:
@@ -101,7 +100,7 @@ class People:
         )
 
     def _answer(
-        self, account: Account, step: StepState, call: str, key: tuple[str, ...]
+        self, account: Account, step: StepState, call: str, question: tuple[str, ...]
     ) -> Awaitable[None] | None:
         state, asked = account.state, step.asks[call].call
         said: Reaction | None
@@ -109,8 +108,8 @@ class People:
             said = self._script.approval(account.origin, step)
         else:
             said = self._script.outcome(account.origin, step, asked)
-            if key not in self._repeated and self._dice.random() < 0.25:
-                self._repeated.add(key)
+            if question not in self._repeated and self._dice.random() < 0.25:
+                self._repeated.add(question)
                 said = Reaction(delay=said.delay, verdict="retry")
         if said is None:
             return None

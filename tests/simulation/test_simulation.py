@@ -8,7 +8,8 @@ import os
 
 import pytest
 from msgspec.structs import replace
-from tests.simulation.ledger import Row, Violation
+from tests.simulation.ledger import Violation
+from tests.simulation.moves import Row
 from tests.simulation.world import World
 
 from stepwell.engine import transitions

@@ -155,7 +155,7 @@ class World:
         if self._is_calm:
             return []
         callers = Callers(self._cluster, self._ledger, self._script, self._dice)
-        return Faults(self._cluster, self._dice).draw() + callers.draw()
+        return [*Faults(self._cluster, self._dice).draw(), *callers.draw()]
 
     async def _at_some_time(self, trouble: Callable[[], Awaitable[None]]) -> None:
         mean = self._dice.choice((0.3, 1.5, 8.0))
@@ -216,8 +216,8 @@ class World:
 
     async def _judge(self) -> None:
         verdict = Verdict(self._store, self._ledger, [it.calm for it in self._runs])
-        for run in self._ledger.accounts:
-            await verdict.judge(run)
+        for id in self._ledger.accounts:
+            await verdict.judge(id)
         verdict.judge_store()
         if self._is_calm:
             verdict.judge_calm()
