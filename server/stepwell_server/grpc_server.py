@@ -16,6 +16,8 @@ from stepwell.v1 import (
     datasource_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    key_service_pb2,
+    key_service_pb2_grpc,
     queue_service_pb2,
     queue_service_pb2_grpc,
     retention_service_pb2,
@@ -34,6 +36,7 @@ from stepwell_server.health import Health
 from stepwell_server.interceptors import Gate
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
+from stepwell_server.services.keys import KeyServicer
 from stepwell_server.services.queues import QueueServicer
 from stepwell_server.services.retention import RetentionServicer
 from stepwell_server.services.runs import RunServicer
@@ -51,6 +54,7 @@ SERVICES: Final = tuple(
         queue_service_pb2,
         schedule_service_pb2,
         retention_service_pb2,
+        key_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -176,6 +180,7 @@ class GrpcServer:
         retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(
             RetentionServicer(service), server
         )
+        key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(service), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -148,6 +148,7 @@ def run(view: Run, *, with_output: bool = True) -> run_service_pb2.Run:
         run_key=view.run_key,
         parent=maybe_run_name(view.parent),
         forked_from=maybe_run_name(view.forked_from),
+        erased=view.is_erased,
     )
 
 

@@ -187,7 +187,7 @@ async def test_a_person_is_erased_and_the_log_stays_whole(tmp_path: Path) -> Non
     async with opened(tmp_path / "home") as service:
         run = await done(service, "echo")
         other = await done(service, "echo", {"subject": "bob"})
-        destroyed = await service.keys.destroy_person(LOCAL_USER, "ann")
+        destroyed = await service.keys.destroy_subject(LOCAL_USER, "ann")
         assert (destroyed.keys, destroyed.cancelled) == (1, ())
 
         view = await service.get_run(LOCAL_USER, run)
@@ -219,7 +219,7 @@ async def test_a_person_is_erased_and_the_log_stays_whole(tmp_path: Path) -> Non
 async def test_an_erased_run_can_be_neither_forked_nor_tried_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "home") as service:
         run = await done(service, "echo")
-        await service.keys.destroy_person(LOCAL_USER, "ann")
+        await service.keys.destroy_subject(LOCAL_USER, "ann")
         with pytest.raises(KeyDestroyed, match="the data was erased"):
             await service.controls.fork_run(LOCAL_USER, run, "look")
 
@@ -230,7 +230,7 @@ async def test_a_fork_stays_with_the_person_whatever_labels_it_is_given(tmp_path
         fork, _ = await service.controls.fork_run(LOCAL_USER, run, "look", labels={"team": "a"})
         ended = await service.wait_run(LOCAL_USER, fork.id, PATIENCE)
         assert ended.labels == {"team": "a", "subject": "ann"}
-        await service.keys.destroy_person(LOCAL_USER, "ann")
+        await service.keys.destroy_subject(LOCAL_USER, "ann")
         assert (await service.get_run(LOCAL_USER, fork.id)).is_erased
 
 
@@ -255,7 +255,7 @@ async def test_of_a_person_s_run_the_person_s_key_is_named(tmp_path: Path) -> No
 async def test_runs_in_progress_are_cancelled_before_their_key_is_destroyed(tmp_path: Path) -> None:
     async with opened(tmp_path / "home") as service:
         run = await started(service, "hold")
-        destroyed = await service.keys.destroy_person(LOCAL_USER, "ann")
+        destroyed = await service.keys.destroy_subject(LOCAL_USER, "ann")
         assert destroyed.cancelled == (run,)
         view = await service.get_run(LOCAL_USER, run)
         assert (view.status, view.reason) == (
@@ -356,13 +356,13 @@ async def test_keys_are_for_users_and_there_are_none_while_encryption_is_off(
             service.keys.rotate(LOCAL_AGENT),
             service.keys.list_rings(LOCAL_AGENT),
             service.keys.list_keys(LOCAL_AGENT),
-            service.keys.destroy_person(LOCAL_AGENT, "ann"),
+            service.keys.destroy_subject(LOCAL_AGENT, "ann"),
             service.keys.destroy_run(LOCAL_AGENT, "r"),
         ):
             with pytest.raises(Denied):
                 await refused
         with pytest.raises(NotFound) as caught:
-            await service.keys.destroy_person(LOCAL_USER, "eve")
+            await service.keys.destroy_subject(LOCAL_USER, "eve")
         assert caught.value.code is Code.KEY_NOT_FOUND
     async with opened(tmp_path / "plain", ring=()) as service:
         with pytest.raises(FailedPrecondition, match="encryption is off"):
@@ -374,7 +374,7 @@ async def test_keys_are_listed_page_by_page(tmp_path: Path) -> None:
         for name in ("bob", "ann", "eve"):
             await done(service, "echo", {"subject": name})
         run = await done(service, "echo", {})
-        await service.keys.destroy_person(LOCAL_USER, "bob")
+        await service.keys.destroy_subject(LOCAL_USER, "bob")
         first = await service.keys.list_keys(LOCAL_USER, limit=2)
         second = await service.keys.list_keys(LOCAL_USER, limit=2, after=first.next)
         listed = [*first.keys, *second.keys]

@@ -2,14 +2,18 @@
 
 from stepwell.client.client import Client
 from stepwell.client.types import (
+    DataKey,
     Datasource,
     Event,
     EventBatch,
+    KeyPage,
     OnConflict,
     Overlap,
     Page,
     Problem,
     Queue,
+    RingKey,
+    Rotation,
     Run,
     RunStatus,
     Schedule,
@@ -23,14 +27,18 @@ from stepwell.client.types import (
 
 __all__ = [
     "Client",
+    "DataKey",
     "Datasource",
     "Event",
     "EventBatch",
+    "KeyPage",
     "OnConflict",
     "Overlap",
     "Page",
     "Problem",
     "Queue",
+    "RingKey",
+    "Rotation",
     "Run",
     "RunStatus",
     "Schedule",

@@ -8,6 +8,7 @@ from stepwell.client import facts
 from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
+from stepwell.client.keys import Keys
 from stepwell.client.queues import Queues
 from stepwell.client.retention import Retention
 from stepwell.client.runs import Runs
@@ -48,6 +49,7 @@ class Client(Runs):
         self.queues = Queues(self._connection)
         self.schedules = Schedules(self._connection)
         self.retention = Retention(self._connection)
+        self.keys = Keys(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

@@ -13,6 +13,7 @@ from stepwell.client.failures import not_running, to_error
 from stepwell.principals import LOCAL_USER
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
+from stepwell.v1.key_service_pb2_grpc import KeyServiceStub
 from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
 from stepwell.v1.retention_service_pb2_grpc import RetentionServiceStub
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
@@ -22,6 +23,7 @@ from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
+    from stepwell.v1.key_service_pb2_grpc import KeyServiceAsyncStub
     from stepwell.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from stepwell.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from stepwell.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -59,6 +61,7 @@ RETRIED: Final = {
         "TriggerSchedule",
     ),
     "RetentionService": ("GetRetention", "SetRetention"),
+    "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
 }
 
 SERVICE_CONFIG: Final = {
@@ -152,6 +155,11 @@ class Connection:
         """The methods of RetentionService."""
         return self._opened.retention
 
+    @property
+    def keys(self) -> "KeyServiceAsyncStub":
+        """The methods of KeyService."""
+        return self._opened.keys
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -222,6 +230,7 @@ class _Open:
         self.queues = QueueServiceStub(channel)
         self.schedules = ScheduleServiceStub(channel)
         self.retention = RetentionServiceStub(channel)
+        self.keys = KeyServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

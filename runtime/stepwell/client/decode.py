@@ -100,6 +100,7 @@ def run(message: run_service_pb2.Run, *, created: bool = False) -> Run:
         parent=run_id(message.parent),
         forked_from=run_id(message.forked_from),
         created=created,
+        is_erased=message.erased,
     )
 
 

@@ -103,6 +103,8 @@ class Run(Struct, frozen=True, kw_only=True):
     parent: str = ""
     forked_from: str = ""
     created: bool = False
+    is_erased: bool = False
+    """Whether its output was erased: the key of it has been destroyed."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -178,6 +180,40 @@ class Problem(Struct, frozen=True, kw_only=True):
     path: str
     message: str
     hint: str
+
+
+class RingKey(Struct, frozen=True):
+    """A key of the operator's ring, and how many data keys it wraps."""
+
+    name: str
+    is_active: bool
+    is_lost: bool
+    keys: int
+
+
+class DataKey(Struct, frozen=True, kw_only=True):
+    """A data key, of a run or of a subject: the other is "". `ring` is what wraps it."""
+
+    id: str
+    run: str
+    subject: str
+    ring: str
+    created_at: datetime
+    destroyed_at: datetime | None = None
+
+
+class KeyPage(Struct, frozen=True, kw_only=True):
+    """One page of a list of data keys; `next_page_token` is empty on the last one."""
+
+    keys: tuple[DataKey, ...]
+    next_page_token: str
+
+
+class Rotation(Struct, frozen=True):
+    """How many data keys were wrapped anew, and how many a lost key of the ring wraps."""
+
+    wrapped: int
+    lost: int
 
 
 class Datasource(Struct, frozen=True, kw_only=True):

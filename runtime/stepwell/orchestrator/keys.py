@@ -8,7 +8,7 @@ from stepwell.errors import Code, Denied, FailedPrecondition, NotFound, Stepwell
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.views import DestroyedKeys, KeyPage, RingKey, RunStatus, data_key_of
 from stepwell.principals import Caller
-from stepwell.vault.vault import OF_PERSON, OF_RUN, Rotation, Vault
+from stepwell.vault.vault import OF_RUN, OF_SUBJECT, Rotation, Vault
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Condition
 
@@ -58,12 +58,12 @@ class KeyKeeping:
     async def list_keys(
         self, caller: Caller, *, of_runs: bool = False, after: str = "", limit: int = 50
     ) -> KeyPage:
-        """Data keys of persons, or of runs, by their names; those that are destroyed too.
+        """Data keys of subjects, or of runs, by their names; those that are destroyed too.
 
         `after` is `next` of the page before.
         """
         _demand_user(caller)
-        prefix = OF_RUN if of_runs else OF_PERSON
+        prefix = OF_RUN if of_runs else OF_SUBJECT
         name, _, id = after.rpartition("/")
         with refusals():
             rows = await self._storage.keys.list(
@@ -95,40 +95,40 @@ class KeyKeeping:
         _demand_user(caller)
         with refusals(no_run(run)):
             row = await self._storage.runs.get(caller.namespace, run)
-        person = self._used().person_of(row.labels)
-        if person:
+        subject = self._used().subject_of(row.labels)
+        if subject:
             raise NotFound(
-                f"the run {run} is encrypted with the key of the {OF_PERSON[:-1]} {person}; destroy "
-                "that, with all that is known of them",
+                f"the run {run} is encrypted with the key of the subject {subject}; destroy that, "
+                "with all that is known of them",
                 code=Code.KEY_NOT_FOUND,
             )
         return await self._destroy(caller, OF_RUN + run, [run] if row.ended_at is None else [])
 
-    async def destroy_person(self, caller: Caller, person: str) -> DestroyedKeys:
-        """Erases what all runs of a person have written; those that are open are cancelled before.
+    async def destroy_subject(self, caller: Caller, subject: str) -> DestroyedKeys:
+        """Erases what all runs of a subject have written; those that are open are cancelled before.
 
         Raises:
-            NotFound: KEY_NOT_FOUND, there is no key of this person.
+            NotFound: KEY_NOT_FOUND, there is no key of this subject.
         """
         _demand_user(caller)
         return await self._destroy(
-            caller, OF_PERSON + person, await self._open_runs(caller, person)
+            caller, OF_SUBJECT + subject, await self._open_runs(caller, subject)
         )
 
     # --- inside ---------------------------------------------------------------------------
 
-    async def _destroy(self, caller: Caller, subject: str, open_runs: list[str]) -> DestroyedKeys:
+    async def _destroy(self, caller: Caller, owner: str, open_runs: list[str]) -> DestroyedKeys:
         vault = self._used()
-        kind, _, name = subject.partition(":")
+        kind, _, name = owner.partition(":")
         with refusals():
-            if await self._storage.keys.of_subject(caller.namespace, subject) is None:
+            if await self._storage.keys.of_subject(caller.namespace, owner) is None:
                 raise NotFound(
                     f"there is no key of the {kind} {name}, so nothing was erased; `stepwell keys "
                     "list` shows those that there are",
                     code=Code.KEY_NOT_FOUND,
                 )
             cancelled = await self._cancel(caller, open_runs, f"the key of the {kind} is destroyed")
-            keys = await vault.destroy(caller.namespace, subject)
+            keys = await vault.destroy(caller.namespace, owner)
         return DestroyedKeys(keys=keys, cancelled=cancelled)
 
     async def _cancel(self, caller: Caller, runs: list[str], reason: str) -> tuple[str, ...]:
@@ -145,11 +145,11 @@ class KeyKeeping:
 
         return tuple(filter(None, await asyncio.gather(*map(cancel, runs))))
 
-    async def _open_runs(self, caller: Caller, person: str) -> list[str]:
+    async def _open_runs(self, caller: Caller, subject: str) -> list[str]:
         label = self._used().subject_label
         if not label:
             return []
-        where = (Condition(f"labels.{label}", "=", (person,)), Condition("status", "=", OPEN))
+        where = (Condition(f"labels.{label}", "=", (subject,)), Condition("status", "=", OPEN))
         found: list[str] = []
         before: tuple[int, str] | None = None
         while True:

@@ -85,37 +85,23 @@ class Meter:
         """Counts what is committed of one run, while it is in our hands."""
         return RunMeter(self)
 
-    def step_ended(self, spec: type[Node], by: type[Event], seconds: float | None) -> None:
-        """A step has ended; how long it took is not known when it began in other hands."""
+    def ends(self, spec: type[Node], by: type[Event]) -> tuple[Tally, Distribution]:
+        """Where steps are counted that end like this."""
         found = self._steps.get((spec, by))
         if found is None:
-            kind = KINDS[spec]
-            found = self._steps[spec, by] = (
-                self.metrics.steps_ended.of(kind, _STATUSES[by]),
-                self.metrics.step_seconds.of(kind),
-            )
-        tally, distribution = found
-        tally.count += 1
-        if seconds is not None:
-            distribution.observe(seconds)
+            kind, metrics = KINDS[spec], self.metrics
+            found = metrics.steps_ended.of(kind, _STATUSES[by]), metrics.step_seconds.of(kind)
+            self._steps[spec, by] = found
+        return found
 
-    def tool_called(self, event: ToolCall) -> None:
-        """A tool was called."""
-        if event.failure is not None:
-            self.metrics.tool_calls.add(event.tool, event.failure.reason)
-            self.metrics.tool_call_seconds.observe(event.latency_us * MICROSECOND, event.tool)
-            return
-        found = self._tools.get(event.tool)
+    def calls(self, tool: str) -> tuple[Tally, Distribution]:
+        """Where calls of a tool are counted that came back well."""
+        found = self._tools.get(tool)
         if found is None:
-            found = self._new_tool(event.tool)
-        tally, distribution = found
-        tally.count += 1
-        distribution.observe(event.latency_us * MICROSECOND)
-
-    def _new_tool(self, tool: str) -> tuple[Tally, Distribution]:
-        found = self.metrics.tool_calls.of(tool, "ok"), self.metrics.tool_call_seconds.of(tool)
-        if len(self._tools) < MOST_NAMES:
-            self._tools[tool] = found
+            metrics = self.metrics
+            found = metrics.tool_calls.of(tool, "ok"), metrics.tool_call_seconds.of(tool)
+            if len(self._tools) < MOST_NAMES:
+                self._tools[tool] = found
         return found
 
 
@@ -131,9 +117,11 @@ class RunMeter:
     def committed(self, state: RunState, events: Sequence[tuple[Event, str]]) -> None:
         """These events of the run are in the log; `state` has folded them, and maybe more."""
         for event, _ in events:
-            count = _COUNTED.get(type(event))
-            if count is not None:
-                count(self, state, event)
+            kind = type(event)
+            if kind is StepScheduled:
+                self.scheduled[event.step] = event.at  # type: ignore[union-attr]
+            elif kind in _COUNTED:
+                _COUNTED[kind](self, state, event)
 
 
 def _run_started(meter: RunMeter, state: RunState, _: RunStarted | RunForked) -> None:
@@ -146,19 +134,17 @@ def _run_ended(meter: RunMeter, state: RunState, event: Event) -> None:
     metrics.run_seconds.observe((event.at - state.started_at) * MICROSECOND, workflow)
 
 
-def _step_scheduled(meter: RunMeter, _: RunState, event: StepScheduled) -> None:
-    meter.scheduled[event.step] = event.at
-
-
 def _step_ended(
     meter: RunMeter, state: RunState, event: StepCompleted | StepFailed | StepSkipped
 ) -> None:
     step = state.steps.get(event.step)
     if step is None:
         return
+    tally, distribution = meter.of_all.ends(type(step.spec), type(event))
+    tally.count += 1
     begun = meter.scheduled.pop(event.step, None)
-    seconds = None if begun is None else (event.at - begun) * MICROSECOND
-    meter.of_all.step_ended(type(step.spec), type(event), seconds)
+    if begun is not None:  # else it began in other hands
+        distribution.observe((event.at - begun) * MICROSECOND)
 
 
 def _step_retried(meter: RunMeter, state: RunState, event: StepRetryScheduled) -> None:
@@ -168,7 +154,14 @@ def _step_retried(meter: RunMeter, state: RunState, event: StepRetryScheduled) -
 
 
 def _tool_called(meter: RunMeter, _: RunState, event: ToolCall) -> None:
-    meter.of_all.tool_called(event)
+    if event.failure is None:
+        tally, distribution = meter.of_all.calls(event.tool)
+        tally.count += 1
+        distribution.observe(event.latency_us * MICROSECOND)
+        return
+    metrics = meter.of_all.metrics
+    metrics.tool_calls.add(event.tool, event.failure.reason)
+    metrics.tool_call_seconds.observe(event.latency_us * MICROSECOND, event.tool)
 
 
 def _model_called(meter: RunMeter, _: RunState, event: LlmCall) -> None:
@@ -190,7 +183,6 @@ _COUNTED: dict[type[Event], Callable[[RunMeter, RunState, Any], None]] = {
     RunCompleted: _run_ended,
     RunFailed: _run_ended,
     RunCancelled: _run_ended,
-    StepScheduled: _step_scheduled,
     StepCompleted: _step_ended,
     StepFailed: _step_ended,
     StepSkipped: _step_ended,

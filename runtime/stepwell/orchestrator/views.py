@@ -141,7 +141,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class DataKey(Struct, frozen=True, kw_only=True):
-    """A data key: of the run, or of the person, called `name`. `ring` is what wraps it."""
+    """A data key: of the run, or of the subject, called `name`. `ring` is what wraps it."""
 
     id: str
     name: str

@@ -67,7 +67,7 @@ class BlobRef(message.Message):
     SIZE_FIELD_NUMBER: builtins.int
     LABEL_FIELD_NUMBER: builtins.int
     digest: builtins.str
-    """"sha256:" and 64 hexadecimal digits."""
+    """"sha256:" and 64 hexadecimal digits of the content; "hmac-sha256:" where it is encrypted."""
     size: builtins.int
     """In bytes."""
     label: builtins.str

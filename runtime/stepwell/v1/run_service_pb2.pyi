@@ -239,6 +239,7 @@ class Run(message.Message):
     RUN_KEY_FIELD_NUMBER: builtins.int
     PARENT_FIELD_NUMBER: builtins.int
     FORKED_FROM_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"runs/{id}". Knowing it grants nothing."""
     workflow: builtins.str
@@ -255,6 +256,10 @@ class Run(message.Message):
     """"runs/{id}": the run that it is a step of."""
     forked_from: builtins.str
     """"runs/{id}": the run from which it goes on."""
+    erased: builtins.bool
+    """Whether its output cannot be read any more, because the key that it was encrypted with has been
+    destroyed; `output` is a reference then.
+    """
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -296,10 +301,11 @@ class Run(message.Message):
         run_key: builtins.str = ...,
         parent: builtins.str = ...,
         forked_from: builtins.str = ...,
+        erased: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "output", b"output", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "forked_from", b"forked_from", "labels", b"labels", "name", b"name", "output", b"output", "parent", b"parent", "principal", b"principal", "reason", b"reason", "run_key", b"run_key", "status", b"status", "updated_at", b"updated_at", "version", b"version", "waiting_for", b"waiting_for", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "erased", b"erased", "failure", b"failure", "forked_from", b"forked_from", "labels", b"labels", "name", b"name", "output", b"output", "parent", b"parent", "principal", b"principal", "reason", b"reason", "run_key", b"run_key", "status", b"status", "updated_at", b"updated_at", "version", b"version", "waiting_for", b"waiting_for", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,7 @@
-"""The data keys of runs and of persons: made, found, wrapped anew and destroyed.
+"""The data keys of runs and of subjects: made, found, wrapped anew and destroyed.
 
 A run has a data key of its own, unless it has the label that says whose data it holds: then it
-uses that person's, over all of their runs. A key that is destroyed stays as an empty row, so that
+uses that subject's, over all of their runs. A key that is destroyed stays as an empty row, so that
 everybody can tell data that was erased from data that is damaged.
 """
 
@@ -24,8 +24,8 @@ from stepwell_storage.ports import Keys
 from stepwell_storage.records import Blob, KeyRow, RingUse
 
 OF_RUN: Final = "run:"
-OF_PERSON: Final = "subject:"
-"""What the subject of a key begins with, so that no label of a run names the key of another."""
+OF_SUBJECT: Final = "subject:"
+"""What the owner of a key begins with, so that no label of a run names the key of another."""
 
 _LOCKED: Final = b"\x00"
 """What a locked letter begins with, and no JSON does; the id of its key ends with it too."""
@@ -60,14 +60,14 @@ class Vault:
         """Whether what is written is encrypted."""
         return bool(self.ring.active)
 
-    def person_of(self, labels: Mapping[str, str]) -> str:
+    def subject_of(self, labels: Mapping[str, str]) -> str:
         """Whose data a run holds, as its labels say; "" when they do not."""
         return labels.get(self.subject_label, "") if self.is_on and self.subject_label else ""
 
     def inherited(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels that go on to whatever a run begins, so that it stays under the same key."""
-        person = self.person_of(labels)
-        return {self.subject_label: person} if person else {}
+        subject = self.subject_of(labels)
+        return {self.subject_label: subject} if subject else {}
 
     async def sealer(self, namespace: str, run: str, labels: Mapping[str, str]) -> Sealer | None:
         """What encrypts what a run writes; None where nothing is encrypted.
@@ -77,10 +77,9 @@ class Vault:
         """
         if not self.is_on:
             return None
-        person = self.person_of(labels)
-        subject = OF_PERSON + person if person else OF_RUN + run
-        key = await self._key_of(namespace, subject)
-        return Sealer(key.id, key.key, namespace=namespace, run=run, everything=bool(person))
+        subject = self.subject_of(labels)
+        key = await self._key_of(namespace, OF_SUBJECT + subject if subject else OF_RUN + run)
+        return Sealer(key.id, key.key, namespace=namespace, run=run, everything=bool(subject))
 
     async def opened(self, namespace: str, run: str, blobs: Mapping[str, Blob]) -> dict[str, Blob]:
         """The blobs of a run as if they had never been encrypted.
@@ -127,14 +126,14 @@ class Vault:
         return Sealer(key.id, key.key, namespace=namespace, run=run).open_letter(id, box)
 
     async def blinded(self, namespace: str, labels: Mapping[str, str], digest: str) -> str:
-        """A digest of a person's data, as the store may have it: nobody can guess from it.
+        """A digest of a subject's data, as the store may have it: nobody can guess from it.
 
-        It is the same again for as long as the person's key is.
+        It is the same again for as long as the subject's key is.
         """
-        person = self.person_of(labels)
-        if not person:
+        subject = self.subject_of(labels)
+        if not subject:
             return digest
-        key = await self._key_of(namespace, OF_PERSON + person)
+        key = await self._key_of(namespace, OF_SUBJECT + subject)
         return hmac.new(
             derived(key.key, "digest", namespace), digest.encode(), "sha256"
         ).hexdigest()
@@ -173,7 +172,7 @@ class Vault:
             done += sum(wrapped)
 
     async def destroy(self, namespace: str, subject: str) -> int:
-        """Destroys the keys of a subject (`OF_RUN` or `OF_PERSON` and a name); tells how many."""
+        """Destroys the keys of a subject (`OF_RUN` or `OF_SUBJECT` and a name); tells how many."""
         destroyed = await self._keys.destroy(namespace, subject, now=self._clock.now())
         self._known.forget(namespace, subject)
         return destroyed

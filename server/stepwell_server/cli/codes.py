@@ -67,7 +67,7 @@ _CODES: Final = {
         "`stepwell schedules list` names them.",
     ),
     Code.KEY_NOT_FOUND: (
-        "There is no data key of this run or person.",
+        "There is no data key of this run or subject.",
         "`stepwell keys list` names those that there are.",
     ),
     Code.KEY_DESTROYED: (

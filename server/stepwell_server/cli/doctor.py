@@ -73,6 +73,7 @@ def _of_settings(settings: Settings, set_by: Mapping[str, str]) -> Iterator[Chec
     yield from setting_checks.check_tools(settings, set_by)
     yield from setting_checks.check_models(settings, os.environ)
     yield from setting_checks.check_providers(settings)
+    yield from setting_checks.check_encryption(settings, os.environ)
 
 
 async def _live(home: Home, endpoints: Endpoints) -> AsyncIterator[Check]:

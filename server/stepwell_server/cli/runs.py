@@ -148,7 +148,9 @@ def _about(run: Run, given: Data) -> Iterator[tuple[str, str]]:
     if run.labels:
         yield "labels", ", ".join(f"{key}={value}" for key, value in run.labels.items())
     yield "input", value_text(given)
-    if run.output_ref:
+    if run.is_erased:
+        yield "output", "erased: its key has been destroyed"
+    elif run.output_ref:
         yield "output", value_text(Data(blob=run.output_ref))
     elif run.status is RunStatus.COMPLETED:
         yield "output", msgspec.json.encode(run.output).decode()

@@ -1,9 +1,11 @@
 """What `stepwell doctor` looks at besides the machine: is there what the settings name?"""
 
 import ast
+import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from stepwell.errors import StepwellError
 from stepwell.llm.fake import FakeProvider
 from stepwell.llm.router import FAKE, ModelRouter
 from stepwell.principals import DEFAULT_NAMESPACE
+from stepwell.vault.ring import key_file, missing, open_ring
 from stepwell_server.cli.checks import Check, Status
 from stepwell_server.cli.places import (
     is_file_name,
@@ -95,6 +98,42 @@ def check_models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Che
         else:
             key = _about_key(provider, settings.providers.get(provider, ProviderSettings()))
             yield Check(f"models.{name}", Status.OK, f"{bound}{key}")
+
+
+def check_encryption(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Whether each key of the ring is there, is its owner's alone, and is all the database needs."""
+    encryption = settings.encryption
+    try:
+        ring = open_ring(encryption, environ, home=settings.home)
+    except StepwellError as error:
+        fix = "correct the setting, or put the key there as the daemon sees it"
+        yield Check("encryption", Status.FAIL, error.message, fix)
+        return
+    for name, reference in encryption.keys.items():
+        file = key_file(reference, settings.home)
+        if file is not None and os.name == "posix" and file.stat().st_mode & 0o077:
+            message, fix = f"others can read {file}", f"chmod 600 {file}"
+            yield Check(f"encryption.keys.{name}", Status.WARN, message, fix)
+    for name in _rings_in_use(settings):
+        if not ring.has(name):
+            fix = f"put the key back as encryption.keys.{name}"
+            yield Check("encryption", Status.FAIL, missing(name), fix)
+            return
+    if ring.active:
+        yield Check("encryption", Status.OK, f"new data keys are wrapped with {ring.active}")
+
+
+def _rings_in_use(settings: Settings) -> list[str]:
+    """The keys of the ring that a SQLite database needs; [] where it has no such table yet."""
+    path = sqlite_file(settings)
+    if path is None or not path.exists():
+        return []
+    rings = "SELECT DISTINCT ring FROM keys WHERE destroyed_at IS NULL"
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return [ring for (ring,) in connection.execute(rings)]
+    except sqlite3.Error:
+        return []  # what is wrong with the database is said by its own check
 
 
 def check_providers(settings: Settings) -> Iterator[Check]:

@@ -39,8 +39,9 @@ async def test_every_service_is_serving_and_reflected(channel: grpc.aio.Channel)
         "stepwell.v1.QueueService",
         "stepwell.v1.ScheduleService",
         "stepwell.v1.RetentionService",
+        "stepwell.v1.KeyService",
     )
-    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * 8
+    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * 9
 
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
