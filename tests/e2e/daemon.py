@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +23,15 @@ BOUND = 30.0
 LOOK_AGAIN = 0.002
 
 SETTINGS = """\
-[server]
-grpc_port = {port}
-http_port = 0
-[tools]
-paths = ["{tools}"]
-processes = 2
+server.grpc_port = {port}
+server.http_port = 0
+tools.paths = ["{tools}"]
+tools.processes = 2
 """
+"""Without tables, so that more can be said of each."""
+
+LOG = "SELECT lower(hex(run)), kind, sequence, position FROM events ORDER BY position"
+"""A row holds consecutive events: their kinds, and the numbers of the last."""
 
 
 class Line(NamedTuple):
@@ -38,6 +40,15 @@ class Line(NamedTuple):
     life: int
     attempt: int
     key: str
+
+
+class Entry(NamedTuple):
+    """One event as the database has it; `run` is in hexadecimal digits."""
+
+    position: int
+    run: str
+    sequence: int
+    kind: str
 
 
 class Daemon:
@@ -116,10 +127,13 @@ class Daemon:
         return self._ledger.read_bytes().count(b"\n")
 
     def recorded(self) -> int:
-        """How many tool calls its log has, looked up behind its back."""
+        """How many tool calls its log has."""
+        return sum(entry.kind == "tool_call" for entry in self.entries())
+
+    def entries(self) -> list[Entry]:
+        """Its log in the order of positions, looked up behind its back."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
-            ((count,),) = database.execute("SELECT count(*) FROM events WHERE kind = 'tool_call'")
-            return int(count)
+            return [entry for row in database.execute(LOG) for entry in _events_of(*row)]
 
 
 @asynccontextmanager
@@ -145,6 +159,12 @@ async def until(fact: Callable[[], bool], what: str) -> None:
                 await asyncio.sleep(LOOK_AGAIN)
     except TimeoutError:
         raise AssertionError(f"in vain waited for: {what}") from None
+
+
+def _events_of(run: str, kinds: str, sequence: int, position: int) -> Iterator[Entry]:
+    names = kinds.split(" ")
+    for before, kind in zip(range(len(names) - 1, -1, -1), names, strict=True):
+        yield Entry(position - before, run, sequence - before, kind)
 
 
 def _free_port() -> int:

@@ -6,7 +6,6 @@
 import asyncio
 import os
 import random
-import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +16,12 @@ from statistics import median
 
 import pytest
 from msgspec import Struct
-from tests.e2e.daemon import Daemon, started, until
+from tests.e2e.daemon import BOUND, Daemon, started, until
 from tests.e2e.load import MODELS, Watcher, begin, outputs, prepare, run_load
 from tests.interaction.llm.fake_provider import Reply, serving
 from tests.interaction.llm.wires import CHAT, Call
 
-from stepwell.client import Event, Run, RunStatus
+from stepwell.client import Client, Event, Run, RunStatus, Verdict, Waiting, WaitingOn
 from stepwell.engine.events import ToolCall
 from stepwell.errors import Code
 
@@ -195,42 +194,82 @@ async def test_an_agent_asks_its_model_again_only_for_the_answer_that_was_in_fli
 
 
 @pytest.mark.parametrize("tool", ["pay", "pay_apart"])
-async def test_a_call_that_may_not_be_repeated_is_not(tmp_path: Path, tool: str) -> None:
+async def test_a_call_that_may_not_be_repeated_is_asked_about_instead(
+    tmp_path: Path, tool: str
+) -> None:
     async with started(tmp_path) as daemon, daemon.client() as client:
-        await client.workflows.put(PAYMENT.format(tool=tool))
-        run = await client.run("payment", {"gate": str(tmp_path / "gate")})
-        await until(lambda: daemon.size() == 1, "the call to have its effect")
+        run = await _pay(daemon, client, tool)
         daemon.kill()
         (tmp_path / "gate").touch()  # whoever called it again would come back with a result
         await daemon.start()
-        ended = await client.wait(run.id)
-        events = (await client.events(run.id)).events
+        waiting = await _asking(client, run)
+        done = await client.resolve(run, "pay", "done", value="paid")
+        ended = await client.wait(run)
+        kinds = [event.kind for event in (await client.events(run)).events]
 
-    assert ended.status is RunStatus.FAILED
-    assert ended.failure is not None
-    assert ended.failure.reason == Code.OUTCOME_UNKNOWN
-    assert ended.failure.detail["tool"] == tool
-    assert "start a new run" in ended.failure.message
+    assert waiting.waiting_for == (Waiting(step="pay", on=WaitingOn.HUMAN, about="outcome"),)
+    assert (done.id, ended.status, ended.output) == (run, RunStatus.COMPLETED, {"pay": "paid"})
     assert [line.life for line in daemon.lines()] == [1]
-    assert [event.kind for event in events if event.kind.startswith("tool_call")] == [
+    assert kinds == [
+        "run_started",
+        "step_scheduled",
         "tool_call_started",
+        "approval_requested",
+        "approval_decided",
         "tool_call",
+        "step_completed",
+        "run_completed",
     ]
 
 
-async def test_a_daemon_that_is_stopped_in_time_repeats_nothing_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "status", "lives"),
+    [("retry", RunStatus.COMPLETED, [1, 2]), ("fail", RunStatus.FAILED, [1])],
+)
+async def test_a_person_decides_whether_a_call_is_made_again(
+    tmp_path: Path, verdict: Verdict, status: RunStatus, lives: list[int]
+) -> None:
     async with started(tmp_path) as daemon, daemon.client() as client:
-        await client.workflows.put(PAYMENT.format(tool="pay"))
-        run = await client.run("payment", {"gate": str(tmp_path / "gate")})
-        await until(lambda: daemon.size() == 1, "the call to have its effect")
+        run = await _pay(daemon, client, "pay")
+        daemon.kill()
+        (tmp_path / "gate").touch()
+        await daemon.start()
+        await _asking(client, run)
+        await client.resolve(run, "pay", verdict)
+        ended = await client.wait(run)
+
+    reason = ended.failure.reason if ended.failure else None
+    assert (ended.status, reason) == (status, Code.OUTCOME_UNKNOWN if verdict == "fail" else None)
+    assert [line.life for line in daemon.lines()] == lives
+
+
+async def test_a_daemon_that_is_stopped_in_time_repeats_nothing_either(tmp_path: Path) -> None:
+    async with started(tmp_path, 'server.drain = "100ms"') as daemon, daemon.client() as client:
+        run = await _pay(daemon, client, "pay")
         daemon.stop()
         (tmp_path / "gate").touch()
         await daemon.start()
-        ended = await client.wait(run.id)
+        waiting = await _asking(client, run)
 
-    assert ended.failure is not None
-    assert ended.failure.reason == Code.OUTCOME_UNKNOWN
+    assert waiting.waiting_for[0].about == "outcome"
     assert [line.life for line in daemon.lines()] == [1]
+
+
+async def _pay(daemon: Daemon, client: Client, tool: str) -> str:
+    """A run whose payment has had its effect, and waits at the gate."""
+    await client.workflows.put(PAYMENT.format(tool=tool))
+    run = await client.run("payment", {"gate": str(daemon.home.path.parent / "gate")})
+    await until(lambda: daemon.size() == 1, "the call to have its effect")
+    return run.id
+
+
+async def _asking(client: Client, run: str) -> Run:
+    """The run once it asks a person."""
+    async with asyncio.timeout(BOUND):
+        async for batch in client.watch(run):
+            if any(event.kind == "approval_requested" for event in batch.events):
+                break
+    return await client.get(run)
 
 
 async def _all_runs(daemon: Daemon) -> list[Run]:
@@ -259,13 +298,9 @@ def _figures(daemon: Daemon, watcher: Watcher) -> Figures:
 
 def _assert_log_is_whole(daemon: Daemon, runs: Sequence[Run], seen: Sequence[Event]) -> None:
     """No run and no number is missing, and the watcher saw each event once, in order."""
-    with sqlite3.connect(daemon.database) as database:
-        rows = database.execute(
-            "SELECT position, lower(hex(run)), sequence, kind FROM events ORDER BY position"
-        ).fetchall()
-    database.close()
-    assert all(before < after for (before, *_), (after, *_) in pairwise(rows))
-    assert [(run, sequence, kind) for _, run, sequence, kind in rows] == [
+    entries = daemon.entries()
+    assert all(before.position < after.position for before, after in pairwise(entries))
+    assert [(entry.run, entry.sequence, entry.kind) for entry in entries] == [
         (event.run.replace("-", ""), event.sequence, event.kind) for event in seen
     ]
     numbers = defaultdict(list)
