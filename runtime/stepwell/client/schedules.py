@@ -21,7 +21,7 @@ _OVERLAPS: Mapping[Overlap, pb.ScheduleOverlap.ValueType] = MappingProxyType(
         "cancel_other": pb.SCHEDULE_OVERLAP_CANCEL_OTHER,
     }
 )
-_READ = {wire: overlap for overlap, wire in _OVERLAPS.items()}
+_READ: dict[int, Overlap] = {wire: overlap for overlap, wire in _OVERLAPS.items()}
 
 
 class Schedules:

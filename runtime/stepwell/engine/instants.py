@@ -38,11 +38,14 @@ def length(value: Json) -> int:
     Raises:
         ExpressionError: it is neither, or negative.
     """
+    long: timedelta | None = None
     try:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        long = timedelta(seconds=value) if is_number else parse_duration(value)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        long = None
+        if isinstance(value, str):
+            long = parse_duration(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            long = timedelta(seconds=value)
+    except (ValueError, OverflowError):
+        pass  # what it is instead is told below
     if long is None or long < timedelta(0):
         raise ExpressionError(
             f"{value!r:.80} is no length of time; write a number of seconds, or 90s, 5m, 2h, 3d"

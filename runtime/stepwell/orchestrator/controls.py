@@ -218,9 +218,9 @@ class Controls:
             input=Data(value=input if edited else None),
         )
         _refuse(objection(state, given))
+        digest = ""
         try:
             with refusals():
-                digest = ""
                 if request_id:
                     digest = await self._journal.blinded(
                         caller.namespace, given.labels, fork_digest(given)

@@ -160,6 +160,7 @@ class Service:
                 digest = await self._journal.blinded(
                     caller.namespace, given.labels, request_digest(workflow, version, given)
                 )
+        holder = ""
         for _ in range(MOST_CONFLICTS):
             try:
                 with refusals():

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,7 +33,7 @@ class SqlCounts:
 
 
 @cache
-def _runs(statuses: tuple[str, ...]) -> sa.Select[Any]:
+def _runs(statuses: tuple[str, ...]) -> sa.Executable:
     """How many runs have each status, one row for each namespace.
 
     Every namespace that has runs has a head. Said as one question a status, because only then no
