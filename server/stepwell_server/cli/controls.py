@@ -88,7 +88,9 @@ async def retry(
     step: Annotated[
         str,
         typer.Argument(
-            metavar="[STEP]", help="The step that the run failed over.", show_default=False
+            metavar="STEP",
+            help="The step that the run failed over, or one of its map or loop.",
+            show_default=False,
         ),
     ] = "",
     *,
@@ -142,7 +144,7 @@ async def signal(
     payload: Annotated[
         str,
         typer.Argument(
-            metavar=f"[{METAVAR}]", help="What the message holds; null.", show_default=False
+            metavar=METAVAR, help="What the message holds; null without it.", show_default=False
         ),
     ] = "null",
     *,
