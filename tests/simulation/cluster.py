@@ -96,6 +96,7 @@ class Cluster:
             self.appear()
         for member in self._members:
             member.link.mood = Mood.WELL
+            member.link.keeps_leases = True
             member.clock.skew = skew
 
     async def stop(self) -> None:

@@ -6,7 +6,8 @@ holds a place in a queue never waits for somebody who waits for that same place.
 
 import json
 import random
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 from tests.simulation.bodies import TOOLS, Bodies
@@ -58,6 +59,24 @@ def document(number: int) -> dict[str, Any]:
         inner = {"id": "inner", "workflow": f"w{NESTED}", "with": {"n": "=input.n + 1"}}
         return {"workflow": f"w{NESTED}", "input": INPUT, "nodes": [inner]}
     return _Author(dice, _level(number)).write(f"w{number}")
+
+
+def queues_of(graphs: Iterable[Graph]) -> list[QueueRow]:
+    """The queues that runs of these workflows, and of those that they call, may ask for."""
+    names = frozenset({"slow", "runs2"}).union(*(_queue_names(it.name) for it in graphs))
+    return [queue for queue in QUEUES if queue.name in names]
+
+
+@cache
+def _queue_names(name: str) -> frozenset[str]:
+    source = document(int(name.removeprefix("w")))
+    names = {source.get("queue", "")}
+    for node in source["nodes"]:
+        body = node.get("do", node)
+        names.add(body.get("queue", ""))
+        if body.get("workflow", name) != name:
+            names |= _queue_names(body["workflow"])
+    return frozenset(names)
 
 
 def _level(number: int) -> int:

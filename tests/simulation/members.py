@@ -31,7 +31,7 @@ from stepwell_storage.memory import MemoryStorage
 
 NAMESPACE = "default"
 LEASE = timedelta(seconds=15)
-POLL = timedelta(seconds=3)
+POLL = timedelta(seconds=5)
 INLINE_LIMIT = 150
 """Bytes: small, so that many results are blobs."""
 

@@ -32,6 +32,8 @@ from stepwell.engine.state import RunPhase, RunState, StepPhase, StepState
 
 Row: TypeAlias = tuple[RunPhase | StepPhase, type[Event]]
 
+_OF_RUNS = frozenset(event for _, event in transitions.RUN)
+
 
 class Move(NamedTuple):
     """An event, and the state that it meets; `is_first` of the log of its run."""
@@ -48,7 +50,7 @@ class Move(NamedTuple):
     @property
     def is_of_run(self) -> bool:
         """Whether it is about the run as a whole."""
-        return any(kind is type(self.event) for _, kind in transitions.RUN)
+        return type(self.event) in _OF_RUNS
 
     @property
     def row(self) -> Row:

@@ -39,8 +39,8 @@ from stepwell_storage.memory import MemoryStorage
 
 PATIENCE = 7200.0
 """Virtual seconds after which a run that has not ended is called stuck."""
-LAST_LETTERS = 30.0
-"""Virtual seconds for what somebody may still have asked for when all have ended."""
+LAST_WISHES = 2.0
+"""Virtual seconds for what is still on its way when all have ended: a run may be taken up again."""
 
 
 class Planned(Struct):
@@ -136,31 +136,44 @@ class World:
 
     async def _live(self) -> None:
         await self._store.open()
-        for queue in documents.QUEUES:
+        for queue in documents.queues_of([it.graph for it in self._runs]):
             await self._store.queues.put(NAMESPACE, queue)
         self._cluster.appear()
         if not self._cluster.is_home and self._dice.random() < 0.7:
             self._cluster.appear()
         async with asyncio.TaskGroup() as tasks:
-            for planned in self._runs:
-                tasks.create_task(self._begin(planned))
-            for trouble in self._troubles():
-                tasks.create_task(self._at_some_time(trouble))
+            faults = [tasks.create_task(self._at_some_time(it)) for it in self._faults()]
+            async with asyncio.TaskGroup() as others:
+                for planned in self._runs:
+                    others.create_task(self._begin(planned))
+                for wish in self._wishes():
+                    others.create_task(self._at_some_time(wish))
+            await self._see_ends_or(faults)
         self._cluster.heal()
         await self._see_all_end()
         await self._cluster.stop()
         await asyncio.gather(*self._waiting)
 
-    def _troubles(self) -> list[Callable[[], Awaitable[None]]]:
-        if self._is_calm:
-            return []
-        callers = Callers(self._cluster, self._ledger, self._script, self._dice)
-        return [*Faults(self._cluster, self._dice).draw(), *callers.draw()]
+    def _faults(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        return [] if self._is_calm else Faults(self._cluster, self._dice).draw()
 
-    async def _at_some_time(self, trouble: Callable[[], Awaitable[None]]) -> None:
+    def _wishes(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        callers = Callers(self._cluster, self._ledger, self._script, self._dice)
+        return [] if self._is_calm else callers.draw()
+
+    async def _at_some_time(self, act: Callable[[], Awaitable[None]]) -> None:
         mean = self._dice.choice((0.3, 1.5, 8.0))
         await asyncio.sleep(min(self._dice.expovariate(1 / mean), LATEST))
-        await trouble()
+        await act()
+
+    async def _see_ends_or(self, faults: Sequence[asyncio.Task[None]]) -> None:
+        """Waits while something can still go wrong for a run."""
+        ended, pending = self._loop.create_task(self._all_ended.wait()), {*faults}
+        while pending and not ended.done():
+            await asyncio.wait((ended, *pending), return_when=asyncio.FIRST_COMPLETED)
+            pending = {fault for fault in pending if not fault.done()}
+        for task in (ended, *pending):
+            task.cancel()
 
     async def _begin(self, planned: Planned) -> None:
         """Starts a run, again and again until it is in the log."""
@@ -207,9 +220,8 @@ class World:
         try:
             async with asyncio.timeout(PATIENCE):
                 while self._ledger.unended:
-                    self._all_ended.clear()
                     await self._all_ended.wait()
-                    await asyncio.sleep(LAST_LETTERS)
+                    await asyncio.sleep(LAST_WISHES)
         except TimeoutError:
             for run in self._ledger.unended:
                 self._ledger.check(run, False, "every run ends; this one is stuck")
@@ -226,7 +238,9 @@ class World:
 
     def _on_commit(self, run: str, events: Sequence[Event]) -> None:
         self._people.notice(run)
-        if not self._ledger.unended:
+        if self._ledger.unended:
+            self._all_ended.clear()
+        else:
             self._all_ended.set()
 
     def _defect(self, what: str, error: BaseException | None) -> None:
