@@ -190,6 +190,7 @@ def _fork(state: RunState, event: RunForked) -> None:
     _forget_open(state)
     state.stops.clear()
     state.orphans.clear()
+    state.tickets.clear()
     state.left.clear()
     _take_up_steps(state, event.at)
 

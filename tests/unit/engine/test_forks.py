@@ -4,7 +4,7 @@ from tests.unit.engine.story import Story, plain
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.events import StepScheduled
-from stepwell.engine.inputs import Fork, ToolBegun
+from stepwell.engine.inputs import Admitted, Fork, ToolBegun
 from stepwell.engine.objections import objection
 from stepwell.engine.values import NOTHING, Data, Failure
 
@@ -117,3 +117,14 @@ def test_nothing_goes_on_from_where_a_run_was_undone() -> None:
     run.tool("b", failure=Failure("TOOL_ERROR", "no"))
     given = Fork(at=9, run="r", sequence=before(run, "a.undo"), step="a.undo")
     assert "undoes" in str(objection(run.state, given))
+
+
+def test_a_fork_has_no_place_in_the_queue_of_the_other_run() -> None:
+    run = Story(f"queue: nightly\n{CHAIN.strip()}")
+    run.start()
+    run.give(Admitted(at=1, step=""))
+    run.tool("a", "A")
+    other = fork(run, "b")
+    assert other.state.queue == ""
+    assert other.state.tickets == {}
+    assert [call.step for call in other.calls] == ["other", "b"]
