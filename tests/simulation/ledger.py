@@ -29,7 +29,7 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
-from stepwell_storage.records import Append, Blob, Lease
+from stepwell_storage.records import Append, Blob, Lease, QueueRow
 
 MEDDLER = "user:carol"
 """Who changes the outcome of runs."""
@@ -82,13 +82,13 @@ class Account(Struct):
 class Ledger:
     """Every run of a world. Each `check` raises `Violation`."""
 
-    def __init__(self, seed: int, *, on_commit: OnCommit) -> None:
-        """`on_commit` is told what was added to a run."""
+    def __init__(self, seed: int, *, on_commit: OnCommit, queues: Sequence[QueueRow] = ()) -> None:
+        """`on_commit` is told what was added to a run; `queues` are those that have limits."""
         self._seed = seed
         self._on_commit = on_commit
         self._taken: set[str] = set()
         self.accounts: dict[str, Account] = {}
-        self.places = Places(documents.QUEUES)
+        self.places = Places(queues)
         self.rows: set[Row] = set()
         """The rows of the transition tables that were seen."""
 

@@ -76,7 +76,7 @@ class World:
         self._clock = LoopClock(self._loop)
         self._ids = Ids(seed)
         self._store = MemoryStorage()
-        self._ledger = Ledger(seed, on_commit=self._on_commit)
+        self._ledger = Ledger(seed, on_commit=self._on_commit, queues=documents.QUEUES)
         self._is_calm = self._dice.random() < 0.1
         self._cluster = Cluster(
             store=self._store,

@@ -1,0 +1,69 @@
+"""A state keeps indexes so that nothing is ever searched: they say what its steps say."""
+
+from stepwell.engine.commands import EnterQueue, ExpireStep, FireTimer, StartChild, enter_id
+from stepwell.engine.graph import MapNode, SignalNode, WaitNode
+from stepwell.engine.state import RunState, StepPhase
+
+
+def contradiction(state: RunState) -> str:
+    """What two places of a state do not agree on; "" where all do."""
+    active = {id: step for id, step in state.steps.items() if step.phase is StepPhase.ACTIVE}
+    checks = {
+        "every open command belongs to one step": _owned(state),
+        "busy counts what is more than a wait for time": state.busy
+        == sum(not isinstance(it, ExpireStep | FireTimer) for it in state.open.values()),
+        "what is open is fresh, has a time, or was handed out": _placed(state),
+        "only what is active calls for something": all(
+            not step.open for id, step in state.steps.items() if id not in active
+        ),
+        "a step that asks has a question": all(state.steps[it].asks for it in state.asking),
+        "who listens is active and waits for that name": _listens(state),
+        "nobody listens for what is there": not any(
+            state.listening.get(name) for name in state.signals
+        ),
+        "who naps is active and waits": state.has_ended
+        or all(it in active and isinstance(active[it].spec, WaitNode) for it in state.napping),
+        "a ticket is of a step with a queue": all(
+            (state.steps[it].spec.queue if it else state.queue) for it in state.tickets
+        ),
+        "who waits in a queue has a ticket": state.has_ended
+        or all(id in state.tickets for id, step in active.items() if step.in_queue),
+        "a map is as far as its steps are": _counted(state),
+    }
+    return "; ".join(law for law, holds in checks.items() if not holds)
+
+
+def _owned(state: RunState) -> bool:
+    owned = [id for step in state.steps.values() for id in step.open]
+    of_run = [id for id in state.open if id == enter_id("")]
+    return sorted(owned + of_run) == sorted(state.open)
+
+
+def _placed(state: RunState) -> bool:
+    places = [*state.fresh, *state.ripe, *state.out]
+    elsewhere = state.open.keys() - set(places)
+    unattended = all(isinstance(state.open[it], EnterQueue | StartChild) for it in elsewhere)
+    return len(places) == len(set(places)) and set(places) <= state.open.keys() and unattended
+
+
+def _listens(state: RunState) -> bool:
+    for name, steps in state.listening.items():
+        for id in steps:
+            step = state.steps[id]
+            is_right = isinstance(step.spec, SignalNode) and step.spec.signal == name
+            if not (is_right and step.phase is StepPhase.ACTIVE):
+                return False
+    return True
+
+
+def _counted(state: RunState) -> bool:
+    for step in state.steps.values():
+        fan = step.fan
+        if fan is None or step.phase is not StepPhase.ACTIVE:
+            continue
+        left = {it.id for it in state.steps.values() if it.owner == step.id}
+        is_bounded = not isinstance(step.spec, MapNode) or fan.next <= len(fan.items)
+        in_flight = len(fan.active) == fan.next - fan.ended
+        if not (fan.active.keys() <= left and in_flight and is_bounded):
+            return False
+    return True
