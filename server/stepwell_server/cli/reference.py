@@ -17,6 +17,8 @@ import typer
 from stepwell import config
 from stepwell.engine.events import KINDS, NAMES
 from stepwell.engine.transitions import RUN, STEP
+from stepwell.telemetry.instruments import MOST_NAMES, OTHER
+from stepwell.telemetry.metrics import Metrics
 from stepwell_mcp.errors import JSONRPC_CODES
 from stepwell_server.cli.app import app
 from stepwell_server.cli.codes import CODES
@@ -113,6 +115,27 @@ def transitions() -> str:
     )
 
 
+def metrics() -> str:
+    """Everything that Prometheus reads."""
+    rows = (
+        (
+            f"`{one.name}`",
+            type(one).__name__.lower(),
+            ", ".join(f"`{label}`" for label in one.labels),
+            one.about,
+        )
+        for one in Metrics()
+    )
+    return (
+        "# Metrics\n\n"
+        "What `GET /metrics` of the HTTP port tells, in Prometheus' text format or OpenMetrics. Times\n"
+        f"are in seconds. A label whose values are names of yours has at most {MOST_NAMES}; what comes\n"
+        f"later is `{OTHER}`. Beside these are `process_*`, what the system knows of the process. [How to\n"
+        "use them](../operations.md#measure).\n\n"
+        + _table(("metric", "kind", "labels", "what it tells"), rows)
+    )
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "configuration.md": configuration,
@@ -120,6 +143,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "events.md": events,
         "command-line.md": command_line,
         "transitions.md": transitions,
+        "metrics.md": metrics,
     }
 )
 
