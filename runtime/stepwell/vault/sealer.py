@@ -46,11 +46,16 @@ class Sealer:
 
     def encode(self, event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
         """As `codec.encode`; the blobs are encrypted, and the body gives away none of them."""
+        values = {name: getattr(event, name) for name in _data_fields(type(event))}
+        if not self._everything:
+            body = _encode(event)
+            is_plain = all(not (data.sealed or data.blob) for data in values.values())
+            if is_plain and len(body) <= inline_limit:
+                return body, ()
         limit = 0 if self._everything else inline_limit
         changed: dict[str, Data] = {}
         blobs: list[Blob] = []
-        for name in _data_fields(type(event)):
-            data: Data = getattr(event, name)
+        for name, data in values.items():
             content = _encode(data.value)
             if data.sealed or (len(content) > limit and content != _NULL):
                 blob = self.lock(content, label=data.sealed)
