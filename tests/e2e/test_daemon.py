@@ -66,6 +66,7 @@ async def test_a_daemon_tells_where_it_listens_and_answers_there(
     found = await daemon.start()
     assert get(f"{found.http}/livez") == 200
     assert get(f"{found.http}/readyz") == 200
+    assert get(f"{found.http}/metrics") == 200
     async with Client(found.grpc) as client:
         assert (await client.list()).runs == ()
     assert home.endpoints_file.stat().st_mode & 0o777 == 0o600
