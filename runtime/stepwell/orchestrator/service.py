@@ -57,7 +57,7 @@ from stepwell_storage.records import DatasourceRow, DefinitionRow
 
 MAX_PAGE = 1000
 LOOK_AGAIN = 0.5
-"""Seconds until a run that another process may own is looked at again."""
+"""Seconds until a run that another process owns is looked at again."""
 
 MOST_CONFLICTS = 5
 """How often a run is cancelled to make room for another, before that one is refused."""
@@ -241,12 +241,14 @@ class Service:
         left, clock = timeout.total_seconds(), asyncio.get_running_loop().time
         until = clock() + left
         while True:
+            patience = left
             if self._worker.find(caller.namespace, run) is None:
                 view = await self.get_run(caller, run)
                 if view.status.ended or left <= 0:
                     return view
-            # Whoever owns it elsewhere tells nobody here: the list is looked at now and then.
-            state = await self._worker.wait_ended(caller.namespace, run, min(left, LOOK_AGAIN))
+                # Whoever owns it elsewhere tells nobody here: the list is looked at again.
+                patience = min(left, LOOK_AGAIN)
+            state = await self._worker.wait_ended(caller.namespace, run, patience)
             if state is not None:
                 return run_of_state(state)
             left = max(until - clock(), 0)

@@ -43,6 +43,22 @@ async def test_a_run_is_worked_on_until_its_end() -> None:
 
 
 @on_virtual_time
+async def test_who_waits_for_the_end_of_a_run_is_told_when_it_leaves_our_hands() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        waiting = asyncio.ensure_future(worker.wait_ended(NAMESPACE, run, timeout=3600))
+        await rig.effects.next()
+        owned = worker.find(NAMESPACE, run)
+        assert owned is not None
+        began = asyncio.get_running_loop().time()
+        owned.drop()
+        assert await waiting is None
+        assert asyncio.get_running_loop().time() == began
+
+
+@on_virtual_time
 async def test_a_run_without_effects_has_ended_when_it_is_accepted() -> None:
     rig = Rig()
     graph = await rig.put(PURE)
