@@ -19,23 +19,44 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 
 import psycopg
-from msgspec import Struct
 from psycopg import sql
 
 UNPRIVILEGED = "nobody"
 MAX_CONNECTIONS = 200
 PATIENCE = 30.0
 """Seconds until a server that is neither up nor down is given up."""
+LOOK_AGAIN = 0.02
 
 
-class PostgresServer(Struct, frozen=True):
-    """A server that accepts connections on loopback from its superuser, without a password."""
+class Shutdown(Enum):
+    """How a server is stopped. What is committed is kept in any case."""
 
-    pid: int
-    port: int
+    FAST = signal.SIGINT
+    """Sessions are ended, and everything is written out."""
+    IMMEDIATE = signal.SIGQUIT
+    """As if it had crashed: the next start recovers."""
+
+
+class PostgresServer:
+    """A server that accepts connections on loopback from its superuser, without a password.
+
+    It may be stopped and started again, on the same data and at the same port.
+    """
+
+    def __init__(self, account: "_Account") -> None:
+        self.port = _free_port()
+        self._account = account
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._process is not None, "start it first"
+        return self._process.pid
 
     def url(self, database: str = "postgres") -> str:
         """Where one of its databases is."""
@@ -47,6 +68,33 @@ class PostgresServer(Struct, frozen=True):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
+    def start(self) -> None:
+        """Starts it, and ends when it accepts connections.
+
+        Raises:
+            RuntimeError: it does not start; the message is the end of its log.
+        """
+        data = self._account.data
+        arguments = ["-D", str(data), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
+        process = self._account.start("postgres", *arguments, "-N", str(MAX_CONNECTIONS))
+        self._process = process
+        deadline = time.monotonic() + PATIENCE
+        while not _is_ready(process, data):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise self._account.failed("postgres")
+            time.sleep(LOOK_AGAIN)
+
+    def stop(self, how: Shutdown = Shutdown.FAST) -> None:
+        """Stops it, if it runs, and waits for it."""
+        if self._process is None:
+            return
+        self._process.send_signal(how.value)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
 
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
@@ -57,25 +105,23 @@ def running_postgres() -> Iterator[PostgresServer]:
     """
     # Not the caller's folder: pytest's, for one, are closed to every other user.
     with tempfile.TemporaryDirectory(prefix="stepwell-postgres-") as name:
-        folder = Path(name)
-        account = _Account(folder)
-        data = folder / "data"
+        account = _Account(Path(name))
         account.run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
-                    "--no-locale", f"--pgdata={data}")  # fmt: skip
-        port = _free_port()
-        arguments = ["-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
-        with account.start("postgres", *arguments, "-N", str(MAX_CONNECTIONS)) as process:
-            try:
-                _wait_until_ready(process, data, folder / "log")
-                yield PostgresServer(process.pid, port)
-            finally:
-                _stop(process)
+                    "--no-locale", f"--pgdata={account.data}")  # fmt: skip
+        server = PostgresServer(account)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 class _Account:
     """The user that the programs run as, who owns `folder`, and where that user finds them."""
 
     def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        """Where the server keeps what it has."""
         self._folder = folder
         self._user: int | None = None
         self._group: int | None = None
@@ -107,7 +153,12 @@ class _Account:
         """
         with self.start(program, *arguments) as process:
             if process.wait(PATIENCE):
-                raise _failed(program, self._folder / "log")
+                raise self.failed(program)
+
+    def failed(self, program: str) -> RuntimeError:
+        """The error that a program failed."""
+        log = (self._folder / "log").read_text()
+        return RuntimeError(f"{program} failed; the end of its log:\n{log[-2000:]}")
 
     def _readable(self, installed: Path) -> Path:
         self._programs = installed / "pginstall" / "bin"
@@ -135,30 +186,10 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", data: Path, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while _status(data) != "ready":
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise _failed("postgres", log)
-        time.sleep(0.02)
-
-
-def _status(data: Path) -> str:
-    """What the server says of itself in the last line of its pid file."""
+def _is_ready(process: "subprocess.Popen[bytes]", data: Path) -> bool:
+    """Whether the pid file is this process's, and says in its last line that it is ready."""
     try:
         lines: Sequence[str] = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
-        return ""
-    return lines[7].strip() if len(lines) > 7 else ""
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGINT)  # "fast": sessions are ended, what is committed is kept
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-
-
-def _failed(program: str, log: Path) -> RuntimeError:
-    return RuntimeError(f"{program} failed; the end of its log:\n{log.read_text()[-2000:]}")
+        return False
+    return len(lines) > 7 and (lines[0], lines[7].strip()) == (str(process.pid), "ready")
