@@ -22,7 +22,7 @@ async def storage(
         case "sqlite":
             made = SqliteStorage(tmp_path / "runs.db")
         case _:
-            made = PostgresStorage(request.getfixturevalue("postgres_url"))
+            made = PostgresStorage(request.getfixturevalue("emptied_postgres_url"))
     await made.open()
     yield made
     await made.close()
