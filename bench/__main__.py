@@ -20,10 +20,11 @@ from typing import NamedTuple
 import uvloop
 
 from bench import goals
-from bench.databases import BOTH, SQLITE_ONLY
+from bench.databases import BOTH, POSTGRES_ONLY, SQLITE_ONLY
 from bench.footprint import measure_footprint
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
+from bench.processes import measure_processes
 from bench.scale import measure_scale
 from bench.steps import measure_steps
 from bench.watch import measure_watch
@@ -39,9 +40,11 @@ class Part(NamedTuple):
 
 PARTS = {
     "sqlite": Part(measure_steps, SQLITE_ONLY),
+    "postgres": Part(measure_steps, POSTGRES_ONLY),
     "peers": Part(measure_peers, BOTH),
-    "watch": Part(measure_watch, SQLITE_ONLY),
-    "scale": Part(measure_scale, SQLITE_ONLY),
+    "processes": Part(measure_processes, POSTGRES_ONLY),
+    "watch": Part(measure_watch, BOTH),
+    "scale": Part(measure_scale, BOTH),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -18,7 +18,7 @@ from bench.trial import percentile
 from stepwell.orchestrator.service import Service
 from stepwell.principals import LOCAL_USER
 
-COMMITS = 500
+COMMITS = 300
 QUICK_COMMITS = 3
 PAUSE = 0.037
 """Between the commits of another process: no multiple of any interval at which we may look."""

@@ -1,16 +1,29 @@
 """Every part of `make bench` works. What it measures is nobody's business here."""
 
 import math
+from functools import cache
 
 import pytest
 import uvloop
 from bench.__main__ import PARTS, measure
+from bench.goals import GOALS
 
 WITHOUT_PEERS = [name for name in PARTS if name != "peers"]
 
 
+@cache
+def measured(part: str) -> dict[str, float]:
+    return uvloop.run(measure([part], quick=True))
+
+
 @pytest.mark.parametrize("part", WITHOUT_PEERS)
 def test_a_part_of_the_measurements_comes_to_an_end(part: str) -> None:
-    figures = uvloop.run(measure([part], quick=True))
+    figures = measured(part)
     assert figures
     assert all(math.isfinite(figure) for figure in figures.values()), figures
+
+
+def test_every_goal_is_about_a_figure_that_is_measured() -> None:
+    figures = {name for part in WITHOUT_PEERS for name in measured(part)}
+    without_peers = {goal.figure for goal in GOALS if "_times_" not in goal.figure}
+    assert without_peers - figures == set()
