@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on, outcome, records
+from tests.contract.appends import OTHER, RUN, THIRD, begin, go_on, letter, outcome, records
 from tests.contract.pgbouncer import is_installed, running_pgbouncer
 from tests.contract.proxy import Loss, Proxy, running_proxy
 
@@ -398,6 +398,21 @@ async def test_a_process_that_listens_is_told_at_once(postgres_url: str) -> None
         await two.log.append(begin(RUN))
 
         assert await asyncio.wait_for(waiting, 4) is True
+
+
+async def test_a_process_that_listens_hears_of_letters_at_once(postgres_url: str) -> None:
+    settings = {"direct_url": postgres_url, "notify": True, "poll_interval": NEVER}
+    async with opened(postgres_url, **settings) as one, opened(postgres_url, **settings) as two:
+        await one.log.append(begin(RUN, owner="one"))
+        await until_told(one)
+        while await one.inbox.wait(timeout=0.05):
+            pass  # what rang until now
+        waiting = asyncio.create_task(one.inbox.wait(timeout=5))
+        await asyncio.sleep(0)
+        await two.inbox.send("default", letter())
+
+        assert await asyncio.wait_for(waiting, 4) is True
+        assert len(await one.inbox.fetch("one", limit=9)) == 1
 
 
 async def test_telling_is_switched_on_and_off_while_the_store_is_open(postgres_url: str) -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import Append
+from stepwell_storage.sql.postgres import fence
 from stepwell_storage.sql.postgres.appends import Appends
 from stepwell_storage.sql.postgres.connection import refusal
 from stepwell_storage.sql.postgres.session import PostgresSession
@@ -26,10 +27,11 @@ class PostgresTransactions:
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
         self._appends = Appends(session)
+        self._is_telling = False
 
     def tell(self, is_on: bool) -> None:
         """Whether the processes that listen are told of what is committed from now on."""
-        self._appends.is_told = is_on
+        self._is_telling = is_on
 
     def write(self, group: Sequence[Append | Job[Any]]) -> Written:
         """Commits a group."""
@@ -53,8 +55,15 @@ class PostgresTransactions:
             return replace(written, is_announced=self._session.is_announced)
         outcomes = iter(written.outcomes)
         done = [next(outcomes) if isinstance(it, Append) else self._do(it) for it in group]
-        self._session.commit()
+        self._commit(written)
         return Written(done, written.heads, self._session.is_announced)
+
+    def _commit(self, written: Written) -> None:
+        if self._is_telling:
+            self._session.later(*(fence.telling(*head) for head in written.heads.items()))
+            if self._session.is_announced:
+                self._session.later(fence.RING)
+        self._session.commit()
 
     def _do(self, job: Job[Any]) -> Any:
         outcome = self._session.apart(lambda: job(self._session))
@@ -69,11 +78,17 @@ class PostgresTransactions:
 
     def _append_together(self, appends: Sequence[Append], *, is_all: bool) -> Written:
         """Writes appends; commits them where they are all that there is."""
-        end = self._session.commit if is_all else self._session.flush
+
+        def end(written: Written) -> Written:
+            if is_all:
+                self._commit(written)
+            else:
+                self._session.flush()
+            return written
+
         try:
             self._appends.lock(appends)
-            written = self._appends.write(appends)
-            end()
+            return end(self._appends.write(appends))
         except Exception as error:
             if not _is_of_its_values(error):
                 raise
@@ -81,9 +96,7 @@ class PostgresTransactions:
             self._session.recover()
             self._session.begin()
             self._appends.lock(appends)
-            written = self._append_one_by_one(appends)
-            end()
-        return written
+            return end(self._append_one_by_one(appends))
 
     def _append_one_by_one(self, appends: Sequence[Append]) -> Written:
         outcomes: list[int | Exception] = []
