@@ -53,3 +53,16 @@ def _postgres(url: str, direct_url: str, *, notify: bool, poll_interval: timedel
             f"the driver for PostgreSQL is not installed; {INSTALL_POSTGRES} adds it"
         ) from error
     return PostgresStorage(url, direct_url=direct_url, notify=notify, poll_interval=poll_interval)
+
+
+def reach(url: str) -> None:
+    """Connects to the server of a URL, where there is one, and leaves again.
+
+    Raises:
+        BadUrl: the URL cannot be used.
+        Unavailable: the server does not let us in, or does not answer.
+    """
+    if url.startswith(POSTGRES):
+        from stepwell_storage.sql.postgres.connection import reach_server
+
+        reach_server(url)

@@ -158,3 +158,15 @@ def refusal(error: psycopg.Error, what: str) -> StorageError:
         )
     said = " ".join((error.diag.message_primary or str(error)).split())
     return Unavailable(f"The database could not be {what}: {said}")
+
+
+def reach_server(url: str) -> None:
+    """Connects, and leaves again.
+
+    Raises:
+        BadUrl, Unavailable: that is not possible.
+    """
+    try:
+        Server(url, Patience()).connect().close()
+    except psycopg.Error as error:
+        raise refusal(error, "reached") from error
