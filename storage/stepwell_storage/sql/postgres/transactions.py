@@ -15,7 +15,7 @@ from stepwell_storage.errors import StorageError
 from stepwell_storage.records import Append
 from stepwell_storage.sql.postgres import fence
 from stepwell_storage.sql.postgres.appends import Appends
-from stepwell_storage.sql.postgres.connection import refusal
+from stepwell_storage.sql.postgres.connection import is_of_its_values, refusal
 from stepwell_storage.sql.postgres.session import PostgresSession
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.writer import Written
@@ -70,9 +70,7 @@ class PostgresTransactions:
         if isinstance(outcome, psycopg.errors.UniqueViolation):
             # Another process wrote the same after the job had looked; now the job will see it.
             outcome = self._session.apart(lambda: job(self._session))
-        if isinstance(outcome, psycopg.Error) and not _is_of_its_values(outcome):
-            return refusal(outcome, "written")
-        return outcome
+        return refusal(outcome, "written") if isinstance(outcome, psycopg.Error) else outcome
 
     # --- appends ------------------------------------------------------------------------
 
@@ -90,7 +88,8 @@ class PostgresTransactions:
             self._appends.lock(appends)
             return end(self._appends.write(appends))
         except Exception as error:
-            if not _is_of_its_values(error):
+            is_of_database = isinstance(error, psycopg.Error) and not is_of_its_values(error)
+            if is_of_database or isinstance(error, StorageError):
                 raise
             # One of them has a value that no row can hold. Which one is found out one by one.
             self._session.recover()
@@ -107,13 +106,6 @@ class PostgresTransactions:
                 outcomes += written.outcomes
                 heads.update(written.heads)
             else:
-                outcomes.append(written)
+                is_error = isinstance(written, psycopg.Error)
+                outcomes.append(refusal(written, "written") if is_error else written)
         return Written(outcomes, heads)
-
-
-def _is_of_its_values(error: Exception) -> bool:
-    """Whether it is what was to be written that cannot be, and not the database."""
-    if not isinstance(error, psycopg.Error):
-        return not isinstance(error, StorageError)
-    about = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
-    return isinstance(error, about)
