@@ -69,3 +69,16 @@ def _postgres(
         notify=notify,
         poll_interval=poll_interval,
     )
+
+
+def reach(url: str) -> None:
+    """Connects to the server of a URL, where there is one, and leaves again.
+
+    Raises:
+        BadUrl: the URL cannot be used.
+        Unavailable: the server does not let us in, or does not answer.
+    """
+    if url.startswith(POSTGRES):
+        from stepwell_storage.sql.postgres.connection import reach_server
+
+        reach_server(url)

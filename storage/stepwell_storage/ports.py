@@ -61,6 +61,7 @@ class EventLog(Protocol):
             Conflict: the run's log does not end at `after`, or `new` and the run exists.
             Full: nothing of it was written.
             Unavailable: nothing of it was written, or nobody can tell yet whether it was.
+            ValueError: a text that no row of this database can hold, such as half a character.
         """
         ...
 

@@ -46,6 +46,7 @@ def diagnose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
         ('models.small = "fake:good.yaml"', "models.small", "ok", "fake:good.yaml"),
         ('storage.url = "sqlite:////nowhere/x.db"', "database", "fail", "the folder /nowhere"),
         ('storage.url = "oracle://me:hush@h/x"', "database", "fail", "oracle://me:***@h/x cannot"),
+        ('storage.url = "postgres://me:hush@127.0.0.1:1/x"', "database", "fail", "refused"),
         ("[server]\ngrpc_port = 0", "settings", "ok", "config.toml"),
     ],
 )

@@ -25,6 +25,8 @@ from stepwell_server.cli.places import (
     unusable_database,
 )
 from stepwell_server.home import Endpoints, Home
+from stepwell_storage.errors import StorageError
+from stepwell_storage.open import reach
 
 RESTART: Final = "stepwell down, then stepwell up"
 TIMEOUT: Final = 2.0
@@ -67,7 +69,7 @@ def check_database(
         return Check("database", Status.FAIL, problem, "correct it there")
     path = sqlite_file(settings)
     if path is None:
-        return Check("database", Status.OK, redact_url(settings.database_url))
+        return _check_server(settings.database_url)
     if not path.exists():
         return _no_database(path, endpoints)
     answer = "ok" if endpoints else _quick_check(path)
@@ -75,6 +77,16 @@ def check_database(
         fix = "stop the daemon and restore a backup of the file"
         return Check("database", Status.FAIL, f"{path}: {answer}", fix)
     return Check("database", Status.OK, f"{path} ({path.stat().st_size / 1024**2:.1f} MiB)")
+
+
+def _check_server(url: str) -> Check:
+    shown = redact_url(url)
+    try:
+        reach(url)
+    except StorageError as error:
+        fix = "start it, or correct storage.url or DATABASE_URL"
+        return Check("database", Status.FAIL, f"{shown}: {error}", fix)
+    return Check("database", Status.OK, shown)
 
 
 def check_models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:

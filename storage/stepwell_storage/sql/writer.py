@@ -25,6 +25,11 @@ from stepwell_storage.sql.session import Job
 T = TypeVar("T")
 _Item: TypeAlias = tuple[Append | Job[Any], asyncio.Future[Any]]
 
+MOST_ITEMS = 4096
+MOST_BYTES = 32 * 1024 * 1024
+"""In one transaction. A group that a database cannot write in the time that it has is refused, is
+asked for again as a whole, and would never be written."""
+
 log = logging.getLogger(__name__)
 
 
@@ -130,12 +135,16 @@ class Writer:
         self._tell(self._set_stopped)
 
     def _take(self) -> tuple[list[_Item], bool]:
-        """Whatever waits, at least one thing; and whether it is the end."""
+        """Whatever waits, at least one thing and not too much; and whether it is the end."""
         group: list[_Item] = []
+        size = 0
         item = self._queue.get()
         with suppress(Empty):
             while item is not None:
                 group.append(item)
+                size += _size(item[0])
+                if len(group) == MOST_ITEMS or size >= MOST_BYTES:
+                    return group, False
                 item = self._queue.get_nowait()
             return group, True
         return group, False
@@ -180,3 +189,11 @@ class Writer:
     def _set_stopped(self) -> None:
         if self._stopped is not None and not self._stopped.done():
             self._stopped.set_result(None)
+
+
+def _size(what: Append | Job[Any]) -> int:
+    """The bytes that an append brings."""
+    if not isinstance(what, Append):
+        return 0
+    size = sum([len(record.body) for record in what.records])
+    return size + sum(blob.size for blob in what.blobs) if what.blobs else size

@@ -36,3 +36,15 @@ def test_what_is_said_is_one_line() -> None:
     assert str(refusal(error, "reached")) == (
         "The database could not be reached: connection failed: Is the server running?"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"),
+        psycopg.errors.ProgramLimitExceeded("index row size exceeds btree version 4 maximum"),
+        psycopg.errors.UniqueViolation("duplicate key value violates unique constraint"),
+    ],
+)
+def test_a_value_that_cannot_be_held_will_never_be(error: psycopg.Error) -> None:
+    assert isinstance(refusal(error, "written"), ValueError)

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stepwell_storage.errors import Full, Unavailable
-from stepwell_storage.records import Append, Record
+from stepwell_storage.records import Append, Blob, Record
 from stepwell_storage.sql.session import Job
-from stepwell_storage.sql.writer import Writer, Written
+from stepwell_storage.sql.writer import MOST_BYTES, MOST_ITEMS, Writer, Written
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,27 @@ async def test_what_waits_while_a_group_is_written_is_the_next_group() -> None:
     assert [await future for future in rest] == list(range(2, 52))
     assert database.groups == [1, 50]
     assert seen == [{"default": 1}, {"default": 51}]
+    await writer.stop()
+
+
+@pytest.mark.parametrize(
+    ("append", "groups"),
+    [
+        (APPEND, [1, MOST_ITEMS, 2]),
+        (replace(APPEND, blobs=(Blob("d", MOST_BYTES, b""),)), [1] * (MOST_ITEMS + 3)),
+        (replace(APPEND, blobs=(Blob("d", MOST_BYTES // 1000, b""),)), [1, *[1001] * 4, 94]),
+    ],
+)
+async def test_a_group_is_no_larger_than_can_be_written(append: Append, groups: list[int]) -> None:
+    database = Recording()
+    writer = Writer(database, advanced=lambda heads: None, announced=lambda: None)
+    queued = [writer.append(append)]
+    assert database.taken.wait(5)
+    queued += [writer.append(append) for _ in range(MOST_ITEMS + 2)]
+    database.gate.set()
+
+    assert [await future for future in queued] == list(range(1, MOST_ITEMS + 4))
+    assert database.groups == groups
     await writer.stop()
 
 

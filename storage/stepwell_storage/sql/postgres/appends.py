@@ -33,8 +33,6 @@ class Appends:
 
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
-        self.is_told = False
-        """Whether the processes that listen are told of what is committed."""
 
     def lock(self, appends: Sequence[Append]) -> None:
         """Waits until nobody else writes to their logs; they are ours until this transaction ends."""
@@ -147,8 +145,6 @@ class Appends:
             session.later(
                 session.many(insertion(events), placed.events), session.many(fence.ADVANCE, ends)
             )
-            if self.is_told:
-                session.later(*(fence.telling(*head) for head in placed.heads.items()))
         return Written(placed.positions, placed.heads)
 
 

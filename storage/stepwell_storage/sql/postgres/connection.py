@@ -14,7 +14,7 @@ from psycopg import pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
-from stepwell_storage.errors import BadUrl, Full, StorageError, Unavailable
+from stepwell_storage.errors import BadUrl, Full, Unavailable
 
 Parameters: TypeAlias = dict[str, Any]
 Row: TypeAlias = tuple[Any, ...]
@@ -149,7 +149,13 @@ def is_usable(connection: psycopg.Connection[Row] | psycopg.AsyncConnection[Row]
     return connection.info.transaction_status == pq.TransactionStatus.IDLE
 
 
-def refusal(error: psycopg.Error, what: str) -> StorageError:
+def is_of_its_values(error: Exception) -> bool:
+    """Whether it is what was given that the database cannot hold, and not the database."""
+    about = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+    return isinstance(error, about)
+
+
+def refusal(error: psycopg.Error, what: str) -> Exception:
     """What the ports know of an error; `what` was to be done."""
     if error.sqlstate == _DISK_FULL:
         return Full(
@@ -157,4 +163,18 @@ def refusal(error: psycopg.Error, what: str) -> StorageError:
             "Make room, or raise the limit; writing goes on by itself then."
         )
     said = " ".join((error.diag.message_primary or str(error)).split())
+    if is_of_its_values(error):
+        return ValueError(f"the database can hold no such value: {said}")
     return Unavailable(f"The database could not be {what}: {said}")
+
+
+def reach_server(url: str) -> None:
+    """Connects, and leaves again.
+
+    Raises:
+        BadUrl, Unavailable: that is not possible.
+    """
+    try:
+        Server(url, Patience()).connect().close()
+    except psycopg.Error as error:
+        raise refusal(error, "reached") from error

@@ -123,6 +123,10 @@ def _key(namespace: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+RING: Final[Request] = b"SELECT pg_notify(%b, '')", [CHANNEL]
+"""Tells those who listen, once it is committed, to look for letters and for runs to claim."""
+
+
 def telling(namespace: str, position: int) -> Request:
     """Tells those who listen, once it is committed, how far a log goes."""
     return b"SELECT pg_notify(%b, %b)", [CHANNEL, f"{position} {namespace}"]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from stepwell_storage.errors import Incompatible, StorageError, Unavailable
+from stepwell_storage.errors import Incompatible, Unavailable
 from stepwell_storage.sql import migrate
 from stepwell_storage.sql.postgres.connection import Connection, Server, refusal
 from stepwell_storage.sql.postgres.dialect import SCHEMA, PostgresStatements
@@ -46,7 +46,7 @@ def bring_up_to_date(server: Server) -> None:
         raise _refusal(error.orig) from error
 
 
-def _refusal(error: psycopg.Error) -> StorageError:
+def _refusal(error: psycopg.Error) -> Exception:
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Unavailable(
             f"The user of the database may not make tables: {error.diag.message_primary}. Who owns "
@@ -76,6 +76,7 @@ def _is_due(connection: Connection) -> bool:
 
 def _migrate(connection: Connection) -> None:
     connection.autocommit = False
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # to see what we waited for
     connection.patience = replace(connection.patience, answer=MOST_TIME)
     engine = sa.create_engine(
         "postgresql+psycopg://",

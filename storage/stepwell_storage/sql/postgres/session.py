@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 
-from stepwell_storage.errors import StorageError, Unavailable
+from stepwell_storage.errors import Unavailable
 from stepwell_storage.sql.postgres.connection import (
     Connection,
     NoAnswer,
@@ -44,7 +44,7 @@ class PostgresSession:
         """Whether the server knows of this transaction."""
         self._pause = 0.0
         self._retry_at = 0.0
-        self._refused: StorageError | None = None
+        self._refused: Exception | None = None
 
     # --- session ------------------------------------------------------------------------
 

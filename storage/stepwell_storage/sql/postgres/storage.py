@@ -85,7 +85,7 @@ class PostgresStorage(SqlPorts):
         self.id = (await reader.rows(_STORE))[0][0]
         heads.advance(dict(await reader.rows(_HEADS)))
         self._provide(writer, reader, heads=heads, bell=bell)
-        self._watch = LogWatch(reader, heads, self._poll_interval)
+        self._watch = LogWatch(reader, heads, bell, self._poll_interval)
         self._watching = asyncio.create_task(self._watch.run(), name="stepwell-watch")
         self.notify(self._must_notify)
 

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import Append
+from stepwell_storage.sql.postgres import fence
 from stepwell_storage.sql.postgres.appends import Appends
-from stepwell_storage.sql.postgres.connection import refusal
+from stepwell_storage.sql.postgres.connection import is_of_its_values, refusal
 from stepwell_storage.sql.postgres.session import PostgresSession
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.writer import Written
@@ -26,10 +27,11 @@ class PostgresTransactions:
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
         self._appends = Appends(session)
+        self._is_telling = False
 
     def tell(self, is_on: bool) -> None:
         """Whether the processes that listen are told of what is committed from now on."""
-        self._appends.is_told = is_on
+        self._is_telling = is_on
 
     def write(self, group: Sequence[Append | Job[Any]]) -> Written:
         """Commits a group."""
@@ -53,37 +55,47 @@ class PostgresTransactions:
             return replace(written, is_announced=self._session.is_announced)
         outcomes = iter(written.outcomes)
         done = [next(outcomes) if isinstance(it, Append) else self._do(it) for it in group]
-        self._session.commit()
+        self._commit(written)
         return Written(done, written.heads, self._session.is_announced)
+
+    def _commit(self, written: Written) -> None:
+        if self._is_telling:
+            self._session.later(*(fence.telling(*head) for head in written.heads.items()))
+            if self._session.is_announced:
+                self._session.later(fence.RING)
+        self._session.commit()
 
     def _do(self, job: Job[Any]) -> Any:
         outcome = self._session.apart(lambda: job(self._session))
         if isinstance(outcome, psycopg.errors.UniqueViolation):
             # Another process wrote the same after the job had looked; now the job will see it.
             outcome = self._session.apart(lambda: job(self._session))
-        if isinstance(outcome, psycopg.Error) and not _is_of_its_values(outcome):
-            return refusal(outcome, "written")
-        return outcome
+        return refusal(outcome, "written") if isinstance(outcome, psycopg.Error) else outcome
 
     # --- appends ------------------------------------------------------------------------
 
     def _append_together(self, appends: Sequence[Append], *, is_all: bool) -> Written:
         """Writes appends; commits them where they are all that there is."""
-        end = self._session.commit if is_all else self._session.flush
+
+        def end(written: Written) -> Written:
+            if is_all:
+                self._commit(written)
+            else:
+                self._session.flush()
+            return written
+
         try:
             self._appends.lock(appends)
-            written = self._appends.write(appends)
-            end()
+            return end(self._appends.write(appends))
         except Exception as error:
-            if not _is_of_its_values(error):
+            is_of_database = isinstance(error, psycopg.Error) and not is_of_its_values(error)
+            if is_of_database or isinstance(error, StorageError):
                 raise
             # One of them has a value that no row can hold. Which one is found out one by one.
             self._session.recover()
             self._session.begin()
             self._appends.lock(appends)
-            written = self._append_one_by_one(appends)
-            end()
-        return written
+            return end(self._append_one_by_one(appends))
 
     def _append_one_by_one(self, appends: Sequence[Append]) -> Written:
         outcomes: list[int | Exception] = []
@@ -94,13 +106,6 @@ class PostgresTransactions:
                 outcomes += written.outcomes
                 heads.update(written.heads)
             else:
-                outcomes.append(written)
+                is_error = isinstance(written, psycopg.Error)
+                outcomes.append(refusal(written, "written") if is_error else written)
         return Written(outcomes, heads)
-
-
-def _is_of_its_values(error: Exception) -> bool:
-    """Whether it is what was to be written that cannot be, and not the database."""
-    if not isinstance(error, psycopg.Error):
-        return not isinstance(error, StorageError)
-    about = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
-    return isinstance(error, about)

@@ -14,6 +14,7 @@ from typing import Final
 
 import psycopg
 
+from stepwell_storage.bell import Bell
 from stepwell_storage.errors import StorageError
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql.postgres.connection import Row, Server
@@ -29,11 +30,14 @@ log = logging.getLogger(__name__)
 
 
 class LogWatch:
-    """Keeps the heads of a process up with what others commit."""
+    """Keeps the heads of a process up with what others commit, and rings its bell for them."""
 
-    def __init__(self, reader: PostgresReader, heads: LogHeads, interval: timedelta) -> None:
+    def __init__(
+        self, reader: PostgresReader, heads: LogHeads, bell: Bell, interval: timedelta
+    ) -> None:
         self._reader = reader
         self._heads = heads
+        self._bell = bell
         self._interval = interval.total_seconds()
         self._teller: Server | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -83,7 +87,10 @@ class LogWatch:
         self.is_told = True
         try:
             await self._ask()  # what was committed while nobody listened
+            self._bell.ring()
             async for said in connection.notifies():
+                if not said.payload:
+                    self._bell.ring()
                 self._heads.advance(_understood(said.payload))
         finally:
             self.is_told = False

@@ -78,6 +78,7 @@ def _create_runs() -> None:
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
+        postgresql_with={"fillfactor": 50},
     )
     for name, column in (("leases_live", "expires_at"), ("leases_held", "owner")):
         is_set = sa.column(column).is_not(None)
