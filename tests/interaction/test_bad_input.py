@@ -520,11 +520,15 @@ async def test_a_step_that_the_run_did_not_fail_over_is_not_tried_again(stack: S
         assert says in refused.value.message
 
 
-async def test_an_agent_never_answers_for_a_person(stack: Stack) -> None:
+async def test_an_agent_never_answers_for_a_person_nor_goes_on_behind_an_answer(
+    stack: Stack,
+) -> None:
     run = await _waiting(stack.client)
     async with Client(stack.address) as agent:
         with pytest.raises(Denied) as refused:
             await agent.resolve(run, "ok", "approve")
+        with pytest.raises(Denied, match=r"this call is by agent:local.*`stepwell fork`"):
+            await agent.fork(run, "paid")
     tools = {tool.name for tool in (await stack.mcp.list_tools()).tools}
 
     assert refused.value.code is Code.POLICY_DENIED

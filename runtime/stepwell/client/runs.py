@@ -182,11 +182,11 @@ class Runs:
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
     ) -> Run:
-        """Starts a run that goes on from where another was before it scheduled a step.
+        """Starts a run that goes on from where another was, which takes the owner's token.
 
-        What had ended by then is not done again. `input` takes the place of what the step was
-        given, `labels` that of the other run's. `request_id` is as for `run`. A step that never
-        ran is `NotFound`, STEP_NOT_FOUND.
+        The step, and what comes after it, is done anew; what had ended before is not. `input` takes
+        the place of what the step was given, `labels` that of the other run's. `request_id` is as
+        for `run`. A step that never ran is `NotFound`, STEP_NOT_FOUND.
         """
         request = pb.ForkRunRequest(
             run=run_name(run),

@@ -137,7 +137,7 @@ class Controls:
             InvalidRequest: the verdict does not fit what is asked.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, the step asks nothing.
         """
-        _demand_person(caller)
+        _demand_user(caller, "what a run asks is answered by a person", "stepwell resolve")
         given = Resolve(
             at=self._clock.now(),
             principal=caller.principal,
@@ -194,10 +194,16 @@ class Controls:
         place of what the step was given. The flag is False for a repeat.
 
         Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
             NotFound: RUN_NOT_FOUND; STEP_NOT_FOUND, the step never ran.
             FailedPrecondition: NOT_APPLICABLE, the step has no input that could be another.
             AlreadyExists: REQUEST_ID_REUSED.
         """
+        _demand_user(
+            caller,
+            "a fork does again, without asking again, what a person may have approved",
+            "stepwell fork",
+        )
         await self._get_run(caller, run)
         new = self._ids.new_id()
         with refusals():
@@ -345,10 +351,10 @@ def _refuse(found: Objection | None) -> None:
             raise FailedPrecondition(found.message, code=found.code)
 
 
-def _demand_person(caller: Caller) -> None:
-    """An agent that answers for a person would approve itself."""
+def _demand_user(caller: Caller, why: str, command: str) -> None:
+    """An agent that answers for a person, or goes on behind an answer, would approve itself."""
     if not caller.is_user:
         raise Denied(
-            f"what a run asks is answered by a person, and this call is by {caller.principal}; have "
-            "the owner of the home run `stepwell resolve`"
+            f"{why}, and this call is by {caller.principal}; have the owner of the home run "
+            f"`{command}`"
         )

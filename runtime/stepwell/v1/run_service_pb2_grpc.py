@@ -176,7 +176,9 @@ class RunServiceServicer:
     def ForkRun(self, request, context):
         """Starts a run that goes on from where another one was before it scheduled a step. What had ended
         by then is not done again; the step, and all after it, is. The other run stays as it is,
-        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND). Only a user
+        may fork, as what a person has approved is not asked again: to an agent or a service it gives
+        PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -73,7 +73,9 @@ class RunServiceStub:
     ForkRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.ForkRunRequest, run_service_pb2.ForkRunResponse]
     """Starts a run that goes on from where another one was before it scheduled a step. What had ended
     by then is not done again; the step, and all after it, is. The other run stays as it is,
-    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND). Only a user
+    may fork, as what a person has approved is not asked again: to an agent or a service it gives
+    PERMISSION_DENIED.
     """
     SignalRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]
     """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
@@ -132,7 +134,9 @@ class RunServiceAsyncStub(RunServiceStub):
     ForkRun: aio.UnaryUnaryMultiCallable[run_service_pb2.ForkRunRequest, run_service_pb2.ForkRunResponse]  # type: ignore[assignment]
     """Starts a run that goes on from where another one was before it scheduled a step. What had ended
     by then is not done again; the step, and all after it, is. The other run stays as it is,
-    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+    whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND). Only a user
+    may fork, as what a person has approved is not asked again: to an agent or a service it gives
+    PERMISSION_DENIED.
     """
     SignalRun: aio.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]  # type: ignore[assignment]
     """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
@@ -242,7 +246,9 @@ class RunServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[run_service_pb2.ForkRunResponse, abc.Awaitable[run_service_pb2.ForkRunResponse]]:
         """Starts a run that goes on from where another one was before it scheduled a step. What had ended
         by then is not done again; the step, and all after it, is. The other run stays as it is,
-        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND).
+        whether it has ended or not. A step that never ran gives NOT_FOUND (STEP_NOT_FOUND). Only a user
+        may fork, as what a person has approved is not asked again: to an agent or a service it gives
+        PERMISSION_DENIED.
         """
 
     @abc_1.abstractmethod
