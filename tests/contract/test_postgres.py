@@ -164,8 +164,7 @@ async def test_a_transaction_that_stalls_with_the_lock_ends_in_unavailable(
 async def test_a_process_that_hangs_in_a_transaction_loses_it(postgres_url: str) -> None:
     async with opened(postgres_url, patience=SHORT) as one, opened(postgres_url) as two:
         session = one._transactions._session
-        session.begin()
-        session.later((fence.LOCK, [fence.lock_keys({"default"})]))
+        session.begin(fence.lock_keys({"default"}))
         session.flush()  # and here it hangs
 
         assert await asyncio.wait_for(two.log.append(begin(RUN)), 5) == 1

@@ -34,13 +34,8 @@ class Appends:
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
 
-    def lock(self, appends: Sequence[Append]) -> None:
-        """Waits until nobody else writes to their logs; they are ours until this transaction ends."""
-        keys = fence.lock_keys({append.namespace for append in appends})
-        self._session.later((fence.LOCK, [keys]))
-
     def write(self, appends: Sequence[Append]) -> Written:
-        """Writes those that may be; the last statements of it wait to be sent."""
+        """Writes those that may be, with their logs locked; the last statements wait to be sent."""
         namespaces = {append.namespace for append in appends}
         batch = Batch()
         in_turn = {number for number, append in enumerate(appends) if _is_added(batch, append)}

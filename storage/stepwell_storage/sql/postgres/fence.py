@@ -2,7 +2,7 @@
 
 `STEP`, `END` and `BEGIN` are the fence. Of the rows that they are given they carry out those that may be,
 and tell which: a writer that has lost its run is refused by the database itself, and its neighbours
-do not notice. All of this runs under the locks of the namespaces (`LOCK`): a position can be
+do not notice. All of this runs under the locks of the namespaces (`lock_keys`): a position can be
 read in the order of positions only if it is given and committed before the next one is given.
 """
 
@@ -107,9 +107,6 @@ HEADS: Final = sa.select(log_heads.c.namespace, log_heads.c.position).where(
 )
 CHANNEL: Final = "stepwell"
 """Where commits are told of."""
-
-LOCK: Final = b"SELECT pg_advisory_xact_lock(key) FROM unnest(%b::bigint[]) AS key"
-"""Waits for one lock after the other, in the order of the array."""
 
 
 def lock_keys(namespaces: set[str]) -> list[int]:

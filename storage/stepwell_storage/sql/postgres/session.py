@@ -24,6 +24,9 @@ from stepwell_storage.sql.postgres.connection import (
 from stepwell_storage.sql.postgres.dialect import PostgresStatements, Request
 from stepwell_storage.sql.postgres.rows import insertion_of_missing
 
+BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""Always this level: who has waited for a lock must see what was written meanwhile."""
+
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 1.0
 """Seconds between attempts to connect; whoever writes meanwhile is refused at once."""
@@ -39,7 +42,7 @@ class PostgresSession:
         self._ahead: list[Request] = []
         self.is_announced = False
         """Whether anything in this transaction was announced."""
-        self._opening = _opening(server.patience)
+        self._settings = _settings(server.patience)
         self._is_begun = False
         """Whether the server knows of this transaction."""
         self._pause = 0.0
@@ -93,8 +96,8 @@ class PostgresSession:
 
     # --- transactions -------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Begins a transaction in which nothing waits for ever.
+    def begin(self, locks: Sequence[int] = ()) -> None:
+        """Begins a transaction in which nothing waits for ever, with these locks, in this order.
 
         Raises:
             Unavailable: there is no connection, and none can be made.
@@ -104,7 +107,10 @@ class PostgresSession:
         if self._connection is None or not is_usable(self._connection):
             self.close()
             self._connection = self._connect()
-        self.later(*self._opening)
+        settings = f"SELECT {self._settings}".encode()
+        # From left to right: the limit is there when the first lock is waited for.
+        with_locks = settings + b", pg_advisory_xact_lock(key) FROM unnest(%b::bigint[]) AS key"
+        self.later((BEGIN, None), (with_locks, [locks]) if locks else (settings, None))
 
     def commit(self) -> None:
         """Commits, with all that waits to be sent."""
@@ -186,22 +192,17 @@ def _answers(connection: Connection, requests: Sequence[Request]) -> list[psycop
         return [connection.cursor(binary=True).execute(*request) for request in requests]
 
 
-def _opening(patience: Patience) -> tuple[Request, ...]:
-    """What every transaction begins with, so that nothing in it waits for ever.
-
-    The level is always this one: who has waited for a lock must see what was written meanwhile.
-    """
+def _settings(patience: Patience) -> str:
+    """What every transaction sets for itself, so that nothing in it waits for ever."""
     settings = {
         "lock_timeout": patience.lock,
         "statement_timeout": patience.statement,
         "idle_in_transaction_session_timeout": patience.statement,
         "transaction_timeout": patience.transaction,
     }
-    local = ", ".join(
+    return ", ".join(
         # The last one is new in PostgreSQL 17.
         f"CASE WHEN current_setting('{name}', true) IS NOT NULL THEN "
         f"set_config('{name}', '{round(value.total_seconds() * 1000)}', true) END"
         for name, value in settings.items()
     )
-    begin = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-    return (begin, None), (f"SELECT {local}".encode(), None)

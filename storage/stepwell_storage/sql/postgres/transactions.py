@@ -49,8 +49,11 @@ class PostgresTransactions:
     def _write(self, group: Sequence[Append | Job[Any]]) -> Written:
         appends = [what for what in group if isinstance(what, Append)]
         is_all = len(appends) == len(group)
-        self._session.begin()
-        written = self._append_together(appends, is_all=is_all) if appends else Written((), {})
+        locks = fence.lock_keys({append.namespace for append in appends})
+        self._session.begin(locks)
+        written = Written((), {})
+        if appends:
+            written = self._append_together(appends, locks, is_all=is_all)
         if is_all:
             return replace(written, is_announced=self._session.is_announced)
         outcomes = iter(written.outcomes)
@@ -74,7 +77,9 @@ class PostgresTransactions:
 
     # --- appends ------------------------------------------------------------------------
 
-    def _append_together(self, appends: Sequence[Append], *, is_all: bool) -> Written:
+    def _append_together(
+        self, appends: Sequence[Append], locks: Sequence[int], *, is_all: bool
+    ) -> Written:
         """Writes appends; commits them where they are all that there is."""
 
         def end(written: Written) -> Written:
@@ -85,7 +90,6 @@ class PostgresTransactions:
             return written
 
         try:
-            self._appends.lock(appends)
             return end(self._appends.write(appends))
         except Exception as error:
             is_of_database = isinstance(error, psycopg.Error) and not is_of_its_values(error)
@@ -93,8 +97,7 @@ class PostgresTransactions:
                 raise
             # One of them has a value that no row can hold. Which one is found out one by one.
             self._session.recover()
-            self._session.begin()
-            self._appends.lock(appends)
+            self._session.begin(locks)
             return end(self._append_one_by_one(appends))
 
     def _append_one_by_one(self, appends: Sequence[Append]) -> Written:
