@@ -193,9 +193,13 @@ def test_the_beginning_of_an_id_is_enough_where_it_means_one_run(command: Comman
     command("workflows", "put", write("sum.yaml", SUM))
     given = ("--input", '{"a": 1, "b": 2}')
     one, other = (command("run", "sum", *given).stdout.strip() for _ in range(2))
+    ids = [
+        run["id"] for run in json.loads(command("runs", "--limit", "1000", "--json").stdout)["runs"]
+    ]
     same = next(n for n in range(36) if one[n] != other[n])
-    assert json.loads(command("show", one[: same + 1], "--json").stdout)["id"] == one
-    assert command("events", one[: same + 1], "--follow").exit_code == Exit.OK
+    enough = next(n for n in range(37) if sum(id.startswith(one[:n]) for id in ids) == 1)
+    assert json.loads(command("show", one[:enough], "--json").stdout)["id"] == one
+    assert command("events", one[:enough], "--follow").exit_code == Exit.OK
     several = command("cancel", one[:same], "--json")
     message = json.loads(several.stdout)["error"]["message"]
     assert several.exit_code == Exit.FAILED
