@@ -12,7 +12,7 @@ from stepwell.definitions.loader import load
 from stepwell.engine import codec
 from stepwell.engine.commands import WakeAt
 from stepwell.engine.due import due
-from stepwell.engine.events import RunStarted
+from stepwell.engine.events import RunForked, RunStarted
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.state import RunState
@@ -27,7 +27,7 @@ MOST = 10_000
 
 async def history_of(storage: Storage, namespace: str, run: str, about: str) -> dict[str, Any]:
     """What a file of this folder holds: the log of a run, and what follows from it."""
-    records = await storage.log.read(namespace, run, limit=MOST)
+    records = await _records(storage, namespace, run)
     events = [codec.decode(record.kind, record.body) for record in records]
     started = events[0]
     assert isinstance(started, RunStarted), "a log begins with run_started"
@@ -56,6 +56,15 @@ async def history_of(storage: Storage, namespace: str, run: str, about: str) -> 
         },
     }
     return {**history, "state": shown(fold(history))}
+
+
+async def _records(storage: Storage, namespace: str, run: str) -> list[Record]:
+    """What made a run what it is: of a fork, what it shares with the other run comes first."""
+    own = await storage.log.read(namespace, run, limit=MOST)
+    first = codec.decode(own[0].kind, own[0].body)
+    if not isinstance(first, RunForked):
+        return own
+    return [*(await _records(storage, namespace, first.run))[: first.sequence], *own]
 
 
 def fold(history: dict[str, Any]) -> RunState:
