@@ -33,14 +33,17 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
     settings = load_settings(home, os.environ, {})
     place = Home(settings.home)
     place.create()
-    with place.hold(since=SystemClock().now()), anyio.CancelScope() as serving:
-        if sys.platform != "win32":
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    with place.hold(since=SystemClock().now()):
         async with open_runtime(settings) as runtime:
             server = build_server(runtime.service, wait=settings.mcp.wait)
             gc.freeze()
             gc.enable()
-            await Connection(server, DescriptorPipe(client_in, client_out)).run()
+            # Inside the runtime: a scope that is cancelled cancels whatever is awaited in it, and
+            # the runtime has to wait for its own end.
+            with anyio.CancelScope() as serving:
+                if sys.platform != "win32":
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+                await Connection(server, DescriptorPipe(client_in, client_out)).run()
 
 
 class DescriptorPipe:

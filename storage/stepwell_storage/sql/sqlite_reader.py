@@ -59,5 +59,9 @@ class SqliteReader:
         connection = await aiosqlite.connect(
             self._path, isolation_level=None, timeout=self._busy_timeout.total_seconds()
         )
-        await connection.execute("PRAGMA query_only = ON")
+        try:
+            await connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.stop()  # whoever asked may be gone, and nobody else knows of it
+            raise
         return connection
