@@ -411,7 +411,7 @@ class OwnedRun:
             if not self._gone and command.id in self.state.open:  # else nobody waits any more
                 given = await self._answer_to(command)
         except asyncio.CancelledError:
-            if self._gone or command.id not in self._in_flight or isinstance(command, EnterQueue):
+            if self._gone or isinstance(command, EnterQueue) or not self._is_mine(command):
                 raise  # it was stopped by us
             given = cancelled(command, self._clock.now())
         except BaseException as error:  # out of here it would end every other run
@@ -421,12 +421,17 @@ class OwnedRun:
                 return
             given = broken(command, error, self._clock.now())
         finally:
-            self._in_flight.pop(command.id, None)
+            if self._is_mine(command):
+                del self._in_flight[command.id]
         if given is not None:
             self.give(replace(given, jitter=self._jitter()))
-        elif isinstance(command, CallTool):
-            put_back(self.state, command)  # a pause came before it was begun, and may be over
-            self._wake()
+
+    def _is_mine(self, command: Effect) -> bool:
+        """Whether the task that asks is the one that carries a command out.
+
+        One that was stopped may take its time to end, while the call is made again.
+        """
+        return self._in_flight.get(command.id) is asyncio.current_task()
 
     async def _answer_to(self, command: Effect) -> Input | None:
         match command:
@@ -467,6 +472,9 @@ class OwnedRun:
         return None
 
     async def _begin(self, command: CallTool) -> bool:
+        if self.state.is_paused:
+            put_back(self.state, command)
+            return False
         return await self.record(
             ToolBegun(
                 at=self._clock.now(),

@@ -106,6 +106,9 @@ class HandEffects:
         self.calls: list[Call] = []
         self.at_once: Exception | None = None
         """What every tool call raises without waiting."""
+        self.cleans_up = asyncio.Event()
+        """Cleared, a call that is stopped takes until it is set to come to its end."""
+        self.cleans_up.set()
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         return await self._wait(Call(command, None))
@@ -125,6 +128,7 @@ class HandEffects:
             return await call.answer
         except asyncio.CancelledError:
             call.is_cancelled = True
+            await self.cleans_up.wait()
             raise
 
     async def next(self) -> Call:

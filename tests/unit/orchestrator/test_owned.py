@@ -13,7 +13,7 @@ from tests.unit.orchestrator.rig import (
 )
 
 from stepwell.engine.events import RunFailed
-from stepwell.engine.inputs import Cancel, Pause, Publish, Resume
+from stepwell.engine.inputs import Cancel, Pause, Publish, Resolve, Resume
 from stepwell.engine.values import NOTHING, Failure
 from stepwell.orchestrator.owned import NotWritten
 from stepwell_storage.errors import Full
@@ -200,6 +200,27 @@ async def test_cancel_stops_the_calls_in_flight() -> None:
         assert await rig.status(run) == "cancelled"
         await until(lambda: all(call.is_cancelled for call in rig.effects.calls))
         assert worker.open_runs == 0
+
+
+@on_virtual_time
+async def test_a_call_that_is_still_being_stopped_says_nothing_of_the_one_that_came_after() -> None:
+    rig = Rig()
+    graph = await rig.put("{ workflow: w, nodes: [{ id: pay, tool: pay, timeout: 5s }] }")
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        owned = rig.owned(worker, run)
+        first = await rig.effects.next()
+        rig.effects.cleans_up.clear()
+        await until(lambda: first.is_cancelled)
+        at = rig.clock.now()
+        assert await owned.record(Resolve(at=at, principal="user:a", step="pay", verdict="retry"))
+        await until(lambda: len(rig.effects.calls) == 2)
+        rig.effects.cleans_up.set()
+        await asyncio.sleep(1)
+        assert (await rig.kinds(run))[-1] == "tool_call_started"
+        second = rig.effects.calls[-1]
+        assert await owned.record(Cancel(at=rig.clock.now()))
+        await until(lambda: second.is_cancelled)
 
 
 @on_virtual_time
