@@ -203,7 +203,8 @@ class LinkedLog:
                 answer.set_exception(error)
             return
         written = self._log.append(append)
-        written.add_done_callback(partial(self._answer, append, answer))
+        self._log._commit()  # now: nothing else may be told to the ledger before it
+        self._answer(append, answer, written)
 
     def _answer(
         self, append: Append, answer: asyncio.Future[int], written: asyncio.Future[int]

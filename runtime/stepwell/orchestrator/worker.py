@@ -490,7 +490,7 @@ class Worker:
     async def _adopt(self, lease: Lease) -> None:
         """Folds the log of a run that is ours now, and goes on with it."""
         held = self.find(lease.namespace, lease.run)
-        if held is not None:
+        if held is not None and held.epoch < lease.epoch:
             held.drop()
         self._unreadable.pop((lease.namespace, lease.run), None)
         try:
@@ -507,8 +507,9 @@ class Worker:
             log.exception("run %s cannot go on with this version", lease.run)
             self._unreadable[lease.namespace, lease.run] = lease.epoch
             return
-        if state.has_ended or self._tasks is None:
-            return
+        is_known = self.find(lease.namespace, lease.run) is not None
+        if is_known or state.has_ended or self._tasks is None:
+            return  # it was found out in two ways that it is ours
         log.info("run %s goes on after event %d", lease.run, state.sequence)
         self._meter.metrics.runs_claimed.add()
         owned = self._own(lease.namespace, state, epoch=lease.epoch, seal=seal)
@@ -540,6 +541,9 @@ class Worker:
         state = RunState(run, graph, self._max_events)
         for event in events:
             evolve(state, event)
+        # That went out with the appends of these events.
+        for told in (state.left, state.orphans, state.stops):
+            told.clear()
         return state
 
     async def _look_for_parent(self, owned: OwnedRun) -> None:

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from tests.unit.orchestrator.rig import Rig, on_virtual_time
+from tests.unit.orchestrator.rig import Rig, on_virtual_time, until_async
 from tests.unit.orchestrator.test_service import ANN, BOB, ONE, serving
 
+from stepwell.engine.values import Failure
 from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Queue
@@ -95,6 +96,23 @@ async def test_a_queue_that_is_in_use_is_not_removed() -> None:
         (await rig.effects.next()).returns(1)
         await rig.pass_time(MINUTE)
         await service.queues.remove_queue(ANN, "db")
+
+
+@on_virtual_time
+async def test_a_step_that_is_tried_again_has_a_place_again() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=1)
+        await service.put_workflow(
+            ANN, b"{ workflow: two, nodes: [{ id: a, tool: look, queue: db }] }"
+        )
+        run, _ = await service.start_run(ANN, "two", {})
+        (await rig.effects.next()).fails(Failure("TOOL_ERROR", "no"))
+        await until_async(lambda: rig.status(run.id), "failed")
+        assert await load(service, "db") == (0, 0)
+        await service.controls.retry_step(ANN, run.id, "a")
+        await rig.effects.next()
+        assert await load(service, "db") == (1, 0)
 
 
 @on_virtual_time
