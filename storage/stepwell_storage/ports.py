@@ -205,6 +205,9 @@ class Queues(Protocol):
 
         A ticket is one by (run, step): asked for again it keeps its place in the line. Those of a
         queue that is not there are admitted at once. The line is by `at`, then by run and step.
+
+        Those with an `epoch` that is not that of their run's lease, or whose lease is given up, are
+        left out: whoever owned the run before takes no place that nobody would give back.
         """
         ...
 

@@ -291,6 +291,8 @@ class QueueLoad(Struct, frozen=True):
 class Ticket(Struct, frozen=True):
     """A wish for a place in a queue: by a step of a run, or by the whole run where `step` is "".
 
+    `epoch` is the lease under which it is asked for, where that matters.
+
     Raises:
         ValueError: `run` is no run id.
     """
@@ -299,6 +301,7 @@ class Ticket(Struct, frozen=True):
     run: str
     step: str
     at: int
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 from tests.contract.appends import OTHER, RUN, THIRD, begin, end, go_on, outcome
 
 from stepwell_storage.errors import Exists, Fenced, Missing
@@ -202,6 +203,18 @@ async def test_tickets_of_several_queues_are_asked_for_at_once(storage: Storage)
     ]
 
     assert await entered(storage, *asked) == ["a", "b", "c"]
+
+
+async def test_an_owner_before_takes_no_place(storage: Storage) -> None:
+    await made(storage, queue(concurrency=2), RUN, OTHER)
+    await storage.claims.claim("two", now=10_000, expires_at=20_000, limit=9)
+    before, now = structs.replace(ticket("a"), epoch=1), structs.replace(ticket("b"), epoch=2)
+    assert await entered(storage, before, now) == ["b"]
+    assert await load(storage) == (1, 0)
+    await storage.log.append(end(OTHER, after=1, epoch=2))
+    ended = structs.replace(ticket("c", OTHER), epoch=2)
+    assert await entered(storage, ended) == []
+    assert await load(storage) == (1, 0)
 
 
 async def test_a_whole_run_may_have_a_ticket(storage: Storage) -> None:

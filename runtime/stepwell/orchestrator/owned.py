@@ -456,7 +456,7 @@ class OwnedRun:
         return begun
 
     async def _enter_queue(self, command: EnterQueue) -> Input | None:
-        ask = partial(self._peers.enter_queue, self.namespace, self.state, command)
+        ask = partial(self._peers.enter_queue, self.namespace, self.state, self.epoch, command)
         return await self._insist(ask, lambda: self.state.awaits(command.id))
 
     async def _insist(

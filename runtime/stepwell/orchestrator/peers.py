@@ -39,7 +39,7 @@ class Peers(Protocol):
         ...
 
     async def enter_queue(
-        self, namespace: str, state: RunState, command: EnterQueue
+        self, namespace: str, state: RunState, epoch: int, command: EnterQueue
     ) -> Input | None:
         """Asks for a place; None when it has to be waited for: a letter tells then."""
         ...
@@ -92,11 +92,11 @@ class StoredPeers:
         await self._storage.inbox.send(namespace, letter)
 
     async def enter_queue(
-        self, namespace: str, state: RunState, command: EnterQueue
+        self, namespace: str, state: RunState, epoch: int, command: EnterQueue
     ) -> Input | None:
         """Asks for a place; None when it has to be waited for: a letter tells then."""
         now = self._clock.now()
-        ticket = Ticket(command.queue, state.run, command.step, now)
+        ticket = Ticket(command.queue, state.run, command.step, now, epoch)
         if await self._storage.queues.enter(namespace, [ticket], now=now):
             return Admitted(at=now, step=command.step)
         return None

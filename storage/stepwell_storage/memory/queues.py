@@ -35,6 +35,7 @@ class MemoryQueues:
 
     async def enter(self, namespace: str, tickets: Sequence[Ticket], *, now: int) -> list[Ticket]:
         kept = self._database[namespace]
+        tickets = [it for it in tickets if _is_current(kept, it)]
         asked = [kept.tickets.setdefault((it.run, it.step), KeptTicket(it)) for it in tickets]
         for queue in {it.queue for it in tickets}:
             line, row = _line(kept, queue), kept.queues.get(queue)
@@ -68,6 +69,12 @@ class MemoryQueues:
     async def list(self, namespace: str) -> list[QueueLoad]:
         kept = self._database[namespace]
         return [_load(kept, kept.queues[name]) for name in sorted(kept.queues)]
+
+
+def _is_current(kept: KeptNamespace, ticket: Ticket) -> bool:
+    run = kept.runs.get(ticket.run)
+    is_held = run is not None and run.expires_at is not None and run.epoch == ticket.epoch
+    return is_held or ticket.epoch is None
 
 
 def _queue(kept: KeptNamespace, name: str) -> QueueRow:

@@ -15,7 +15,7 @@ from stepwell_storage.sql.ids import packed, unpacked
 from stepwell_storage.sql.inbox import deliver
 from stepwell_storage.sql.session import Session
 from stepwell_storage.sql.shares import shares
-from stepwell_storage.sql.tables import admissions, queues, tickets
+from stepwell_storage.sql.tables import admissions, leases, queues, tickets
 
 _Key: TypeAlias = tuple[str, str]
 """What tells tickets of a namespace apart: the run and the step."""
@@ -53,6 +53,16 @@ _OF_STEPS = (
     tickets.c.namespace == _NAMESPACE,
     tickets.c.run == sa.bindparam("of", type_=sa.LargeBinary),
     tickets.c.step.in_(sa.bindparam("steps", type_=sa.Text, expanding=True)),
+)
+_EPOCHS = (
+    sa.select(leases.c.run, leases.c.epoch)
+    .where(
+        leases.c.namespace == _NAMESPACE,
+        leases.c.run.in_(sa.bindparam("runs", type_=sa.LargeBinary, expanding=True)),
+        leases.c.expires_at.is_not(None),
+    )
+    .order_by(leases.c.run)
+    .with_for_update()
 )
 _FOUND = sa.select(tickets.c.step, tickets.c.admitted_at).where(*_OF_STEPS)
 _ANY = sa.select(sa.literal(1)).select_from(tickets).where(*_OF_QUEUE).limit(1)
@@ -104,6 +114,7 @@ def forget_admissions(session: Session, namespace: str, name: str) -> None:
 def enter(session: Session, namespace: str, wanted: Sequence[Ticket], now: int) -> list[Ticket]:
     """Puts tickets in line; which of them have a place."""
     rows = {name: lock(session, namespace, name) for name in sorted({it.queue for it in wanted})}
+    wanted = _current(session, namespace, wanted)
     found = _found(session, namespace, wanted)
     new = [it for it in wanted if _key(it) not in found]
     nowhere = {_key(it) for it in new if rows[it.queue] is None}
@@ -118,6 +129,17 @@ def enter(session: Session, namespace: str, wanted: Sequence[Ticket], now: int) 
             _let_in(session, namespace, row, ours, now)
             inside.update(map(_key, ours))
     return [it for it in wanted if _key(it) in inside]
+
+
+def _current(session: Session, namespace: str, wanted: Sequence[Ticket]) -> list[Ticket]:
+    """Those that are asked for under the lease that their run has, until the commit."""
+    runs = sorted({packed(it.run) for it in wanted if it.epoch is not None})
+    epochs = {
+        unpacked(run): epoch
+        for share in shares(runs)
+        for run, epoch in session.rows(_EPOCHS, in_namespace=namespace, runs=share)
+    }
+    return [it for it in wanted if it.epoch is None or epochs.get(it.run) == it.epoch]
 
 
 def _found(session: Session, namespace: str, wanted: Iterable[Ticket]) -> dict[_Key, bool]:
