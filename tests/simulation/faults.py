@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from tests.simulation.cluster import Cluster
+from tests.simulation.ledger import Ledger
 from tests.simulation.links import Mood
 from tests.simulation.members import LEASE
 
@@ -16,8 +17,9 @@ MOODS = (Mood.AWAY, Mood.FULL, Mood.FLAKY, Mood.FLAKY, Mood.MUTE, Mood.MUTE)
 class Faults:
     """Each of them is a coroutine that finds somebody to happen to."""
 
-    def __init__(self, cluster: Cluster, dice: random.Random) -> None:
+    def __init__(self, cluster: Cluster, ledger: Ledger, dice: random.Random) -> None:
         self._cluster = cluster
+        self._ledger = ledger
         self._dice = dice
 
     def draw(self) -> Sequence[Callable[[], Awaitable[None]]]:
@@ -77,8 +79,13 @@ class Faults:
             member.clock.skew += round(self._dice.uniform(-60, 60) * 1e6)
 
     async def _repeat(self) -> None:
-        """A report comes again, to whoever owns the run by now."""
+        """A report comes again, to whoever owns the run by now.
+
+        Not where a person has let the call be made again: that has the same name, and nobody can
+        tell the two apart.
+        """
         if self._cluster.reports:
             run, given = self._dice.choice(self._cluster.reports)
-            for owned in self._cluster.owners(run):
-                owned.give(given)
+            if not self._ledger.was_let_again(run, given):
+                for owned in self._cluster.owners(run):
+                    owned.give(given)

@@ -26,6 +26,7 @@ from stepwell.engine.events import (
 )
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
+from stepwell.engine.inputs import Input, ToolAnswered
 from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
@@ -257,6 +258,13 @@ class Ledger:
             data = getattr(stored, name)
             if isinstance(data, Data):
                 self.check(run, not data.sealed, f"{type(stored).__name__}.{name} holds a seal")
+
+    def was_let_again(self, run: str, given: Input) -> bool:
+        """Whether a person has let the call be made again that a report is about."""
+        if not isinstance(given, ToolAnswered):
+            return False
+        key = f"{given.step}/{given.call}" if given.call else given.step
+        return self._grants(self.accounts[run], key) > 0
 
     @staticmethod
     def _grants(account: Account, key: str) -> int:

@@ -27,6 +27,8 @@ from stepwell_storage.memory import MemoryStorage
 
 LATE = (Code.STEP_TIMEOUT, Code.OUTCOME_UNKNOWN, Code.APPROVAL_EXPIRED)
 """How steps fail over which time, or a death, has decided."""
+LONG = 60_000_000
+"""Microseconds after which a run that nobody waits for is stopped, whatever goes wrong."""
 SOON = 5_000_000
 """Microseconds after which a run goes on whose time has come, where nothing goes wrong."""
 
@@ -100,7 +102,8 @@ class Verdict:
                 self._check(state.run, same, f"{event.step} gives what its run gave")
         last = account.events[-1]
         if account.is_unwanted:
-            stopped = isinstance(last, RunCancelled) or last.at == account.events[0].at
+            lasted = last.at - account.events[0].at
+            stopped = isinstance(last, RunCancelled) or lasted < LONG
             self._check(state.run, stopped, "a run is stopped that nobody waits for")
         if isinstance(last, RunCancelled) and not account.is_meddled_with:
             self._check(state.run, self._is_orphan(state), "nobody has cancelled it")

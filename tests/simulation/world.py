@@ -155,7 +155,7 @@ class World:
         await asyncio.gather(*self._waiting)
 
     def _faults(self) -> Sequence[Callable[[], Awaitable[None]]]:
-        return [] if self._is_calm else Faults(self._cluster, self._dice).draw()
+        return [] if self._is_calm else Faults(self._cluster, self._ledger, self._dice).draw()
 
     def _wishes(self) -> Sequence[Callable[[], Awaitable[None]]]:
         callers = Callers(self._cluster, self._ledger, self._script, self._dice)

@@ -323,7 +323,12 @@ class Controls:
         async for page in self._journal.read(namespace, run, after=since):
             if any(is_taught_by(given, event) for event in page):
                 return
-        _refuse(objection(await self._worker.fold(namespace, run), given))
+        state = await self._worker.fold(namespace, run)
+        _refuse(objection(state, given))
+        if not (isinstance(given, Signal) and given.id in state.seen):
+            raise FailedPrecondition(
+                f"the run {run} had ended before it was told, and has been taken up again since"
+            )
 
     async def _is_taken(self, namespace: str, run: str, id: str) -> bool:
         clock, look = asyncio.get_running_loop().time, FIRST_LOOK

@@ -550,14 +550,19 @@ class Worker:
         """A child whose parent had ended before it began was never told to stop."""
         parent = owned.state.parent
         assert parent is not None, "it is a child"
-        try:
-            ended = run_of_row(await self._storage.runs.get(owned.namespace, parent.run))
-        except StorageError as error:
-            log.warning("run %s does not know how its parent is: %s", owned.state.run, error)
+        while self.find(owned.namespace, owned.state.run) is owned:
+            try:
+                row = await self._storage.runs.get(owned.namespace, parent.run)
+            except Missing:
+                return
+            except StorageError as error:
+                log.warning("run %s does not know how its parent is: %s", owned.state.run, error)
+                await asyncio.sleep(self._poll)
+                continue
+            if (status := run_of_row(row).status).ended:
+                reason = f"its parent {parent.run} {status}"
+                owned.give(Cancel(at=self._clock.now(), reason=reason))
             return
-        if ended.status.ended:
-            reason = f"its parent {parent.run} {ended.status}"
-            owned.give(Cancel(at=self._clock.now(), reason=reason))
 
     # --- letting go -----------------------------------------------------------------------
 

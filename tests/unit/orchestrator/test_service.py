@@ -18,7 +18,7 @@ from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import Full, Unavailable
-from stepwell_storage.records import Append
+from stepwell_storage.records import Append, Letter
 
 ANN = Caller(NAMESPACE, "user:ann")
 BOB = Caller("elsewhere", "user:bob")
@@ -266,6 +266,24 @@ async def test_what_comes_by_letter_after_the_end_of_a_run_is_not_told_to_be_don
         assert isinstance(cancelled, Run)
         assert isinstance(published, FailedPrecondition)
         assert published.code is Code.RUN_ENDED
+
+
+@on_virtual_time
+async def test_what_went_with_the_end_of_a_run_that_goes_on_is_not_told_to_be_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The letters of a run go with its end, and it may be tried again before anybody looks."""
+    rig = Rig()
+
+    async def sent_and_gone(namespace: str, letter: Letter) -> bool:
+        return True
+
+    async with serving(rig) as service, rig.working("two", alone=False) as other:
+        run = await rig.start(other, await rig.workflows.graph(NAMESPACE, "one"), {"q": "?"})
+        monkeypatch.setattr(rig.storage.inbox, "send", sent_and_gone)
+        with pytest.raises(FailedPrecondition, match="taken up again") as refused:
+            await service.controls.pause_run(ANN, run)
+        assert refused.value.code is Code.RUN_ENDED
 
 
 @on_virtual_time
