@@ -21,12 +21,14 @@ import uvloop
 
 from bench import goals
 from bench.databases import BOTH, POSTGRES_ONLY, SQLITE_ONLY
+from bench.fanout import measure_fanout
 from bench.footprint import measure_footprint
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
 from bench.processes import measure_processes
 from bench.scale import measure_scale
 from bench.steps import measure_steps
+from bench.waiting import measure_waiting
 from bench.watch import measure_watch
 from stepwell.garbage import rarely_collected
 
@@ -42,7 +44,9 @@ PARTS = {
     "sqlite": Part(measure_steps, SQLITE_ONLY),
     "postgres": Part(measure_steps, POSTGRES_ONLY),
     "peers": Part(measure_peers, BOTH),
+    "fanout": Part(measure_fanout, BOTH),
     "processes": Part(measure_processes, POSTGRES_ONLY),
+    "waiting": Part(measure_waiting, BOTH),
     "watch": Part(measure_watch, BOTH),
     "scale": Part(measure_scale, BOTH),
     "footprint": Part(measure_footprint, SQLITE_ONLY),

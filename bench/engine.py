@@ -21,6 +21,18 @@ CHAIN = "workflow: chain\nnodes:\n" + "".join(
     f"  - {{ id: s{n}, tool: step, with: {{ number: {n} }}{f', needs: [s{n - 1}]' if n else ''} }}\n"
     for n in range(STEPS)
 )
+FAN = """\
+workflow: fan
+input: { type: object, required: [items], properties: { items: { type: array } } }
+nodes:
+  - { id: each, map: "=input.items", concurrency: 1000, do: { tool: step, with: { number: "=item" } } }
+output: { done: "=size(each.output)" }
+"""
+HOLD = """\
+workflow: hold
+nodes:
+  - { id: hold, signal: go }
+"""
 PATIENCE = timedelta(minutes=5)
 
 
@@ -29,12 +41,13 @@ async def open_engine(home: Path, url: str) -> AsyncIterator["Engine"]:
     """The engine on a database."""
     settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)], "storage.url": url})
     async with open_runtime(settings) as runtime:
-        await runtime.service.put_workflow(LOCAL_USER, CHAIN.encode())
+        for workflow in (CHAIN, FAN, HOLD):
+            await runtime.service.put_workflow(LOCAL_USER, workflow.encode())
         yield Engine(runtime.service, url)
 
 
 class Engine:
-    """Runs of the workflow `chain`; see `trial.Subject`."""
+    """Runs of the workflow `chain` are what is measured; see `trial.Subject`."""
 
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
@@ -52,6 +65,10 @@ class Engine:
         """Waits until it has completed."""
         view = await self.service.wait_run(LOCAL_USER, run, PATIENCE)
         assert view.status is RunStatus.COMPLETED, view
+
+    async def fan_out(self, items: int) -> None:
+        """One run with so many steps side by side."""
+        await self.ended(await self.start("fan", {"items": list(range(items))}))
 
     def stored_bytes(self) -> int:
         return stored_bytes(self.url)

@@ -89,7 +89,18 @@ async def _commit(engine: Engine, runs: int, pause: float) -> list[tuple[str, fl
     return committed
 
 
-ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {"run": _run, "commit": _commit}
+async def _hold(engine: Engine, runs: int, in_flight: int) -> None:
+    """Begins runs that wait for a signal."""
+    left = iter(range(runs))
+
+    async def one_after_another() -> None:
+        for _ in left:
+            await engine.start("hold")
+
+    await asyncio.gather(*(one_after_another() for _ in range(in_flight)))
+
+
+ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {"run": _run, "commit": _commit, "hold": _hold}
 
 
 async def _serve(home: Path, url: str) -> None:

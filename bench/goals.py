@@ -44,6 +44,7 @@ GOALS = (
             at_most(f"{database}.cpu_ms_per_step", 0.10),
             at_most(f"{database}.bytes_per_step", 600),
             at_most(f"{database}.single_run_ratio_to_raw", 3),
+            at_most(f"{database}.fanout_s", 0.3),
             at_most(f"{database}.scale_list_runs_ratio", 1.5),
             at_most(f"{database}.scale_read_page_ratio", 1.5),
             at_most(f"{database}.scale_read_run_ratio", 1.5),
