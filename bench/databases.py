@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 from dev.postgres import PostgresServer, running_postgres
 
 from bench.left_out import LeftOut
@@ -57,4 +58,12 @@ def place_for(database: str) -> Iterator[Place]:
                 server = stack.enter_context(running_postgres())
             except RuntimeError as error:
                 raise LeftOut(str(error)) from error
+            _prove_durable(server)
             yield Place(Path(folder), server)
+
+
+def _prove_durable(server: PostgresServer) -> None:
+    with psycopg.connect(server.url()) as db:
+        for setting in ("fsync", "synchronous_commit"):
+            [value] = db.execute("SELECT current_setting(%s)", [setting]).fetchone() or [None]
+            assert value == "on", f"{setting} is {value}: nothing measured on it would be durable"

@@ -1,5 +1,6 @@
 """The environment that the peers are installed in: made when it is first asked for."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -8,7 +9,8 @@ from pathlib import Path
 from bench.left_out import LeftOut
 
 FOLDER = Path(__file__).parents[1] / ".venv-peers"
-REQUIREMENTS = Path(__file__).with_name("requirements.lock")
+WANTED = Path(__file__).with_name("requirements.in")
+REQUIREMENTS = WANTED.with_suffix(".lock")
 INSTALLATION_TIMEOUT = 600.0
 
 
@@ -26,6 +28,11 @@ def python_of_peers() -> Path:
         _install(python)
         stamp.write_text(wanted)
     return python
+
+
+def peer_versions() -> dict[str, str]:
+    """The peers, each with the version that is measured."""
+    return dict(re.findall(r"^(dbos|langgraph)==(\S+)$", WANTED.read_text(), re.MULTILINE))
 
 
 def _install(python: Path) -> None:
