@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,17 @@ MAX_CONNECTIONS = 200
 PATIENCE = 30.0
 """Seconds until a server that is neither up nor down is given up."""
 LOOK_AGAIN = 0.02
+
+BECOME = """
+import os, sys
+user, group, *command = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(group))
+os.setuid(int(user))
+os.execv(command[0], command)
+"""
+"""Becomes another user, and then the program. `subprocess` could do the first part, but it has to
+fork for that, and a process in which gRPC has threads does not always survive a fork."""
 
 
 class Shutdown(Enum):
@@ -123,26 +135,22 @@ class _Account:
         self.data = folder / "data"
         """Where the server keeps what it has."""
         self._folder = folder
-        self._user: int | None = None
-        self._group: int | None = None
+        self._prefix: tuple[str, ...] = ()
         if os.geteuid() == 0:
             entry = pwd.getpwnam(UNPRIVILEGED)
-            self._user, self._group = entry.pw_uid, entry.pw_gid
-            os.chown(folder, self._user, self._group)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+            self._prefix = (sys.executable, "-ISc", BECOME, str(entry.pw_uid), str(entry.pw_gid))
         self._programs = self._readable(_installed())
 
     def start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """Starts a program; what it says goes to `log` in the folder."""
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [str(self._programs / program), *arguments],
+                [*self._prefix, str(self._programs / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                user=self._user,
-                group=self._group,
-                extra_groups=None if self._user is None else (),
             )
 
     def run(self, program: str, *arguments: str) -> None:
@@ -164,7 +172,7 @@ class _Account:
         self._programs = installed / "pginstall" / "bin"
         try:
             self.run("postgres", "--version")
-        except PermissionError:
+        except RuntimeError:
             # The libraries lie beside the package, and are found from there.
             for part in (installed, installed.with_suffix(".libs")):
                 shutil.copytree(part, self._folder / part.name)
