@@ -63,7 +63,7 @@ def _step(step: StepState) -> list[Any]:
         sorted(step.begun),
         {call: _ask(ask) for call, ask in step.asks.items()},
         sorted(step.open),
-        [step.is_scheduled, step.in_queue],
+        step.in_queue,
     ]
 
 

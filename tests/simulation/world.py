@@ -219,9 +219,11 @@ class World:
     async def _see_all_end(self) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                while self._ledger.unended:
+                is_over = False
+                while not is_over:
                     await self._all_ended.wait()
                     await asyncio.sleep(LAST_WISHES)
+                    is_over = not self._ledger.unended
         except TimeoutError:
             for run in self._ledger.unended:
                 self._ledger.check(run, False, "every run ends; this one is stuck")

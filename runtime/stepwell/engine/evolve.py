@@ -272,7 +272,6 @@ def _schedule(state: RunState, event: StepScheduled) -> None:
     step = StepState(
         event.step, event.node, StepPhase.ACTIVE, spec, input=event.input, sealed=event.input.sealed
     )
-    step.is_scheduled = True
     state.steps[event.step] = step
     if event.step != event.node and not event.step.endswith(UNDO):
         step.owner = event.node

@@ -20,7 +20,7 @@ from stepwell.engine.inputs import (
     RetryStep,
     Signal,
 )
-from stepwell.engine.state import RunPhase, RunState, StepPhase
+from stepwell.engine.state import RunPhase, RunState
 from stepwell.errors import Code
 
 MAX_SIGNALS = 10_000
@@ -98,11 +98,15 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
             Code.NOT_APPLICABLE,
             f"the run failed over the step {state.failed_step!r}, not over {given.step!r}",
         )
-    if step.phase is not StepPhase.FAILED or not step.is_scheduled:
+    if step.failure is None:
+        return Objection(
+            Code.NOT_APPLICABLE, f"the step {given.step!r} has not failed, it is {step.phase}"
+        )
+    if step.failure.reason == Code.EXPRESSION_ERROR:
         return Objection(
             Code.NOT_APPLICABLE,
-            f"the step {given.step!r} never began, its input has no value; fork the run from an "
-            "earlier step, with another input",
+            f"the step {given.step!r} has an expression without a value, which it will not have "
+            "next time either; fork the run from an earlier step, with another input",
         )
     return None
 

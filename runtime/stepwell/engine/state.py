@@ -105,8 +105,6 @@ class StepState(Struct):
     open: list[str] = field(default_factory=list)
     child: str = ""
     """The run that it is."""
-    is_scheduled: bool = False
-    """Whether it has begun; one whose input has no value fails before."""
     in_queue: bool = False
     """Whether it waits for a place in its queue."""
 

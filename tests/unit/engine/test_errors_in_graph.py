@@ -199,8 +199,27 @@ def test_what_cannot_be_tried_again_says_why() -> None:
     assert "is running" in str(objection(run.state, again))
     run.tool("a", {})
     assert "failed over the step 'b'" in str(objection(run.state, again))
-    assert "never began" in str(objection(run.state, RetryStep(at=1, step="b")))
+    assert "without a value" in str(objection(run.state, RetryStep(at=1, step="b")))
     assert run.give(again) == []
+
+
+def test_of_a_map_that_failed_no_step_is_tried_again_that_has_not() -> None:
+    run = Story("workflow: w\nnodes: [{id: m, map: '=[1, 2]', do: {tool: look}}]")
+    run.start()
+    run.tool("m[0]", failure=NO)
+    assert "m[1]' has not failed, it is active" in str(
+        objection(run.state, RetryStep(at=1, step="m[1]"))
+    )
+
+
+def test_a_loop_whose_condition_has_no_value_is_not_tried_again() -> None:
+    run = Story(
+        "workflow: w\nnodes: [{id: l, loop: {while: =last.more, max: 3}, do: {tool: look}}]"
+    )
+    run.start()
+    assert run.kinds[-1] == "run_failed"
+    assert "without a value" in str(objection(run.state, RetryStep(at=1, step="l")))
+    assert run.give(RetryStep(at=1, step="l")) == []
 
 
 def test_a_map_that_fails_cancels_the_children_of_its_other_steps() -> None:
