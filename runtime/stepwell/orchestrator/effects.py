@@ -6,6 +6,7 @@ of the run hands in.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 from stepwell.agents.answers import read_reply
@@ -156,7 +157,7 @@ class WorldEffects:
             key=f"{state.run}/{command.key}",
             traceparent=traceparent,
         )
-        allowed = f"{decision.effect}: {', '.join(decision.rules)}"
+        allowed = _told(decision.effect, decision.rules)
         begun = self._clock.now()
         try:
             result = await invoke(
@@ -275,6 +276,12 @@ def _failed(command: Call, failure: Failure, at: int) -> Input:
                 messages=NOTHING,
                 failure=failure,
             )
+
+
+@lru_cache(maxsize=256)
+def _told(effect: str, rules: tuple[str, ...]) -> str:
+    """What an event says of a decision."""
+    return f"{effect}: {', '.join(rules)}"
 
 
 def _unknown_tool(name: str) -> Failure:

@@ -406,45 +406,45 @@ class OwnedRun:
                     self._wake_at(command.at)
 
     async def _perform(self, command: Effect) -> None:
+        id = command.id
         try:
             given = None
-            if not self._gone and command.id in self.state.open:  # else nobody waits any more
+            if not self._gone and id in self.state.open:  # else nobody waits any more
                 given = await self._answer_to(command)
         except asyncio.CancelledError:
-            if self._gone or isinstance(command, EnterQueue) or not self._is_mine(command):
+            if self._gone or isinstance(command, EnterQueue) or not self._is_mine(id):
                 raise  # it was stopped by us
             given = cancelled(command, self._clock.now())
         except BaseException as error:  # out of here it would end every other run
-            log.exception("run %s: %s could not be carried out", self.state.run, command.id)
+            log.exception("run %s: %s could not be carried out", self.state.run, id)
             if isinstance(command, EnterQueue):
                 self._break_off(error, "its place in a queue")
                 return
             given = broken(command, error, self._clock.now())
         finally:
-            if self._is_mine(command):
-                del self._in_flight[command.id]
+            if self._is_mine(id):
+                del self._in_flight[id]
         if given is not None:
             self.give(replace(given, jitter=self._jitter()))
 
-    def _is_mine(self, command: Effect) -> bool:
-        """Whether the task that asks is the one that carries a command out.
+    def _is_mine(self, id: str) -> bool:
+        """Whether the task that asks is the one that carries the command of this id out.
 
         One that was stopped may take its time to end, while the call is made again.
         """
-        return self._in_flight.get(command.id) is asyncio.current_task()
+        return self._in_flight.get(id) is asyncio.current_task()
 
-    async def _answer_to(self, command: Effect) -> Input | None:
+    def _answer_to(self, command: Effect) -> Awaitable[Input | None]:
         match command:
             case CallTool():
-                return await self._effects.call_tool(
-                    self.namespace, self.state, command, partial(self._begin, command)
-                )
+                begin = partial(self._begin, command)
+                return self._effects.call_tool(self.namespace, self.state, command, begin)
             case CallModel():
-                return await self._effects.call_model(self.namespace, self.state, command)
+                return self._effects.call_model(self.namespace, self.state, command)
             case StartChild():
-                return await self._start_child(command)
+                return self._start_child(command)
             case EnterQueue():
-                return await self._enter_queue(command)
+                return self._enter_queue(command)
 
     async def _start_child(self, command: StartChild) -> Input | None:
         """Starts the run that a step is; and stops it when the step has ended meanwhile."""

@@ -62,8 +62,8 @@ async def _call_within(
     return result
 
 
-async def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Data:
-    return await _outcome(tool, tool.call(arguments, context), context)
+def _call(tool: Tool, arguments: dict[str, Json], context: CallContext) -> Awaitable[Data]:
+    return _outcome(tool, tool.call(arguments, context), context)
 
 
 async def _outcome(tool: Tool, call: Awaitable[Data], context: CallContext) -> Data:

@@ -1,6 +1,5 @@
 """What a tool is, and what one call of it is given."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -77,17 +76,16 @@ class Tool(Protocol):
         ...
 
 
-class SelfTimed(ABC):
+class SelfTimed:
     """Marks a tool that keeps `spec.timeout` itself: its calls may wait for a place to begin.
 
     For every other tool `invoke` awaits `begin`, and measures the time from the beginning of
-    `call`.
+    `call`. Not an ABC: every call asks whether its tool is one, and an ABC takes 0.3 us to answer.
     """
 
     __slots__ = ()
     spec: ToolSpec
 
-    @abstractmethod
     async def call(
         self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
     ) -> Data:
@@ -97,3 +95,4 @@ class SelfTimed(ABC):
             ToolFailed: as `Tool.call`.
             NotBegun: `begin` answered False, and nothing was done.
         """
+        raise NotImplementedError
