@@ -57,13 +57,17 @@ GOALS = (
 
 
 def against_peers(figures: dict[str, float]) -> dict[str, float]:
-    """How many times as fast as each peer on the same database, from the figures of one run."""
+    """How many times as good as each peer on the same database, from the figures of one run."""
     ratios = {}
     for database in DATABASES:
         for peer in PEERS:
             of_peer = f"{peer}.{database}"
             if steps := _quotient(figures, f"{database}.steps_per_s", f"{of_peer}.steps_per_s"):
                 ratios[f"{database}.steps_times_{peer}"] = steps
+            if cpu := _quotient(
+                figures, f"{of_peer}.cpu_ms_per_step", f"{database}.cpu_ms_per_step"
+            ):
+                ratios[f"{database}.cpu_times_{peer}"] = cpu
             if fanout := _quotient(figures, f"{of_peer}.fanout_s", f"{database}.fanout_s"):
                 ratios[f"{database}.fanout_times_{peer}"] = fanout
     return ratios

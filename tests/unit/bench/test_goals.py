@@ -7,11 +7,14 @@ def test_a_ratio_needs_both_figures_of_the_same_database() -> None:
         "sqlite.steps_per_s": 9000.0,
         "dbos.sqlite.steps_per_s": 90.0,
         "dbos.postgres.steps_per_s": 80.0,
+        "sqlite.cpu_ms_per_step": 0.1,
+        "dbos.sqlite.cpu_ms_per_step": 2.5,
         "langgraph.sqlite.fanout_s": 3.0,
         "sqlite.fanout_s": 0.25,
     }
     assert against_peers(figures) == {
         "sqlite.steps_times_dbos": 100.0,
+        "sqlite.cpu_times_dbos": 25.0,
         "sqlite.fanout_times_langgraph": 12.0,
     }
 
