@@ -356,6 +356,20 @@ async def test_places_are_exact_however_many_ask_at_once(storage: Storage) -> No
     assert await load(storage) == (7, 33)
 
 
+async def test_who_leaves_while_asking_for_a_place_keeps_none(storage: Storage) -> None:
+    """What asks and what leaves may be written together, behind what is being written already."""
+    await made(storage, queue("q", 1), RUN, OTHER)
+
+    for turn in range(1, 21):
+        busy = storage.log.append(go_on(OTHER, after=turn))
+        asking = asyncio.create_task(entered(storage, ticket(f"s{turn}")))
+        await asyncio.sleep(0)
+        leaving = storage.log.append(go_on(after=turn, left=(f"s{turn}",)))
+        await asyncio.gather(busy, asking, leaving)
+
+    assert await load(storage) == (0, 0)
+
+
 # --- rates ------------------------------------------------------------------------------------
 
 

@@ -127,8 +127,8 @@ class Batch:
 
     @property
     def errands(self) -> list[Append]:
-        """Appends with letters that go out or were taken, or with tickets that are given back."""
-        return [it for it in self.appends if it.letters or it.taken or it.left]
+        """Appends with letters that go out or were taken."""
+        return [it for it in self.appends if it.letters or it.taken]
 
     def _open(self, namespace: str, run_key: str) -> None:
         """Two runs with one key may be right, if the first one ends in time: one by one tells."""

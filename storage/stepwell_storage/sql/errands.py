@@ -1,6 +1,6 @@
 """What few appends do beside their own rows, a statement at a time: reopen a run, send and take letters, give tickets back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,14 +50,24 @@ def reopen(session: Session, values: Mapping[str, Any]) -> bool:
 
 
 def run_errands(session: Session, appends: Sequence[Append]) -> None:
-    """Removes the letters and tickets that these appends are done with; leaves what they send."""
+    """Removes the letters that these appends are done with; leaves what they send."""
     letters: dict[str, list[Letter]] = {}
     for append in appends:
         if append.taken:
             drop(session, append.namespace, packed(append.run), append.taken)
-        if append.left:
-            give_back(session, append.namespace, packed(append.run), append.left)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
     for namespace in sorted(letters):
         deliver(session, namespace, letters[namespace])
+
+
+def leave_queues(session: Session, written: Iterable[Append]) -> None:
+    """Gives back the tickets of these appends, after all else of their transaction.
+
+    A step that leaves may have asked for its place just before, by a job, and jobs come after
+    appends: its ticket would stay for ever. The other way round cannot be, as who asks for the
+    place again does so after the commit of having left it.
+    """
+    for append in written:
+        if append.left:
+            give_back(session, append.namespace, packed(append.run), append.left)

@@ -12,7 +12,7 @@ from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.records import Append
 from stepwell_storage.sql.batch import Batch, place
 from stepwell_storage.sql.bulk import Bulk
-from stepwell_storage.sql.errands import reopen, run_errands
+from stepwell_storage.sql.errands import leave_queues, reopen, run_errands
 from stepwell_storage.sql.log import advance, why_refused, written_before
 from stepwell_storage.sql.session import Job
 from stepwell_storage.sql.sqlite_dialect import DIALECT
@@ -151,13 +151,10 @@ class SqliteTransactions:
         self._connection.execute("BEGIN IMMEDIATE")
         written = self._append_together(appends)
         outcomes = iter(written.outcomes)
-        written = Written(
-            [next(outcomes) if isinstance(what, Append) else self._do(what) for what in group],
-            written.heads,
-            self._is_announced,
-        )
+        done = [next(outcomes) if isinstance(it, Append) else self._do(it) for it in group]
+        leave_queues(self, written.among(appends))
         self._connection.execute("COMMIT")
-        return written
+        return Written(done, written.heads, self._is_announced)
 
     def close(self) -> None:
         """Disconnects; the last connection to leave tidies up the write-ahead log."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -45,12 +45,20 @@ class Written(Struct, frozen=True):
     is_announced: bool = False
     refusal: StorageError | None = None
 
+    def among(self, appends: Sequence[Append]) -> Iterator[Append]:
+        """Those of the appends with these outcomes that were not refused."""
+        for append, outcome in zip(appends, self.outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                yield append
+
 
 class Transactions(Protocol):
     """What differs between databases. Used on the writer's thread alone."""
 
     def write(self, group: Sequence[Append | Job[Any]]) -> Written:
         """Commits a group in one transaction: first its appends, in order, then its jobs.
+
+        Last of all go the tickets that its appends give back.
 
         Raises:
             Full, Unavailable: nothing of the group was written.

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import Append
+from stepwell_storage.sql.errands import leave_queues
 from stepwell_storage.sql.postgres import fence
 from stepwell_storage.sql.postgres.appends import Appends
 from stepwell_storage.sql.postgres.connection import is_of_its_values, refusal
@@ -58,6 +59,7 @@ class PostgresTransactions:
             return replace(written, is_announced=self._session.is_announced)
         outcomes = iter(written.outcomes)
         done = [next(outcomes) if isinstance(it, Append) else self._do(it) for it in group]
+        leave_queues(self._session, written.among(appends))
         self._commit(written)
         return Written(done, written.heads, self._session.is_announced)
 
@@ -84,6 +86,7 @@ class PostgresTransactions:
 
         def end(written: Written) -> Written:
             if is_all:
+                leave_queues(self._session, written.among(appends))
                 self._commit(written)
             else:
                 self._session.flush()
