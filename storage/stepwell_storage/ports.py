@@ -170,7 +170,8 @@ class Inbox(Protocol):
     async def wait(self, *, timeout: float) -> bool:
         """Ends when there may be a letter to fetch or a run to claim, or after `timeout` seconds.
 
-        What this process does (a letter sent, or left by `append` or `admit`) ends it at once.
+        What this process does (a letter sent, or left by `append` or `admit`; a ticket given back)
+        ends it at once.
         False when only the time is over.
         """
         ...

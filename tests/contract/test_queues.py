@@ -370,6 +370,17 @@ async def test_who_leaves_while_asking_for_a_place_keeps_none(storage: Storage) 
     assert await load(storage) == (0, 0)
 
 
+async def test_a_place_that_becomes_free_is_announced(storage: Storage) -> None:
+    await made(storage, queue("q", 1))
+    await entered(storage, ticket("a"), ticket("b"))
+    while await storage.inbox.wait(timeout=0):
+        pass
+
+    await leave(storage, "a")
+
+    assert await storage.inbox.wait(timeout=5) is True
+
+
 # --- rates ------------------------------------------------------------------------------------
 
 

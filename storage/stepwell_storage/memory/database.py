@@ -59,7 +59,7 @@ class KeptNamespace(Struct):
 
 
 class Database:
-    """What is stored, by namespace; `bell` is rung when there may be a letter or a run to claim."""
+    """What is stored, by namespace; `bell` is rung when there may be a letter, a run to claim or a free place."""
 
     def __init__(self) -> None:
         self.bell = Bell()

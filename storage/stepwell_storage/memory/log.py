@@ -86,6 +86,8 @@ class MemoryLog:
                 future.set_result(position)
             for letter in append.letters:
                 deliver(self._database, append.namespace, letter)
+            if append.left:
+                self._database.bell.ring()
         self._heads.advance(positions)
 
 

@@ -71,3 +71,4 @@ def leave_queues(session: Session, written: Iterable[Append]) -> None:
     for append in written:
         if append.left:
             give_back(session, append.namespace, packed(append.run), append.left)
+            session.announce()

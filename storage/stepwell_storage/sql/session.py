@@ -27,7 +27,7 @@ class Session(Protocol):
         ...
 
     def announce(self) -> None:
-        """Once this is committed, wakes who waits for a letter or for a run to claim."""
+        """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""
         ...
 
 

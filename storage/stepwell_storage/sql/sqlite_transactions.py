@@ -128,7 +128,7 @@ class SqliteTransactions:
         self._add_missing(table).run(self._connection.execute, values)
 
     def announce(self) -> None:
-        """Once this is committed, wakes who waits for a letter or for a run to claim."""
+        """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""
         self._is_announced = True
 
     def _execute(self, statement: sa.Executable, values: dict[str, Any]) -> sqlite3.Cursor:

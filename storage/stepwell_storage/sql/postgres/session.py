@@ -65,7 +65,7 @@ class PostgresSession:
             self.later(self.many(insertion_of_missing(table), values))
 
     def announce(self) -> None:
-        """Once this is committed, wakes who waits for a letter or for a run to claim."""
+        """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""
         self.is_announced = True
 
     # --- statements ---------------------------------------------------------------------
