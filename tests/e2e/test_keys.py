@@ -94,6 +94,7 @@ def test_a_subject_is_erased_after_a_question_and_the_ring_is_rotated(
         assert "erased the data of all runs of the subject ann" in agreed.stderr
         shown = command("show", ann).stdout
         assert "erased: its key has been destroyed" in shown
+        assert "the output was erased" in command("wait", ann).stderr
         assert "Hello, bob" in command("show", bob).stdout
         assert command("events", ann).exit_code == Exit.OK
         again = command("keys", "destroy", "--subject", "ann", "--yes", "--json")

@@ -43,6 +43,8 @@ def print_ended(run: Run, output: Output, flag: str, *, created: bool | None = N
     """The output; a run that did not complete is an error. `created` is for who starts one."""
     if output.json:
         output.line(run_document(run, created=created))
+    elif run.is_erased:
+        output.note("the output was erased: its key has been destroyed")
     elif run.output_ref is not None:
         output.note(f"the output has {run.output_ref.size} bytes, too many for one message")
     elif isinstance(run.output, str):
