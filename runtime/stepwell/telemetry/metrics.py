@@ -47,7 +47,8 @@ class Metrics:
         )
         self.step_seconds = Histogram(
             "step_seconds",
-            "From the scheduling of a step to its end, retries and waits included.",
+            "From the scheduling of a step to its end, retries and waits included, where its run stayed "
+            "in the hands of this process.",
             ("kind",),
             bounds=LONG,
         )
