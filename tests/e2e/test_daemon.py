@@ -73,6 +73,7 @@ async def test_a_daemon_tells_where_it_listens_and_answers_there(
     assert Endpoints(**json.loads(home.endpoints_file.read_bytes())) == found
     daemon.stop()
     assert not home.endpoints_file.exists()
+    assert f"log   sqlite:///{home.path}/stepwell.db\n" in home.log_file.read_text()
     assert home.holder() is None
 
 

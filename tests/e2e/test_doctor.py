@@ -103,6 +103,7 @@ def test_doctor_sees_what_was_changed_under_a_daemon(
     assert (found["settings"]["status"], found["database"]["status"]) == ("warn", "fail")
     assert "was changed after the daemon had started" in found["settings"]["message"]
     assert "is gone" in found["database"]["message"]
+    assert "DATABASE_URL that this shell lacks" in found["database"]["fix"]
 
 
 def test_doctor_names_no_file_of_settings_that_is_not_there(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec import Struct
 
-from stepwell.config import load_settings, origins
+from stepwell.config import Settings, load_settings, origins, redact_url
 from stepwell.errors import StepwellError
 from stepwell_server.cli.exits import Exit, exit_for
 from stepwell_server.cli.grpc_core import settle_grpc_core
@@ -79,12 +79,12 @@ def _serve(order: Order) -> None:
                 settings,
                 on_demand=order.on_demand,
                 movable_ports=spare,
-                announce=lambda found: _announce(order, found),
+                announce=lambda found: _announce(order, found, settings),
             )
         )
 
 
-def _announce(order: Order, found: Endpoints) -> None:
+def _announce(order: Order, found: Endpoints, settings: Settings) -> None:
     if order.json:
         Output(json=True).line({"home": order.home, "endpoints": found})
         return
@@ -92,6 +92,7 @@ def _announce(order: Order, found: Endpoints) -> None:
         f"stepwell {found.version} serves {order.home} (process {found.pid})\n"
         f"  gRPC  {found.grpc}\n"
         f"  MCP   {found.mcp}   (or over stdio: stepwell mcp)\n"
+        f"  log   {redact_url(settings.database_url)}\n"
         "stop it with Ctrl-C or `stepwell down`; try `stepwell demo` for a first run\n"
     )
 

@@ -185,7 +185,10 @@ def _no_database(path: Path, endpoints: Endpoints | None) -> Check:
     if endpoints is None:
         return Check("database", Status.OK, f"{path} will be made by `stepwell up`")
     message = f"{path} is gone, but process {endpoints.pid} serves this home"
-    fix = f"{RESTART}, which begins a new database; restore a backup in between if there is one"
+    fix = (
+        f"if it was started with a DATABASE_URL that this shell lacks, nothing is wrong: set it here "
+        f"too. Else {RESTART}, which begins a new database; restore a backup in between if there is one"
+    )
     return Check("database", Status.FAIL, message, fix)
 
 
