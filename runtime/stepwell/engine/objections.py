@@ -86,8 +86,8 @@ def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
     if state.is_compensating:
         return Objection(
             Code.NOT_APPLICABLE,
-            "what the run had done was undone when it failed; fork it from an earlier step, or "
-            "start a new run",
+            "what the run had done was undone when it failed; fork it from the first step that was "
+            "undone, or start a new run",
         )
     if state.sequence + 2 > state.max_events:
         return Objection(
