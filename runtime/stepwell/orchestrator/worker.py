@@ -20,7 +20,7 @@ from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
-from stepwell.errors import KeyDestroyed, StepwellError
+from stepwell.errors import KeyDestroyed
 from stepwell.orchestrator import letters
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.erased import last_words
@@ -460,13 +460,16 @@ class Worker:
                 await self._storage.inbox.drop(namespace, letter.run, [letter.id])
 
     async def _hand_over(self, owned: OwnedRun, letter: Letter) -> bool:
-        """Gives a run its letter; False when that taught it nothing."""
+        """Gives a run its letter; False when that taught it nothing, or nobody can read it."""
         try:
             opened = await self._journal.open_letter(owned.namespace, letter)
             given = letters.read(opened, self._clock.now())
             if isinstance(given, ChildEnded):
                 given = await self._peers.outcome(owned.namespace, letters.child_of(letter), given)
-        except (LookupError, ValueError, Missing, StepwellError):
+        except Exception as error:
+            if isinstance(error, StorageError) and not isinstance(error, Missing):
+                raise
+            # Whatever it is, the other runs here are not to blame, and it would come again for ever.
             log.exception("run %s cannot read its letter %s", letter.run, letter.id)
             return False
         return owned.take(letter.id, given)

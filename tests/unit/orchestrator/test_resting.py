@@ -7,6 +7,7 @@ from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, 
 from stepwell.engine.inputs import Signal
 from stepwell.engine.values import Data
 from stepwell.orchestrator.letters import letter_to
+from stepwell_storage.records import Letter
 
 HOLD = "{ workflow: hold, nodes: [{ id: hold, signal: go }], output: '=hold.output' }"
 NAP = "{ workflow: nap, nodes: [{ id: nap, wait: 1h }] }"
@@ -109,3 +110,17 @@ async def test_a_worker_takes_over_what_a_dead_one_held_within_the_lease() -> No
     async with rig.working("two", alone=False) as two:
         await until(lambda: two.open_runs == 1)
         assert rig.clock.now() - began < LEASE / timedelta(microseconds=1) + 1_000_000
+
+
+@on_virtual_time
+async def test_a_letter_that_nobody_can_read_is_dropped_and_takes_nobody_with_it() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(HOLD))
+        await until(lambda: worker.open_runs == 0)
+        body = b'{"payload": {"value": %s}}' % (b"[" * 100_000 + b"]" * 100_000)
+        deep = Letter("m1", run, "signal", "agent:a", body, rig.clock.now())
+        said = Signal(at=rig.clock.now(), principal="user:ann", name="go", payload=Data(value=7))
+        assert await rig.storage.inbox.send(NAMESPACE, deep)
+        assert await rig.storage.inbox.send(NAMESPACE, letter_to(run, "m2", said))
+        await until_async(lambda: rig.status(run), "completed")
