@@ -49,13 +49,17 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, str]: st.dictionaries(words, words, max_size=3),
     tuple[str, ...]: st.lists(words, max_size=3).map(tuple),
 }
+names = st.sampled_from(["a", "b", "c"])
+BY_NAME = {"step": names | words, "node": names, "key": names}
+"""Nodes and keys are never empty, and often the step's own id."""
 
 
 def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     """Events of one kind, with anything in their fields."""
     hints = get_type_hints(kind)
     fields = msgspec.structs.fields(kind)
-    return st.builds(kind, **{field.name: BY_TYPE[hints[field.name]] for field in fields})
+    made = {field.name: BY_TYPE[hints[field.name]] for field in fields}
+    return st.builds(kind, **{**made, **{it: BY_NAME[it] for it in made.keys() & BY_NAME.keys()}})
 
 
 every_event = st.one_of([events_of(kind) for kind in KINDS.values()])

@@ -6,11 +6,20 @@ of an older shape is upcast here, never branched on anywhere else.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from stepwell.engine.events import KINDS, Event
+from stepwell.engine.events import (
+    KINDS,
+    Event,
+    StepScheduled,
+    StepSkipped,
+    ToolCall,
+    ToolCallStarted,
+)
 from stepwell.engine.values import BlobRef, Data, Json
 from stepwell_storage.records import Blob
 
@@ -27,7 +36,7 @@ def encode(event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
 
     Data stays in the body when it is not sealed and has at most `inline_limit` bytes.
     """
-    body = _encode(event)
+    body = written(event)
     fields = _DATA_FIELDS[type(event)]
     if len(body) <= inline_limit:
         for name in fields:
@@ -44,7 +53,12 @@ def encode(event: Event, inline_limit: int) -> tuple[bytes, tuple[Blob, ...]]:
             blob = Blob(digest(content), len(content), content, data.sealed)
             blobs.append(blob)
             references[name] = Data(blob=BlobRef(blob.digest, blob.size, blob.label))
-    return _encode(msgspec.structs.replace(event, **references)), tuple(blobs)
+    return written(replace(event, **references)), tuple(blobs)
+
+
+def written(event: Event) -> bytes:
+    """The body of an event, with all of its data; the id of its step stands in it once."""
+    return _writers[type(event)](event)
 
 
 def decode(kind: str, body: bytes) -> Event:
@@ -54,7 +68,14 @@ def decode(kind: str, body: bytes) -> Event:
         LookupError: this version does not know the kind.
         msgspec.DecodeError: the body is not one of its kind.
     """
-    return _decoders[kind].decode(body)
+    event = _decoders[kind].decode(body)
+    match event:
+        case StepScheduled(node="") | StepSkipped(node=""):
+            return replace(event, node=event.step)
+        case ToolCall(key="") | ToolCallStarted(key=""):
+            return replace(event, key=event.step)
+        case _:
+            return event
 
 
 def references(event: Event) -> list[str]:
@@ -74,7 +95,7 @@ def fill(event: Event, blobs: Mapping[str, Blob]) -> Event:
         for name in _DATA_FIELDS[type(event)]
         if (data := getattr(event, name)).blob is not None
     }
-    return msgspec.structs.replace(event, **filled) if filled else event
+    return replace(event, **filled) if filled else event
 
 
 def resolve(data: Data, blob: Blob) -> Data:
@@ -95,3 +116,21 @@ def size(value: Json) -> int:
 def digest(content: bytes) -> str:
     """How content is named: `sha256:` and 64 hexadecimal digits."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _without_node(event: StepScheduled | StepSkipped) -> bytes:
+    return _encode(event if event.node != event.step else replace(event, node=""))
+
+
+def _without_key(event: ToolCall | ToolCallStarted) -> bytes:
+    return _encode(event if event.key != event.step else replace(event, key=""))
+
+
+_writers: dict[type[Event], Callable[[Any], bytes]] = {
+    **dict.fromkeys(KINDS.values(), _encode),
+    StepScheduled: _without_node,
+    StepSkipped: _without_node,
+    ToolCall: _without_key,
+    ToolCallStarted: _without_key,
+}
+"""By a table: asking four times what an event is would cost more than writing it."""

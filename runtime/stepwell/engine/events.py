@@ -1,6 +1,7 @@
 """The facts of a run. Past tense, frozen, and replayed for ever: fields are only ever added.
 
-What has its usual value is not written: most steps need one attempt, and have one call.
+What has its usual value is not written: most steps need one attempt, and have one call. Nor is a
+`node` or a `key` that is the id of the step: the codec fills it in, so every event has it.
 
 `at` is when the event was decided, in UTC microseconds. The kind of an event on the wire and
 in the log is its key in `KINDS`. Two names are given from outside: `llm_call`, `tool_call`.
@@ -111,7 +112,7 @@ class StepScheduled(Fact, frozen=True, kw_only=True):
     """A node may start; `input` is its `with`, evaluated."""
 
     step: str
-    node: str
+    node: str = ""
     input: Data = NOTHING
 
 
@@ -157,7 +158,7 @@ class StepSkipped(Fact, frozen=True, kw_only=True):
     """The node never ran: `reason` is `condition`, `switch`, `needs` or `on_error`."""
 
     step: str
-    node: str
+    node: str = ""
     reason: str
 
 
@@ -192,7 +193,7 @@ class ToolCallStarted(Fact, frozen=True, kw_only=True):
     attempt: int = 1
     call: str = ""
     tool: str
-    key: str
+    key: str = ""
     arguments: Data = NOTHING
 
 
@@ -208,7 +209,7 @@ class ToolCall(Fact, frozen=True, kw_only=True):
     attempt: int = 1
     call: str = ""
     tool: str
-    key: str
+    key: str = ""
     arguments: Data = NOTHING
     result: Data = NOTHING
     latency_us: int = 0

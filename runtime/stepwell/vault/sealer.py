@@ -48,7 +48,7 @@ class Sealer:
         """As `codec.encode`; the blobs are encrypted, and the body gives away none of them."""
         values = {name: getattr(event, name) for name in _data_fields(type(event))}
         if not self._everything:
-            body = _encode(event)
+            body = codec.written(event)
             is_plain = all(not (data.sealed or data.blob) for data in values.values())
             if is_plain and len(body) <= inline_limit:
                 return body, ()

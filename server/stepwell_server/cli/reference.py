@@ -78,6 +78,7 @@ def events() -> str:
         "A run's log holds these facts, numbered from 1 without a gap. Every event has `at`, UTC\n"
         "microseconds. Fields of type `Data` hold JSON, inline or by reference to a blob. A `Parent` is\n"
         "the `run`, `step` and `attempt` that a run is, and its `depth`, the number of runs above it.\n"
+        "A `node` or a `key` that is the id of the step is not written; who reads an event gets it.\n"
     )
     parts = [intro]
     for kind, event in KINDS.items():
