@@ -2,7 +2,7 @@
 
 from stepwell.policy.port import Action, Decision
 
-_ALLOW = Decision("allow", ("workflow.tools",))
+_ALLOW = Decision("allow", ("tools",))
 
 
 class GrantedTools:
@@ -14,7 +14,7 @@ class GrantedTools:
             return _ALLOW
         return Decision(
             "deny",
-            ("workflow.tools",),
+            ("tools",),
             f"workflow {action.workflow!r} does not list the tool {action.tool!r}; "
             "add it to `tools` of the agent, or to a node",
         )
