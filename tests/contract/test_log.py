@@ -219,6 +219,9 @@ async def test_what_only_resembles_the_last_append_is_refused(storage: Storage) 
     assert await outcome(storage.log.append(begin())) is Conflict
     assert await storage.log.read("default", RUN) == list(records(1, 3))
 
+    await storage.log.append(begin(OTHER, owner="one"))
+    assert await outcome(storage.log.append(begin(OTHER, owner="two"))) is Conflict
+
 
 async def test_an_append_is_not_repeated_for_an_owner_that_lost_the_run(storage: Storage) -> None:
     await storage.log.append(begin(expires_at=0))

@@ -140,6 +140,8 @@ class OwnedRun:
         self._appending = False
         self._is_draining = False
         self._gone = False
+        self.is_lost = False
+        """Whether the store has said that the run is not ours any more."""
         self._is_broken = False
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._commits: list[_Commit] = []
@@ -366,6 +368,7 @@ class OwnedRun:
             return
         if isinstance(error, StorageError):
             log.warning("run %s is not ours any more: %s", self.state.run, error)
+            self.is_lost = True
         else:
             log.error("run %s cannot be written", self.state.run, exc_info=error)
         self.drop()

@@ -14,6 +14,7 @@ from functools import partial
 
 from stepwell.clock import Clock
 from stepwell.config import WorkerSettings
+from stepwell.engine.commands import StartChild
 from stepwell.engine.decide import decide
 from stepwell.engine.events import Event, RunCancelled, RunStarted
 from stepwell.engine.evolve import evolve
@@ -567,6 +568,23 @@ class Worker:
                 owned.give(Cancel(at=self._clock.now(), reason=reason))
             return
 
+    async def _stop_strays(self, owned: OwnedRun) -> None:
+        """What we have started for a run while it was not ours any more may be what nobody wants."""
+        children = [it for it in owned.state.open.values() if isinstance(it, StartChild)]
+        while children:
+            try:
+                now = await self.fold(owned.namespace, owned.state.run)
+                for child in children:
+                    if not now.awaits(child.id):
+                        await self._peers.stop_child(owned.namespace, now, child)
+                children = []
+            except StorageError as error:
+                log.warning("run %s: its children are not known: %s", owned.state.run, error)
+                await asyncio.sleep(self._poll)
+            except Exception:
+                log.exception("run %s cannot be read by this version", owned.state.run)
+                return
+
     # --- letting go -----------------------------------------------------------------------
 
     def _may_park(self, owned: OwnedRun, now: int) -> bool:
@@ -634,6 +652,8 @@ class Worker:
         if self._runs.get(key) is owned:
             del self._runs[key]
         self._resting.discard(owned)
+        if owned.is_lost and self._tasks is not None:
+            self._tasks.create_task(self._stop_strays(owned))
         if owned.has_ended:
             self._spans.run_ended(owned.namespace, owned.state)
         ended = owned.state if owned.has_ended else None

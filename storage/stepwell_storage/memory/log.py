@@ -121,7 +121,8 @@ def _written_before(namespace: KeptNamespace, append: Append) -> int | None:
     kept = namespace.runs.get(append.run)
     if kept is None or kept.epoch != append.then_epoch or len(kept.records) != append.last:
         return None
-    if append.reopened is not None and kept.owner != append.reopened.owner:
+    taker = append.new or append.reopened
+    if taker is not None and kept.owner not in (None, taker.owner):
         return None
     written = kept.records[append.after :]
     is_same = tuple(it.record for it in written) == append.records

@@ -109,7 +109,8 @@ def written_before(session: Session, append: Append) -> int | None:
     lease = session.rows(_LEASE, **where)
     if not lease or lease[0][0] != append.then_epoch or lease[0][2] != append.last:
         return None
-    if append.reopened is not None and lease[0][3] != append.reopened.owner:
+    taker = append.new or append.reopened
+    if taker is not None and lease[0][3] not in (None, taker.owner):
         return None
     for position, *row in session.rows(_ROW, **where, sequence=append.last):
         return position if tuple(row) == joined(append.records)[-1] else None

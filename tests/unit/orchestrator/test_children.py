@@ -214,3 +214,35 @@ async def test_a_child_that_was_being_started_when_its_step_ended_is_stopped(
         assert (await rig.effects.next()).command.step == "more"
         await asyncio.sleep(PATIENCE)
         assert await rig.status(child_run(run, "sub", 1)) == "cancelled"
+
+
+@on_virtual_time
+async def test_a_child_that_an_owner_of_before_started_is_stopped_when_nobody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    await rig.put(CHILD)
+    parent = await rig.put(IMPATIENT)
+    found, turn = rig.workflows.graph, asyncio.Event()
+    turns = [turn, asyncio.Event()]
+
+    async def found_in_turn(namespace: str, name: str, version: str | None = None) -> Graph:
+        if name == "child":
+            await turns.pop(0).wait()
+        return await found(namespace, name, version)
+
+    monkeypatch.setattr(rig.workflows, "graph", found_in_turn)
+    async with rig.working() as first, rig.working("two", alone=False) as second:
+        run = await rig.start(first, parent)
+        kept = rig.storage.claims._database[NAMESPACE].runs[run]
+        await asyncio.sleep(1)
+        kept.expires_at = rig.clock.now()
+        await until(lambda: second.find(NAMESPACE, run))
+        over = Expire(at=rig.clock.now(), step="sub", attempt=1)
+        assert rig.owned(second, run).give(over)
+        assert (await rig.effects.next()).command.step == "more"
+        assert first.find(NAMESPACE, run) is not None
+        turn.set()
+        await until(lambda: first.find(NAMESPACE, run) is None)
+        child = child_run(run, "sub", 1)
+        await until_async(lambda: rig.status(child), "cancelled")
