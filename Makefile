@@ -11,6 +11,7 @@ BIN := .venv/bin
 ONLY ?=
 SEEDS ?= 2000
 KILLS ?= 20
+MUTANTS ?= 0
 UPGRADE ?=
 
 ##@ Start
@@ -78,6 +79,10 @@ test-fast: setup ## Run the tests that need no process, socket or database file
 .PHONY: sim
 sim: setup ## Run the simulation over SEEDS=2000 seeded worlds
 	STEPWELL_SIM_SEEDS=$(SEEDS) $(BIN)/pytest tests/simulation
+
+.PHONY: mutants
+mutants: setup ## Change the core in small ways, and see what no test notices (MUTANTS=200 of them)
+	$(BIN)/python dev/mutants.py --sample $(MUTANTS) $(ONLY)
 
 .PHONY: crash
 crash: setup ## Kill real daemons KILLS=20 times under load
