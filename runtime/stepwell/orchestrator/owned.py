@@ -7,9 +7,9 @@ run is in flight at a time; what happens meanwhile waits and goes into the next 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,6 +37,7 @@ from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 from stepwell.errors import Code
 from stepwell.orchestrator import letters
+from stepwell.orchestrator.calls import Calls
 from stepwell.orchestrator.effects import Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import RunMeter
@@ -85,14 +86,6 @@ class Outgoing(Struct):
     """Where the run stands then."""
 
 
-class Tasks(Protocol):
-    """Where effects run: an `asyncio.TaskGroup`."""
-
-    def create_task(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts a task of the group."""
-        ...
-
-
 class OwnedRun:
     """Drives one run for as long as its lease is ours."""
 
@@ -106,7 +99,7 @@ class OwnedRun:
         effects: Effects,
         peers: Peers,
         clock: Clock,
-        tasks: Tasks,
+        calls: Calls,
         jitter: Callable[[], float],
         on_end: Callable[["OwnedRun"], None],
         seal: Sealer | None = None,
@@ -124,7 +117,7 @@ class OwnedRun:
         self._effects = effects
         self._peers = peers
         self._clock = clock
-        self._tasks = tasks
+        self._calls = calls
         self._jitter = jitter
         self._on_end = on_end
         self._seal = seal
@@ -265,7 +258,7 @@ class OwnedRun:
     def _stop_all(self) -> None:
         while self._in_flight:
             _, task = self._in_flight.popitem()
-            task.cancel()
+            self._calls.stop(task)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -392,8 +385,8 @@ class OwnedRun:
                     if self.state.is_paused:  # that came after it was due, and before the commit
                         put_back(self.state, command)
                     elif not self._is_draining:
-                        task = self._tasks.create_task(self._perform(command))
-                        self._in_flight[command.id] = task
+                        id = command.id
+                        self._in_flight[id] = self._calls.begin(id, self._perform(id, command))
                 case JudgeLost(call=it):
                     self.give(CallLost(at=now(), step=it.step, attempt=it.attempt, call=it.call))
                 case ExpireStep(step=step, attempt=attempt):
@@ -404,12 +397,11 @@ class OwnedRun:
                 case Stop():
                     stopped = self._in_flight.pop(command.id, None)
                     if stopped is not None:
-                        stopped.cancel()
+                        self._calls.stop(stopped)
                 case WakeAt():
                     self._wake_at(command.at)
 
-    async def _perform(self, command: Effect) -> None:
-        id = command.id
+    async def _perform(self, id: str, command: Effect) -> None:
         try:
             given = None
             if not self._gone and id in self.state.open:  # else nobody waits any more

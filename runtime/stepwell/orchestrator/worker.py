@@ -23,6 +23,7 @@ from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
 from stepwell.errors import KeyDestroyed
 from stepwell.orchestrator import letters
+from stepwell.orchestrator.calls import Calls
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.erased import last_words
 from stepwell.orchestrator.journal import Journal
@@ -120,6 +121,7 @@ class Worker:
         """When the rate limit of a queue lets the next one in."""
         self._is_draining = False
         self._tasks: asyncio.TaskGroup | None = None
+        self._calls: Calls | None = None
 
     @property
     def open_runs(self) -> int:
@@ -146,7 +148,7 @@ class Worker:
         """
         ended_by: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+            self._tasks, self._calls = tasks, Calls()
             keeping: list[asyncio.Task[None]] = []
             try:
                 if alone:
@@ -160,6 +162,7 @@ class Worker:
                 ended_by = error
             finally:
                 self._let_go_of_all(keeping)
+                await self._calls.stopped()
         await self._give_back()
         if ended_by is not None:
             raise ended_by
@@ -627,7 +630,7 @@ class Worker:
         seal: Sealer | None,
         meter: RunMeter | None = None,
     ) -> OwnedRun:
-        assert self._tasks is not None, "the worker is not running"
+        assert self._calls is not None, "the worker is not running"
         owned = OwnedRun(
             namespace,
             state,
@@ -636,7 +639,7 @@ class Worker:
             effects=self._effects,
             peers=self._peers,
             clock=self._clock,
-            tasks=self._tasks,
+            calls=self._calls,
             jitter=self._jitter,
             on_end=self._let_go,
             seal=seal,
