@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from stepwell.agents.requests import bound_arguments
+from stepwell.engine import codec
+from stepwell.engine.depth import MAX_LEVELS, TooDeep
 from stepwell.engine.graph import Agent
 from stepwell.engine.inputs import Answer
 from stepwell.engine.messages import ToolRequest
@@ -56,8 +58,8 @@ def _usable(request: ToolRequest) -> ToolRequest:
     if len(name) > MAX_NAME:
         problem = f"there is no such tool: a name has at most {MAX_NAME} characters"
     try:
-        msgspec.json.encode(arguments)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        codec.size(arguments)
+    except (TypeError, ValueError, OverflowError, TooDeep) as error:
         arguments, problem = {}, f"the arguments cannot be JSON ({error})"
     return ToolRequest(request.id, bounded(name, MAX_NAME), arguments, bounded(problem))
 
@@ -78,8 +80,11 @@ def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
         return Data(value=text, sealed=sealed), ""
     try:
         value = msgspec.json.decode(_unfenced(text).encode())
+        codec.size(value)
     except msgspec.DecodeError as error:
         return None, f"it is not JSON ({error})"
+    except (RecursionError, TooDeep):
+        return None, f"it cannot be read: it has more than {MAX_LEVELS} levels"
     problems = compiled(agent.output).problems(value)
     if problems:
         return None, MISFIT if sealed else "; ".join(problems)

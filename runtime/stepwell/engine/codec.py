@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from stepwell.engine.depth import MAX_LEVELS, TooDeep, is_too_deep
 from stepwell.engine.events import (
     KINDS,
     Event,
@@ -109,8 +110,19 @@ def resolve(data: Data, blob: Blob) -> Data:
 
 
 def size(value: Json) -> int:
-    """Bytes that a value takes in the log, or in a blob."""
-    return len(_encode(value))
+    """Bytes that a value takes in the log, or in a blob.
+
+    Raises:
+        TooDeep: no log could hold it.
+    """
+    try:
+        content = _encode(value)
+    except RecursionError as error:
+        raise TooDeep from error
+    # Few brackets are no levels; to count these takes no time.
+    if content.count(b"[") + content.count(b"{") > MAX_LEVELS and is_too_deep(value):
+        raise TooDeep
+    return len(content)
 
 
 def digest(content: bytes) -> str:

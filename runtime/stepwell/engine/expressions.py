@@ -18,6 +18,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from stepwell.engine.depth import MAX_LEVELS, is_too_deep
 from stepwell.engine.expression_cost import MAX_COST, Cost, measured
 from stepwell.engine.expression_text import calls, mentions, plain_path
 from stepwell.engine.values import Json
@@ -230,6 +231,13 @@ def _part(expression: Expression, bindings: Mapping[str, Json]) -> Json:
         raise ExpressionError(
             f"={expression.text} gives more than {MAX_PART} characters and elements"
         )
+    return _shallow(value, expression.text) if expression.plain else value
+
+
+def _shallow(value: Json, text: str) -> Json:
+    # Nodes of which each wraps the output of the one before would make it ever deeper.
+    if isinstance(value, dict | list) and is_too_deep(value):
+        raise ExpressionError(f"={text} gives more than {MAX_LEVELS} maps and lists in one another")
     return value
 
 
@@ -310,4 +318,4 @@ def _as_json(value: Any, text: str) -> Json:
         shown = value if kind is float else f"a {kind.__name__}"
         raise ExpressionError(f"={text} gives {shown}, which is not JSON")
 
-    return convert(value)
+    return _shallow(convert(value), text)

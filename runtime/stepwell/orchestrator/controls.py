@@ -25,7 +25,7 @@ from stepwell.errors import (
     Unavailable,
 )
 from stepwell.orchestrator.forks import find_fork
-from stepwell.orchestrator.intake import check_repeat, fork_digest
+from stepwell.orchestrator.intake import check_payload, check_repeat, fork_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.letters import Control, is_taught_by, letter_to
 from stepwell.orchestrator.owned import NotWritten
@@ -104,8 +104,10 @@ class Controls:
 
         Raises:
             NotFound: RUN_NOT_FOUND.
-            FailedPrecondition: RUN_ENDED; LIMIT_EXCEEDED, too many that no step has taken.
+            FailedPrecondition: RUN_ENDED.
+            LimitExceeded: too many that no step has taken; the payload is too large, or too deep.
         """
+        check_payload("payload", payload)
         given = Signal(
             at=self._clock.now(),
             principal=caller.principal,
@@ -136,8 +138,10 @@ class Controls:
             NotFound: RUN_NOT_FOUND, STEP_NOT_FOUND.
             InvalidRequest: the verdict does not fit what is asked.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, the step asks nothing.
+            LimitExceeded: the value is too large, or too deep.
         """
         _demand_user(caller, "what a run asks is answered by a person", "stepwell resolve")
+        check_payload("value", value)
         given = Resolve(
             at=self._clock.now(),
             principal=caller.principal,
@@ -198,18 +202,21 @@ class Controls:
             NotFound: RUN_NOT_FOUND; STEP_NOT_FOUND, the step never ran.
             FailedPrecondition: NOT_APPLICABLE, the step has no input that could be another.
             AlreadyExists: REQUEST_ID_REUSED.
+            LimitExceeded: the input is too large, or too deep.
         """
         _demand_user(
             caller,
             "a fork does again, without asking again, what a person may have approved",
             "stepwell fork",
         )
+        edited = input is not msgspec.UNSET
+        if edited:
+            check_payload("input", input)
         await self._get_run(caller, run)
         new = self._ids.new_id()
         with refusals():
             of, until = await find_fork(self._journal, caller.namespace, run, step)
             state = await self._worker.fold_as(caller.namespace, new, of=of, until=until)
-        edited = input is not msgspec.UNSET
         given = Fork(
             at=self._clock.now(),
             principal=caller.principal,
@@ -245,7 +252,9 @@ class Controls:
         Raises:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED.
+            LimitExceeded: the payload is too large, or too deep.
         """
+        check_payload("payload", payload)
         await self._tell(
             caller,
             run,

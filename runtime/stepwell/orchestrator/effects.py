@@ -15,6 +15,7 @@ from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
 from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
+from stepwell.engine.depth import TooDeep
 from stepwell.engine.graph import AgentNode
 from stepwell.engine.inputs import CallDenied, ChildEnded, Input, ModelAnswered, ToolAnswered
 from stepwell.engine.state import RunState
@@ -182,7 +183,7 @@ class WorldEffects:
     def _check_size(self, tool: str, result: Data) -> None:
         try:
             size = codec.size(result.value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, TooDeep) as error:
             raise ToolFailed(
                 not_json(result.value, error), code=Code.INVALID_RESULT, retryable=False
             ) from error

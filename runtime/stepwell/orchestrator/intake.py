@@ -15,24 +15,19 @@ from stepwell.tools.schema import compiled
 from stepwell_storage.errors import Duplicate
 
 MAX_INPUT = 4 * 1024 * 1024
-"""Bytes of a run's input; no expression gives more either."""
+"""Bytes of a run's input, and of what it is told; no expression gives more either."""
 
 
 def check_input(graph: Graph, input: Json, tools: ToolRegistry) -> None:
     """Whether a run of this workflow may begin with this input.
 
     Raises:
-        LimitExceeded: it is too large.
+        LimitExceeded: it is too large, or too deep.
         InvalidRequest: INVALID_INPUT, it does not fit the workflow's schema; INVALID_ARGUMENTS,
             those of a direct call do not fit the tool's.
         NotFound: TOOL_NOT_FOUND, a direct call names no published tool.
     """
-    size = codec.size(input)
-    if size > MAX_INPUT:
-        raise LimitExceeded(
-            f"the input has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
-            "can read it, and pass its place"
-        )
+    check_payload("input", input)
     problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
     if problems:
         raise InvalidRequest(
@@ -42,6 +37,20 @@ def check_input(graph: Graph, input: Json, tools: ToolRegistry) -> None:
         )
     if graph is CALL:
         _check_call(input["tool"], input["arguments"], tools)
+
+
+def check_payload(field: str, value: Json) -> None:
+    """Whether a run may be told this.
+
+    Raises:
+        LimitExceeded: it is too large, or too deep.
+    """
+    size = codec.size(value)
+    if size > MAX_INPUT:
+        raise LimitExceeded(
+            f"the {field} has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
+            "can read it, and pass its place"
+        )
 
 
 def request_digest(workflow: str, version: str | None, given: Start) -> str:

@@ -45,12 +45,29 @@ def test_a_request_that_fits_stays_as_it_is() -> None:
     assert requested(request) == request
 
 
-@pytest.mark.parametrize("value", ["\ud800", 10**5000], ids=["surrogate", "number"])
+def nested(levels: int) -> Any:
+    value: Any = None
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", 10**5000, nested(129)], ids=["surrogate", "number", "depth"]
+)
 def test_arguments_that_the_log_cannot_hold_are_told_to_the_model(value: Any) -> None:
     asked = requested(ToolRequest("1", "look", {"q": value}))
     assert asked.arguments == {}
     assert "cannot be JSON" in asked.problem
     msgspec.json.encode(asked)
+
+
+@pytest.mark.parametrize("levels", [129, 100_000])
+def test_an_answer_that_lies_too_deep_is_one_to_be_mended(levels: int) -> None:
+    deep = '{"a": ' + "[" * levels + "]" * levels + "}"
+    answer = read(text=deep, agent=Agent(name="clerk", model="any", output={"type": "object"}))
+    assert isinstance(answer, Answer)
+    assert (answer.final, "it cannot be read" in answer.problem) == (None, True)
 
 
 def test_a_text_with_half_a_character_is_an_answer() -> None:

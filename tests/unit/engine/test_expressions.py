@@ -241,3 +241,15 @@ def test_what_takes_all_memory_is_an_error_of_the_expression() -> None:
 
     with pytest.raises(ExpressionError, match="takes more memory than there is"):
         Expression("size(input.s)", NAMES).evaluate(Greedy())
+
+
+@pytest.mark.parametrize(
+    "plan", [{"in": Expression("ask.output", NAMES)}, Expression("[ask.output]", NAMES)]
+)
+def test_a_value_does_not_grow_deeper_from_node_to_node_for_ever(plan: Any) -> None:
+    value: Any = []
+    for _ in range(127):
+        value = Template(plan).render({"ask": {"output": value}})
+
+    with pytest.raises(ExpressionError, match="more than 128 maps and lists in one another"):
+        Template(plan).render({"ask": {"output": [value]}})

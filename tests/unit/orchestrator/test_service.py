@@ -10,7 +10,14 @@ from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.values import Data, Json
-from stepwell.errors import AlreadyExists, Code, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.errors import (
+    AlreadyExists,
+    Code,
+    FailedPrecondition,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+)
 from stepwell.errors import Unavailable as StepwellUnavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunStatus
@@ -418,3 +425,42 @@ class HeldLog:
     async def let_go(self) -> None:
         for append, future in self.held:
             future.set_result(await self._append(append))
+
+
+@pytest.mark.parametrize("levels", [129, 900, 980])
+@on_virtual_time
+async def test_what_lies_too_deep_is_refused_before_anybody_writes_it(levels: int) -> None:
+    """What could still be written on this stack, but not be read on another, is among these."""
+    rig = Rig()
+    await rig.put("{ workflow: free, input: { type: object }, nodes: [{ id: ok, approval: '?' }] }")
+    deep: Json = None
+    for _ in range(levels):
+        deep = [deep]
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "free", {})
+        wishes = (
+            service.start_run(ANN, "free", {"deep": deep}),
+            service.controls.signal_run(ANN, run.id, "go", deep),
+            service.controls.publish_event(ANN, run.id, "note", deep),
+            service.controls.resolve_step(ANN, run.id, "ok", "approve", value=deep),
+            service.controls.fork_run(ANN, run.id, "ok", input=deep),
+        )
+        for wish in wishes:
+            with pytest.raises(LimitExceeded, match="128 levels"):
+                await wish
+        assert (await service.get_run(ANN, run.id)).status is RunStatus.WAITING
+
+
+@on_virtual_time
+async def test_what_is_as_deep_as_may_be_is_taken_and_read_again() -> None:
+    rig = Rig()
+    await rig.put("{ workflow: free, input: { type: object }, nodes: [{ id: ok, approval: '?' }] }")
+    deep: Json = {}
+    for _ in range(127):
+        deep = {"deep": deep}
+    async with serving(rig) as service:
+        run, _ = await service.start_run(ANN, "free", deep)
+        await service.controls.signal_run(ANN, run.id, "go", deep)
+    async with rig.working("two") as worker:
+        state = await worker.fold(NAMESPACE, run.id)
+    assert (state.input.value, list(state.signals["go"])) == (deep, [Data(value=deep)])
