@@ -1,7 +1,8 @@
 """Where in the log of a run another one can go on from."""
 
-from stepwell.engine.events import Event, RunForked, StepScheduled
-from stepwell.errors import Code, NotFound
+from stepwell.engine.events import Event, RunForked, StepCompleted, StepScheduled
+from stepwell.engine.graph import UNDO
+from stepwell.errors import Code, FailedPrecondition, NotFound
 from stepwell.orchestrator.journal import Journal
 
 
@@ -12,11 +13,14 @@ async def find_fork(journal: Journal, namespace: str, run: str, step: str) -> tu
 
     Raises:
         NotFound: STEP_NOT_FOUND, the step never ran.
+        FailedPrecondition: NOT_APPLICABLE, what ended before it has been undone since.
     """
-    of = run
+    of, undone = run, set[str]()
     while True:
         first, sequence = await _scheduled(journal, namespace, of, step)
+        undone |= await _undone(journal, namespace, of, until=sequence - 1)
         if sequence:
+            _refuse_undone(run, step, undone)
             return of, sequence - 1
         if not isinstance(first, RunForked):
             raise NotFound(
@@ -40,3 +44,30 @@ async def _scheduled(
                 return first, sequence
         before += len(page)
     return first, 0
+
+
+async def _undone(journal: Journal, namespace: str, run: str, *, until: int) -> set[str]:
+    """Steps that a run has undone, of those that a fork from after its event `until` would share.
+
+    `until` is -1 where the fork goes on from an older run: what this one has undone of that counts.
+    """
+    began: dict[str, int] = {}
+    undone: set[str] = set()
+    before = 0
+    async for page in journal.read(namespace, run):
+        for sequence, event in enumerate(page, before + 1):
+            if isinstance(event, StepScheduled):
+                began.setdefault(event.step, sequence)
+            elif isinstance(event, StepCompleted) and event.step.endswith(UNDO):
+                undone.add(event.step.removesuffix(UNDO))
+        before += len(page)
+    return {step for step in undone if began.get(step, 0) <= until or step not in began}
+
+
+def _refuse_undone(run: str, step: str, undone: set[str]) -> None:
+    if undone:
+        raise FailedPrecondition(
+            f"before the step {step!r} of the run {run} come steps that have been undone since: "
+            f"{', '.join(sorted(undone))}; fork it from the first of them",
+            code=Code.NOT_APPLICABLE,
+        )

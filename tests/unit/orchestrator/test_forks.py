@@ -16,6 +16,13 @@ nodes:
 output: { a: "=a.output", b: "=b.output" }
 """
 
+UNDOING = b"""
+workflow: undoing
+nodes:
+  - { id: a, tool: look, with: { q: first }, compensate: { tool: look, with: { q: back } } }
+  - { id: b, tool: look, with: { q: "=a.output" } }
+"""
+
 
 @on_virtual_time
 async def test_a_fork_shares_the_log_and_does_the_step_with_its_new_input() -> None:
@@ -137,3 +144,19 @@ async def test_no_two_open_runs_have_the_same_key() -> None:
         assert created
         assert await rig.status(run.id) == "cancelled"
         assert other.run_key == "order-7"
+
+
+@on_virtual_time
+async def test_a_fork_does_not_share_what_has_been_undone() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.put_workflow(ANN, UNDOING)
+        run, _ = await service.start_run(ANN, "undoing", {})
+        (await rig.effects.next()).returns("A")
+        (await rig.effects.next()).fails(Failure("TOOL_ERROR", "no"))
+        (await rig.effects.next()).returns("undone")
+        await until_async(lambda: rig.status(run.id), "failed")
+        with pytest.raises(FailedPrecondition, match="undone since: a; fork it from the first"):
+            await service.controls.fork_run(ANN, run.id, "b")
+        fork, _ = await service.controls.fork_run(ANN, run.id, "a")
+        assert fork.status is RunStatus.RUNNING
