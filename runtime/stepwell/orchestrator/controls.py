@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from stepwell.clock import Clock, IdSource
+from stepwell.definitions.builtin import CALL
 from stepwell.engine.inputs import Cancel, Fork, Pause, Publish, Resolve, Resume, RetryStep, Signal
 from stepwell.engine.objections import Objection, objection
 from stepwell.engine.values import Data, Json
@@ -217,6 +218,12 @@ class Controls:
         with refusals():
             of, until = await find_fork(self._journal, caller.namespace, run, step)
             state = await self._worker.fold_as(caller.namespace, new, of=of, until=until)
+        if edited and state.graph is CALL:
+            raise FailedPrecondition(
+                f"the run {run} is a direct call, which has nothing before it; call the tool again, "
+                "with other arguments",
+                code=Code.NOT_APPLICABLE,
+            )
         given = Fork(
             at=self._clock.now(),
             principal=caller.principal,

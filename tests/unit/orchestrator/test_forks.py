@@ -160,3 +160,12 @@ async def test_a_fork_does_not_share_what_has_been_undone() -> None:
             await service.controls.fork_run(ANN, run.id, "b")
         fork, _ = await service.controls.fork_run(ANN, run.id, "a")
         assert fork.status is RunStatus.RUNNING
+
+
+@on_virtual_time
+async def test_a_direct_call_is_made_again_instead_of_forked_with_other_arguments() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        run = await service.call_tool(ANN, "look", {"q": 1})
+        with pytest.raises(FailedPrecondition, match="call the tool again"):
+            await service.controls.fork_run(ANN, run.id, "call", input={"tool": "nowhere"})
