@@ -37,6 +37,8 @@ from stepwell_storage.records import (
 )
 
 T = TypeVar("T")
+TICK = 1e-6
+"""Seconds between two things that are written at once."""
 
 
 class Mood(Enum):
@@ -146,7 +148,8 @@ class Link:
     def queue(self, act: Callable[[], None]) -> None:
         """A process writes one thing after the other; cancelling takes nothing back."""
         loop = asyncio.get_running_loop()
-        self._last = max(self._last, loop.time() + self.delay())
+        # Timers of the same time may come in any order.
+        self._last = max(self._last + TICK, loop.time() + self.delay())
         loop.call_at(self._last, act)
 
     def _write(self, act: Callable[[], Coroutine[Any, Any, T]], answer: asyncio.Future[T]) -> None:
