@@ -85,8 +85,9 @@ mutants: setup ## Change the core in small ways, and see what no test notices (M
 	$(BIN)/python dev/mutants.py --sample $(MUTANTS) $(ONLY)
 
 .PHONY: crash
-crash: setup ## Kill real daemons KILLS=20 times under load
-	STEPWELL_CRASH_KILLS=$(KILLS) $(BIN)/pytest -m crash tests/e2e
+crash: setup ## Kill real daemons KILLS=20 times under load, into bench/results/crash.json
+	STEPWELL_CRASH_KILLS=$(KILLS) STEPWELL_CRASH_REPORT=bench/results/crash.json \
+		$(BIN)/pytest -m crash tests/e2e
 
 .PHONY: docs
 docs: setup ## Prove that the documents run and leave nothing out

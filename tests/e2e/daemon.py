@@ -1,14 +1,16 @@
 """A daemon with a ledger beside its home, to be killed and started again under load."""
 
 import asyncio
+import os
+import signal
 import socket
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from tests.e2e.ledger import Ledger, Line
 
 from stepwell.client import Client
 from stepwell.clock import SystemClock
@@ -30,41 +32,25 @@ tools.processes = 2
 """
 """Without tables, so that more can be said of each."""
 
-LOG = "SELECT lower(hex(run)), kind, sequence, position FROM events ORDER BY position"
-"""A row holds consecutive events: their kinds, and the numbers of the last."""
-
-
-class Line(NamedTuple):
-    """What one call left in the ledger: in which life of the daemon, at which attempt."""
-
-    life: int
-    attempt: int
-    key: str
-
-
-class Entry(NamedTuple):
-    """One event as the database has it; `run` is in hexadecimal digits."""
-
-    position: int
-    run: str
-    sequence: int
-    kind: str
-
 
 class Daemon:
     """`stepwell up` on a home of its own, always at the same port. Lives count from 1."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
-        """`settings` is TOML that is added to the home's."""
+    def __init__(
+        self,
+        folder: Path,
+        settings: str = "",
+        *,
+        name: str = "one",
+        ledger: Ledger | None = None,
+    ) -> None:
+        """`settings` is TOML that is added to the home's; daemons may share a `ledger`."""
+        self.name = name
         self.home = Home(folder / "home")
         self.home.create()
         self.target = f"127.0.0.1:{_free_port()}"
+        self.ledger = ledger or Ledger(folder / "ledger.txt")
         self.life = 0
-        self.launched_at: list[int] = []
-        self.killed_at: list[int] = []
-        """When each life began, and when it was over for sure; UTC microseconds."""
-        self._ledger = folder / "ledger.txt"
-        self._ledger.touch()
         self._child = ChildDaemon(self.home)
         self._listening = asyncio.Event()
         self._clock = SystemClock()
@@ -72,13 +58,18 @@ class Daemon:
 
     @property
     def database(self) -> Path:
-        """The file of its store."""
+        """The file of its store, unless its settings name another."""
         return self.home.path / "stepwell.db"
 
     @property
     def log(self) -> str:
         """What it wrote about itself, in all its lives."""
         return self.home.log_file.read_text()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it is worth asking."""
+        return self._listening.is_set()
 
     def configure(self, settings: str) -> None:
         """Gives it other settings, from its next life on."""
@@ -89,51 +80,65 @@ class Daemon:
     async def start(self) -> None:
         """Begins a life."""
         self.life += 1
-        self.launched_at.append(self._clock.now())
         with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("DAEMON", self.name)
             environment.setenv("DAEMON_LIFE", str(self.life))
-            environment.setenv("LEDGER", str(self._ledger))
+            environment.setenv("LEDGER", str(self.ledger.path))
             environment.setenv("LOCAL_KEY", "sk-local")
             await self._child.start()
         self._listening.set()
 
-    def kill(self) -> None:
-        """`kill -9`; the process is gone when this returns."""
+    def kill(self) -> int:
+        """`kill -9`; the process is gone when this returns. Tells when it was asked for."""
         self._listening.clear()
+        at = self._clock.now()
         self._child.kill()
-        self.killed_at.append(self._clock.now())
+        return at
 
     def stop(self) -> None:
         """Asks it to stop, if it runs, and waits for it."""
         self._listening.clear()
         self._child.stop()
 
+    async def leave(self) -> int:
+        """As `stop`, while others go on; tells when it was asked."""
+        self._listening.clear()
+        at = self._clock.now()
+        await asyncio.to_thread(self._child.stop)
+        return at
+
+    def freeze(self) -> int:
+        """Stops its process where it is; tells when."""
+        self._listening.clear()
+        self._signal(signal.SIGSTOP)
+        return self._clock.now()
+
+    def thaw(self) -> None:
+        """Lets its process go on, which has noticed nothing."""
+        self._signal(signal.SIGCONT)
+        self._listening.set()
+
     async def listening(self) -> None:
         """Waits until it listens."""
         async with asyncio.timeout(BOUND):
             await self._listening.wait()
 
-    def client(self) -> Client:
+    def client(self, **given: timedelta) -> Client:
         """A client that acts as the home's owner."""
-        return Client(self.target, token=self.home.owner_token())
+        return Client(self.target, token=self.home.owner_token(), **given)
 
     def lines(self) -> list[Line]:
         """The ledger: one line for each call that had its effect."""
-        parts = (line.split() for line in self._ledger.read_text().splitlines())
-        return [Line(int(life), int(attempt), key) for life, attempt, key in parts]
+        return self.ledger.lines()
 
     def size(self) -> int:
-        """How many lines the ledger has; an orphan may be writing one more."""
-        return self._ledger.read_bytes().count(b"\n")
+        """How many lines the ledger has."""
+        return self.ledger.size()
 
-    def recorded(self) -> int:
-        """How many tool calls its log has."""
-        return sum(entry.kind == "tool_call" for entry in self.entries())
-
-    def entries(self) -> list[Entry]:
-        """Its log in the order of positions, looked up behind its back."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
-            return [entry for row in database.execute(LOG) for entry in _events_of(*row)]
+    def _signal(self, number: signal.Signals) -> None:
+        endpoints = self.home.endpoints()
+        assert endpoints is not None, "it does not run"
+        os.kill(endpoints.pid, number)
 
 
 @asynccontextmanager
@@ -147,24 +152,18 @@ async def started(folder: Path, settings: str = "") -> AsyncIterator[Daemon]:
         daemon.stop()
 
 
-async def until(fact: Callable[[], bool], what: str) -> None:
+async def until(fact: Callable[[], bool], what: str, *, bound: float = BOUND) -> None:
     """Waits until a fact of another process is there to be seen.
 
     Raises:
-        AssertionError: it is not, after `BOUND`.
+        AssertionError: it is not, after `bound`.
     """
     try:
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(bound):
             while not fact():
                 await asyncio.sleep(LOOK_AGAIN)
     except TimeoutError:
         raise AssertionError(f"in vain waited for: {what}") from None
-
-
-def _events_of(run: str, kinds: str, sequence: int, position: int) -> Iterator[Entry]:
-    names = kinds.split(" ")
-    for before, kind in zip(range(len(names) - 1, -1, -1), names, strict=True):
-        yield Entry(position - before, run, sequence - before, kind)
 
 
 def _free_port() -> int:

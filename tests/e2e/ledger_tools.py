@@ -1,10 +1,11 @@
 """Tools that leave a line for every call in a file outside the home.
 
-The environment names the file (`LEDGER`) and says which life of the daemon it is
-(`DAEMON_LIFE`). A line is `LIFE ATTEMPT KEY`, appended in one write.
+The environment names the file (`LEDGER`) and says which daemon it is (`DAEMON`), and in which of
+its lives (`DAEMON_LIFE`). A line is `TIME DAEMON LIFE ATTEMPT KEY RESULT`, appended in one write.
 """
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -15,13 +16,16 @@ from stepwell import CallContext, tool
 LONGEST_PAUSE = 0.06
 """Seconds, before and after the line is written."""
 
+FEE = 5
 
-def note(context: CallContext) -> None:
-    """Appends the line of a call."""
-    line = f"{os.environ['DAEMON_LIFE']} {context.attempt} {context.key}\n"
+
+def note(context: CallContext, result: int | str) -> None:
+    """Appends the line of a call: it has its effect now."""
+    daemon, life = os.environ["DAEMON"], os.environ["DAEMON_LIFE"]
+    line = f"{time.time_ns() // 1000} {daemon} {life} {context.attempt} {context.key}"
     ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(ledger, line.encode())
+        os.write(ledger, f"{line} {json.dumps(result)}\n".encode())
     finally:
         os.close(ledger)
 
@@ -36,22 +40,32 @@ def is_open(gate: str) -> bool:
     return Path(gate).exists()
 
 
+async def work(context: CallContext, result: int) -> int:
+    """Takes a moment, has its effect, and takes another moment to come back."""
+    await asyncio.sleep(pause())
+    note(context, result)
+    await asyncio.sleep(pause())
+    return result
+
+
+def work_apart(context: CallContext, result: int) -> int:
+    """The same in a worker process."""
+    time.sleep(pause())
+    note(context, result)
+    time.sleep(pause())
+    return result
+
+
 @tool(idempotent=True)
 async def double(number: int, context: CallContext) -> int:
     """Doubles a number, in the daemon."""
-    await asyncio.sleep(pause())
-    note(context)
-    await asyncio.sleep(pause())
-    return number * 2
+    return await work(context, number * 2)
 
 
 @tool(idempotent=True)
 def square(number: int, context: CallContext) -> int:
     """Squares a number, in a worker process."""
-    time.sleep(pause())
-    note(context)
-    time.sleep(pause())
-    return number * number
+    return work_apart(context, number * number)
 
 
 @tool(idempotent=True)
@@ -59,15 +73,25 @@ async def stumble(number: int, context: CallContext) -> int:
     """Adds one, but not at the first attempt."""
     if context.attempt == 1:
         raise ValueError("not yet")
-    note(context)
-    await asyncio.sleep(pause())
-    return number + 1
+    return await work(context, number + 1)
+
+
+@tool
+async def charge(number: int, context: CallContext) -> int:
+    """Adds a fee, in the daemon; may not be repeated."""
+    return await work(context, number + FEE)
+
+
+@tool
+def charge_apart(number: int, context: CallContext) -> int:
+    """Adds a fee, in a worker process; may not be repeated."""
+    return work_apart(context, number + FEE)
 
 
 @tool(idempotent=True)
 async def hold(gate: str, context: CallContext) -> str:
     """Waits until a file is there; may be repeated."""
-    note(context)
+    note(context, "held")
     while not is_open(gate):
         await asyncio.sleep(0.01)
     return "held"
@@ -76,7 +100,7 @@ async def hold(gate: str, context: CallContext) -> str:
 @tool
 async def pay(gate: str, context: CallContext) -> str:
     """Waits in the daemon until a file is there; may not be repeated."""
-    note(context)
+    note(context, "paid")
     while not is_open(gate):
         await asyncio.sleep(0.01)
     return "paid"
@@ -85,7 +109,7 @@ async def pay(gate: str, context: CallContext) -> str:
 @tool
 def pay_apart(gate: str, context: CallContext) -> str:
     """Waits in a worker process until a file is there; may not be repeated."""
-    note(context)
+    note(context, "paid")
     while not is_open(gate):
         time.sleep(0.01)
     return "paid"
