@@ -93,11 +93,14 @@ class EventLog(Protocol):
 class Claims(Protocol):
     """Who may append to which run."""
 
-    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
+    ) -> list[Lease]:
         """Takes over runs that have not ended and whose lease expired by `now`, oldest first.
 
         Each gets the next epoch, so every append of the owner before is refused from then on.
-        Those that `owner` holds itself are left alone, expired or not.
+        Those that `owner` holds itself are left alone, expired or not; with `only_free` those
+        that anybody holds.
         """
         ...
 

@@ -58,6 +58,18 @@ async def test_a_claim_leaves_alone_what_the_owner_holds_itself(storage: Storage
     assert await storage.claims.claim("one", now=500, expires_at=900, limit=9) == []
 
 
+async def test_a_claim_of_what_is_free_leaves_alone_what_anybody_holds(storage: Storage) -> None:
+    await storage.log.append(begin(RUN, owner="one", expires_at=100))
+    await storage.log.append(begin(OTHER, owner="two", expires_at=100))
+    await storage.claims.release("two", now=100)
+
+    free = await storage.claims.claim("three", now=500, expires_at=900, limit=9, only_free=True)
+    assert free == [Lease("default", OTHER, 2)]
+    assert await storage.claims.claim("three", now=500, expires_at=900, limit=9) == [
+        Lease("default", RUN, 2)
+    ]
+
+
 async def test_a_heartbeat_extends_every_lease_of_its_owner(storage: Storage) -> None:
     await storage.log.append(begin(RUN, owner="one", expires_at=100))
     await storage.log.append(begin(OTHER, owner="one", expires_at=100))

@@ -255,9 +255,13 @@ class LinkedClaims:
         self._claims = claims
         self._ledger = ledger
 
-    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
+    ) -> list[Lease]:
         async def claim() -> list[Lease]:
-            leases = await self._claims.claim(owner, now=now, expires_at=expires_at, limit=limit)
+            leases = await self._claims.claim(
+                owner, now=now, expires_at=expires_at, limit=limit, only_free=only_free
+            )
             self._ledger.claimed(leases)
             return leases
 

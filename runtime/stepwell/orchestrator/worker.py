@@ -119,6 +119,8 @@ class Worker:
         """When the next run that nobody holds goes on."""
         self._admits_at: int | None = None
         """When the rate limit of a queue lets the next one in."""
+        self._takes_over_at = 0
+        """Until then we take from nobody: who lives could not extend a lease either."""
         self._is_draining = False
         self._tasks: asyncio.TaskGroup | None = None
         self._calls: Calls | None = None
@@ -404,6 +406,7 @@ class Worker:
             except StorageError as error:
                 log.warning("the database cannot be used, trying again: %s", error)
                 self._looks = LOOKS
+                self._takes_over_at = self._clock.now() + self._lease_us
                 await asyncio.sleep(self._poll)
             except Exception:
                 # The group cancels every call now, which no call may take for its own doing.
@@ -482,7 +485,11 @@ class Worker:
         while True:
             now = self._clock.now()
             leases = await self._storage.claims.claim(
-                self._owner, now=now, expires_at=now + self._lease_us, limit=CLAIM_BATCH
+                self._owner,
+                now=now,
+                expires_at=now + self._lease_us,
+                limit=CLAIM_BATCH,
+                only_free=now < self._takes_over_at,
             )
             self._claimed.extend(leases)
             while self._claimed:

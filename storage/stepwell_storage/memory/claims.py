@@ -14,11 +14,15 @@ class MemoryClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
+    ) -> list[Lease]:
         expired = [
             (kept.expires_at, run, namespace, kept)
             for namespace, run, kept in self._database.live()
-            if kept.expires_at is not None and kept.expires_at <= now and kept.owner != owner
+            if kept.expires_at is not None
+            and kept.expires_at <= now
+            and (kept.owner is None if only_free else kept.owner != owner)
         ]
         expired.sort(key=lambda found: found[:3])
         leases = []

@@ -17,16 +17,16 @@ from stepwell_storage.sql.writer import Writer
 _OWNER = sa.bindparam("claimant", type_=sa.Text)
 _EXPIRES_AT = sa.bindparam("until", type_=sa.BigInteger)
 
-_EXPIRED = (
+_IS_FREE = leases.c.owner.is_(None)
+_OVER = (
     sa.select(leases.c.namespace, leases.c.run, leases.c.epoch)
-    .where(
-        leases.c.expires_at <= sa.bindparam("now"),
-        sa.or_(leases.c.owner.is_(None), leases.c.owner != _OWNER),
-    )
+    .where(leases.c.expires_at <= sa.bindparam("now"))
     .order_by(leases.c.expires_at, leases.c.run, leases.c.namespace)
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+_EXPIRED = _OVER.where(sa.or_(_IS_FREE, leases.c.owner != _OWNER))
+_FREE = _OVER.where(_IS_FREE)
 _TAKE = (
     sa.update(leases)
     .where(leases.c.namespace == sa.bindparam("in_namespace"), leases.c.run == sa.bindparam("of"))
@@ -70,12 +70,17 @@ class SqlClaims:
         self._writer = writer
         self._reader = reader
 
-    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
+    ) -> list[Lease]:
         def take_expired(session: Session) -> list[Lease]:
             claimed = []
-            for namespace, run, epoch in session.rows(
-                _EXPIRED, claimant=owner, now=now, most=limit
-            ):
+            found = (
+                session.rows(_FREE, now=now, most=limit)
+                if only_free
+                else session.rows(_EXPIRED, claimant=owner, now=now, most=limit)
+            )
+            for namespace, run, epoch in found:
                 session.change(
                     _TAKE,
                     claimant=owner,

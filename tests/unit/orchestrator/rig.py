@@ -175,9 +175,13 @@ class RefusingClaims(MemoryClaims):
     is_mute = False
     """Whether they are written, and nobody can say so."""
 
-    async def claim(self, owner: str, *, now: int, expires_at: int, limit: int) -> list[Lease]:
+    async def claim(
+        self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
+    ) -> list[Lease]:
         self._refuse()
-        leases = await super().claim(owner, now=now, expires_at=expires_at, limit=limit)
+        leases = await super().claim(
+            owner, now=now, expires_at=expires_at, limit=limit, only_free=only_free
+        )
         if self.is_mute:
             raise Unavailable
         return leases

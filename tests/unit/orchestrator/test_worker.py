@@ -203,6 +203,20 @@ async def test_leases_live_on_while_their_worker_works() -> None:
 
 
 @on_virtual_time
+async def test_a_database_that_was_away_for_all_costs_nobody_a_run() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working("one", alone=False) as one, rig.working("two", alone=False) as two:
+        run = await rig.start(one, graph)
+        rig.storage.claims.refusal = StorageUnavailable()
+        await rig.pass_time(2 * LEASE)  # nobody could extend a lease
+        rig.storage.claims.refusal = None
+        await rig.pass_time(2 * LEASE)
+        assert two.find(NAMESPACE, run) is None
+        assert rig.owned(one, run).epoch == 1
+
+
+@on_virtual_time
 async def test_a_worker_stops_although_its_leases_cannot_be_given_back() -> None:
     rig = Rig()
     graph = await rig.put(ONE)
