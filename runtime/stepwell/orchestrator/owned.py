@@ -427,7 +427,7 @@ class OwnedRun:
 
         One that was stopped may take its time to end, while the call is made again.
         """
-        return self._in_flight.get(id) is asyncio.current_task()
+        return self._in_flight.get(id) is self._calls.current
 
     def _answer_to(self, command: Effect) -> Awaitable[Input | None]:
         match command:
