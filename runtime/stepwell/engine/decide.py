@@ -33,7 +33,6 @@ from stepwell.engine.inputs import (
     ModelAnswered,
     Pause,
     Publish,
-    Report,
     Resolve,
     Resume,
     RetryStep,
@@ -51,19 +50,25 @@ from stepwell.errors import Code
 
 def decide(state: RunState, given: Input) -> list[Event]:
     """The events that follow from an input; [] when it teaches nothing."""
-    if isinstance(given, Start):
-        return _start(state, given) if state.phase is RunPhase.NEW else []
-    if isinstance(given, RetryStep):
-        return retry_step(state, given)
     if state.phase is not RunPhase.RUNNING:
-        return []
-    events = fork(state, given) if isinstance(given, Fork) else _learn(state, given)
+        return _set_going(state, given)
+    events = _learn(state, given)
     if state.sequence + len(events) > state.max_events:
         return [RunFailed(at=given.at, failure=_too_long(state.max_events))]
     return events
 
 
-def _learn(state: RunState, given: Report) -> list[Event]:
+def _set_going(state: RunState, given: Input) -> list[Event]:
+    match given:
+        case Start() if state.phase is RunPhase.NEW:
+            return _start(state, given)
+        case RetryStep():
+            return retry_step(state, given)
+        case _:
+            return []
+
+
+def _learn(state: RunState, given: Input) -> list[Event]:
     match given:
         case ToolAnswered():
             return tool_answered(state, given)
@@ -97,6 +102,10 @@ def _learn(state: RunState, given: Report) -> list[Event]:
             return resolve(state, given)
         case Publish():
             return [Custom(at=given.at, type=given.type, payload=given.payload)]
+        case Fork():
+            return fork(state, given)
+        case Start() | RetryStep():
+            return []  # it is running
         case _:
             assert_never(given)
 

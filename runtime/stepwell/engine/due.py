@@ -16,7 +16,7 @@ from stepwell.engine.commands import (
 from stepwell.engine.state import RunState
 
 ENTER_RUN = enter_id("")
-UNATTENDED = (EnterQueue, StartChild)
+UNATTENDED = frozenset({EnterQueue, StartChild})
 """Commands that nobody is busy with once they have been carried out."""
 
 
@@ -28,8 +28,10 @@ def due(state: RunState, now: int) -> list[Command]:
     that is paused nothing is due, of one that waits for its place in a queue nothing else. `now` is
     in UTC microseconds. The last command is `WakeAt` when time alone will make more due.
     """
-    commands: list[Command] = [Stop(id) for id in state.stops]
-    state.stops.clear()
+    commands: list[Command] = []
+    if state.stops:
+        commands += (Stop(id) for id in state.stops)
+        state.stops.clear()
     if state.is_paused:
         return commands
     timers = state.timers
@@ -41,7 +43,7 @@ def due(state: RunState, now: int) -> list[Command]:
     for id in _fresh(state):
         command = state.open[id]
         commands.append(command)
-        if not isinstance(command, UNATTENDED):
+        if type(command) not in UNATTENDED:
             state.out.add(id)
     if timers:
         commands.append(WakeAt(timers[0][0]))

@@ -331,9 +331,8 @@ def _resume(state: RunState, step: StepState, *, since: int, not_before: int | N
             return
         case _:
             assert_never(spec)
-    is_in_doubt = any(ask.call is not None for ask in step.asks.values())
-    if spec.timeout is not None and not is_in_doubt:
-        expire = ExpireStep(step.id, step.attempt)
+    if spec.timeout is not None and not any(ask.call is not None for ask in step.asks.values()):
+        expire = ExpireStep(step.id, step.attempt)  # nothing is in doubt, so it takes its time
         _open(state, step, expire.id, expire, max(since, not_before or 0) + spec.timeout)
 
 

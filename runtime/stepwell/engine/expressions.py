@@ -215,13 +215,11 @@ def _has_nul(value: Json) -> bool:
 
 
 def _render(plan: Json | Expression, bindings: Mapping[str, Json]) -> Json:
-    if isinstance(plan, Expression):
-        return _part(plan, bindings)
-    if isinstance(plan, dict):
+    if type(plan) is dict:
         return {key: _render(part, bindings) for key, part in plan.items()}
-    if isinstance(plan, list):
+    if type(plan) is list:
         return [_render(part, bindings) for part in plan]
-    return plan
+    return _part(plan, bindings) if isinstance(plan, Expression) else plan
 
 
 def _part(expression: Expression, bindings: Mapping[str, Json]) -> Json:

@@ -44,6 +44,22 @@ from stepwell.engine.values import NOTHING, Data, Failure
 class Progress:
     """One decision's walk through the graph, seen over a state that does not change."""
 
+    __slots__ = (
+        "_at",
+        "_begins",
+        "_done",
+        "_events",
+        "_fans",
+        "_given",
+        "_growing",
+        "_has_failed",
+        "_ready",
+        "_sight",
+        "_state",
+        "_taken",
+        "_waiting",
+    )
+
     def __init__(self, state: RunState, at: int, given: Data | None = None) -> None:
         """`given` is the input of a run that is just being started."""
         self._state = state
@@ -191,19 +207,24 @@ class Progress:
         """
         given = self._given.get(step) or self._input_of(spec, beside)
         self._events.append(StepScheduled(at=self._at, step=step, node=node, input=given))
-        if isinstance(spec, ApprovalNode):
-            ask = ApprovalRequested(at=self._at, step=step, attempt=1, message=given)
-            self._events.append(ask)
-        elif isinstance(spec, SignalNode):
-            kept = self._state.signals.get(spec.signal, ())
-            taken = self._taken.get(spec.signal, 0)
-            if len(kept) > taken:
-                output = kept[taken]
-                self._taken[spec.signal] = taken + 1
-                done = StepCompleted(at=self._at, step=step, attempt=1, output=output)
-                self._events.append(done)
-                return output
-        return None
+        match spec:
+            case ToolNode() | AgentNode() | WorkflowNode() | WaitNode():
+                return None
+            case ApprovalNode():
+                ask = ApprovalRequested(at=self._at, step=step, attempt=1, message=given)
+                self._events.append(ask)
+                return None
+            case SignalNode():
+                return self._take_message(step, spec.signal)
+
+    def _take_message(self, step: str, name: str) -> Data | None:
+        kept, taken = self._state.signals.get(name, ()), self._taken.get(name, 0)
+        if len(kept) <= taken:
+            return None
+        output = kept[taken]
+        self._taken[name] = taken + 1
+        self._events.append(StepCompleted(at=self._at, step=step, attempt=1, output=output))
+        return output
 
     def _input_of(self, spec: LeafNode, beside: dict[str, Data] | None) -> Data:
         match spec:

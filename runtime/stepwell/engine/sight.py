@@ -33,6 +33,8 @@ SKIPPED = Ended(is_skipped=True)
 class Sight:
     """A state that does not change, and beside it what this decision has added."""
 
+    __slots__ = ("_ended", "_input", "_state")
+
     def __init__(self, state: RunState, given: Data | None = None) -> None:
         """`given` is the input of a run that is just being started."""
         self._state = state
