@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from stepwell_storage.records import Append, Head, NewRun, Reopened
+from stepwell_storage.records import Append, NewRun, Reopened
 from stepwell_storage.sql.ids import packed
 from stepwell_storage.sql.rows import joined
 
@@ -21,17 +21,14 @@ class OutOfTurn(Exception):
 class _Chain:
     """The appends of one run in a batch, each after the other: the lease takes one step for all."""
 
-    __slots__ = ("after", "epoch", "goes_on", "head", "last", "new", "reopened", "run")
+    __slots__ = ("epoch", "first", "head", "last", "run")
 
-    def __init__(self, append: Append) -> None:
-        self.run = packed(append.run)
-        self.epoch = append.epoch
-        self.after = append.after
-        self.last = append.after
-        self.new: NewRun | None = append.new
-        self.reopened = append.reopened
-        self.goes_on = append.new is None and append.reopened is None
-        self.head: Head | None = None
+    def __init__(self, first: Append) -> None:
+        self.run = packed(first.run)
+        self.first = first
+        self.last = first.last
+        self.epoch = first.then_epoch
+        self.head = first.head
 
     @property
     def has_ended(self) -> bool:
@@ -47,11 +44,12 @@ class _Chain:
         Raises:
             OutOfTurn: it does not follow.
         """
-        if append.after != self.last or append.epoch != self.epoch or self.has_ended:
+        if append.new is not None or append.reopened is not None or self.has_ended:
+            raise OutOfTurn
+        if append.after != self.last or append.epoch != self.epoch:
             raise OutOfTurn
         self.last = append.last
         self.head = append.head or self.head
-        self.epoch = append.then_epoch
 
 
 class Placed(Struct, frozen=True):
@@ -85,6 +83,9 @@ class Batch:
         self.appends: list[Append] = []
         self._open_keys: set[tuple[str, str]] = set()
         self._chains: dict[tuple[str, str], _Chain] = {}
+        self._going: list[_Chain] = []
+        self._new: list[tuple[_Chain, NewRun]] = []
+        self._reopened: list[tuple[_Chain, Reopened]] = []
 
     def add(self, append: Append) -> None:
         """Adds an append.
@@ -94,14 +95,30 @@ class Batch:
         """
         key = append.namespace, append.run
         chain = self._chains.get(key)
-        if chain is not None and (append.new is not None or append.reopened is not None):
-            raise OutOfTurn
-        if append.new is not None and append.new.run_key is not None:
-            self._open(append.namespace, append.new.run_key)
         if chain is None:
-            chain = self._chains[key] = _Chain(append)
-        chain.extend(append)
+            self._chains[key] = self._begin(append)
+        else:
+            chain.extend(append)
         self.appends.append(append)
+
+    def _begin(self, append: Append) -> _Chain:
+        new = append.new
+        if new is not None and new.run_key is not None:
+            self._open(append.namespace, new.run_key)
+        chain = _Chain(append)
+        if new is not None:
+            self._new.append((chain, new))
+        elif append.reopened is not None:
+            self._reopened.append((chain, append.reopened))
+        else:
+            self._going.append(chain)
+        return chain
+
+    def _open(self, namespace: str, run_key: str) -> None:
+        """Two runs with one key may be right, if the first one ends in time: one by one tells."""
+        if (namespace, run_key) in self._open_keys:
+            raise OutOfTurn
+        self._open_keys.add((namespace, run_key))
 
     @property
     def run_count(self) -> int:
@@ -130,12 +147,6 @@ class Batch:
         """Appends with letters that go out or were taken."""
         return [it for it in self.appends if it.letters or it.taken]
 
-    def _open(self, namespace: str, run_key: str) -> None:
-        """Two runs with one key may be right, if the first one ends in time: one by one tells."""
-        if (namespace, run_key) in self._open_keys:
-            raise OutOfTurn
-        self._open_keys.add((namespace, run_key))
-
     @property
     def steps(self) -> Values:
         """Of every run that goes on and does not end: namespace, run, epoch, after, last."""
@@ -148,100 +159,95 @@ class Batch:
 
     def _steps(self, *, are_last: bool) -> Values:
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if chain.goes_on and chain.has_ended is are_last:
-                values += (namespace, chain.run, chain.epoch, chain.after, chain.last)
+        for chain in self._going:
+            if chain.has_ended is are_last:
+                first = chain.first
+                values += (first.namespace, chain.run, chain.epoch, first.after, chain.last)
         return values
 
     @property
     def summaries(self) -> Values:
         """Of every run that goes on and has another head: namespace, run and the head."""
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if chain.goes_on and (head := chain.head) is not None:
-                values += (namespace, chain.run, head.status, head.at, head.ended_at, head.detail)
+        for chain in self._going:
+            if (head := chain.head) is not None:
+                values += (chain.first.namespace, chain.run)
+                values += (head.status, head.at, head.ended_at, head.detail)
         return values
 
     @property
     def reopenings(self) -> list[dict[str, Any]]:
         """Of every run that had ended: the values of what `errands.reopen` changes."""
         found = []
-        for (namespace, _), chain in self._chains.items():
-            if (reopened := chain.reopened) is not None and (head := chain.head) is not None:
-                owner, expires_at = chain.held_by(reopened)
-                lease = {"after_epoch": chain.epoch - 1, "after": chain.after, "last": chain.last}
-                holder = {"holder": owner, "until": expires_at}
-                shown = {"now": head.status, "since": head.at, "end": head.ended_at}
-                of = {"in_namespace": namespace, "of": chain.run, "outcome": head.detail}
-                found.append({**of, **lease, **holder, **shown})
+        for chain, reopened in self._reopened:
+            first, head = chain.first, chain.head
+            assert head is not None, "a run that is reopened has a head"
+            owner, expires_at = chain.held_by(reopened)
+            lease = {"after_epoch": chain.epoch - 1, "after": first.after, "last": chain.last}
+            holder = {"holder": owner, "until": expires_at}
+            shown = {"now": head.status, "since": head.at, "end": head.ended_at}
+            of = {"in_namespace": first.namespace, "of": chain.run, "outcome": head.detail}
+            found.append({**of, **lease, **holder, **shown})
         return found
 
     @property
     def runs(self) -> Values:
         """Rows of new runs."""
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if (new := chain.new) is not None and (head := chain.head) is not None:
-                values += (
-                    namespace,
-                    chain.run,
-                    new.workflow,
-                    new.version,
-                    new.principal,
-                    head.status,
-                    new.created_at,
-                    head.at,
-                    head.ended_at,
-                    msgspec.json.encode(new.labels).decode(),
-                    head.detail,
-                    new.run_key,
-                    new.parent and packed(new.parent),
-                    new.forked_from and packed(new.forked_from),
-                )
+        for chain, new in self._new:
+            head = chain.head
+            assert head is not None, "a new run has a head"
+            values += (
+                chain.first.namespace,
+                chain.run,
+                new.workflow,
+                new.version,
+                new.principal,
+                head.status,
+                new.created_at,
+                head.at,
+                head.ended_at,
+                msgspec.json.encode(new.labels).decode(),
+                head.detail,
+                new.run_key,
+                new.parent and packed(new.parent),
+                new.forked_from and packed(new.forked_from),
+            )
         return values
 
     @property
     def labels(self) -> Values:
         """Rows of the labels of new runs."""
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if (new := chain.new) is not None and new.labels:
-                for key, value in new.labels.items():
-                    values += (namespace, chain.run, key, value, new.created_at)
+        for chain, new in self._new:
+            for key, value in new.labels.items():
+                values += (chain.first.namespace, chain.run, key, value, new.created_at)
         return values
 
     @property
     def leases(self) -> Values:
         """Rows of the leases of new runs."""
-        values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if (new := chain.new) is not None:
-                owner, expires_at = chain.held_by(new)
-                values += (namespace, chain.run, owner, chain.epoch, expires_at, chain.last)
-        return values
+        return [value for chain, new in self._new for value in _lease(chain, new)]
 
     @property
     def beginnings(self) -> Values:
         """Of every new run: its lease, and what it may not share: principal, request, run key."""
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if (new := chain.new) is not None:
-                owner, expires_at = chain.held_by(new)
-                values += (namespace, chain.run, owner, chain.epoch, expires_at, chain.last)
-                values += (new.principal, new.request_id, new.run_key)
+        for chain, new in self._new:
+            values += (*_lease(chain, new), new.principal, new.request_id, new.run_key)
         return values
 
     @property
     def requests(self) -> Values:
         """Rows of the request ids that began new runs."""
         values: Values = []
-        for (namespace, _), chain in self._chains.items():
-            if (new := chain.new) is not None and new.request_id is not None:
-                values += (
-                    namespace,
-                    new.principal,
-                    new.request_id,
-                    chain.run,
-                    new.request_digest,
-                )
+        for chain, new in self._new:
+            if new.request_id is not None:
+                values += (chain.first.namespace, new.principal, new.request_id)
+                values += (chain.run, new.request_digest)
         return values
+
+
+def _lease(chain: _Chain, new: NewRun) -> tuple[Any, ...]:
+    owner, expires_at = chain.held_by(new)
+    return chain.first.namespace, chain.run, owner, chain.epoch, expires_at, chain.last

@@ -5,7 +5,7 @@ entries, a statement's values) is more than a small event. So consecutive events
 one principal share a row. A row with one event is the plain case of this: its body stands as it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,31 +25,26 @@ _bodies = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def joined(records: Sequence[Record]) -> list[tuple[int, str, str, bytes]]:
     """(last sequence, kinds, principal, bodies) of the rows for the records of one append."""
-    return [_row(records[start:end]) for start, end in _shares(records)]
-
-
-def _shares(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
-    """Where each row begins and ends."""
-    start = size = 0
-    principal = records[0].principal
-    for at, record in enumerate(records):
+    rows = []
+    kinds: list[str] = []
+    bodies: list[bytes] = []
+    size, principal = 0, records[0].principal
+    for record in records:
         size += len(record.body)
-        if at > start and (
-            record.principal != principal or size > MOST_BYTES or at - start == MOST_EVENTS
+        if kinds and (
+            record.principal != principal or size > MOST_BYTES or len(kinds) == MOST_EVENTS
         ):
-            yield start, at
-            start, size, principal = at, len(record.body), record.principal
-    yield start, len(records)
+            rows.append((record.sequence - 1, " ".join(kinds), principal, _array(bodies)))
+            kinds, bodies, size, principal = [], [], len(record.body), record.principal
+        kinds.append(record.kind)
+        bodies.append(record.body)
+    rows.append((records[-1].sequence, " ".join(kinds), principal, _array(bodies)))
+    return rows
 
 
-def _row(records: Sequence[Record]) -> tuple[int, str, str, bytes]:
-    last = records[-1]
-    if len(records) == 1:
-        return last.sequence, last.kind, last.principal, last.body
-    kinds = " ".join([record.kind for record in records])
+def _array(bodies: list[bytes]) -> bytes:
     # Each body is JSON, so what stands between them is all that a JSON array needs.
-    bodies = b"[" + b",".join([record.body for record in records]) + b"]"
-    return last.sequence, kinds, last.principal, bodies
+    return bodies[0] if len(bodies) == 1 else b"[" + b",".join(bodies) + b"]"
 
 
 def split(sequence: int, kind: str, principal: str, body: bytes) -> list[Record]:
