@@ -6,20 +6,30 @@ a gap inside its run; its `position` grows over the whole namespace in commit or
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
-is_run_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-"""Whether a text is a UUID in canonical form."""
-
 FOR_EVER = 2**63 - 1
 """No time is as late as this."""
 
+_canonical = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_RUN_ID = "{!r} is not a run id: it must be a UUID in canonical form"
 _TEXTS = frozenset(("status", "workflow", "version", "principal", "run_key"))
 _TIMES = frozenset(("created_at", "updated_at", "ended_at"))
 _RUNS = frozenset(("parent", "forked_from"))
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text is a UUID in canonical form."""
+    return len(text) == 36 and _is_canonical(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_canonical(text: str) -> bool:
+    # Remembered, as every append asks it of a run that has appended before.
+    return _canonical.fullmatch(text) is not None
 
 
 class Record(Struct, frozen=True):
@@ -156,9 +166,7 @@ class Append(Struct, frozen=True):
             raise ValueError(_NO_RUN_ID.format(self.run))
         if not self.records:
             raise ValueError("an append has at least one record")
-        expected = self.after
-        for record in self.records:
-            expected += 1
+        for expected, record in enumerate(self.records, self.after + 1):
             if record.sequence != expected:
                 raise ValueError(f"record {record.sequence} stands where {expected} must be")
             if " " in record.kind:

@@ -1,8 +1,11 @@
 """Run ids: canonical UUID text in the ports, 16 bytes in the tables."""
 
+from functools import lru_cache
+
 from stepwell_storage.records import is_run_id
 
 
+@lru_cache(maxsize=4096)
 def packed(run: str) -> bytes:
     """The bytes of a run id that is known to be canonical, as that of an `Append` is."""
     return bytes.fromhex(run.replace("-", ""))
