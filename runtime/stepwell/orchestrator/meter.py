@@ -30,6 +30,7 @@ from stepwell.engine.graph import (
     TransformNode,
     WaitNode,
     WorkflowNode,
+    spec_of,
 )
 from stepwell.engine.state import RunState
 from stepwell.telemetry.instruments import MOST_NAMES, Distribution, Tally
@@ -106,22 +107,23 @@ class Meter:
 
 
 class RunMeter:
-    """Counts what is committed of one run; `scheduled` tells when its open steps were."""
+    """Counts what is committed of one run; `scheduled` has its open steps: since when, of what kind.
+
+    The state cannot tell the kind of a step that a map has made: it forgets what has ended.
+    """
 
     __slots__ = ("of_all", "scheduled")
 
     def __init__(self, of_all: Meter) -> None:
         self.of_all = of_all
-        self.scheduled: dict[str, int] = {}
+        self.scheduled: dict[str, tuple[int, type[Node]]] = {}
 
     def committed(self, state: RunState, events: Sequence[tuple[Event, str]]) -> None:
         """These events of the run are in the log; `state` has folded them, and maybe more."""
         for event, _ in events:
-            kind = type(event)
-            if kind is StepScheduled:
-                self.scheduled[event.step] = event.at  # type: ignore[union-attr]
-            elif kind in _COUNTED:
-                _COUNTED[kind](self, state, event)
+            count = _COUNTED.get(type(event))
+            if count is not None:
+                count(self, state, event)
 
 
 def _run_started(meter: RunMeter, state: RunState, _: RunStarted | RunForked) -> None:
@@ -134,17 +136,32 @@ def _run_ended(meter: RunMeter, state: RunState, event: Event) -> None:
     metrics.run_seconds.observe((event.at - state.started_at) * MICROSECOND, workflow)
 
 
+def _step_scheduled(meter: RunMeter, state: RunState, event: StepScheduled) -> None:
+    spec = spec_of(state.graph, event.node, event.step)
+    meter.scheduled[event.step] = event.at, type(spec)
+
+
 def _step_ended(
     meter: RunMeter, state: RunState, event: StepCompleted | StepFailed | StepSkipped
 ) -> None:
-    step = state.steps.get(event.step)
-    if step is None:
-        return
-    tally, distribution = meter.of_all.ends(type(step.spec), type(event))
-    tally.count += 1
     begun = meter.scheduled.pop(event.step, None)
-    if begun is not None:  # else it began in other hands
-        distribution.observe((event.at - begun) * MICROSECOND)
+    if begun is None:
+        _step_of_others_ended(meter, state, event)
+        return
+    at, spec = begun
+    tally, distribution = meter.of_all.ends(spec, type(event))
+    tally.count += 1
+    distribution.observe((event.at - at) * MICROSECOND)
+
+
+def _step_of_others_ended(
+    meter: RunMeter, state: RunState, event: StepCompleted | StepFailed | StepSkipped
+) -> None:
+    """It was skipped, or began in other hands: nobody knows here how long it took."""
+    step = state.steps.get(event.step)
+    if step is not None:
+        tally, _ = meter.of_all.ends(type(step.spec), type(event))
+        tally.count += 1
 
 
 def _step_retried(meter: RunMeter, state: RunState, event: StepRetryScheduled) -> None:
@@ -183,6 +200,7 @@ _COUNTED: dict[type[Event], Callable[[RunMeter, RunState, Any], None]] = {
     RunCompleted: _run_ended,
     RunFailed: _run_ended,
     RunCancelled: _run_ended,
+    StepScheduled: _step_scheduled,
     StepCompleted: _step_ended,
     StepFailed: _step_ended,
     StepSkipped: _step_ended,

@@ -8,7 +8,8 @@ from stepwell.engine.events import (
     StepScheduled,
     ToolCall,
 )
-from stepwell.engine.graph import Graph, Node, ToolNode
+from stepwell.engine.expressions import Template
+from stepwell.engine.graph import Graph, MapNode, Node, ToolNode
 from stepwell.engine.messages import Usage
 from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import NOTHING, Failure
@@ -17,15 +18,16 @@ from stepwell.telemetry.instruments import MOST_NAMES, OTHER, Counter, Histogram
 from stepwell.telemetry.metrics import Metrics
 from stepwell_storage.errors import Full, Unavailable
 
-GRAPH = Graph(name="w", version="v", nodes={}, dependents={})
+LOOK = ToolNode(id="a", tool="look")
+EACH = MapNode(id="each", items=Template([1]), body=ToolNode(id="each", tool="look"))
+GRAPH = Graph(name="w", version="v", nodes={"a": LOOK, "each": EACH}, dependents={})
 
 
 def run_with(*steps: str) -> RunState:
     """A run whose steps call the tool `look`."""
     state = RunState("r", GRAPH, started_at=1_000_000)
     for step in steps:
-        node = ToolNode(id=step, tool="look")
-        state.steps[step] = StepState(step, step, StepPhase.ACTIVE, node)
+        state.steps[step] = StepState(step, step, StepPhase.ACTIVE, LOOK)
     return state
 
 
@@ -55,6 +57,16 @@ def test_a_step_is_measured_from_its_scheduling_over_any_number_of_appends() -> 
     assert counts(metrics.steps_ended) == {("tool", "completed"): 1}
     assert seconds(metrics.step_seconds) == {("tool",): 2.5}
     assert seconds(metrics.tool_call_seconds) == {("look",): 0.005}
+
+
+def test_a_step_that_a_map_has_made_is_measured_though_the_run_has_forgotten_it() -> None:
+    metrics = Metrics()
+    meter, state = Meter(metrics).of_run(), run_with()
+    meter.committed(state, of(StepScheduled(at=1_000_000, step="each[0]", node="each")))
+    meter.committed(state, of(StepCompleted(at=3_500_000, step="each[0]")))
+    assert counts(metrics.steps_ended) == {("tool", "completed"): 1}
+    assert seconds(metrics.step_seconds) == {("tool",): 2.5}
+    assert meter.scheduled == {}
 
 
 def test_a_step_that_began_in_other_hands_is_counted_and_not_measured() -> None:
