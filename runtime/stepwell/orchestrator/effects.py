@@ -230,7 +230,7 @@ class WorldEffects:
 
     def _granted(self, state: RunState) -> frozenset[str]:
         if state.graph is CALL:
-            return frozenset(spec.name for spec in self._tools.published())
+            return self._tools.published_names
         return state.graph.tools
 
     def _specs(self, names: tuple[str, ...]) -> Mapping[str, ToolSpec]:

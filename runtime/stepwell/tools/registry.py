@@ -16,6 +16,8 @@ class ToolRegistry:
 
     def __init__(self) -> None:
         self._tools: dict[str, Tool] = {}
+        self.published_names: frozenset[str] = frozenset()
+        """The names of the tools that MCP clients are offered: every direct call asks for them."""
 
     def add(self, tool: Tool) -> None:
         """Adds a tool, and compiles its schemas.
@@ -44,6 +46,8 @@ class ToolRegistry:
         if spec.output_schema is not None:
             compiled(spec.output_schema)
         self._tools[spec.name] = tool
+        if spec.published:
+            self.published_names |= {spec.name}
 
     def get(self, name: str) -> Tool | None:
         """The tool of this name, if there is one."""
