@@ -55,7 +55,7 @@ class EventLog(Protocol):
         Unavailable, because a connection broke while the commit was on its way, asks again.
 
         Raises (through the future):
-            Fenced: the run's lease has another epoch, or is given up, or was never given.
+            Fenced: the run's lease has another epoch, or nobody holds it.
             Duplicate: `new.request_id` was used before by this principal.
             KeyTaken: an open run has `new.run_key`, or that of a run that is reopened.
             Conflict: the run's log does not end at `after`, or `new` and the run exists.
@@ -132,7 +132,7 @@ class Claims(Protocol):
 
         Each may be claimed from its `wake_at` on, and at once when a letter comes for it. One that
         has a letter already, whose log has gone on, or whose lease is not the owner's any more,
-        is left as it is. The epoch stays.
+        is left as it is. The epoch stays, and no append is accepted until somebody claims it.
         """
         ...
 

@@ -51,15 +51,18 @@ async def test_a_parked_run_has_no_heartbeat_and_is_not_released(storage: Storag
     assert await claimed(storage, now=5000) == [Lease("default", RUN, 2)]
 
 
-async def test_parking_keeps_the_epoch_until_somebody_claims(storage: Storage) -> None:
+async def test_nobody_writes_to_a_parked_run_until_somebody_claims_it(storage: Storage) -> None:
+    """Else what its owner learns while it lets go of it would be known to nobody who goes on."""
     await storage.log.append(begin())
     await storage.claims.park("one", [rest(wake_at=5000)])
 
-    await storage.log.append(go_on(after=1, epoch=1))
+    for late in (go_on(after=1, epoch=1), end(after=1)):
+        with pytest.raises(Fenced):
+            await storage.log.append(late)
     await claimed(storage, now=5000)
     with pytest.raises(Fenced):
-        await storage.log.append(go_on(after=2, epoch=1))
-    await storage.log.append(go_on(after=2, epoch=2))
+        await storage.log.append(go_on(after=1, epoch=1))
+    await storage.log.append(go_on(after=1, epoch=2))
 
 
 async def test_many_runs_are_parked_at_once(storage: Storage) -> None:
@@ -165,12 +168,3 @@ async def test_the_next_wake_is_that_of_the_first_run_that_nobody_holds(storage:
     assert await storage.claims.next_wake() == 7000
     await storage.claims.release("two", now=5100)
     assert await storage.claims.next_wake() == 5100
-
-
-async def test_a_parked_run_may_end(storage: Storage) -> None:
-    await storage.log.append(begin(RUN))
-    await storage.claims.park("one", [rest(RUN, wake_at=500)])
-    await storage.log.append(end(RUN, after=1))
-
-    assert await storage.claims.next_wake() is None
-    assert await claimed(storage, now=2**62) == []

@@ -172,7 +172,7 @@ def _reopen(namespace: KeptNamespace, append: Append, reopened: Reopened) -> Kep
 
 def _fenced(namespace: KeptNamespace, append: Append) -> KeptRun:
     kept = namespace.runs.get(append.run)
-    if kept is None or kept.expires_at is None or kept.epoch != append.epoch:
+    if kept is None or kept.owner is None or kept.epoch != append.epoch:
         raise Fenced
     _check_end(kept, append)
     return kept

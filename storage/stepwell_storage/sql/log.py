@@ -125,7 +125,8 @@ def why_refused(session: Session, append: Append) -> StorageError | None:
     lease = session.rows(_LEASE, **where)
     if not lease or lease[0][0] != append.epoch:
         return Fenced()
-    if (lease[0][1] is None) != (append.reopened is not None):
+    has_ended, is_held = lease[0][1] is None, lease[0][3] is not None
+    if not (has_ended if append.reopened is not None else is_held):
         return Fenced()
     if lease[0][2] != append.after:
         return Conflict(f"The log ends at {lease[0][2]}, not at {append.after}.")

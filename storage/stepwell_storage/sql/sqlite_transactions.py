@@ -63,7 +63,7 @@ def _step(given: sa.CTE) -> sa.Update:
             leases.c.run == given.c.run,
             leases.c.epoch == given.c.epoch,
             leases.c.sequence == given.c.after,
-            leases.c.expires_at.is_not(None),
+            leases.c.owner.is_not(None),
         )
         .values(sequence=given.c.last)
     )

@@ -1,13 +1,16 @@
 """Runs that only wait are let go of, and taken up when their time or a letter comes."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until, until_async
 
 from stepwell.engine.inputs import Signal
 from stepwell.engine.values import Data
 from stepwell.orchestrator.letters import letter_to
-from stepwell_storage.records import Letter
+from stepwell_storage.records import Letter, Rest
 
 HOLD = "{ workflow: hold, nodes: [{ id: hold, signal: go }], output: '=hold.output' }"
 NAP = "{ workflow: nap, nodes: [{ id: nap, wait: 1h }] }"
@@ -124,3 +127,27 @@ async def test_a_letter_that_nobody_can_read_is_dropped_and_takes_nobody_with_it
         assert await rig.storage.inbox.send(NAMESPACE, deep)
         assert await rig.storage.inbox.send(NAMESPACE, letter_to(run, "m2", said))
         await until_async(lambda: rig.status(run), "completed")
+
+
+@on_virtual_time
+async def test_whoever_tells_a_run_while_it_is_let_go_of_is_not_told_that_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    told: list[asyncio.Task[bool]] = []
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(HOLD))
+        owned = rig.owned(worker, run)
+        park = rig.storage.claims.park
+
+        async def park_slowly(owner: str, rests: Sequence[Rest]) -> list[Rest]:
+            parked = await park(owner, rests)
+            signal = Signal(at=rig.clock.now(), name="go", payload=Data(value=7))
+            told.append(asyncio.ensure_future(owned.ask(signal)))
+            await asyncio.sleep(1)
+            return parked
+
+        monkeypatch.setattr(rig.storage.claims, "park", park_slowly)
+        await until(lambda: worker.open_runs == 0)
+        assert [await it for it in told] == [False]
+        assert (await rig.kinds(run))[-1] == "step_scheduled"

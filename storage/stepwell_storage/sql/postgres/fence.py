@@ -38,7 +38,7 @@ def _step(*, ends: bool) -> sa.Update:
             leases.c.run == rows.run,
             leases.c.epoch == rows.epoch,
             leases.c.sequence == rows.after,
-            leases.c.expires_at.is_not(None),
+            leases.c.owner.is_not(None),
         )
         .values(sequence=rows.last, **changed)
         .returning(leases.c.namespace, leases.c.run)
