@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepwell.engine.expressions import Expression, ExpressionError, Template
@@ -119,6 +119,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("abc"), JSON), st.lists(st.sampled_from("abc"), max_size=4))
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it reads a table of Unicode at first
 def test_a_path_gives_what_cel_would_give(value: Any, members: list[str]) -> None:
     path = ".".join(["input", *members])
     plain, cel = Expression(path, ["input"]), Expression(f"[{path}][0]", ["input"])
