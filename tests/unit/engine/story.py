@@ -2,6 +2,8 @@
 
 from typing import Any, TypeVar
 
+from tests.property.indexes import contradiction
+
 from stepwell.definitions.compile import compile_definition
 from stepwell.engine import codec
 from stepwell.engine.commands import CallTool, Command, Stop
@@ -49,6 +51,7 @@ class Story:
         self.log += events
         self.due = due(self.state, self.now)
         self.stopped += [command.id for command in self.due if isinstance(command, Stop)]
+        assert not contradiction(self.state)
         return events
 
     def fold(self, events: list[Event]) -> None:

@@ -2,10 +2,12 @@
 
 from tests.unit.engine.story import Story, wish
 
-from stepwell.engine.commands import CallModel, CallTool
+from stepwell.engine.calls import REPAIR
+from stepwell.engine.commands import CallModel, CallTool, Stop, WakeAt
+from stepwell.engine.due import due
 from stepwell.engine.events import PolicyDecided, StepRetryScheduled
-from stepwell.engine.inputs import CallDenied
-from stepwell.engine.messages import Message, ToolRequest
+from stepwell.engine.inputs import CallDenied, Expire
+from stepwell.engine.messages import Message, Opaque, ToolRequest
 from stepwell.engine.state import RunPhase
 from stepwell.engine.values import Data, Failure
 
@@ -148,3 +150,84 @@ def test_an_answer_made_from_sealed_results_is_sealed() -> None:
     rows = Data(value=[1], sealed="datasource:shop")
     run.give(ToolAnswered(at=0, step="ask", attempt=1, call="1.0", result=rows))
     assert run.state.steps["ask"].sealed == "datasource:shop"
+
+
+# --- what is said, in full ----------------------------------------------------------------
+
+
+def test_a_message_that_is_no_text_is_told_as_json_and_without_instructions_it_is_all() -> None:
+    run = Story(AGENT.replace("    instructions: Be brief.\n", ""))
+    run.start({"q": {"n": [1, None]}})
+    assert run.talk("ask").messages == [Message("user", '{"n":[1,null]}')]
+    assert run.talk("ask").told == 0
+
+
+def test_a_talk_is_told_as_far_as_the_log_has_it() -> None:
+    run = Story(AGENT)
+    run.start({"q": "?"})
+    run.model("ask", 1, tools=(wish("c1", at=1),), opaque=(Opaque("fake", 1),))
+    assert run.talk("ask").told == 3
+    run.tool("ask", 5, call="1.0")
+    assert run.talk("ask").told == 3
+    run.model("ask", 2, problem="it is no JSON")
+    assert run.talk("ask").told == 5
+    assert run.talk("ask").repairs == 1
+    assert run.talk("ask").messages == [
+        Message("system", "Be brief."),
+        Message("user", "?"),
+        Message("assistant", "...", tools=(wish("c1", at=1),), opaque=(Opaque("fake", 1),)),
+        Message("tool", "5", call="c1"),
+        Message("assistant", "..."),
+        Message("user", REPAIR.format(problem="it is no JSON")),
+    ]
+
+
+def test_answers_of_a_later_turn_are_told_by_their_own_requests() -> None:
+    run = Story(AGENT)
+    run.start({"q": "?"})
+    run.model("ask", 1, tools=(wish("a"),))
+    run.tool("ask", 1, call="1.0")
+    run.model("ask", 2, tools=(wish("b"), wish("c"), wish("d")))
+    for index, call in enumerate(("2.0", "2.1", "2.2")):
+        run.tool("ask", index, call=call)
+    assert run.talk("ask").messages[-3:] == [
+        Message("tool", "0", call="b"),
+        Message("tool", "1", call="c"),
+        Message("tool", "2", call="d"),
+    ]
+
+
+def test_a_denied_call_and_one_that_cannot_be_read_are_errors_to_the_model() -> None:
+    run = Story(AGENT)
+    run.start({"q": "?"})
+    run.model("ask", 1, tools=(wish("c1"), ToolRequest("c2", "look", problem="no JSON")))
+    assert [call.call for call in run.calls] == ["1.0"]
+    run.give(CallDenied(at=0, step="ask", attempt=1, call="1.0", reason="not listed"))
+    assert run.talk("ask").messages[-2:] == [
+        Message("tool", "POLICY_DENIED: not listed", call="c1", is_error=True),
+        Message("tool", "no JSON", call="c2", is_error=True),
+    ]
+
+
+def test_calls_that_wait_for_another_attempt_wait_as_long_as_it_does() -> None:
+    run = Story(AGENT.replace('" } }', '" }, timeout: 1s }'))
+    run.start({"q": "?"})
+    run.model("ask", 1, tools=(wish("c1"), wish("c2")))
+    run.tool("ask", 1, call="1.0")
+    run.give(Expire(at=1_000_000, step="ask", attempt=1))
+    again = run.last(StepRetryScheduled).retry_at
+    assert run.due == [Stop("ask/1/tool/1.1"), WakeAt(again)]
+    assert due(run.state, again) == [
+        CallTool("ask", 2, "1.1", "look", "ask/1.1", Data(value={})),
+        WakeAt(again + 1_000_000),
+    ]
+
+
+def test_what_is_sealed_once_seals_all_that_is_said_later() -> None:
+    """Every argument that the model thinks of may quote it."""
+    run = Story(AGENT)
+    run.start({"q": "?"})
+    run.model("ask", 1, tools=(wish("c1"),))
+    run.tool("ask", 1, call="1.0", sealed="datasource:shop")
+    run.model("ask", 2, tools=(wish("c2", n=1),))
+    assert run.calls[0].arguments == Data(value={"n": 1}, sealed="datasource:shop")

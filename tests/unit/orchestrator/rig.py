@@ -111,11 +111,13 @@ class HandEffects:
         self.cleans_up.set()
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
+        assert namespace == NAMESPACE
         return await self._wait(Call(command, None))
 
     async def call_tool(
         self, namespace: str, state: RunState, command: CallTool, begin: Begin
     ) -> Input | None:
+        assert namespace == NAMESPACE
         if self.at_once is not None:
             raise self.at_once
         if command.tool == "pay" and not await begin():
