@@ -217,6 +217,46 @@ class Schedule(Struct, frozen=True, kw_only=True):
     waiting: bool
 
 
+class Approval(Struct, frozen=True, kw_only=True):
+    """A question that a run puts to a person. Times are UTC microseconds.
+
+    `about` is `call`, `approval` or `outcome`; `call` says which call of the step it is about.
+    `principal` asks. `subject` is what an answer is bound to. Its `status` is waiting, approved,
+    denied, expired or withdrawn; of an outcome, done, retried or failed.
+    """
+
+    id: str
+    run: str
+    step: str
+    call: str = ""
+    about: str = "call"
+    tool: str = ""
+    arguments: Data | None = None
+    message: Data | None = None
+    principal: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    subject: str = ""
+    policy: str = ""
+    approver: str = "other"
+    """`caller` when whoever asked for the call may answer himself."""
+    groups: tuple[str, ...] = ()
+    """Whose members may answer; none is everybody."""
+    requested_at: int = 0
+    expires_at: int | None = None
+    status: str = "waiting"
+    decided_by: str = ""
+    decided_at: int | None = None
+    decision_reason: str = ""
+
+
+class ApprovalPage(Struct, frozen=True, kw_only=True):
+    """One page of a list of approvals; `next_token` is empty on the last one."""
+
+    approvals: tuple[Approval, ...]
+    next_token: str
+
+
 def run_of_row(row: RunRow) -> Run:
     """The run as the list of runs has it; its output may be a reference."""
     outcome = msgspec.json.decode(row.detail, type=Outcome) if row.detail else Outcome()
