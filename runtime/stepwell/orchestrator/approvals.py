@@ -17,10 +17,14 @@ class Proof(Struct, frozen=True, kw_only=True):
 class Factors(Protocol):
     """Knows the factors that people have enrolled."""
 
+    async def is_enrolled(self, caller: Caller) -> bool:
+        """Whether the caller has a factor."""
+        ...
+
     async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         """Returns when the proof is the caller's and for this subject.
 
         Raises:
-            Denied: there is no proof, or no factor is enrolled; or the proof is wrong.
+            Denied: FACTOR_REQUIRED, there is no proof, or no factor is enrolled; FACTOR_WRONG.
         """
         ...

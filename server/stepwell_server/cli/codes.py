@@ -133,6 +133,18 @@ _CODES: Final = {
         "Test for what may be missing: `has(x.y)`.",
     ),
     Code.STEP_TIMEOUT: ("A step took longer than its `timeout`.", "Raise it, or set `retry`."),
+    Code.APPROVAL_NOT_FOUND: (
+        "There is no such approval.",
+        "`stepwell show RUN` names those of a run.",
+    ),
+    Code.FACTOR_REQUIRED: (
+        "Only a person with a second factor may do this, and none was shown.",
+        "Give the one-time code or the passkey of whoever answers.",
+    ),
+    Code.FACTOR_WRONG: (
+        "The one-time code or the passkey is not right, or was used before.",
+        "Take a new one.",
+    ),
     Code.APPROVAL_DENIED: (
         "A person said no to what the step asked.",
         "`on_error` of the node tells the run what to do then.",
