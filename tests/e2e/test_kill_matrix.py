@@ -180,7 +180,7 @@ async def _stop(scene: Scene) -> list[Blow]:
 async def _restart(server: PostgresServer, how: Shutdown, scene: Scene) -> list[Blow]:
     """Stops the database and starts it again."""
     blows: list[Blow] = []
-    async for _ in _victims(scene, max(1, BLOWS // 2)):
+    async for _ in _victims(scene, max(1, BLOWS // 2), goes_on=False):
         at = clock.now()
         await asyncio.to_thread(server.stop, how)
         await asyncio.to_thread(server.start)
@@ -260,14 +260,16 @@ async def _over(scene: Scene, at: int) -> list[Blow]:
     ]
 
 
-async def _victims(scene: Scene, times: int) -> AsyncIterator[tuple[Daemon, list[Daemon]]]:
+async def _victims(
+    scene: Scene, times: int, *, goes_on: bool = True
+) -> AsyncIterator[tuple[Daemon, list[Daemon]]]:
     """The daemon whose turn it is, and the others, each time that enough has happened for it.
 
-    Where others go on with the load, they are given a share of it after each blow.
+    Where the load `goes_on` with the others, they are given a share of it after each blow.
     """
     daemons = scene.cluster.daemons
     chance = random.Random(SEED)
-    shares = times if len(daemons) > 1 else 1
+    shares = times if goes_on and len(daemons) > 1 else 1
     most = scene.calls // (2 * times)
     for number in range(times):
         await scene.pace.let_begin(scene.runs * min(number + 1, shares) // shares)
