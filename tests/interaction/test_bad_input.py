@@ -464,6 +464,12 @@ STEERED = (
         "does not ask about the call '1.0'",
     ),
     Steering(
+        "send a message that no step waits for",
+        lambda client, run: client.signal(run, "pai"),
+        Code.NOT_APPLICABLE,
+        "its steps wait for paid; did you mean 'paid'?",
+    ),
+    Steering(
         "send a message without a name",
         lambda client, run: client.signal(run, ""),
         Code.INVALID_REQUEST,

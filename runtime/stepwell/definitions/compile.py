@@ -28,7 +28,7 @@ from stepwell.definitions.scope import RUN, Schema, Scope, ended_node
 from stepwell.definitions.sheet import Sheet
 from stepwell.definitions.version import version_of
 from stepwell.engine.expressions import Expression, Template
-from stepwell.engine.graph import AgentNode, Graph, LoopNode, MapNode, Node, ToolNode
+from stepwell.engine.graph import AgentNode, Graph, LoopNode, MapNode, Node, SignalNode, ToolNode
 from stepwell.engine.values import Json
 
 NO_INPUT: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -83,6 +83,7 @@ def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | Non
         description=parsed.get("description", ""),
         input_schema=parsed.get("input", NO_INPUT),
         tools=frozenset(_tools(nodes.values())),
+        signals=frozenset(_signals(nodes.values())),
         published=parsed.get("publish", True),
         queue=parsed.get("queue", ""),
     )
@@ -187,3 +188,10 @@ def _tools(nodes: Iterable[Node]) -> Iterator[str]:
                 pass
         if node.compensate is not None:
             yield from _tools([node.compensate])
+
+
+def _signals(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        body = node.body if isinstance(node, MapNode | LoopNode) else node
+        if isinstance(body, SignalNode):
+            yield body.signal

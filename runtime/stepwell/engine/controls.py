@@ -87,7 +87,7 @@ def fork(state: RunState, given: Fork) -> list[Event]:
 
 def signal(state: RunState, given: Signal) -> list[Event]:
     """A message came: whoever waits longest for its name takes it, else it is kept."""
-    if given.id and given.id in state.seen:
+    if (given.id and given.id in state.seen) or objection(state, given) is not None:
         return []
     event = SignalReceived(at=given.at, name=given.name, payload=given.payload, id=given.id)
     waiting = next(iter(state.listening.get(given.name, ())), None)

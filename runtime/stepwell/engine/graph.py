@@ -198,6 +198,8 @@ class Graph(Struct, frozen=True, kw_only=True):
     input_schema: Mapping[str, Any] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
     """Every tool that a node or an agent of it names."""
+    signals: frozenset[str] = frozenset()
+    """Every message that a step of it may wait for."""
     published: bool = True
     """Whether MCP clients are offered it as a tool."""
     queue: str = ""

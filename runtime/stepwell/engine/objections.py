@@ -1,5 +1,7 @@
 """Why a caller's wish cannot be: the sentence behind a decision without events."""
 
+from difflib import get_close_matches
+
 from msgspec import Struct
 
 from stepwell.engine.graph import (
@@ -26,6 +28,9 @@ from stepwell.errors import Code
 MAX_SIGNALS = 10_000
 """Messages that one run keeps until a step takes them."""
 
+MOST_NAMED = 20
+"""Steps or messages that a sentence names."""
+
 VERDICTS = {"approval": ("approve", "deny"), "outcome": ("done", "retry", "fail")}
 """The answers to each thing that is asked."""
 
@@ -49,7 +54,7 @@ def objection(state: RunState, given: Input) -> Objection | None:
         case Resume() if not state.is_paused:
             return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is not paused")
         case Signal():
-            return _against_signal(state)
+            return _against_signal(state, given)
         case Fork():
             return _against_fork(state, given)
         case Resolve():
@@ -58,14 +63,31 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return None
 
 
-def _against_signal(state: RunState) -> Objection | None:
-    if sum(map(len, state.signals.values())) < MAX_SIGNALS:
+def _against_signal(state: RunState, given: Signal) -> Objection | None:
+    if given.id and given.id in state.seen:
+        return None  # it came before
+    if given.name not in state.graph.signals:
+        return Objection(Code.NOT_APPLICABLE, _not_waited_for(state, given.name))
+    if state.listening.get(given.name) or sum(map(len, state.signals.values())) < MAX_SIGNALS:
         return None
     return Objection(
         Code.LIMIT_EXCEEDED,
         f"the run {state.run} keeps {MAX_SIGNALS} messages that no step has taken, and takes no "
         "more; let its steps take some first",
     )
+
+
+def _not_waited_for(state: RunState, name: str) -> str:
+    known = sorted(state.graph.signals)
+    told = f"no step of the workflow {state.graph.name!r} waits for the message {name!r}"
+    if not known:
+        return (
+            f"{told}, or for any other; a run that it started as a step is told under its own name"
+        )
+    near = get_close_matches(name[:64], known, n=1)
+    nearest = f"; did you mean {near[0]!r}?" if near else ""
+    more = ", ..." if len(known) > MOST_NAMED else ""
+    return f"{told}; its steps wait for {', '.join(known[:MOST_NAMED])}{more}{nearest}"
 
 
 def _against_retry(state: RunState, given: RetryStep) -> Objection | None:
@@ -161,7 +183,7 @@ def _against_answer(state: RunState, given: Resolve) -> Objection | None:
 
 
 def _no_step(state: RunState, step: str) -> Objection:
-    known = [id for id in state.steps if not id.endswith(UNDO)][:20]
+    known = [id for id in state.steps if not id.endswith(UNDO)][:MOST_NAMED]
     return Objection(
         Code.STEP_NOT_FOUND,
         f"the run {state.run} has no step {step!r}; it has {', '.join(known) or 'none yet'}",

@@ -105,7 +105,7 @@ class Controls:
 
         Raises:
             NotFound: RUN_NOT_FOUND.
-            FailedPrecondition: RUN_ENDED.
+            FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, no step of the workflow takes this name.
             LimitExceeded: too many that no step has taken; the payload is too large, or too deep.
         """
         check_payload("payload", payload)

@@ -186,7 +186,8 @@ class RunServiceServicer:
 
     def SignalRun(self, request, context):
         """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
-        same id again is no news.
+        same id again is no news. A name that no step of the workflow waits for gives FAILED_PRECONDITION
+        (NOT_APPLICABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

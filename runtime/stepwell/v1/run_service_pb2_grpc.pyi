@@ -79,7 +79,8 @@ class RunServiceStub:
     """
     SignalRun: grpc.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]
     """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
-    same id again is no news.
+    same id again is no news. A name that no step of the workflow waits for gives FAILED_PRECONDITION
+    (NOT_APPLICABLE).
     """
     ResolveStep: grpc.UnaryUnaryMultiCallable[run_service_pb2.ResolveStepRequest, run_service_pb2.ResolveStepResponse]
     """Answers what a step asks a person. Only a user may: to an agent or a service it gives
@@ -140,7 +141,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     SignalRun: aio.UnaryUnaryMultiCallable[run_service_pb2.SignalRunRequest, run_service_pb2.SignalRunResponse]  # type: ignore[assignment]
     """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
-    same id again is no news.
+    same id again is no news. A name that no step of the workflow waits for gives FAILED_PRECONDITION
+    (NOT_APPLICABLE).
     """
     ResolveStep: aio.UnaryUnaryMultiCallable[run_service_pb2.ResolveStepRequest, run_service_pb2.ResolveStepResponse]  # type: ignore[assignment]
     """Answers what a step asks a person. Only a user may: to an agent or a service it gives
@@ -258,7 +260,8 @@ class RunServiceServicer(metaclass=abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[run_service_pb2.SignalRunResponse, abc.Awaitable[run_service_pb2.SignalRunResponse]]:
         """Sends a message to whatever step waits for it, now or later: it is kept until one takes it. The
-        same id again is no news.
+        same id again is no news. A name that no step of the workflow waits for gives FAILED_PRECONDITION
+        (NOT_APPLICABLE).
         """
 
     @abc_1.abstractmethod

@@ -1,10 +1,13 @@
 """A run that waits: for a time, a message, a place in a queue, or another run."""
 
+from collections import deque
+
 import pytest
 from tests.unit.engine.story import RUN, Story, plain
 
 from stepwell.engine.commands import EnterQueue, FireTimer, StartChild, WakeAt, child_run
 from stepwell.engine.due import due, put_back
+from stepwell.engine.events import StepCompleted
 from stepwell.engine.inputs import (
     Admitted,
     Cancel,
@@ -14,8 +17,10 @@ from stepwell.engine.inputs import (
     Fired,
     Pause,
     Resume,
+    Signal,
     ToolBegun,
 )
+from stepwell.engine.objections import MAX_SIGNALS, objection
 from stepwell.engine.values import Data, Failure
 
 NAP = "workflow: nap\nnodes: [{ id: nap, wait: 90s }]\noutput: =nap.output.until"
@@ -85,7 +90,6 @@ def test_messages_that_come_early_are_kept_in_their_order() -> None:
     run.start()
     run.signal("go", "early")
     run.signal("go", "late")
-    run.signal("other", "never")
     run.tool("first", "done")
     assert run.state.output == plain(["done", "early"])
     assert run.fold_again().signals == run.state.signals
@@ -97,6 +101,58 @@ def test_a_message_with_the_same_id_arrives_once() -> None:
     run.signal("go", 1, id="m1")
     assert run.signal("go", 1, id="m1") == []
     assert run.state.steps["second"].output.value is None
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "says"),
+    [
+        (
+            HOLD,
+            "goo",
+            (
+                "no step of the workflow 'hold' waits for the message 'goo'; its steps wait for go; "
+                "did you mean 'go'?"
+            ),
+        ),
+        (HOLD, "other", "waits for the message 'other'; its steps wait for go"),
+        ("workflow: w\nnodes: [{id: a, tool: look}]", "go", "'go', or for any other"),
+    ],
+)
+def test_a_message_that_no_step_will_ever_take_is_refused(
+    source: str, name: str, says: str
+) -> None:
+    run = Story(source)
+    run.start()
+    found = objection(run.state, Signal(at=0, name=name, payload=plain(1)))
+    assert found is not None
+    assert found.code == "NOT_APPLICABLE"
+    assert says in found.message
+    assert run.signal(name, 1) == []
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{id: a, map: [1], do: {signal: go}}",
+        "{id: a, loop: {while: '=index < 2', max: 2}, do: {signal: go}}",
+    ],
+)
+def test_a_message_is_taken_by_a_step_of_a_map_and_of_a_loop(node: str) -> None:
+    run = Story(f"workflow: w\nnodes: [{node}]")
+    run.start()
+    told = run.signal("go", 1)
+    assert told[1] == StepCompleted(at=0, step="a[0]", attempt=1, output=plain(1))
+
+
+def test_a_run_that_keeps_too_many_messages_still_takes_what_a_step_waits_for() -> None:
+    run = Story("workflow: w\nnodes: [{id: a, signal: go}, {id: b, signal: later, needs: [a]}]")
+    run.start()
+    run.state.signals["later"] = deque([plain(0)] * MAX_SIGNALS)
+    refused = objection(run.state, Signal(at=0, name="later", payload=plain(1)))
+    assert refused is not None
+    assert refused.code == "LIMIT_EXCEEDED"
+    assert run.signal("later", 1) == []
+    assert run.signal("go", 1) != []
 
 
 def test_nobody_sends_the_message_in_time() -> None:

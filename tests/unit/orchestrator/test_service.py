@@ -454,7 +454,10 @@ async def test_what_lies_too_deep_is_refused_before_anybody_writes_it(levels: in
 @on_virtual_time
 async def test_what_is_as_deep_as_may_be_is_taken_and_read_again() -> None:
     rig = Rig()
-    await rig.put("{ workflow: free, input: { type: object }, nodes: [{ id: ok, approval: '?' }] }")
+    await rig.put(
+        "{ workflow: free, input: { type: object },"
+        " nodes: [{ id: ok, approval: '?' }, { id: hear, signal: go, needs: [ok] }] }"
+    )
     deep: Json = {}
     for _ in range(127):
         deep = {"deep": deep}
