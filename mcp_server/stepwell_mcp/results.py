@@ -44,7 +44,11 @@ class Structured(Enum):
 
 
 class Wait(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a step waits for: a person (`human`), a message (`signal`), or a time (`timer`)."""
+    """What a step waits for: a person (`human`), a message (`signal`), a time (`timer`) or a place.
+
+    `about` is the name of the message, or of the queue in which there is no place yet (`queue`);
+    `step` is empty where the whole run waits for one.
+    """
 
     step: str
     on: str
@@ -90,7 +94,7 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
                 "required": ["step", "on"],
                 "properties": {
                     "step": {"type": "string"},
-                    "on": {"enum": ["human", "signal", "timer"]},
+                    "on": {"enum": ["human", "signal", "timer", "queue"]},
                     "about": {"type": "string"},
                     "until": {"type": "string"},
                 },
@@ -173,6 +177,9 @@ def _advice_on(run: str, one: Waiting) -> str:
                 f"The step {one.step!r} waits for the message {one.about!r}: send it with "
                 "run_signal if that is yours to do."
             )
+        case "queue":
+            who = f"step {one.step!r}" if one.step else "run"
+            return f"The {who} waits for a place in the queue {one.about!r}, behind others."
         case _:
             until = "its time" if one.until is None else instant(one.until).isoformat()
             return f"The step {one.step!r} waits until {until}."

@@ -42,6 +42,7 @@ WAITING_ON = {
     "human": run_service_pb2.WAITING_ON_HUMAN,
     "signal": run_service_pb2.WAITING_ON_SIGNAL,
     "timer": run_service_pb2.WAITING_ON_TIMER,
+    "queue": run_service_pb2.WAITING_ON_QUEUE,
 }
 ON_CONFLICT: dict[int, OnConflict] = {
     run_service_pb2.ON_CONFLICT_UNSPECIFIED: "fail",

@@ -10,8 +10,12 @@ def contradiction(state: RunState) -> str:
     active = {id: step for id, step in state.steps.items() if step.phase is StepPhase.ACTIVE}
     checks = {
         "every open command belongs to one step": _owned(state),
-        "busy counts what is more than a wait for time": state.busy
-        == sum(not isinstance(it, ExpireStep | FireTimer) for it in state.open.values()),
+        "busy counts what is more than a wait": state.busy
+        == sum(
+            not isinstance(it, EnterQueue | ExpireStep | FireTimer) for it in state.open.values()
+        ),
+        "who waits for a place asks for one": list(state.queueing)
+        == [it.step for it in state.open.values() if isinstance(it, EnterQueue)],
         "what is open is fresh, has a time, or was handed out": _placed(state),
         "only what is active calls for something": all(
             not step.open for id, step in state.steps.items() if id not in active

@@ -42,7 +42,8 @@ def _run(state: RunState) -> list[Any]:
         {name: [plain(data) for data in kept] for name, kept in state.signals.items()},
         [{name: list(steps) for name, steps in state.listening.items() if steps}],
         sorted(state.seen),
-        [list(state.asking), list(state.napping), list(state.tickets)],
+        [list(state.asking), list(state.napping)],
+        [list(state.queueing), list(state.tickets)],
         state.busy,
     ]
 

@@ -57,13 +57,14 @@ class WaitingOn(StrEnum):
     HUMAN = "human"
     SIGNAL = "signal"
     TIMER = "timer"
+    QUEUE = "queue"
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
     """One thing that a step waits for.
 
-    `about` is what a person is asked, `approval` or `outcome`, else the name of the message;
-    `until` is when the time of a timer has come. `call` and `message` are what a person is asked
+    `about` is what a person is asked, `approval` or `outcome`, else the name of the message or of
+    the queue; `step` is empty where the run itself waits for its place there. `until` is when the time of a timer has come. `call` and `message` are what a person is asked
     about and told; they are in the steps of a run only.
     """
 

@@ -82,8 +82,8 @@ from stepwell.engine.state import (
 )
 from stepwell.engine.values import NOTHING, Data
 
-_PASSIVE = frozenset({ExpireStep, FireTimer})
-"""Commands that only wait for their time."""
+_PASSIVE = frozenset({ExpireStep, FireTimer, EnterQueue})
+"""Commands that only wait: for their time, or for a place."""
 
 
 def evolve(state: RunState, event: Event) -> RunState:
@@ -165,7 +165,7 @@ def _begin_run(state: RunState, event: RunStarted) -> None:
 
 
 def _enter_run(state: RunState) -> None:
-    state.tickets[""] = None
+    state.tickets[""] = state.queueing[""] = None
     enter = EnterQueue("", state.queue)
     _open(state, None, enter.id, enter)
 
@@ -254,6 +254,7 @@ def _forget_open(state: RunState) -> None:
     state.fresh.clear()
     state.timers.clear()
     state.ripe.clear()
+    state.queueing.clear()
     state.busy = 0
 
 
@@ -286,7 +287,7 @@ def _schedule(state: RunState, event: StepScheduled) -> None:
 def _enter_or_resume(state: RunState, step: StepState, *, since: int) -> None:
     if step.spec.queue:
         step.in_queue = True
-        state.tickets[step.id] = None
+        state.tickets[step.id] = state.queueing[step.id] = None
         enter = EnterQueue(step.id, step.spec.queue)
         _open(state, step, enter.id, enter)
     else:
@@ -658,6 +659,8 @@ def _close(state: RunState, step: StepState | None, id: str, *, stop: bool = Fal
         step.open.remove(id)
     if type(command) not in _PASSIVE:
         state.busy -= 1
+    elif isinstance(command, EnterQueue):
+        del state.queueing[command.step]
     state.fresh.pop(id, None)
     state.ripe.pop(id, None)
     if id in state.out:

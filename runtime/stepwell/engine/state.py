@@ -156,10 +156,12 @@ class RunState(Struct):
     """Steps that ask a person something."""
     napping: dict[str, None] = field(default_factory=dict)
     """Steps that wait for a time."""
+    queueing: dict[str, None] = field(default_factory=dict)
+    """Steps that wait for a place in their queue; the run itself is ""."""
     open: dict[str, Command] = field(default_factory=dict)
     """What should be in flight, by the id of the command."""
     busy: int = 0
-    """How many commands in `open` are more than a wait for time."""
+    """How many commands in `open` are more than a wait for a time, or for a place in a queue."""
     fresh: dict[str, None] = field(default_factory=dict)
     """Ids in `open` that `due` hands out next."""
     out: set[str] = field(default_factory=set)
@@ -188,8 +190,8 @@ class RunState(Struct):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it goes on only when a person, a message or a time comes."""
-        return self.phase is RunPhase.RUNNING and self.busy == 0
+        """Whether it goes on only when a person, a message, a time or a place in a queue comes."""
+        return self.phase is RunPhase.RUNNING and (self.busy == 0 or not self.is_admitted)
 
     @property
     def is_at_rest(self) -> bool:

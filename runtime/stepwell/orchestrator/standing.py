@@ -1,5 +1,7 @@
 """Where a run stands that has not ended, as the list of runs shows it."""
 
+from itertools import islice
+
 from msgspec import Struct
 
 from stepwell.engine.graph import SignalNode, WaitNode
@@ -23,7 +25,7 @@ RUNNING = Standing(RunStatus.RUNNING)
 
 def standing_of(state: RunState) -> Standing:
     """Where a run stands; its status is no other than that of its list entry while it is open."""
-    if state.busy and not (state.is_paused or state.asking):
+    if state.busy and state.is_admitted and not (state.is_paused or state.asking):
         return RUNNING
     if state.has_ended:
         return RUNNING  # the event that ends it says how
@@ -65,7 +67,13 @@ def _waits(state: RunState) -> list[Waiting]:
         steps += names
         if len(steps) >= MOST:
             break
-    return [_waiting(state.steps[step]) for step in steps[:MOST]]
+    waits = [_waiting(state.steps[step]) for step in steps[:MOST]]
+    return waits + [_queueing(state, it) for it in islice(state.queueing, MOST - len(waits))]
+
+
+def _queueing(state: RunState, step: str) -> Waiting:
+    queue = state.steps[step].spec.queue if step else state.queue
+    return Waiting(step=step, on="queue", about=queue)
 
 
 def _waiting(step: StepState) -> Waiting:

@@ -34,7 +34,8 @@ OPEN = ("active", "waiting", "retrying")
 def steps_of(events: Iterable[Event], graph: Graph | None) -> tuple[Step, ...]:
     """In the order in which they were scheduled or skipped.
 
-    `graph` is that of the run; without it nobody can tell which steps wait for a message or a time.
+    `graph` is that of the run; without it nobody can tell which steps wait for a message, a time or a
+    place.
     """
     told = _Told(graph)
     for event in events:
@@ -76,6 +77,8 @@ class _Told:
                 )
             case StepStarted(child=child) if child:
                 self._change(event.step, child=child)
+            case StepStarted():
+                self._change(event.step, status="active", waiting=())  # it has its place
             case StepRetryScheduled():
                 self._retry(event)
             case ApprovalRequested():
@@ -89,20 +92,20 @@ class _Told:
             case RunCompleted() | RunFailed() | RunCancelled():
                 self._ended_at = event.at
             case RunResumed():
+                if self._ended_at is not None:
+                    self._queue_again()
                 self._ended_at = None
             case _:
                 pass
 
     def _schedule(self, event: StepScheduled) -> None:
-        waiting = self._waits(event)
-        self._steps[event.step] = Step(
-            id=event.step,
-            node=event.node,
-            status="waiting" if waiting else "active",
-            attempt=1,
-            scheduled_at=event.at,
-            waiting=waiting,
+        step = Step(
+            id=event.step, node=event.node, status="active", attempt=1, scheduled_at=event.at
         )
+        self._steps[event.step] = step
+        waiting = self._queues(step) or self._waits(event)
+        if waiting:
+            self._change(event.step, status="waiting", waiting=waiting)
 
     def _waits(self, event: StepScheduled) -> tuple[Waiting, ...]:
         match self._graph and spec_of(self._graph, event.node, event.step):
@@ -127,9 +130,13 @@ class _Told:
         return undone.node if undone else step
 
     def _retry(self, event: StepRetryScheduled) -> None:
-        again = {"ended_at": None, "failure": None, "waiting": (), "child": ""}
-        self._change(event.step, status="retrying", attempt=event.attempt, **again)
-        owner = self._owner_of(self._steps[event.step])
+        step = self._steps[event.step]
+        # One that had failed has given its place back; one that tries again by itself keeps it.
+        waiting = self._queues(step) if step.status == "failed" else ()
+        status = "waiting" if waiting else "retrying"
+        again = {"ended_at": None, "failure": None, "waiting": waiting, "child": ""}
+        self._change(event.step, status=status, attempt=event.attempt, **again)
+        owner = self._owner_of(step)
         if owner is not None and owner.status == "failed":
             self._change(owner.id, status="active", ended_at=None, failure=None)
 
@@ -150,6 +157,21 @@ class _Told:
             for asked in step.waiting:
                 if asked.about == "outcome":
                     self._forget(step.id, asked.call)
+        self._queue_again()
+
+    def _queue_again(self) -> None:
+        """Whoever had a place, or waited for one, waits for one where the run is taken up again."""
+        for step in tuple(self._steps.values()):
+            waiting = self._queues(step) if step.status in OPEN else ()
+            if waiting:
+                self._change(step.id, status="waiting", waiting=waiting)
+
+    def _queues(self, step: Step) -> tuple[Waiting, ...]:
+        """The place that a step waits for before it begins."""
+        spec = self._graph and spec_of(self._graph, step.node, step.id)
+        if spec is None or not spec.queue:
+            return ()
+        return (Waiting(step=step.id, on="queue", about=spec.queue),)
 
     def _change(self, step: str, **fields: object) -> None:
         self._steps[step] = replace(self._steps[step], **fields)

@@ -30,10 +30,10 @@ class RunStatus(StrEnum):
 
 
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a step of a run waits for: `on` is human, signal or timer.
+    """What a step of a run waits for: `on` is human, signal, timer or queue.
 
-    `about` is `approval` or `outcome` where a person is asked, else the name of the message;
-    `until` is the time of a timer, in UTC microseconds. `call` and `message` are what a person is
+    `about` is `approval` or `outcome` where a person is asked, else the name of the message or the
+    queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer, in UTC microseconds. `call` and `message` are what a person is
     asked about and told; only the steps of a run have them.
     """
 

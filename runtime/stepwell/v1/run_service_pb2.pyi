@@ -33,7 +33,7 @@ class _RunStatusEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_RunStatus.Va
     RUN_STATUS_RUNNING: _RunStatus.ValueType  # 1
     """Accepted, and going on by itself."""
     RUN_STATUS_WAITING: _RunStatus.ValueType  # 2
-    """Waits for an approval, a signal or a timer."""
+    """Waits for an approval, a signal, a timer or a place in a queue."""
     RUN_STATUS_PAUSED: _RunStatus.ValueType  # 3
     """Goes on when somebody resumes it."""
     RUN_STATUS_COMPLETED: _RunStatus.ValueType  # 4
@@ -51,7 +51,7 @@ RUN_STATUS_UNSPECIFIED: RunStatus.ValueType  # 0
 RUN_STATUS_RUNNING: RunStatus.ValueType  # 1
 """Accepted, and going on by itself."""
 RUN_STATUS_WAITING: RunStatus.ValueType  # 2
-"""Waits for an approval, a signal or a timer."""
+"""Waits for an approval, a signal, a timer or a place in a queue."""
 RUN_STATUS_PAUSED: RunStatus.ValueType  # 3
 """Goes on when somebody resumes it."""
 RUN_STATUS_COMPLETED: RunStatus.ValueType  # 4
@@ -75,6 +75,8 @@ class _WaitingOnEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WaitingOn.Va
     """A message: SignalRun sends it."""
     WAITING_ON_TIMER: _WaitingOn.ValueType  # 3
     """A time."""
+    WAITING_ON_QUEUE: _WaitingOn.ValueType  # 4
+    """A place in a queue: GetQueue shows who is in it."""
 
 class WaitingOn(_WaitingOn, metaclass=_WaitingOnEnumTypeWrapper):
     """What a step waits for."""
@@ -87,6 +89,8 @@ WAITING_ON_SIGNAL: WaitingOn.ValueType  # 2
 """A message: SignalRun sends it."""
 WAITING_ON_TIMER: WaitingOn.ValueType  # 3
 """A time."""
+WAITING_ON_QUEUE: WaitingOn.ValueType  # 4
+"""A place in a queue: GetQueue shows who is in it."""
 
 class _OnConflict:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -322,10 +326,11 @@ class Waiting(message.Message):
     CALL_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     step: builtins.str
+    """Empty where the run itself waits for a place in its queue."""
     on: WaitingOn.ValueType
     about: builtins.str
     """What a person is asked about: "approval" or "outcome", that of a call which is not repeated.
-    Else the name of the message.
+    Else the name of the message, or of the queue.
     """
     call: builtins.str
     """Which of the calls of the step a person is asked about, as in ToolCall. ListSteps only."""

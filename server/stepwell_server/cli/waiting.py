@@ -20,7 +20,8 @@ def waits_of(run: Run, steps: Iterable[Step], flag: str) -> Iterator[tuple[str, 
     """What a run that has not ended waits for, each with a heading, and how to answer it."""
     if run.status is RunStatus.PAUSED:
         yield "paused", f"it goes on with: stepwell resume {run.id}{flag}"
-    waits = [one for step in steps for one in step.waiting_for]
+    waits = [one for one in run.waiting_for if not one.step]
+    waits += (one for step in steps for one in step.waiting_for)
     for one in waits[:MOST]:
         first, *more = waiting_lines(run.id, one, flag)
         yield "waits", first
@@ -43,6 +44,11 @@ def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
         case WaitingOn.TIMER:
             until = f"until {day_and_time(one.until)}" if one.until else "for a time that is sealed"
             return (f"{one.step} waits {until}",)
+        case WaitingOn.QUEUE:
+            return (
+                f"{one.step or 'the run'} waits for a place in the queue {one.about}",
+                f"stepwell queues show {one.about}{flag}",
+            )
         case _:
             return (f"{one.step} waits for something that this version does not know",)
 

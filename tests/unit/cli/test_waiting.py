@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stepwell.client import Event, Run, RunStatus, Step, StepStatus, Waiting, WaitingOn
 from stepwell.engine.events import ApprovalRequested
@@ -63,6 +64,7 @@ def test_times_and_messages_are_told_too() -> None:
     message = Waiting(step="go", on=WaitingOn.SIGNAL, about="paid")
     time = Waiting(step="nap", on=WaitingOn.TIMER, until=AT)
     sealed = Waiting(step="nap", on=WaitingOn.TIMER)
+    place = Waiting(step="each[0]", on=WaitingOn.QUEUE, about="db")
     newer = Waiting(step="x", on=WaitingOn.UNSPECIFIED)
 
     assert waiting_lines("r-1", message, "") == (
@@ -71,9 +73,21 @@ def test_times_and_messages_are_told_too() -> None:
     )
     assert waiting_lines("r-1", time, "") == (f"nap waits until {day_and_time(AT)}",)
     assert waiting_lines("r-1", sealed, "") == ("nap waits for a time that is sealed",)
+    assert waiting_lines("r-1", place, " --home /srv") == (
+        "each[0] waits for a place in the queue db",
+        "stepwell queues show db --home /srv",
+    )
     assert waiting_lines("r-1", newer, "") == (
         "x waits for something that this version does not know",
     )
+
+
+def test_a_run_that_waits_for_its_own_place_has_no_step_to_say_so() -> None:
+    place = Waiting(step="", on=WaitingOn.QUEUE, about="db")
+    assert list(waits_of(replace(run(), waiting_for=(place,)), (), "")) == [
+        ("waits", "the run waits for a place in the queue db"),
+        ("", "stepwell queues show db"),
+    ]
 
 
 def test_a_paused_run_says_how_it_goes_on() -> None:

@@ -150,12 +150,13 @@ def test_a_refusal_says_each_thing_once() -> None:
 
 ASKED = Waiting(step="ok", on="human", about="approval")
 MESSAGE = Waiting(step="go", on="signal", about="paid")
+PLACE = Waiting(step="", on="queue", about="db")
 TIME = Waiting(step="nap", on="timer", until=1_700_000_000_000_000)
 
 
 @pytest.mark.parametrize("status", [RunStatus.WAITING, RunStatus.PAUSED])
 def test_a_run_that_waits_answers_a_handle_that_says_for_what(status: RunStatus) -> None:
-    found = run(status, waiting=(ASKED, MESSAGE, TIME))
+    found = run(status, waiting=(ASKED, MESSAGE, TIME, PLACE))
     result = run_result(found, Structured.OBJECTS)
     assert result.structured_content == {
         "run": "r1",
@@ -166,6 +167,7 @@ def test_a_run_that_waits_answers_a_handle_that_says_for_what(status: RunStatus)
             {"step": "ok", "on": "human", "about": "approval"},
             {"step": "go", "on": "signal", "about": "paid"},
             {"step": "nap", "on": "timer", "until": "2023-11-14T22:13:20Z"},
+            {"step": "", "on": "queue", "about": "db"},
         ),
     }
     assert Draft202012Validator(HANDLE_SCHEMA).is_valid(result.structured_content)
@@ -184,6 +186,15 @@ def test_a_model_is_told_which_message_is_waited_for_and_until_when() -> None:
         "The step 'go' waits for the message 'paid': send it with run_signal if that is yours to "
         "do. The step 'nap' waits until 2023-11-14T22:13:20+00:00. The run goes on by itself when "
         "that has come. Call run_get with run='r1' and wait_seconds=20 to see it end."
+    )
+
+
+def test_a_model_is_told_of_which_queue_there_is_no_place_yet() -> None:
+    step = Waiting(step="a", on="queue", about="db")
+    said = advice(run(RunStatus.WAITING, waiting=(PLACE, step)))
+    assert said.startswith(
+        "The run waits for a place in the queue 'db', behind others. The step 'a' waits for a "
+        "place in the queue 'db', behind others. The run goes on by itself when that has come."
     )
 
 

@@ -9,10 +9,14 @@ from tests.unit.orchestrator.test_service import ANN, BOB, ONE, serving
 from stepwell.engine.values import Failure
 from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import Queue
+from stepwell.orchestrator.views import Queue, RunStatus, Waiting
 from stepwell.principals import Caller
 
 AGENT = Caller(ANN.namespace, "agent:a")
+PLACES = b"""
+workflow: places
+nodes: [{ id: a, tool: look, queue: db }, { id: b, tool: look, queue: db }]
+"""
 MINUTE = timedelta(minutes=1)
 
 
@@ -133,6 +137,49 @@ async def test_a_workflow_may_name_a_queue_that_nobody_has_made() -> None:
         )
         await service.start_run(ANN, "two", {"q": "?"})
         (await rig.effects.next()).returns(1)
+
+
+@on_virtual_time
+async def test_a_run_that_waits_for_its_place_says_so_wherever_it_is_shown() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=0)
+        started, _ = await service.start_run(ANN, "one", {"q": "?"}, queue="db")
+        await rig.pass_time(MINUTE)
+        run = await service.get_run(ANN, started.id)
+        (listed,) = (await service.list_runs(ANN)).runs
+        place = (Waiting(step="", on="queue", about="db"),)
+        assert [(it.status, it.waiting) for it in (started, run, listed)] == [
+            (RunStatus.WAITING, place)
+        ] * 3
+        await service.queues.put_queue(ANN, "db")
+        await rig.effects.next()
+        run = await service.get_run(ANN, started.id)
+        assert (run.status, run.waiting) == (RunStatus.RUNNING, ())
+
+
+@on_virtual_time
+async def test_a_step_that_waits_for_its_place_says_so_wherever_it_is_shown() -> None:
+    rig = Rig()
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=1)
+        await service.put_workflow(ANN, PLACES)
+        run, _ = await service.start_run(ANN, "places", {})
+        first = await rig.effects.next()
+        await rig.pass_time(MINUTE)
+        shown = await service.get_run(ANN, run.id)
+        assert (shown.status, shown.waiting) == (RunStatus.RUNNING, ())
+        steps = {it.id: (it.status, it.waiting) for it in await service.list_steps(ANN, run.id)}
+        place = (Waiting(step="b", on="queue", about="db"),)
+        assert steps == {"a": ("active", ()), "b": ("waiting", place)}
+        await service.queues.put_queue(ANN, "db", concurrency=0)
+        first.returns(1)
+        await rig.pass_time(MINUTE)
+        shown = await service.get_run(ANN, run.id)
+        (listed,) = (await service.list_runs(ANN)).runs
+        assert [(it.status, it.waiting) for it in (shown, listed)] == [
+            (RunStatus.WAITING, place)
+        ] * 2
 
 
 @pytest.mark.parametrize(

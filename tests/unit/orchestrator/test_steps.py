@@ -16,7 +16,7 @@ from stepwell.engine.events import (
     StepSkipped,
     StepStarted,
 )
-from stepwell.engine.inputs import CallLost, Cancel, ChildStarted, RetryStep, ToolBegun
+from stepwell.engine.inputs import Admitted, CallLost, Cancel, ChildStarted, RetryStep, ToolBegun
 from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.views import Step, Waiting
@@ -112,6 +112,25 @@ def test_a_step_that_waits_for_a_message_or_a_time_says_for_which() -> None:
     assert waiting["nap"] == (Waiting(step="nap", on="timer", until=30_000_000),)
     run.signal("paid", {"cents": 5})
     assert told(run)["go"].output == plain({"cents": 5})
+
+
+def test_a_step_waits_for_its_place_anew_when_its_run_is_taken_up_again() -> None:
+    run = begun(
+        "workflow: w\nnodes: [{ id: a, tool: look, queue: db, retry: { max: 1 } }, "
+        "{ id: b, tool: look, queue: db }]"
+    )
+    place = {id: (Waiting(step=id, on="queue", about="db"),) for id in "ab"}
+    assert {id: step.waiting for id, step in told(run).items()} == place
+    run.give(Admitted(at=1, step="a"))
+    run.give(Admitted(at=1, step="b"))
+    assert statuses(run) == {"a": "active", "b": "active"}
+    run.tool("a", failure=Failure("TOOL_ERROR", "no", retryable=True))
+    assert statuses(run) == {"a": "retrying", "b": "active"}
+    run.tool("a", attempt=2, failure=Failure("TOOL_ERROR", "no"))
+    assert statuses(run) == {"a": "failed", "b": "cancelled"}
+    run.give(RetryStep(at=2, step="a"))
+    assert {id: step.waiting for id, step in told(run).items()} == place
+    assert list(run.state.queueing) == ["b", "a"]
 
 
 def test_a_wait_whose_time_is_sealed_keeps_it() -> None:
