@@ -32,6 +32,7 @@ from stepwell.orchestrator.letters import Control, is_taught_by, letter_to
 from stepwell.orchestrator.owned import NotWritten
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.standing import run_of_state
+from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import Run
 from stepwell.orchestrator.worker import Worker
 from stepwell.principals import Caller
@@ -108,6 +109,7 @@ class Controls:
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, no step of the workflow takes this name.
             LimitExceeded: too many that no step has taken; the payload is too large, or too deep.
         """
+        check_texts(name=name, id=id)
         check_payload("payload", payload)
         given = Signal(
             at=self._clock.now(),
@@ -210,6 +212,7 @@ class Controls:
             "a fork does again, without asking again, what a person may have approved",
             "stepwell fork",
         )
+        check_texts(labels, request_id=request_id)
         edited = input is not msgspec.UNSET
         if edited:
             check_payload("input", input)

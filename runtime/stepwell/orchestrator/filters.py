@@ -16,6 +16,7 @@ from msgspec import Struct
 from stepwell.engine.expressions import ExpressionError
 from stepwell.engine.instants import instant
 from stepwell.errors import InvalidRequest
+from stepwell.orchestrator.texts import UNSTORABLE
 from stepwell.orchestrator.views import RunStatus
 from stepwell_storage.records import Condition, is_run_id
 
@@ -48,8 +49,6 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-"""What databases take in no text."""
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -177,7 +176,7 @@ class _Reader:
         token = self._take()
         if token.kind not in ("word", "quoted"):
             raise _refusal(token.column, f"a value is expected here, not {token}")
-        if _UNSTORABLE.search(token.text):
+        if UNSTORABLE.search(token.text):
             raise _refusal(token.column, "no text that is stored has such characters")
         self._values += 1
         if self._values > MAX_VALUES:

@@ -6,6 +6,7 @@ from typing import Final
 
 from stepwell.errors import Code, Denied, FailedPrecondition, NotFound, StepwellError
 from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import DestroyedKeys, KeyPage, RingKey, RunStatus, data_key_of
 from stepwell.principals import Caller
 from stepwell.vault.vault import OF_RUN, OF_SUBJECT, Rotation, Vault
@@ -63,6 +64,7 @@ class KeyKeeping:
         `after` is `next` of the page before.
         """
         _demand_user(caller)
+        check_texts(after=after)
         prefix = OF_RUN if of_runs else OF_SUBJECT
         name, _, id = after.rpartition("/")
         with refusals():
@@ -93,6 +95,7 @@ class KeyKeeping:
             NotFound: RUN_NOT_FOUND; KEY_NOT_FOUND, the run has no key of its own.
         """
         _demand_user(caller)
+        check_texts(run=run)
         with refusals(no_run(run)):
             row = await self._storage.runs.get(caller.namespace, run)
         subject = self._used().subject_of(row.labels)
@@ -111,6 +114,7 @@ class KeyKeeping:
             NotFound: KEY_NOT_FOUND, there is no key of this subject.
         """
         _demand_user(caller)
+        check_texts(subject=subject)
         return await self._destroy(
             caller, OF_SUBJECT + subject, await self._open_runs(caller, subject)
         )

@@ -10,6 +10,7 @@ from stepwell.clock import Clock
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import Queue
 from stepwell.principals import Caller
 from stepwell_storage.errors import Exists
@@ -51,6 +52,7 @@ class Queues:
             InvalidRequest: INVALID_REQUEST, the limits are none.
         """
         demand_user(caller, "limits are set", "stepwell queues put")
+        check_texts(name=name)
         _check(concurrency, rate, per)
         per_us = None if per is None else per // _MICROSECOND
         row = QueueRow(name, concurrency, rate, per_us, self._clock.now())
@@ -64,6 +66,7 @@ class Queues:
         Raises:
             NotFound: QUEUE_NOT_FOUND.
         """
+        check_texts(name=name)
         with refusals(_no_queue(name), Code.QUEUE_NOT_FOUND):
             return _queue(await self._storage.queues.get(caller.namespace, name))
 
@@ -81,6 +84,7 @@ class Queues:
             FailedPrecondition: NOT_APPLICABLE, somebody has a place in it or waits for one.
         """
         demand_user(caller, "queues are removed", "stepwell queues remove")
+        check_texts(name=name)
         try:
             with refusals(_no_queue(name), Code.QUEUE_NOT_FOUND):
                 await self._storage.queues.remove(caller.namespace, name)

@@ -26,6 +26,7 @@ from stepwell.orchestrator.schedule_rules import (
     run_key_of,
     write_spec,
 )
+from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import Run, Schedule
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
@@ -93,6 +94,14 @@ class Schedules:
             NotFound: WORKFLOW_NOT_FOUND, QUEUE_NOT_FOUND.
         """
         demand_user(caller, "schedules are made", f"stepwell schedules put {name}")
+        check_texts(
+            spec.labels,
+            name=name,
+            workflow=spec.workflow,
+            version=spec.version,
+            run_key=spec.run_key,
+            queue=spec.queue,
+        )
         check_spec(spec)
         fires = fires_of(caller.namespace, name, spec)
         await self._check_start(caller, spec)
@@ -161,6 +170,7 @@ class Schedules:
             NotFound: SCHEDULE_NOT_FOUND.
         """
         demand_user(caller, "schedules are removed", f"stepwell schedules remove {name}")
+        check_texts(name=name)
         with refusals(_no_schedule(name), Code.SCHEDULE_NOT_FOUND):
             await self._storage.schedules.remove(caller.namespace, name)
 
@@ -253,6 +263,7 @@ class Schedules:
             await self._queues.get_queue(caller, spec.queue)
 
     async def _row(self, caller: Caller, name: str) -> ScheduleRow:
+        check_texts(name=name)
         with refusals(_no_schedule(name), Code.SCHEDULE_NOT_FOUND):
             return await self._storage.schedules.get(caller.namespace, name)
 

@@ -35,6 +35,7 @@ from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
+from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
@@ -136,10 +137,19 @@ class Service:
 
         Raises:
             NotFound: WORKFLOW_NOT_FOUND, QUEUE_NOT_FOUND.
-            InvalidRequest: INVALID_INPUT, the input does not fit the workflow's schema.
+            InvalidRequest: INVALID_INPUT, the input does not fit the workflow's schema;
+                INVALID_REQUEST, a text is none that can be kept.
             AlreadyExists: REQUEST_ID_REUSED, the id was used for another request; RUN_KEY_TAKEN.
             Unavailable: STORAGE_FULL or STORAGE_UNAVAILABLE.
         """
+        check_texts(
+            labels,
+            workflow=workflow,
+            version=version,
+            request_id=request_id,
+            run_key=run_key,
+            queue=queue,
+        )
         with refusals():
             graph = await self._workflows.graph(caller.namespace, workflow, version)
         check_input(graph, input, self._tools)
@@ -222,6 +232,7 @@ class Service:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
+        check_texts(run=run)
         with refusals(no_run(run)):
             view = run_of_row(await self._storage.runs.get(caller.namespace, run))
             if view.output is None:
@@ -358,6 +369,7 @@ class Service:
         Raises:
             NotFound: WORKFLOW_NOT_FOUND.
         """
+        check_texts(name=name, version=version)
         with refusals():
             row = await self._workflows.get(caller.namespace, name, version)
         return await self._workflow(caller, row)
@@ -383,6 +395,7 @@ class Service:
             InvalidRequest: the URL is not one that we can read.
         """
         _demand_user(caller)
+        check_texts(name=name, url=url)
         await self._check_datasource(url)
         row = DatasourceRow(name, url, caller.principal, self._clock.now())
         try:
@@ -408,6 +421,7 @@ class Service:
             NotFound: DATASOURCE_NOT_FOUND.
         """
         _demand_user(caller)
+        check_texts(name=name)
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             await self._storage.datasources.remove(caller.namespace, name)
