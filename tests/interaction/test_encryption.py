@@ -61,6 +61,11 @@ from stepwell import tool
 async def look(card: str) -> str:
     """Looks at a card."""
     return f"seen {card}"
+
+@tool
+async def count(of: int) -> int:
+    """Counts."""
+    return of
 '''
 
 
@@ -115,6 +120,26 @@ def traces(home: Path, text: str = SECRET) -> list[str]:
     files = [path for path in home.rglob("*") if path.is_file() and path.suffix != ".py"]
     assert {"stepwell.db", "stepwell.db-wal"} <= {path.name for path in files}
     return [path.name for path in files if text.encode() in path.read_bytes()]
+
+
+FAILING = {
+    "condition": "{ id: a, tool: look, if: =input.card, with: { card: =input.card } }",
+    "expression": "{ id: a, transform: \"='it is ' + string(timestamp(input.card))\" }",
+    "time": "{ id: a, wait: { until: =input.card } }",
+    "length": "{ id: a, wait: { for: =input.card } }",
+    "arguments": "{ id: a, tool: count, with: { of: =input.card } }",
+    "child": "{ id: a, workflow: strict, with: { card: =input.card } }",
+    "undoing": (
+        "{ id: b, tool: look, with: { card: =input.card }, "
+        'compensate: { tool: count, with: { of: "=int(output)" } } }, '
+        "{ id: a, needs: [b], tool: count, with: { of: =input.card } }"
+    ),
+}
+STRICT = b"""
+workflow: strict
+input: { type: object, properties: { card: { type: integer } } }
+nodes: [{ id: a, transform: =input.card }]
+"""
 
 
 # --- encrypted ------------------------------------------------------------------------------
@@ -178,6 +203,27 @@ async def test_a_request_that_is_repeated_is_still_known(tmp_path: Path) -> None
                 LOCAL_USER, "echo", {"card": "x"}, request_id="once", labels=ANN
             )
         assert caught.value.code is Code.REQUEST_ID_REUSED
+
+
+@pytest.mark.parametrize("what", FAILING)
+async def test_why_a_run_of_a_subject_failed_quotes_nothing_of_its_data(
+    tmp_path: Path, what: str
+) -> None:
+    source = f"workflow: bad\ninput: {{ type: object }}\nnodes: [{FAILING[what]}]"
+    async with opened(tmp_path / "home") as service:
+        await service.put_workflow(LOCAL_USER, STRICT)
+        await service.put_workflow(LOCAL_USER, source.encode())
+        run = await service.wait_run(LOCAL_USER, await started(service, "bad"), PATIENCE)
+        other = await started(service, "bad", labels={})
+        other_run = await service.wait_run(LOCAL_USER, other, PATIENCE)
+        assert (run.status, other_run.status) == (RunStatus.FAILED, RunStatus.FAILED)
+        told = await service.list_events(LOCAL_USER, run=run.id)
+        assert SECRET not in repr(told)
+        assert run.failure is not None
+        assert other_run.failure is not None
+        assert run.failure.reason == other_run.failure.reason
+        quotes = SECRET in repr(await service.list_events(LOCAL_USER, run=other))
+        assert quotes, "where nobody can be erased the failure may say what it met"
 
 
 # --- erased ---------------------------------------------------------------------------------

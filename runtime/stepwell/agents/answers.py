@@ -26,9 +26,17 @@ MISFIT = "it does not fit the schema that was asked for; compare each member wit
 
 
 def read_reply(
-    reply: ModelReply, step: StepState, agent: Agent, tools: Mapping[str, ToolSpec]
+    reply: ModelReply,
+    step: StepState,
+    agent: Agent,
+    tools: Mapping[str, ToolSpec],
+    *,
+    subject: str = "",
 ) -> Answer | Failure:
-    """The reply as the engine takes it; a failure when there is no answer in it at all."""
+    """The reply as the engine takes it; a failure when there is no answer in it at all.
+
+    `subject` is the one whose data the run holds, of which nothing is quoted.
+    """
     said = encodable(reply.message.text)
     text = Data(value=said, sealed=step.sealed)
     if reply.finish == "refusal":
@@ -42,7 +50,7 @@ def read_reply(
             Code.MODEL_OUTPUT_INVALID,
             "the model's answer was cut off at its limit of tokens; ask for a shorter one",
         )
-    final, problem = _final(said, agent, step.sealed)
+    final, problem = _final(said, agent, step.sealed, is_quiet=bool(step.sealed or subject))
     return Answer(
         text=text,
         opaque=reply.message.opaque,
@@ -75,7 +83,7 @@ def _bind(
     return msgspec.structs.replace(request, arguments={**request.arguments, **filled})
 
 
-def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
+def _final(text: str, agent: Agent, sealed: str, *, is_quiet: bool) -> tuple[Data | None, str]:
     if agent.output is None:
         return Data(value=text, sealed=sealed), ""
     try:
@@ -87,7 +95,7 @@ def _final(text: str, agent: Agent, sealed: str) -> tuple[Data | None, str]:
         return None, f"it cannot be read: it has more than {MAX_LEVELS} levels"
     problems = compiled(agent.output).problems(value)
     if problems:
-        return None, MISFIT if sealed else "; ".join(problems)
+        return None, MISFIT if is_quiet else "; ".join(problems)
     return Data(value=value, sealed=sealed), ""
 
 

@@ -16,7 +16,7 @@ from stepwell.engine.inputs import (
     ToolBegun,
 )
 from stepwell.engine.people import ask_outcome
-from stepwell.engine.sealing import sealed_by, withheld, words
+from stepwell.engine.sealing import quoted, sealed_by, withheld, words
 from stepwell.engine.state import RunState, StepState
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.errors import Code
@@ -46,7 +46,8 @@ def model_answered(state: RunState, given: ModelAnswered) -> list[Event]:
     answer = given.answer
     if answer is None:
         assert given.failure is not None, "a model call has an answer or a failure"
-        failure = withheld(given.failure, step.sealed)
+        seal = step.sealed or quoted(given.failure, state.subject)
+        failure = withheld(given.failure, seal)
         return [
             _model_failed(given, failure, step.sealed),
             *give_up(state, step, given, failure),
@@ -96,7 +97,7 @@ def _model_failed(given: ModelAnswered, failure: Failure, sealed: str) -> LlmCal
         call=given.call,
         model=given.model,
         messages=given.messages,
-        text=words(given.failure, sealed) if sealed else NOTHING,
+        text=NOTHING if failure is given.failure else words(given.failure, sealed),
         usage=given.usage,
         latency_us=given.latency_us,
         failure=failure,
@@ -182,6 +183,8 @@ def called(
     said = sealed_by(result or NOTHING, sealed)
     if failure is not None and sealed and failure.reason != Code.OUTCOME_UNKNOWN:
         said, failure = words(failure, sealed), withheld(failure, sealed)
+    elif failure is not None and (subject := quoted(failure, state.subject)):
+        said, failure = words(failure, ""), withheld(failure, subject)
     event = ToolCall(
         at=given.at,
         step=step.id,

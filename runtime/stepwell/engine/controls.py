@@ -82,7 +82,7 @@ def fork(state: RunState, given: Fork) -> list[Event]:
         input=given.input,
     )
     edited = given.input if given.edited else None
-    return [forked, *Progress(state, given.at).again(given.step, edited)]
+    return [forked, *Progress(state, given.at, labels=given.labels).again(given.step, edited)]
 
 
 def signal(state: RunState, given: Signal) -> list[Event]:

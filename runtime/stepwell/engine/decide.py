@@ -126,7 +126,7 @@ def _start(state: RunState, given: Start) -> list[Event]:
     )
     if queue:
         return [started]  # it begins when it has its place
-    return [started, *Progress(state, given.at, given.input).begin()]
+    return [started, *Progress(state, given.at, given.input, given.labels).begin()]
 
 
 def _too_long(limit: int) -> Failure:

@@ -38,9 +38,16 @@ out: the budget of iterations does not count theirs, and `lists.range(1000000000
 
 
 class ExpressionError(StepwellError):
-    """An expression does not compile, or has no value for what it was given."""
+    """An expression does not compile, or has no value for what it was given.
+
+    `unquoted` says the same without quoting what it was given.
+    """
 
     code = Code.EXPRESSION_ERROR
+
+    def __init__(self, message: str, *, unquoted: str = "") -> None:
+        super().__init__(message)
+        self.unquoted = unquoted or message
 
 
 class Expression:
@@ -110,7 +117,7 @@ class Expression:
         except (MemoryError, RecursionError) as error:
             raise ExpressionError(f"={self.text:.200} takes more memory than there is") from error
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            raise ExpressionError(_reason(error) + f" (in ={self.text})") from error
+            raise self._failed(error) from error
 
     def _compute(self, bindings: dict[str, Json]) -> Json:
         assert self._program is not None, "a path is read"
@@ -126,7 +133,7 @@ class Expression:
         result = self._program.eval(data=bindings)
         kind = result.type()
         if kind == cel.Type.ERROR:
-            raise ExpressionError(_reason(result.value()) + f" (in ={self.text})")
+            raise self._failed(result.value())
         # A null is never asked for its value: on Python 3.11 the library gives a reference to
         # `None` away each time, and a process whose last one is gone is aborted.
         return None if kind == _NULL else _as_json(result.value(), self.text)
@@ -164,6 +171,12 @@ class Expression:
             value = value[name]
         return value
 
+    def _failed(self, error: object) -> ExpressionError:
+        return ExpressionError(
+            f"{_reason(error)} (in ={self.text})",
+            unquoted=f"={self.text} has no value for what it was given",
+        )
+
     def holds(self, bindings: Mapping[str, Json]) -> bool:
         """The value, which has to be true or false.
 
@@ -172,7 +185,10 @@ class Expression:
         """
         value = self.evaluate(bindings)
         if not isinstance(value, bool):
-            raise ExpressionError(f"={self.text} gave {value!r:.80}, a condition must be a bool")
+            raise ExpressionError(
+                f"={self.text} gave {value!r:.80}, a condition must be a bool",
+                unquoted=f"={self.text} gave what is no bool, and a condition must be one",
+            )
         return value
 
 

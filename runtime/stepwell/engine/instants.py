@@ -27,9 +27,8 @@ def instant(value: Json) -> int:
         # Without an offset there is nothing that both are measured from: a TypeError.
         return (datetime.fromisoformat(value) - datetime.fromtimestamp(0, UTC)) // MICROSECOND
     except (TypeError, ValueError, OverflowError):
-        raise ExpressionError(
-            f"{value!r:.80} is no point in time; write 2026-03-01T09:30:00Z, with its offset"
-        ) from None
+        wrong = "is no point in time; write 2026-03-01T09:30:00Z, with its offset"
+        raise ExpressionError(f"{value!r:.80} {wrong}", unquoted=f"the value {wrong}") from None
 
 
 def length(value: Json) -> int:
@@ -47,7 +46,6 @@ def length(value: Json) -> int:
     except (ValueError, OverflowError):
         pass  # what it is instead is told below
     if long is None or long < timedelta(0):
-        raise ExpressionError(
-            f"{value!r:.80} is no length of time; write a number of seconds, or 90s, 5m, 2h, 3d"
-        )
+        wrong = "is no length of time; write a number of seconds, or 90s, 5m, 2h, 3d"
+        raise ExpressionError(f"{value!r:.80} {wrong}", unquoted=f"the value {wrong}")
     return long // MICROSECOND

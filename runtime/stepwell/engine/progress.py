@@ -7,6 +7,8 @@ on the world, so they end here and now; so does a `signal` whose message is ther
 or a loop is a step that makes steps: as many as may be in flight, and another when one has ended.
 """
 
+from collections.abc import Mapping
+
 from stepwell.engine.events import (
     ApprovalRequested,
     Event,
@@ -34,9 +36,9 @@ from stepwell.engine.graph import (
     WorkflowNode,
 )
 from stepwell.engine.instants import FARTHEST, instant, instant_text, length
-from stepwell.engine.sealing import withheld
+from stepwell.engine.sealing import said_of
 from stepwell.engine.sight import SKIPPED, Ended, Sight
-from stepwell.engine.state import RunState, StepPhase, StepState
+from stepwell.engine.state import RunState, StepPhase, StepState, subject_of
 from stepwell.engine.undoing import end_badly
 from stepwell.engine.values import NOTHING, Data, Failure
 
@@ -56,13 +58,21 @@ class Progress:
         "_ready",
         "_sight",
         "_state",
+        "_subject",
         "_taken",
         "_waiting",
     )
 
-    def __init__(self, state: RunState, at: int, given: Data | None = None) -> None:
-        """`given` is the input of a run that is just being started."""
+    def __init__(
+        self,
+        state: RunState,
+        at: int,
+        given: Data | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """`given` and `labels` are those of a run that is just being started."""
         self._state = state
+        self._subject = state.subject if labels is None else subject_of(labels, state.subject_label)
         self._at = at
         self._begins = given is not None
         self._sight = Sight(state, given)
@@ -293,16 +303,16 @@ class Progress:
         try:
             output = self._sight.render(self._state.graph.output)
         except ExpressionError as error:
-            said = Failure(error.code, f"the output of the workflow: {error.message}")
-            failure = withheld(said, self._sight.seal(("input", *self._state.graph.nodes)))
+            seal = self._sight.seal(("input", *self._state.graph.nodes))
+            failure = said_of(error, "the output of the workflow", seal, self._subject)
             self._end_run_badly(failure, "")
         else:
             self._events.append(RunCompleted(at=self._at, output=output))
 
     def _fail(self, node: Node, error: ExpressionError) -> None:
         """An expression of a node has no value: it fails like any other step."""
-        said = Failure(error.code, f"node {node.id}: {error.message}")
-        failure = withheld(said, self._sight.seal(("input", *node.needs)))
+        seal = self._sight.seal(("input", *node.needs))
+        failure = said_of(error, f"node {node.id}", seal, self._subject)
         handled = "" if node.on_error == FAIL else node.on_error
         self._events.append(
             StepFailed(

@@ -2,9 +2,24 @@
 
 A failure stands in the clear in the log, and its message often repeats what it is about. Where
 that was sealed the log says so instead, and the words themselves are kept as sealed data.
+
+The data of a subject may be erased, and what the log says in the clear stays. What we say
+ourselves about such data quotes none of it; what tools and people say is theirs.
 """
 
+from stepwell.engine.expressions import ExpressionError
 from stepwell.engine.values import Data, Failure
+from stepwell.errors import Code
+
+_QUOTING = frozenset(
+    {
+        str(Code.INVALID_ARGUMENTS),
+        str(Code.INVALID_INPUT),
+        str(Code.INVALID_RESULT),
+        str(Code.MODEL_REFUSED),
+    }
+)
+"""Why a call fails, in words of ours that quote what it was given or gave."""
 
 _KEPT = frozenset({"retry_after"})
 """Details that say nothing of the data."""
@@ -17,6 +32,17 @@ def withheld(failure: Failure, label: str) -> Failure:
     detail = {name: text for name, text in failure.detail.items() if name in _KEPT}
     message = f"what was said may quote data of {label}, so it is sealed"
     return Failure(failure.reason, message, failure.retryable, detail)
+
+
+def said_of(error: ExpressionError, about: str, label: str, subject: str) -> Failure:
+    """Why an expression has no value, as the log may hold it."""
+    message = error.unquoted if subject else error.message
+    return withheld(Failure(error.code, f"{about}: {message}"), label)
+
+
+def quoted(failure: Failure, subject: str) -> str:
+    """The subject whose data a failure may quote in words of ours; "" where it quotes none."""
+    return subject if failure.reason in _QUOTING else ""
 
 
 def words(failure: Failure, label: str) -> Data:

@@ -6,6 +6,7 @@ grow with the number of steps: `due` reads the index, it never searches.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -119,6 +120,8 @@ class RunState(Struct):
     run: str
     graph: Graph
     max_events: int = MAX_EVENTS
+    subject_label: str = ""
+    """The label that says whose data a run holds, where that may be erased."""
     phase: RunPhase = RunPhase.NEW
     principal: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -184,6 +187,11 @@ class RunState(Struct):
         """Whether nothing will happen to this run any more, unless it is taken up again."""
         return self.ended_at is not None
 
+    @property
+    def subject(self) -> str:
+        """Whose data it holds, which the log must not quote as it may be erased; "" where none."""
+        return subject_of(self.labels, self.subject_label)
+
     def awaits(self, command: str) -> bool:
         """Whether somebody waits for the outcome of this command: else it came before, or late."""
         return command in self.open
@@ -204,3 +212,9 @@ class RunState(Struct):
     def wakes_at(self) -> int | None:
         """When time alone will make more due."""
         return self.timers[0][0] if self.timers and not self.is_paused else None
+
+
+def subject_of(labels: Mapping[str, str], label: str) -> str:
+    """Whom the labels of a run name as the subject of its data, as a seal is named."""
+    name = labels.get(label, "") if label else ""
+    return f"the subject {name}" if name else ""

@@ -6,7 +6,7 @@ from stepwell.engine.events import Event, RunCompensating, RunFailed, StepFailed
 from stepwell.engine.expressions import ExpressionError
 from stepwell.engine.fans import view_of
 from stepwell.engine.graph import CONTINUE, UNDO
-from stepwell.engine.sealing import withheld
+from stepwell.engine.sealing import said_of
 from stepwell.engine.sight import Sight
 from stepwell.engine.state import RunState, StepState
 from stepwell.engine.values import Data, Failure
@@ -65,8 +65,7 @@ def _undo(
         try:
             given = sight.render(compensate.parameters, beside)
         except ExpressionError as error:
-            said = Failure(error.code, f"undoing {id}: {error.message}")
-            why = withheld(said, output.sealed)
+            why = said_of(error, f"undoing {id}", output.sealed, state.subject)
             events.append(
                 StepFailed(at=at, step=undo_step(id), attempt=1, failure=why, handled=CONTINUE)
             )

@@ -5,6 +5,7 @@ from stepwell.engine.ends import complete, give_up
 from stepwell.engine.events import Event, RunAdmitted, StepStarted, TimerFired
 from stepwell.engine.inputs import Admitted, ChildEnded, ChildStarted, Fired
 from stepwell.engine.progress import Progress
+from stepwell.engine.sealing import quoted, withheld
 from stepwell.engine.state import RunState
 from stepwell.engine.values import NOTHING
 
@@ -47,4 +48,5 @@ def child_ended(state: RunState, given: ChildEnded) -> list[Event]:
     step = state.steps[given.step]
     if given.failure is None:
         return complete(state, step, given, given.output or NOTHING)
-    return give_up(state, step, given, given.failure)
+    failure = withheld(given.failure, quoted(given.failure, state.subject))
+    return give_up(state, step, given, failure)

@@ -111,7 +111,7 @@ class WorldEffects:
                 latency_us=now - begun,
             )
         now = self._clock.now()
-        answer = read_reply(reply, step, node.agent, specs)
+        answer = read_reply(reply, step, node.agent, specs, subject=state.subject)
         return ModelAnswered(
             at=now,
             step=command.step,

@@ -45,6 +45,11 @@ class Journal:
             return None
         return await self._vault.sealer(namespace, run, labels)
 
+    @property
+    def subject_label(self) -> str:
+        """The label that says whose data a run holds; "" where none can be erased."""
+        return self._vault.subject_label if self._vault is not None and self._vault.is_on else ""
+
     def inherited(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels that go on to whatever a run begins."""
         return {} if self._vault is None else self._vault.inherited(labels)

@@ -205,7 +205,7 @@ class Worker:
         Raises:
             What `EventLog.append` raises; nothing was begun then.
         """
-        state = RunState(run, graph, self._max_events)
+        state = RunState(run, graph, self._max_events, self._journal.subject_label)
         new = NewRun(
             workflow=graph.name,
             version=graph.version,
@@ -552,7 +552,7 @@ class Worker:
         first = events[0]
         assert isinstance(first, RunStarted), "a log begins with run_started"
         graph = await self._workflows.graph(namespace, first.workflow, first.version)
-        state = RunState(run, graph, self._max_events)
+        state = RunState(run, graph, self._max_events, self._journal.subject_label)
         for event in events:
             evolve(state, event)
         # That went out with the appends of these events.

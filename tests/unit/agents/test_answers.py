@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stepwell.agents.answers import MAX_NAME, read_reply
+from stepwell.agents.answers import MAX_NAME, MISFIT, read_reply
 from stepwell.engine.graph import Agent, AgentNode
 from stepwell.engine.inputs import Answer
 from stepwell.engine.messages import Message, ToolRequest
@@ -21,10 +21,15 @@ STRICT = Agent(name="clerk", model="any", output={"type": "object", "additionalP
 
 
 def read(
-    *requests: ToolRequest, text: str = "", finish: Finish = "stop", agent: Agent = FREE
+    *requests: ToolRequest,
+    text: str = "",
+    finish: Finish = "stop",
+    agent: Agent = FREE,
+    subject: str = "",
 ) -> Answer | Failure:
     message = Message("assistant", text, tools=requests)
-    return read_reply(ModelReply(message=message, finish=finish, model="any"), STEP, agent, {})
+    reply = ModelReply(message=message, finish=finish, model="any")
+    return read_reply(reply, STEP, agent, {}, subject=subject)
 
 
 def requested(request: ToolRequest) -> ToolRequest:
@@ -89,3 +94,13 @@ def test_what_is_wrong_with_an_answer_is_cut() -> None:
     answer = read(text=msgspec.json.encode(members).decode(), agent=STRICT)
     assert isinstance(answer, Answer)
     assert 0 < len(answer.problem) <= MAX_WORDS
+
+
+def test_what_is_wrong_with_an_answer_about_a_subject_is_told_without_quoting_it() -> None:
+    wrong = '{"card": "4111"}'
+    plain = read(text=wrong, agent=STRICT)
+    of_subject = read(text=wrong, agent=STRICT, subject="the subject ann")
+    assert isinstance(plain, Answer)
+    assert isinstance(of_subject, Answer)
+    assert "4111" in plain.problem
+    assert of_subject.problem == MISFIT

@@ -603,6 +603,20 @@ def test_a_model_call_that_fails_over_sealed_data() -> None:
     assert failed.failure == withheld
 
 
+def test_a_model_refuses_in_words_that_quote_the_data_of_a_subject() -> None:
+    run = Story(AGENT)
+    run.state.subject_label = "subject"
+    given = plain({"q": "?"})
+    run.give(Start(at=0, principal="user:ann", input=given, labels={"subject": "bo"}))
+    [call, failed, _] = run.give(answered(1, failure=Failure("MODEL_REFUSED", "of Bo? no")))
+    about = "what was said may quote data of the subject bo, so it is sealed"
+    withheld = Failure("MODEL_REFUSED", about)
+    assert isinstance(call, LlmCall)
+    assert (call.text, call.failure) == (plain("of Bo? no"), withheld)
+    assert isinstance(failed, StepFailed)
+    assert failed.failure == withheld
+
+
 # --- waiting ------------------------------------------------------------------------------
 
 
