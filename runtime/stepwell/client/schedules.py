@@ -98,7 +98,7 @@ class Schedules:
         await self._connection.call(self._connection.schedules.DeleteSchedule, request)
 
     async def pause(self, name: str, note: str = "") -> Schedule:
-        """Holds one back; a note takes the place of its own."""
+        """Holds one back; a note takes the place of its own until it is resumed or changed."""
         request = pb.PauseScheduleRequest(name=name, note=note)
         answer = await self._connection.call(self._connection.schedules.PauseSchedule, request)
         return _schedule(answer.schedule)

@@ -36,7 +36,7 @@ class ScheduleSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     A fire that is more than `catch_up` late, as no process ran, starts no run. Each is moved to a
     later time by at most `jitter`. Runs that may not overlap share a run key: `run_key`, or one of
-    the schedule's own.
+    the schedule's own. `own_note` is the note for which that of a pause stands in.
     """
 
     cron: str
@@ -51,6 +51,7 @@ class ScheduleSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     catch_up: timedelta = timedelta(minutes=1)
     jitter: timedelta = timedelta(0)
     note: str = ""
+    own_note: str | None = None
 
     @property
     def timing(self) -> tuple[Any, ...]:

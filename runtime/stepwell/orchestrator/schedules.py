@@ -175,7 +175,7 @@ class Schedules:
             await self._storage.schedules.remove(caller.namespace, name)
 
     async def pause_schedule(self, caller: Caller, name: str, note: str = "") -> Schedule:
-        """Holds a schedule back; a note takes the place of its own.
+        """Holds a schedule back; a note takes the place of its own until it is resumed or changed.
 
         Raises:
             Denied: POLICY_DENIED, the caller is not a user.
@@ -186,6 +186,8 @@ class Schedules:
 
     async def resume_schedule(self, caller: Caller, name: str, note: str = "") -> Schedule:
         """Lets a schedule go on with its next fire; what it missed is not made up for.
+
+        A note takes the place of its own, which is shown again without one.
 
         Raises:
             Denied: POLICY_DENIED, the caller is not a user.
@@ -275,9 +277,14 @@ class Schedules:
 
     async def _hold(self, caller: Caller, row: ScheduleRow, note: str, *, paused: bool) -> Schedule:
         spec = read_spec(row)
+        own_note = spec.note if spec.own_note is None else spec.own_note
+        if not paused:
+            spec = replace(spec, note=note or own_note, own_note=None)
+        elif note:
+            spec = replace(spec, note=note, own_note=own_note)
         row = replace(
             row,
-            spec=write_spec(replace(spec, note=note or spec.note)),
+            spec=write_spec(spec),
             updated_at=self._clock.now(),
             paused=paused,
         )

@@ -408,7 +408,9 @@ class PauseScheduleRequest(message.Message):
     NOTE_FIELD_NUMBER: builtins.int
     name: builtins.str
     note: builtins.str
-    """Why; takes the place of the schedule's note. Empty leaves that as it is."""
+    """Why; takes the place of the schedule's note until it is resumed or changed. Empty leaves that as
+    it is.
+    """
     def __init__(
         self,
         *,
@@ -451,7 +453,9 @@ class ResumeScheduleRequest(message.Message):
     NOTE_FIELD_NUMBER: builtins.int
     name: builtins.str
     note: builtins.str
-    """Takes the place of the schedule's note. Empty leaves that as it is."""
+    """Takes the place of the schedule's note. Empty: that is shown again which it had before it was
+    paused.
+    """
     def __init__(
         self,
         *,

@@ -186,6 +186,25 @@ async def test_a_schedule_that_is_paused_has_no_next_fire_until_it_is_resumed() 
 
 
 @on_virtual_time
+async def test_why_a_schedule_is_paused_is_not_told_of_one_that_goes_on() -> None:
+    async with serving(Rig()) as service:
+        schedules = service.schedules
+        own = replace(HOURLY, note="the shop's report")
+        await schedules.put_schedule(ANN, "hourly", own)
+        await schedules.pause_schedule(ANN, "hourly", "the shop is closed")
+        still = await schedules.pause_schedule(ANN, "hourly", "for good")
+        assert still.spec.note == "for good"
+        assert (await schedules.pause_schedule(ANN, "hourly")).spec.note == "for good"
+        assert (await schedules.resume_schedule(ANN, "hourly")).spec == own
+        await schedules.pause_schedule(ANN, "hourly", "the shop is closed")
+        changed, _ = await schedules.put_schedule(ANN, "hourly", replace(own, note="why"))
+        assert (changed.paused, changed.spec.note) == (True, "why")
+        assert (await schedules.resume_schedule(ANN, "hourly")).spec.note == "why"
+        await schedules.pause_schedule(ANN, "hourly")
+        assert (await schedules.resume_schedule(ANN, "hourly", "open")).spec.note == "open"
+
+
+@on_virtual_time
 async def test_a_schedule_is_put_paused_or_not() -> None:
     async with serving(Rig()) as service:
         made, _ = await service.schedules.put_schedule(ANN, "hourly", HOURLY, paused=True)
