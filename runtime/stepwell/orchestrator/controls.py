@@ -20,9 +20,9 @@ from stepwell.errors import (
     Denied,
     FailedPrecondition,
     InvalidRequest,
-    KeyDestroyed,
     LimitExceeded,
     NotFound,
+    StepwellError,
     Unavailable,
 )
 from stepwell.orchestrator.forks import find_fork
@@ -315,11 +315,12 @@ class Controls:
         since: int | None = None
         try:
             state = await self._worker.fold(caller.namespace, run)
-            since = state.sequence
-            _refuse(objection(state, given))
-        except (LookupError, msgspec.DecodeError, KeyDestroyed):
+        except (LookupError, msgspec.DecodeError, StepwellError):
             if not isinstance(given, Cancel):
                 raise
+        else:
+            since = state.sequence
+            _refuse(objection(state, given))
         letter = await self._journal.lock_letter(
             caller.namespace, letter_to(run, id, given), view.labels
         )

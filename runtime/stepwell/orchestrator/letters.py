@@ -4,7 +4,7 @@ A letter is kept by the store until the run has taken it, in the transaction tha
 taught. The same thing said twice has the same id, so it arrives once.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -34,8 +34,10 @@ from stepwell_storage.records import Letter
 Control: TypeAlias = Cancel | Pause | Resume | Signal | Resolve | Publish
 """What callers tell a run."""
 
+CANCEL: Final = "cancel"
+"""The kind of the letters that end a run, whatever else they say."""
 _KINDS: dict[str, type[Input]] = {
-    "cancel": Cancel,
+    CANCEL: Cancel,
     "pause": Pause,
     "resume": Resume,
     "signal": Signal,

@@ -21,7 +21,7 @@ from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
-from stepwell.errors import KeyDestroyed
+from stepwell.errors import KeyDestroyed, StepwellError
 from stepwell.orchestrator import letters
 from stepwell.orchestrator.calls import Calls
 from stepwell.orchestrator.effects import Effects
@@ -38,7 +38,7 @@ from stepwell.orchestrator.workflows import Workflows
 from stepwell.telemetry.metrics import Metrics
 from stepwell.tools.registry import ToolRegistry
 from stepwell.vault.sealer import Sealer
-from stepwell_storage.errors import Missing, StorageError
+from stepwell_storage.errors import Conflict, Fenced, Missing, StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import Lease, Letter, NewRun, Reopened, Rest
@@ -109,6 +109,8 @@ class Worker:
         """Leases that are ours and whose logs are still to be folded."""
         self._unreadable: dict[tuple[str, str], int] = {}
         """The epochs of leases that are ours and whose logs this version cannot fold."""
+        self._kept_letters = 0
+        """Letters that lay there at the last look, for runs that could not take them."""
         self._resting: set[OwnedRun] = set()
         """Runs that were at rest when last looked at; those that still are may be let go of."""
         self._beginning: set[tuple[str, str]] = set()
@@ -377,8 +379,12 @@ class Worker:
         """The state of a run that is to go on from where another, `of`, was after `until`."""
         return await self._fold(namespace, run, of, until)
 
-    async def cancel_unreadable(self, namespace: str, run: str, given: Cancel) -> bool:
+    async def cancel_unreadable(
+        self, namespace: str, run: str, given: Cancel, *, taken: Sequence[str] = ()
+    ) -> bool:
         """Ends a run of ours whose log cannot be folded; False when it is no such run.
+
+        `taken` are the letters that asked for it.
 
         Raises:
             What `EventLog.append` raises; the run stays as it is.
@@ -393,6 +399,7 @@ class Worker:
             epoch=epoch,
             after=await self._journal.head(namespace, run),
             events=[(cancelled, given.principal)],
+            taken=taken,
         )
         self._unreadable.pop((namespace, run), None)
         return True
@@ -461,10 +468,39 @@ class Worker:
         return min(max(soonest, 0.0), self._poll)
 
     async def _deliver(self) -> None:
-        for namespace, letter in await self._storage.inbox.fetch(self._owner, limit=LETTER_BATCH):
+        """Gives every run of ours its letters; those that nobody can take yet stay where they are."""
+        most, self._kept_letters = LETTER_BATCH + self._kept_letters, 0
+        for namespace, letter in await self._storage.inbox.fetch(self._owner, limit=most):
             owned = self.find(namespace, letter.run)
-            if owned is not None and not await self._hand_over(owned, letter):
-                await self._storage.inbox.drop(namespace, letter.run, [letter.id])
+            if owned is not None:
+                if not await self._hand_over(owned, letter):
+                    await self._storage.inbox.drop(namespace, letter.run, [letter.id])
+            elif not await self._stop_unreadable(namespace, letter):
+                self._kept_letters += 1
+
+    async def _stop_unreadable(self, namespace: str, letter: Letter) -> bool:
+        """Does what a letter asks of a run whose log this version cannot fold, if that is to end.
+
+        What else it was told waits for a version that can. False when the letter is still there.
+        """
+        if letter.kind != letters.CANCEL or (namespace, letter.run) not in self._unreadable:
+            return False
+        try:
+            given = letters.read(
+                await self._journal.open_letter(namespace, letter), self._clock.now()
+            )
+            assert isinstance(given, Cancel), "it is of this kind"
+        except StepwellError as error:
+            # Its words were erased with the rest, and the kind of a letter says enough.
+            log.warning("run %s is cancelled, why cannot be read: %s", letter.run, error)
+            given = Cancel(at=self._clock.now(), principal=letter.principal)
+        try:
+            await self.cancel_unreadable(namespace, letter.run, given, taken=[letter.id])
+        except (Fenced, Conflict) as error:
+            log.warning("run %s is not ours any more: %s", letter.run, error)
+            self._unreadable.pop((namespace, letter.run), None)
+            return False
+        return True
 
     async def _hand_over(self, owned: OwnedRun, letter: Letter) -> bool:
         """Gives a run its letter; False when that taught it nothing, or nobody can read it."""

@@ -5,10 +5,13 @@ import asyncio
 import pytest
 from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until, until_async
 
-from stepwell.engine.inputs import Cancel, Expire, Resolve
+from stepwell.engine.events import RunCancelled
+from stepwell.engine.inputs import Cancel, Expire, Resolve, Signal
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
 from stepwell.errors import Unavailable
+from stepwell.orchestrator import worker as worker_module
+from stepwell.orchestrator.letters import letter_to
 from stepwell.orchestrator.worker import Worker
 from stepwell_storage.errors import Full
 from stepwell_storage.errors import Unavailable as StorageUnavailable
@@ -289,6 +292,49 @@ async def test_a_log_that_cannot_be_folded_leaves_the_other_runs_alone(
         assert await worker.cancel_unreadable(NAMESPACE, unreadable, cancel)
         assert await rig.status(unreadable) == "cancelled"
     assert "cannot go on with this version" in caplog.text
+
+
+@on_virtual_time
+async def test_letters_to_a_run_that_cannot_be_read_keep_none_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were older than the others', and were all that one look has room for."""
+    monkeypatch.setattr(worker_module, "LETTER_BATCH", 3)
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        unreadable = await rig.start(worker, graph)
+        run = await rig.start(worker, await rig.put(PAY))
+    monkeypatch.delitem(rig.workflows._graphs, (NAMESPACE, graph.name, graph.version))
+    monkeypatch.setitem(rig.storage.log._database[NAMESPACE].definitions, graph.name, {})
+    async with rig.working("two"):
+        for number in range(7):
+            said = Signal(at=rig.clock.now(), name="go", payload=Data(value=7))
+            await rig.storage.inbox.send(NAMESPACE, letter_to(unreadable, f"m{number}", said))
+        cancel = Cancel(at=rig.clock.now(), principal="user:ann", reason="enough")
+        await rig.storage.inbox.send(NAMESPACE, letter_to(run, "z1", cancel))
+        await until_async(lambda: rig.status(run), "cancelled")
+        assert await rig.storage.inbox.is_waiting(NAMESPACE, unreadable, "m0")
+
+
+@on_virtual_time
+async def test_a_run_that_cannot_be_read_is_cancelled_by_a_letter_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        unreadable = await rig.start(worker, graph)
+    monkeypatch.delitem(rig.workflows._graphs, (NAMESPACE, graph.name, graph.version))
+    monkeypatch.setitem(rig.storage.log._database[NAMESPACE].definitions, graph.name, {})
+    async with rig.working("two"):
+        cancel = Cancel(at=rig.clock.now(), principal="user:ann", reason="enough")
+        await rig.storage.inbox.send(NAMESPACE, letter_to(unreadable, "c1", cancel))
+        await until_async(lambda: rig.status(unreadable), "cancelled")
+        assert not await rig.storage.inbox.is_waiting(NAMESPACE, unreadable, "c1")
+        end = (await rig.log(unreadable))[-1]
+        assert isinstance(end, RunCancelled)
+        assert end.reason == "enough"
 
 
 @on_virtual_time
