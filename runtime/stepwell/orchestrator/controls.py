@@ -25,6 +25,7 @@ from stepwell.errors import (
     StepwellError,
     Unavailable,
 )
+from stepwell.orchestrator.folds import SharedFolds
 from stepwell.orchestrator.forks import find_fork
 from stepwell.orchestrator.intake import check_payload, check_repeat, fork_digest
 from stepwell.orchestrator.journal import Journal
@@ -65,6 +66,7 @@ class Controls:
         self._clock = clock
         self._ids = ids
         self._get_run = get_run
+        self._folds = SharedFolds(worker.fold)
 
     async def cancel_run(self, caller: Caller, run: str, reason: str = "") -> Run:
         """Stops a run and its children; calls in flight are cancelled.
@@ -314,7 +316,7 @@ class Controls:
             return
         since: int | None = None
         try:
-            state = await self._worker.fold(caller.namespace, run)
+            state = await self._folds.state(caller.namespace, run)
         except (LookupError, msgspec.DecodeError, StepwellError):
             if not isinstance(given, Cancel):
                 raise
@@ -343,7 +345,7 @@ class Controls:
         async for page in self._journal.read(namespace, run, after=since):
             if any(is_taught_by(given, event) for event in page):
                 return
-        state = await self._worker.fold(namespace, run)
+        state = await self._folds.state(namespace, run)
         _refuse(objection(state, given))
         if not (isinstance(given, Signal) and given.id in state.seen):
             raise FailedPrecondition(
