@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.engine.story import Story, plain
 
 from stepwell.engine.decide import decide
@@ -19,7 +20,7 @@ from stepwell.engine.evolve import evolve
 from stepwell.engine.inputs import Answer, Input, ModelAnswered, Signal, ToolAnswered
 from stepwell.engine.messages import ToolRequest
 from stepwell.engine.state import RunState
-from stepwell.engine.values import NOTHING
+from stepwell.engine.values import NOTHING, Failure
 
 SMALL, LARGE = 20, 400
 
@@ -52,6 +53,11 @@ class GuardedList(list[Any]):
     def __contains__(self, item: object) -> bool:
         raise GoneThrough
 
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            raise GoneThrough
+        return super().__getitem__(place)
+
 
 class GuardedSet(set[Any]):
     """A set that may be asked for single members."""
@@ -76,6 +82,7 @@ def guard(state: RunState) -> None:
     for name in ("steps", "waiting", "open", "ripe", "asking", "napping"):
         setattr(state, name, GuardedDict(getattr(state, name)))
     state.timers = GuardedList(state.timers)
+    state.undo, state.not_undone = GuardedList(state.undo), GuardedList(state.not_undone)
     state.seen, state.out = GuardedSet(state.seen), GuardedSet(state.out)
     state.signals = {name: GuardedDeque(kept) for name, kept in state.signals.items()}
     for step in dict(dict.items(state.steps)).values():
@@ -177,6 +184,30 @@ def steps_that_wait_for_messages(size: int) -> tuple[Story, Input]:
     return run, Signal(at=1, name="x", payload=plain(1), id="m")
 
 
+def an_undoing(size: int) -> tuple[Story, Input]:
+    return undoing(size), answer(f"m[{size - 3}].undo")
+
+
+def an_undoing_that_fails(size: int) -> tuple[Story, Input]:
+    given = answer(f"m[{size - 3}].undo")
+    return undoing(size), replace(given, result=None, failure=Failure("TOOL_ERROR", "no"))
+
+
+def undoing(size: int) -> Story:
+    """A run that has failed; some of what it did is undone, some cannot be, most is left."""
+    run = Story(
+        "workflow: w\ninput: {type: object}\nnodes: [{id: m, map: =input.items, "
+        "concurrency: 1000, do: {tool: look, compensate: {tool: undo}}}, {id: z, tool: z, needs: [m]}]"
+    )
+    run.start({"items": list(range(size))})
+    for index in range(size):
+        run.tool(f"m[{index}]", index)
+    run.tool("z", failure=Failure("TOOL_ERROR", "no"))
+    run.tool(f"m[{size - 1}].undo", failure=Failure("TOOL_ERROR", "no"))
+    run.tool(f"m[{size - 2}].undo", 1)
+    return run
+
+
 def answer(step: str) -> ToolAnswered:
     return ToolAnswered(at=1, step=step, attempt=1, call="", result=plain({"found": 1}))
 
@@ -190,6 +221,8 @@ RUNS = (
     a_talk,
     messages_that_are_kept,
     steps_that_wait_for_messages,
+    an_undoing,
+    an_undoing_that_fails,
 )
 
 

@@ -1,5 +1,8 @@
 """How a run ends badly: what its steps have done is undone in reverse order, then it fails."""
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 from msgspec.structs import replace
 
 from stepwell.engine.events import Event, RunCompensating, RunFailed, StepFailed, StepScheduled
@@ -30,35 +33,41 @@ def end_badly(
 
     `also` is a step that has ended well in this very decision, with its output.
     """
-    todo = [(id, state.steps[id].output) for id in state.undo]
-    if also is not None and also[0].spec.compensate is not None:
-        todo.append((also[0].id, also[1]))
-    if not todo:
+    newest = [(also[0].id, also[1])] if also and also[0].spec.compensate is not None else []
+    if not (newest or state.undo):
         return [RunFailed(at=at, step=step, failure=failure)]
     begun = RunCompensating(at=at, failure=failure, step=step)
-    return [begun, *_undo(state, sight, at, todo, failure, step, [])]
+    todo = chain(newest, _newest_first(state, len(state.undo)))
+    return [begun, *_undo(state, sight, at, todo, failure, step)]
 
 
 def undo_next(state: RunState, at: int, *, failed: str = "") -> list[Event]:
     """What follows when the newest of `state.undo` is undone; or could not be (`failed`)."""
     assert state.failure is not None, "a run is undone because it has failed"
-    lost = [*state.not_undone, failed] if failed else list(state.not_undone)
-    left = [(id, state.steps[id].output) for id in state.undo[:-1]]
-    return _undo(state, Sight(state), at, left, state.failure, state.failed_step, lost)
+    todo = _newest_first(state, len(state.undo) - 1)
+    return _undo(state, Sight(state), at, todo, state.failure, state.failed_step, failed)
+
+
+def _newest_first(state: RunState, left: int) -> Iterator[tuple[str, Data]]:
+    """The oldest `left` that can be undone, each with its output; no more are looked at than used."""
+    for place in range(left - 1, -1, -1):
+        id = state.undo[place]
+        yield id, state.steps[id].output
 
 
 def _undo(
     state: RunState,
     sight: Sight,
     at: int,
-    todo: list[tuple[str, Data]],
+    todo: Iterable[tuple[str, Data]],
     failure: Failure,
     step: str,
-    lost: list[str],
+    failed: str = "",
 ) -> list[Event]:
-    """Begins to undo the newest that can be; ends the run when none is left."""
+    """Begins to undo the first that can be; ends the run when none is left."""
     events: list[Event] = []
-    for id, output in reversed(todo):
+    lost = [failed] if failed else []
+    for id, output in todo:
         undone, beside = state.steps[id], _beside(state, id, output)
         compensate = undone.spec.compensate
         assert compensate is not None, f"{id} cannot be undone"
@@ -69,11 +78,14 @@ def _undo(
             events.append(
                 StepFailed(at=at, step=undo_step(id), attempt=1, failure=why, handled=CONTINUE)
             )
-            lost = [*lost, id]
+            lost.append(id)
             continue
         events.append(StepScheduled(at=at, step=undo_step(id), node=undone.node, input=given))
         return events
-    return [*events, RunFailed(at=at, step=step, failure=_told(failure, lost))]
+    return [
+        *events,
+        RunFailed(at=at, step=step, failure=_told(failure, [*state.not_undone, *lost])),
+    ]
 
 
 def _beside(state: RunState, id: str, output: Data) -> dict[str, Data]:
