@@ -3,8 +3,8 @@
 `ScheduleLoop` lets them fire; here people make, look at and hold them.
 """
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from itertools import islice, takewhile
 from typing import Literal, Protocol
 
 from msgspec.structs import replace
@@ -36,6 +36,10 @@ from stepwell_storage.records import ScheduleRow
 
 MOST_FIRES = 1000
 """How many fires one may ask for at a time."""
+
+HORIZON = 20 * 366 * 86_400_000_000
+"""Microseconds after the next fire in which more are looked for: rare ones take long to find, and
+nobody else is answered meanwhile."""
 
 
 class StartRun(Protocol):
@@ -131,7 +135,9 @@ class Schedules:
         return _schedule(await self._row(caller, name))
 
     async def next_fires(self, caller: Caller, name: str, count: int) -> tuple[int, ...]:
-        """When a schedule fires next, as if it were not paused; at most `MOST_FIRES` times.
+        """When a schedule fires next, as if it were not paused.
+
+        At most `MOST_FIRES` times; after the first, at most 20 years ahead.
 
         Raises:
             NotFound: SCHEDULE_NOT_FOUND.
@@ -140,7 +146,7 @@ class Schedules:
         fires = fires_of(caller.namespace, name, read_spec(row))
         is_known = row.next_at is not None and not row.paused
         after = row.next_at - 1 if is_known and row.next_at else self._clock.now()
-        return tuple(islice(fires.following(after), min(count, MOST_FIRES)))
+        return tuple(_within_sight(islice(fires.following(after), min(count, MOST_FIRES))))
 
     async def problem(self, caller: Caller, name: str) -> Failure | None:
         """Why the next fire of a schedule would start no run, as things are now; None if it would.
@@ -291,6 +297,13 @@ class Schedules:
         with refusals():
             await self._storage.schedules.put(caller.namespace, row)
         return _schedule(row)
+
+
+def _within_sight(fires: Iterator[int]) -> Iterator[int]:
+    first = next(fires, None)
+    if first is not None:
+        yield first
+        yield from takewhile(lambda at: at <= first + HORIZON, fires)
 
 
 def _successor(

@@ -271,7 +271,9 @@ class GetScheduleRequest(message.Message):
     FIRES_FIELD_NUMBER: builtins.int
     name: builtins.str
     fires: builtins.int
-    """How many of the next fires are told; 0 means 5."""
+    """How many of the next fires are told; 0 means 5. Of rare ones they are fewer: those that are at
+    most 20 years after the first.
+    """
     def __init__(
         self,
         *,

@@ -93,6 +93,21 @@ async def test_the_next_fires_are_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cron", "years"),
+    [("0 0 29 2 *", [1972, 1976, 1980, 1984, 1988, 1992]), ("0 0 29 2 */7", [1976])],
+)
+@on_virtual_time
+async def test_of_rare_fires_those_that_anybody_may_see_are_told(
+    cron: str, years: list[int]
+) -> None:
+    """A thousand of them took most of a second, in which nobody else was answered."""
+    async with serving(Rig()) as service:
+        await service.schedules.put_schedule(ANN, "rare", replace(HOURLY, cron=cron))
+        fires = await service.schedules.next_fires(ANN, "rare", 1000)
+        assert [int(instant_text(at)[:4]) for at in fires] == years
+
+
+@pytest.mark.parametrize(
     ("changes", "code", "field"),
     [
         ({"cron": "0 0 30 2 *"}, Code.INVALID_REQUEST, "cron"),
