@@ -177,7 +177,7 @@ class Progress:
     def _end_at_once(self, node: Node, output: Data) -> None:
         self._events += (
             StepScheduled(at=self._at, step=node.id, node=node.id),
-            StepCompleted(at=self._at, step=node.id, attempt=1, output=output),
+            StepCompleted(at=self._at, step=node.id, output=output),
         )
         self._end(node.id, Ended(output))
 
@@ -221,7 +221,7 @@ class Progress:
             case ToolNode() | AgentNode() | WorkflowNode() | WaitNode():
                 return None
             case ApprovalNode():
-                ask = ApprovalRequested(at=self._at, step=step, attempt=1, message=given)
+                ask = ApprovalRequested(at=self._at, step=step, message=given)
                 self._events.append(ask)
                 return None
             case SignalNode():
@@ -233,7 +233,7 @@ class Progress:
             return None
         output = kept[taken]
         self._taken[name] = taken + 1
-        self._events.append(StepCompleted(at=self._at, step=step, attempt=1, output=output))
+        self._events.append(StepCompleted(at=self._at, step=step, output=output))
         return output
 
     def _input_of(self, spec: LeafNode, beside: dict[str, Data] | None) -> Data:

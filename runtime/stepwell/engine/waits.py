@@ -29,7 +29,7 @@ def admitted(state: RunState, given: Admitted) -> list[Event]:
     event = RunAdmitted(at=given.at)
     if state.steps:
         return [event]  # it failed, and is tried again
-    return [event, *Progress(state, given.at, state.input).begin()]
+    return [event, *Progress(state, given.at).begin()]
 
 
 def child_started(state: RunState, given: ChildStarted) -> list[Event]:

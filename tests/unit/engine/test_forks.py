@@ -4,7 +4,7 @@ from tests.unit.engine.story import Story, plain
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.events import StepScheduled
-from stepwell.engine.inputs import Admitted, Fork, ToolBegun
+from stepwell.engine.inputs import Admitted, CallLost, Fork, ToolBegun
 from stepwell.engine.objections import objection
 from stepwell.engine.values import NOTHING, Data, Failure
 
@@ -128,3 +128,18 @@ def test_a_fork_has_no_place_in_the_queue_of_the_other_run() -> None:
     assert other.state.queue == ""
     assert other.state.tickets == {}
     assert [call.step for call in other.calls] == ["other", "b"]
+
+
+def test_a_fork_asks_what_nodes_ask_and_nothing_about_the_calls_of_the_other_run() -> None:
+    run = Story(
+        "workflow: w\nnodes:\n  - { id: sure, approval: sure? }\n  - { id: pay, tool: pay }\n"
+        "  - { id: a, tool: look }\n  - { id: b, tool: look, needs: [a] }\n"
+    )
+    run.start()
+    run.give(ToolBegun(at=0, step="pay", attempt=1, call=""))
+    run.give(CallLost(at=0, step="pay", attempt=1, call=""))
+    run.tool("a")
+    assert list(run.state.asking) == ["sure", "pay"]
+    other = fork(run, "b")
+    assert list(other.state.asking) == ["sure"]
+    assert "pay" in [call.step for call in other.calls]

@@ -1,7 +1,7 @@
 """Which nodes start, are skipped, or end at once."""
 
 from inline_snapshot import snapshot
-from tests.unit.engine.story import Story
+from tests.unit.engine.story import RUN, Story
 
 from stepwell.engine.commands import CallTool, Stop, WakeAt
 from stepwell.engine.due import due
@@ -260,3 +260,20 @@ def test_what_a_tool_says_about_sealed_data_is_kept_apart_from_why_it_failed() -
 
 def _answered(step: str, result: Data) -> ToolAnswered:
     return ToolAnswered(at=0, step=step, attempt=1, call="", result=result)
+
+
+def test_what_comes_after_a_switch_and_is_none_of_its_branches_goes_on() -> None:
+    run = Story(
+        "workflow: w\ninput: { type: object }\nnodes:\n"
+        "  - { id: route, switch: [ { if: '=input.n > 10', then: big }, { else: small } ] }\n"
+        "  - { id: big, tool: t }\n  - { id: small, tool: t }\n"
+        "  - { id: then, tool: t, needs: [route] }\n"
+    )
+    run.start({"n": 3})
+    assert [call.step for call in run.calls] == ["small", "then"]
+
+
+def test_an_expression_sees_its_run_and_workflow() -> None:
+    run = Story("workflow: w\nnodes:\n  - { id: a, tool: t, with: { of: '=run' } }\n")
+    run.start()
+    assert run.calls[0].arguments.value == {"of": {"id": RUN, "workflow": "w"}}

@@ -139,8 +139,8 @@ def test_an_agent_hears_what_a_person_found_out() -> None:
         run.give(begun("ask", call))
         run.tool("ask", call=call, failure=Failure("TOOL_CRASHED", "gone"))
     assert "name one of 1.0, 1.1" in run.objection_to("ask", "done")
-    run.resolve("ask", "done", call="1.0", value="paid")
     run.resolve("ask", "done", call="1.1", value="paid too")
+    run.resolve("ask", "done", call="1.0", value="paid")
     assert [message.text for message in run.talk("ask").messages[-2:]] == ['"paid"', '"paid too"']
     assert run.due[0].id == "ask/1/model/2"  # type: ignore[union-attr]
 
