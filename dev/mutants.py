@@ -43,6 +43,8 @@ TESTS: Final = (
     "tests/property/test_telling.py",
     "tests/property/test_cost.py",
     "tests/simulation/test_simulation.py",
+    "tests/interaction/test_encryption.py",
+    "tests/interaction/test_metrics.py",
 )
 OPTIONS: Final = (
     *("-p", "no:cacheprovider", "-x", "--hypothesis-profile=mutants"),

@@ -140,8 +140,8 @@ async def test_what_waits_is_told_from_the_database(tmp_path: Path) -> None:
         wanted = {
             "stepwell_queue_running namespace=default queue=narrow": 1,
             "stepwell_queue_waiting namespace=default queue=narrow": 1,
-            "stepwell_runs_open status=waiting": 1,
-            "stepwell_runs_open status=running": 1,
+            "stepwell_runs_open status=waiting": 2,
+            "stepwell_runs_open status=running": 0,
             "stepwell_runs_open status=paused": 0,
             "stepwell_letters_waiting": 0,
         }
