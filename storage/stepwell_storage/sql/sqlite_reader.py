@@ -30,6 +30,7 @@ class SqliteReader:
         self._busy_timeout = busy_timeout
         self._places = asyncio.Semaphore(AT_ONCE)
         self._idle: list[aiosqlite.Connection] = []
+        self._connecting: set[asyncio.Future[aiosqlite.Connection]] = set()
         self._is_closed = False
         self._statements = Statements(DIALECT)
 
@@ -52,16 +53,46 @@ class SqliteReader:
         async with AsyncExitStack() as all_places:
             for _ in range(AT_ONCE):  # what is being read ends first
                 await all_places.enter_async_context(self._places)
+            if self._connecting:  # those that nobody waits for any more
+                made, _ = await asyncio.wait(self._connecting)
+                for connecting in made:
+                    self._keep(connecting)
             while self._idle:
                 await self._idle.pop().close()
 
     async def _connect(self) -> aiosqlite.Connection:
+        """A new connection. Who asked may go away meanwhile: then it is there for the next one.
+
+        A connection lives on a thread of its own, which can tell nobody once the event loop is
+        closed. So whoever closes the reader waits until all that were begun are there.
+        """
+        connecting = asyncio.ensure_future(self._connected())
+        self._connecting.add(connecting)
+        try:
+            connection = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(self._keep)
+            raise
+        except BaseException:
+            self._connecting.discard(connecting)
+            raise
+        self._connecting.discard(connecting)
+        return connection
+
+    async def _connected(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
             self._path, isolation_level=None, timeout=self._busy_timeout.total_seconds()
         )
         try:
             await connection.execute("PRAGMA query_only = ON")
-        except BaseException:
-            connection.stop()  # whoever asked may be gone, and nobody else knows of it
+        except sqlite3.Error:
+            await connection.close()
             raise
         return connection
+
+    def _keep(self, connecting: asyncio.Future[aiosqlite.Connection]) -> None:
+        if connecting not in self._connecting:
+            return  # it is kept already
+        self._connecting.discard(connecting)
+        if not connecting.cancelled() and connecting.exception() is None:
+            self._idle.append(connecting.result())
