@@ -17,6 +17,7 @@ from typing import Protocol, TypeAlias
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import (
     Append,
+    ApprovalRow,
     Blob,
     Census,
     Condition,
@@ -176,6 +177,32 @@ class Inbox(Protocol):
         What this process does (a letter sent, or left by `append` or `admit`; a ticket given back)
         ends it at once.
         False when only the time is over.
+        """
+        ...
+
+
+class Approvals(Protocol):
+    """What runs ask of people. Written by `append`, deleted with the run."""
+
+    async def get(self, namespace: str, id: str) -> ApprovalRow:
+        """One of them.
+
+        Raises:
+            Missing: there is none with this id.
+        """
+        ...
+
+    async def list(
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        status: str | None = None,
+        before: tuple[int, str] | None = None,
+    ) -> list[ApprovalRow]:
+        """Newest first, those of one status only where it is given.
+
+        `before` is (requested_at, id) of the last row of the page before.
         """
         ...
 
@@ -455,6 +482,8 @@ class Storage(Protocol):
     def claims(self) -> Claims: ...
     @property
     def inbox(self) -> Inbox: ...
+    @property
+    def approvals(self) -> Approvals: ...
     @property
     def queues(self) -> Queues: ...
     @property

@@ -92,6 +92,44 @@ class Letter(Struct, frozen=True):
     at: int
 
 
+class ApprovalRow(Struct, frozen=True):
+    """What a run asks a person, or has asked. `detail` is opaque.
+
+    `run`, `step` and `call` say what it is about, `sequence` is that of the event that asks, `principal`
+    is who wants to go on. `expires_at` is when nobody can answer any more. While its `status` is
+    `waiting` nobody has decided.
+
+    Raises:
+        ValueError: `run` is no run id.
+    """
+
+    id: str
+    run: str
+    step: str
+    call: str
+    about: str
+    status: str
+    principal: str
+    subject: str
+    sequence: int
+    requested_at: int
+    expires_at: int | None = None
+    decided_at: int | None = None
+    decided_by: str = ""
+    detail: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not is_run_id(self.run):
+            raise ValueError(_NO_RUN_ID.format(self.run))
+
+
+WAITING = "waiting"
+"""The status of an approval that nobody has decided."""
+
+WITHDRAWN = "withdrawn"
+"""The status of an approval that nobody needs any more."""
+
+
 class NewRun(Struct, frozen=True):
     """The row and the first lease of a run, made with its first events.
 
@@ -142,7 +180,9 @@ class Append(Struct, frozen=True):
 
     In the same transaction `letters` go to other runs of the namespace (those to a run that has
     ended, or that is not there, are dropped), the letters of this run whose ids are in `taken`
-    are removed, and its queue tickets of the steps in `left` are given back.
+    are removed, and its queue tickets of the steps in `left` are given back. Each of `approvals`
+    is added to the list of them, or takes the place of the one with its id there; with `withdraws`
+    those of this run that are still waiting then are withdrawn, at that time.
 
     Raises:
         ValueError: it cannot be right, whatever the store holds.
@@ -160,6 +200,8 @@ class Append(Struct, frozen=True):
     letters: tuple[Letter, ...] = ()
     taken: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    approvals: tuple[ApprovalRow, ...] = ()
+    withdraws: int | None = None
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):

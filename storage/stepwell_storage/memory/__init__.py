@@ -4,6 +4,7 @@ It keeps every promise of the ports but to outlive the process. It owns no threa
 clock, so it runs as well on an event loop whose time is virtual.
 """
 
+from stepwell_storage.memory.approvals import MemoryApprovals
 from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.datasources import MemoryDatasources
@@ -18,6 +19,7 @@ from stepwell_storage.memory.schedules import MemorySchedules
 from stepwell_storage.memory.storage import MemoryStorage
 
 __all__ = [
+    "MemoryApprovals",
     "MemoryBlobs",
     "MemoryClaims",
     "MemoryDatasources",

@@ -7,6 +7,7 @@ from msgspec import Struct
 from stepwell_storage.admission import Admissions
 from stepwell_storage.bell import Bell
 from stepwell_storage.records import (
+    ApprovalRow,
     Blob,
     DatasourceRow,
     DefinitionRow,
@@ -44,6 +45,7 @@ class KeptNamespace(Struct):
     runs: dict[str, KeptRun] = {}
     run_keys: dict[str, str] = {}
     letters: dict[str, Letter] = {}
+    approvals: dict[str, ApprovalRow] = {}
     log: list[Logged | None] = []
     """By position; what is deleted leaves its place empty."""
     requests: dict[tuple[str, str], tuple[str, str]] = {}

@@ -49,5 +49,6 @@ def _forget(namespace: KeptNamespace, run: str) -> None:
     namespace.requests = {
         request: begun for request, begun in namespace.requests.items() if begun[0] != run
     }
+    namespace.approvals = {id: it for id, it in namespace.approvals.items() if it.run != run}
     namespace.tickets = {key: it for key, it in namespace.tickets.items() if key[0] != run}
     namespace.keys = {id: key for id, key in namespace.keys.items() if key.subject != f"run:{run}"}

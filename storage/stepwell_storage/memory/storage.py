@@ -2,6 +2,7 @@
 
 import secrets
 
+from stepwell_storage.memory.approvals import MemoryApprovals
 from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.counts import MemoryCounts
@@ -31,6 +32,7 @@ class MemoryStorage:
         self.log = MemoryLog(database)
         self.claims = MemoryClaims(database)
         self.inbox = MemoryInbox(database)
+        self.approvals = MemoryApprovals(database)
         self.queues = MemoryQueues(database)
         self.schedules = MemorySchedules(database)
         self.retention = MemoryRetention(database)

@@ -144,8 +144,12 @@ class Batch:
 
     @property
     def errands(self) -> list[Append]:
-        """Appends with letters that go out or were taken."""
-        return [it for it in self.appends if it.letters or it.taken]
+        """Appends with letters that go out or were taken, or with news of what a person is asked."""
+        return [
+            it
+            for it in self.appends
+            if it.letters or it.taken or it.approvals or it.withdraws is not None
+        ]
 
     @property
     def steps(self) -> Values:

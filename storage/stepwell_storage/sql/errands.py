@@ -1,4 +1,7 @@
-"""What few appends do beside their own rows, a statement at a time: reopen a run, send and take letters, give tickets back."""
+"""What few appends do beside their own rows, a statement at a time.
+
+They reopen a run, send and take letters, tell what a person is asked, give tickets back.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell_storage.records import Append, Letter
+from stepwell_storage.sql.approvals import note
 from stepwell_storage.sql.ids import packed
 from stepwell_storage.sql.inbox import deliver, drop, drop_all
 from stepwell_storage.sql.session import Session
@@ -50,11 +54,13 @@ def reopen(session: Session, values: Mapping[str, Any]) -> bool:
 
 
 def run_errands(session: Session, appends: Sequence[Append]) -> None:
-    """Removes the letters that these appends are done with; leaves what they send."""
+    """Removes the letters that these appends are done with, notes what they ask; leaves what they send."""
     letters: dict[str, list[Letter]] = {}
     for append in appends:
         if append.taken:
             drop(session, append.namespace, packed(append.run), append.taken)
+        if append.approvals or append.withdraws is not None:
+            note(session, append)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
     for namespace in sorted(letters):

@@ -2,6 +2,7 @@
 
 from stepwell_storage.bell import Bell
 from stepwell_storage.heads import LogHeads
+from stepwell_storage.sql.approvals import SqlApprovals
 from stepwell_storage.sql.blobs import SqlBlobs
 from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.counts import SqlCounts
@@ -24,6 +25,7 @@ class SqlPorts:
     log: SqlLog
     claims: SqlClaims
     inbox: SqlInbox
+    approvals: SqlApprovals
     queues: SqlQueues
     schedules: SqlSchedules
     retention: SqlRetention
@@ -38,6 +40,7 @@ class SqlPorts:
         self.log = SqlLog(writer, reader, heads)
         self.claims = SqlClaims(writer, reader)
         self.inbox = SqlInbox(writer, reader, bell)
+        self.approvals = SqlApprovals(reader)
         self.queues = SqlQueues(writer, reader)
         self.schedules = SqlSchedules(writer, reader)
         self.retention = SqlRetention(writer, reader)

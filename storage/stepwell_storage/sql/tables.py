@@ -35,6 +35,10 @@ it may be claimed, which may be never (`records.FOR_EVER`). So claiming looks at
 time, so asking each whose it is costs less than asking all runs of an owner for theirs. One whose run
 has ended is as good as gone, and is removed by whoever comes across it.
 
+`approvals` lists what runs ask of people, and what came of it. The log alone decides; this is its
+summary, written in the same transaction, so that nobody who looks for what waits has to go through
+runs. It holds no data of a run: the arguments of a call stand in the event at `sequence`.
+
 `queues` has the limits of named queues, and its row is the lock under which they hold: who admits
 takes it, counts in `tickets` who is inside (`admitted_at` is set) and in `admissions` who came lately,
 and lets in the first of the line. `admissions` has the number that were let in at one time, for as
@@ -194,6 +198,29 @@ letters = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Index("letters_id", "namespace", "id", unique=True),
     sa.Index("letters_oldest", "at", "namespace", "id"),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), nullable=False),
+    sa.Column("step", Text, nullable=False),
+    sa.Column("call", Text, nullable=False),
+    sa.Column("about", Text, nullable=False),
+    sa.Column("status", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("subject", Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("requested_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("decided_at", sa.BigInteger),
+    sa.Column("decided_by", Text, nullable=False),
+    sa.Column("detail", sa.LargeBinary, nullable=False),
+    sa.Index("approvals_newest", "namespace", "requested_at", "id"),
+    sa.Index("approvals_by_status", "namespace", "status", "requested_at", "id"),
+    sa.Index("approvals_by_run", "namespace", "run"),
 )
 
 queues = sa.Table(
