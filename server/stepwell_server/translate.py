@@ -162,6 +162,10 @@ def waiting(view: Waiting) -> run_service_pb2.Waiting:
         until=_maybe_timestamp(view.until),
         call=view.call,
         message=data_in_event(view.message) if view.message else None,
+        approval=view.approval,
+        tool=view.tool,
+        rules=view.rules,
+        reason=view.reason,
     )
 
 

@@ -1,6 +1,13 @@
 """A state keeps indexes so that nothing is ever searched: they say what its steps say."""
 
-from stepwell.engine.commands import EnterQueue, ExpireStep, FireTimer, StartChild, enter_id
+from stepwell.engine.commands import (
+    EnterQueue,
+    ExpireAsk,
+    ExpireStep,
+    FireTimer,
+    StartChild,
+    enter_id,
+)
 from stepwell.engine.graph import MapNode, SignalNode, WaitNode
 from stepwell.engine.state import RunState, StepPhase
 
@@ -12,13 +19,20 @@ def contradiction(state: RunState) -> str:
         "every open command belongs to one step": _owned(state),
         "busy counts what is more than a wait": state.busy
         == sum(
-            not isinstance(it, EnterQueue | ExpireStep | FireTimer) for it in state.open.values()
+            not isinstance(it, EnterQueue | ExpireAsk | ExpireStep | FireTimer)
+            for it in state.open.values()
         ),
         "who waits for a place asks for one": list(state.queueing)
         == [it.step for it in state.open.values() if isinstance(it, EnterQueue)],
         "what is open is fresh, has a time, or was handed out": _placed(state),
         "only what is active calls for something": all(
             not step.open for id, step in state.steps.items() if id not in active
+        ),
+        "who may still answer is asked": state.has_ended
+        or all(
+            it.call in state.steps[it.step].asks
+            for it in state.open.values()
+            if isinstance(it, ExpireAsk)
         ),
         "a step that asks has a question": all(state.steps[it].asks for it in state.asking),
         "who listens is active and waits for that name": _listens(state),

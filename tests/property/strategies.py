@@ -39,6 +39,7 @@ failures = st.builds(
 parents = st.builds(Parent, run=words, step=words, attempt=whole, depth=whole)
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: whole,
+    int | None: st.none() | whole,
     str: words,
     bool: st.booleans(),
     Data: any_data,

@@ -12,7 +12,7 @@ from stepwell.engine.commands import CallModel, CallTool
 from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered, ToolBegun
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
-from stepwell.tools.port import Begin
+from stepwell.orchestrator.effects import Begin
 
 
 class PlannedDefect(Exception):
@@ -68,7 +68,7 @@ class ScriptedEffects:
         plan = self._script.tool(self._origin(state.run), command)
         is_called = not plan.is_denied and (plan.result is not None or plan.delay > 0)
         if is_called:
-            if not plan.may_repeat and not await begin():
+            if not plan.may_repeat and not await begin("allow: rule"):
                 return None
             if self._is_cut():
                 await asyncio.Future()

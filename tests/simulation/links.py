@@ -89,6 +89,7 @@ class Link:
         self.blobs = LinkedBlobs(self, store.blobs)
         self.runs = LinkedRuns(self, store.runs)
         # Nothing goes wrong with these: a run in progress does not ask them.
+        self.approvals = store.approvals
         self.counts = store.counts
         self.datasources = store.datasources
         self.definitions = store.definitions

@@ -122,6 +122,10 @@ def waiting(message: run_service_pb2.Waiting) -> Waiting:
         call=message.call,
         message=None if told.value is msgspec.UNSET else told.value,
         message_ref=told.blob,
+        approval=message.approval,
+        tool=message.tool,
+        rules=tuple(message.rules),
+        reason=message.reason,
     )
 
 

@@ -63,9 +63,11 @@ class WaitingOn(StrEnum):
 class Waiting(Struct, frozen=True, kw_only=True):
     """One thing that a step waits for.
 
-    `about` is what a person is asked, `approval` or `outcome`, else the name of the message or of
-    the queue; `step` is empty where the run itself waits for its place there. `until` is when the time of a timer has come. `call` and `message` are what a person is asked
-    about and told; they are in the steps of a run only.
+    `about` is what a person is asked, `approval`, `outcome` or `call`, else the name of the message or
+    of the queue; `step` is empty where the run itself waits for its place there. `until` is when the
+    time of a timer has come, or until when a person may answer. `call` and `message` are what a person
+    is asked about and told; the latter is in the steps of a run only. Of a call that policy holds
+    `approval` is the id under which it is answered, and `rules` hold it.
     """
 
     step: str
@@ -75,6 +77,10 @@ class Waiting(Struct, frozen=True, kw_only=True):
     call: str = ""
     message: Json = None
     message_ref: BlobRef | None = None
+    approval: str = ""
+    tool: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -9,16 +9,19 @@ from stepwell.engine.graph import AgentNode
 from stepwell.engine.inputs import (
     Answer,
     CallDenied,
+    CallHeld,
     CallLost,
+    CallThrottled,
     Given,
     ModelAnswered,
     ToolAnswered,
     ToolBegun,
 )
-from stepwell.engine.people import ask_outcome
+from stepwell.engine.people import ask_call, ask_outcome
 from stepwell.engine.sealing import quoted, sealed_by, withheld, words
 from stepwell.engine.state import RunState, StepState
 from stepwell.engine.values import NOTHING, Data, Failure
+from stepwell.engine.wording import refusal
 from stepwell.errors import Code
 
 _OPEN_ENDS = {
@@ -116,7 +119,8 @@ def _too_many_turns(limit: int) -> Failure:
 
 
 def _open_call(
-    state: RunState, given: ToolBegun | ToolAnswered | CallDenied | CallLost
+    state: RunState,
+    given: ToolBegun | ToolAnswered | CallDenied | CallHeld | CallThrottled | CallLost,
 ) -> CallTool | None:
     """The call that an input is about, as it was asked for; None when the input is stale."""
     id = tool_call_id(given.step, given.attempt, given.call)
@@ -143,6 +147,7 @@ def tool_begun(state: RunState, given: ToolBegun) -> list[Event]:
             tool=call.tool,
             key=call.key,
             arguments=call.arguments,
+            decision=given.decision,
         )
     ]
 
@@ -213,21 +218,55 @@ def denied(state: RunState, given: CallDenied) -> list[Event]:
     if call is None:
         return []
     step = state.steps[given.step]
-    event = PolicyDecided(
+    event = _decided(given, call, "deny", remedy=given.remedy)
+    if step.conversation is not None:
+        return [event]
+    failure = Failure(
+        Code.POLICY_DENIED,
+        refusal(given.reason, given.remedy),
+        detail={"rules": ", ".join(given.rules)},
+    )
+    return [event, *fail(state, step, given, failure)]
+
+
+def held(state: RunState, given: CallHeld) -> list[Event]:
+    """Policy wants a person's yes to a call that has not begun."""
+    call = _open_call(state, given)
+    if call is None or given.call in state.steps[given.step].begun:
+        return []
+    return [_decided(given, call, "require_approval"), ask_call(given, call)]
+
+
+def throttled(state: RunState, given: CallThrottled) -> list[Event]:
+    """Policy has put off a call that has not begun."""
+    call = _open_call(state, given)
+    if call is None or given.call in state.steps[given.step].begun:
+        return []
+    return [_decided(given, call, "throttle", retry_at=given.until)]
+
+
+def _decided(
+    given: CallDenied | CallHeld | CallThrottled,
+    call: CallTool,
+    effect: str,
+    *,
+    remedy: str = "",
+    retry_at: int | None = None,
+) -> PolicyDecided:
+    return PolicyDecided(
         at=given.at,
         step=given.step,
         attempt=given.attempt,
         call=given.call,
         action="call_tool",
         resource=call.tool,
-        effect="deny",
+        effect=effect,
         rules=given.rules,
         reason=given.reason,
+        remedy=remedy,
+        retry_at=retry_at,
+        policy=given.policy,
     )
-    if step.conversation is not None:
-        return [event]
-    failure = Failure(Code.POLICY_DENIED, given.reason, detail={"rules": ", ".join(given.rules)})
-    return [event, *fail(state, step, given, failure)]
 
 
 def lost(state: RunState, given: CallLost) -> list[Event]:

@@ -28,6 +28,11 @@ def enter_id(step: str) -> str:
     return f"{step}/enter"
 
 
+def expire_ask_id(step: str, attempt: int, call: str, at: int) -> str:
+    """The id of an `ExpireAsk`; the time is in it, as the same call may be asked about again."""
+    return f"{step}/{attempt}/ask/{call}/{at}"
+
+
 def fire_id(step: str, attempt: int) -> str:
     """The id of a `FireTimer`."""
     return f"{step}/{attempt}/timer"
@@ -63,10 +68,20 @@ class CallModel(Struct, frozen=True, gc=False):
         return model_call_id(self.step, self.attempt, self.call)
 
 
+class Approval(Struct, frozen=True, gc=False):
+    """A person's yes to one call, as it was shown: to `subject`, which holds a `nonce`."""
+
+    subject: str
+    nonce: str
+    by: str
+    at: int
+
+
 class CallTool(Struct, frozen=True, gc=False):
     """Call a tool. `key` is its idempotency key inside the run, the same for every attempt.
 
-    `idempotent` is what the node says; None leaves it to what the tool says of itself.
+    `idempotent` is what the node says; None leaves it to what the tool says of itself. An
+    `approval` goes with this call alone: once it has begun, failed or come back, it is used up.
     """
 
     step: str
@@ -76,6 +91,7 @@ class CallTool(Struct, frozen=True, gc=False):
     key: str
     arguments: Data
     idempotent: bool | None = None
+    approval: Approval | None = None
 
     @property
     def id(self) -> str:
@@ -104,6 +120,20 @@ class ExpireStep(Struct, frozen=True, gc=False):
     def id(self) -> str:
         """The same however often it is asked for."""
         return expire_id(self.step, self.attempt)
+
+
+class ExpireAsk(Struct, frozen=True, gc=False):
+    """The time is over in which a person may answer about a call; it was until `at`."""
+
+    step: str
+    attempt: int
+    call: str
+    at: int
+
+    @property
+    def id(self) -> str:
+        """The same however often it is asked for."""
+        return expire_ask_id(self.step, self.attempt, self.call, self.at)
 
 
 class FireTimer(Struct, frozen=True, gc=False):
@@ -168,6 +198,7 @@ Command: TypeAlias = (
     | CallTool
     | JudgeLost
     | ExpireStep
+    | ExpireAsk
     | FireTimer
     | EnterQueue
     | StartChild

@@ -23,6 +23,7 @@ from stepwell.engine.objections import objection
 from stepwell.engine.progress import Progress
 from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import Data, Failure
+from stepwell.engine.wording import said_no
 from stepwell.errors import Code
 
 
@@ -111,11 +112,15 @@ def resolve(state: RunState, given: Resolve) -> list[Event]:
         call=call,
         reason=given.reason,
         value=given.value,
+        by=given.principal,
     )
     if ask.call is None:
         return [decided, *_approved(state, step, given)]
-    if given.verdict == "retry":
+    if given.verdict in ("retry", "approve"):
         return [decided]
+    if given.verdict == "deny":
+        is_told = step.conversation is not None  # as the answer of its tool
+        return [decided] if is_told else [decided, *_denied(state, step, given)]
     if given.verdict == "done":
         return [decided, *called(state, step, given, ask.call, given.value, None)]
     unknown = Failure(
@@ -135,7 +140,9 @@ def _approved(state: RunState, step: StepState, given: Resolve) -> list[Event]:
             "value": given.value.value,
         }
         return complete(state, step, given, Data(value=value, sealed=given.value.sealed))
-    said = f": {given.reason}" if given.reason else ""
-    return fail(
-        state, step, given, Failure(Code.APPROVAL_DENIED, f"{given.principal} said no{said}")
-    )
+    return _denied(state, step, given)
+
+
+def _denied(state: RunState, step: StepState, given: Resolve) -> list[Event]:
+    failure = Failure(Code.APPROVAL_DENIED, said_no(given.principal, given.reason))
+    return fail(state, step, given, failure)

@@ -8,7 +8,15 @@ commits them before anything else happens. Why a caller's wish gives no events i
 
 from typing import assert_never
 
-from stepwell.engine.calls import denied, lost, model_answered, tool_answered, tool_begun
+from stepwell.engine.calls import (
+    denied,
+    held,
+    lost,
+    model_answered,
+    throttled,
+    tool_answered,
+    tool_begun,
+)
 from stepwell.engine.controls import (
     fork,
     pause,
@@ -17,12 +25,15 @@ from stepwell.engine.controls import (
     retry_step,
     signal,
 )
-from stepwell.engine.ends import expired
+from stepwell.engine.ends import ask_expired, expired
 from stepwell.engine.events import Custom, Event, RunCancelled, RunFailed, RunStarted
 from stepwell.engine.inputs import (
     Admitted,
+    AskExpired,
     CallDenied,
+    CallHeld,
     CallLost,
+    CallThrottled,
     Cancel,
     ChildEnded,
     ChildStarted,
@@ -78,10 +89,16 @@ def _learn(state: RunState, given: Input) -> list[Event]:
             return tool_begun(state, given)
         case CallDenied():
             return denied(state, given)
+        case CallHeld():
+            return held(state, given)
+        case CallThrottled():
+            return throttled(state, given)
         case CallLost():
             return lost(state, given)
         case Expire():
             return expired(state, given)
+        case AskExpired():
+            return ask_expired(state, given)
         case Fired():
             return fired(state, given)
         case Admitted():

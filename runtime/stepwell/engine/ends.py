@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from stepwell.engine.commands import expire_id
+from stepwell.engine.commands import expire_ask_id, expire_id
 from stepwell.engine.events import (
     ApprovalExpired,
     Event,
@@ -11,7 +11,7 @@ from stepwell.engine.events import (
     StepRetryScheduled,
 )
 from stepwell.engine.graph import CONTINUE, FAIL, UNDO, ApprovalNode
-from stepwell.engine.inputs import Expire, Given
+from stepwell.engine.inputs import AskExpired, Expire, Given
 from stepwell.engine.people import ask_outcome_of
 from stepwell.engine.progress import Progress
 from stepwell.engine.retry import delay
@@ -19,6 +19,7 @@ from stepwell.engine.sight import Sight
 from stepwell.engine.state import RunState, StepState
 from stepwell.engine.undoing import end_badly, undo_next
 from stepwell.engine.values import Data, Failure
+from stepwell.engine.wording import NOBODY_ANSWERED
 from stepwell.errors import Code
 
 
@@ -80,6 +81,20 @@ def expired(state: RunState, given: Expire) -> list[Event]:
         Code.STEP_TIMEOUT, f"the step did not end within {timeout:g} s", retryable=True
     )
     return give_up(state, step, given, failure)
+
+
+def ask_expired(state: RunState, given: AskExpired) -> list[Event]:
+    """Nobody has said in time whether a call may be made, so it may not."""
+    if not state.awaits(expire_ask_id(given.step, given.attempt, given.call, given.until)):
+        return []
+    step = state.steps[given.step]
+    ask = step.asks[given.call]
+    gone = ApprovalExpired(at=given.at, step=step.id, attempt=step.attempt, call=given.call)
+    if step.conversation is not None:
+        return [gone]
+    detail = {"rules": ", ".join(ask.asked.rules)}
+    failure = Failure(Code.APPROVAL_EXPIRED, NOBODY_ANSWERED, detail=detail)
+    return [gone, *fail(state, step, given, failure)]
 
 
 def _asked_wait(failure: Failure, ceiling: int) -> int:

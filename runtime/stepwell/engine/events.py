@@ -187,7 +187,7 @@ class LlmCall(Fact, frozen=True, kw_only=True):
 
 
 class ToolCallStarted(Fact, frozen=True, kw_only=True):
-    """A call that may not be repeated is about to be made."""
+    """A call that may not be repeated is about to be made; `decision` is as in `ToolCall`."""
 
     step: str
     attempt: int = 1
@@ -195,6 +195,7 @@ class ToolCallStarted(Fact, frozen=True, kw_only=True):
     tool: str
     key: str = ""
     arguments: Data = NOTHING
+    decision: str = ""
 
 
 class ToolCall(Fact, frozen=True, kw_only=True):
@@ -202,7 +203,8 @@ class ToolCall(Fact, frozen=True, kw_only=True):
 
     `key` is the idempotency key that the tool was given, less the run's id and a slash: the
     same for every attempt. `call` is "" for a tool node, `turn.index` inside an agent.
-    `decision` tells what policy said of it (`allow`, and the rules after a colon).
+    `decision` tells what policy said of it (`allow`, and the rules after a colon), and who
+    approved it.
     """
 
     step: str
@@ -218,7 +220,11 @@ class ToolCall(Fact, frozen=True, kw_only=True):
 
 
 class PolicyDecided(Fact, frozen=True, kw_only=True):
-    """Policy did not simply allow an action."""
+    """Policy did not simply allow an action: `effect` is deny, require_approval or throttle.
+
+    `remedy` says what would change it. Of what is throttled policy is asked again at `retry_at`.
+    `policy` is the digest of the policy version that decided.
+    """
 
     step: str
     attempt: int = 1
@@ -228,6 +234,9 @@ class PolicyDecided(Fact, frozen=True, kw_only=True):
     effect: str
     rules: tuple[str, ...] = ()
     reason: str = ""
+    remedy: str = ""
+    retry_at: int | None = None
+    policy: str = ""
 
 
 class TimerFired(Fact, frozen=True, kw_only=True):
@@ -249,7 +258,12 @@ class ApprovalRequested(Fact, frozen=True, kw_only=True):
     """A person is asked.
 
     It is about what the node says; or, where `about` is `outcome`, about a call whose outcome
-    nobody knows, and which is not repeated.
+    nobody knows, and which is not repeated; or, where it is `call`, about a call of `tool` that
+    policy lets nobody make without a person's yes.
+
+    That yes is bound to `subject`, a digest of the whole call that holds `nonce` and the version
+    of the `policy`. `approver` is `caller` where whoever asked for the call may say it, else
+    `other`; `groups`, where there are any, are those whose members may.
     """
 
     step: str
@@ -257,10 +271,22 @@ class ApprovalRequested(Fact, frozen=True, kw_only=True):
     about: str = "approval"
     call: str = ""
     message: Data = NOTHING
+    tool: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    subject: str = ""
+    nonce: str = ""
+    policy: str = ""
+    approver: str = ""
+    groups: tuple[str, ...] = ()
+    expires_at: int | None = None
 
 
 class ApprovalDecided(Fact, frozen=True, kw_only=True):
-    """A person answered: `approve` or `deny`; of an outcome: `done`, `retry` or `fail`."""
+    """A person answered: `approve` or `deny`; of an outcome: `done`, `retry` or `fail`.
+
+    `by` is who it was.
+    """
 
     step: str
     attempt: int = 1
@@ -268,13 +294,15 @@ class ApprovalDecided(Fact, frozen=True, kw_only=True):
     call: str = ""
     reason: str = ""
     value: Data = NOTHING
+    by: str = ""
 
 
 class ApprovalExpired(Fact, frozen=True, kw_only=True):
-    """Nobody answered in time."""
+    """Nobody answered in time: what the node asks, or about the call `call`."""
 
     step: str
     attempt: int
+    call: str = ""
 
 
 class Custom(Fact, frozen=True, kw_only=True):

@@ -9,12 +9,15 @@ from heapq import heappush
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from stepwell.engine.commands import (
+    Approval,
     CallModel,
     CallTool,
     Command,
     EnterQueue,
+    ExpireAsk,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -22,6 +25,7 @@ from stepwell.engine.commands import (
     child_id,
     child_run,
     enter_id,
+    expire_ask_id,
     expire_id,
     model_call_id,
     tool_call_id,
@@ -72,6 +76,7 @@ from stepwell.engine.instants import instant
 from stepwell.engine.messages import Message, Opaque, ToolRequest
 from stepwell.engine.state import (
     Ask,
+    AskChange,
     Conversation,
     Fan,
     RunPhase,
@@ -81,8 +86,9 @@ from stepwell.engine.state import (
     Turn,
 )
 from stepwell.engine.values import NOTHING, Data
+from stepwell.engine.wording import NOBODY_ANSWERED, refusal, said_no
 
-_PASSIVE = frozenset({ExpireStep, FireTimer, EnterQueue})
+_PASSIVE = frozenset({ExpireAsk, ExpireStep, FireTimer, EnterQueue})
 """Commands that only wait: for their time, or for a place."""
 
 
@@ -120,13 +126,15 @@ def evolve(state: RunState, event: Event) -> RunState:
         case ToolCallStarted():
             _begin(state, state.steps[event.step], event)
         case PolicyDecided():
-            _deny(state, state.steps[event.step], event)
+            _withhold(state, state.steps[event.step], event)
         case StepStarted():
             _start(state, state.steps[event.step], event)
         case ApprovalRequested():
             _ask(state, state.steps[event.step], event)
         case ApprovalDecided():
             _decide(state, state.steps[event.step], event)
+        case ApprovalExpired():
+            _expire_ask(state, state.steps[event.step], event)
         case SignalReceived():
             _keep(state, event)
         case RunPaused():
@@ -140,7 +148,7 @@ def evolve(state: RunState, event: Event) -> RunState:
             _close(state, None, enter_id(""))
         case RunForked():
             _fork(state, event)
-        case TimerFired() | ApprovalExpired() | Custom():
+        case TimerFired() | Custom():
             pass
         case _:
             assert_never(event)
@@ -157,6 +165,7 @@ def _begin_run(state: RunState, event: RunStarted) -> None:
     state.run_key, state.parent, state.trace = event.run_key, event.parent, event.trace
     state.started_at = event.at
     state.input = event.input
+    _note_seal(state, event.input)
     state.waiting = {id: len(node.needs) for id, node in state.graph.nodes.items()}
     state.queue = event.queue
     if event.queue:
@@ -183,10 +192,13 @@ def _fork(state: RunState, event: RunForked) -> None:
         # The other run's calls are its own: whatever was under way there is done anew here.
         step.begun = frozenset()
         for call, ask in tuple(step.asks.items()):
-            if ask.call is not None:
+            if ask.call is None:
+                step.asks[call] = replace(ask, sequence=0)
+            else:
                 del step.asks[call]
         if not step.asks:
             state.asking.pop(step.id, None)
+    state.approved.clear()
     _forget_open(state)
     state.stops.clear()
     state.orphans.clear()
@@ -211,15 +223,16 @@ def _take_up_steps(state: RunState, at: int) -> None:
     """Opens again what every step calls for that has not ended."""
     for step in state.steps.values():
         if step.phase is StepPhase.ACTIVE:
-            _enter_or_resume(state, step, since=at)
             if step.asks:
-                state.asking[step.id] = None
+                _ask_again(state, step, at)
+            _enter_or_resume(state, step, since=at)
 
 
 def _compensate(state: RunState, event: RunCompensating) -> None:
     state.failure, state.failed_step = event.failure, event.step
     state.is_compensating = True
     _drop_open(state)
+    _withdraw_all(state, event.at)
     state.asking.clear()
     state.napping.clear()
     state.listening.clear()
@@ -229,6 +242,7 @@ def _finish(state: RunState, phase: RunPhase, at: int) -> None:
     state.phase = phase
     state.ended_at = at
     _drop_open(state)
+    _withdraw_all(state, at)
     state.left.extend(state.tickets)
     state.tickets.clear()
 
@@ -403,6 +417,7 @@ def _open_call(state: RunState, step: StepState, call: CallTool, not_before: int
 def _hear(state: RunState, step: StepState, event: LlmCall) -> None:
     """A model answered, or failed to."""
     _close(state, step, model_call_id(step.id, event.attempt, event.call))
+    state.tokens += event.usage.input + event.usage.output
     talk = _conversation(step)
     if event.failure is not None:
         return
@@ -435,14 +450,16 @@ def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
     id = tool_call_id(step.id, event.attempt, event.call)
     command = state.open.get(id)
     if isinstance(command, CallTool):
-        state.open[id] = JudgeLost(command)
+        state.open[id] = JudgeLost(_unapproved(command))
 
 
 def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     _close(state, step, tool_call_id(step.id, event.attempt, event.call))
+    state.calls[event.tool] = state.calls.get(event.tool, 0) + 1
     if step.begun:
         step.begun -= {event.call}
     step.sealed = step.sealed or event.result.sealed
+    _note_seal(state, event.result)
     if step.conversation is None:
         return  # a tool node has none
     if event.failure is None:
@@ -453,9 +470,17 @@ def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
         _reply(state, step, event.call, text, is_error=True)
 
 
-def _deny(state: RunState, step: StepState, event: PolicyDecided) -> None:
-    _close(state, step, tool_call_id(step.id, event.attempt, event.call))
-    _reply(state, step, event.call, f"POLICY_DENIED: {event.reason}", is_error=True)
+def _withhold(state: RunState, step: StepState, event: PolicyDecided) -> None:
+    """Policy did not let a call be made; where it wants a person's yes, that event follows."""
+    id = tool_call_id(step.id, event.attempt, event.call)
+    if event.effect == "deny":
+        _close(state, step, id)
+        said = refusal(event.reason, event.remedy)
+        _reply(state, step, event.call, f"POLICY_DENIED: {said}", is_error=True)
+    elif event.effect == "throttle":
+        command = state.open[id]
+        _close(state, step, id)
+        _open(state, step, id, command, event.retry_at)
 
 
 def _reply(state: RunState, step: StepState, call: str, text: str, *, is_error: bool) -> None:
@@ -483,6 +508,8 @@ def _take_up(state: RunState, step: StepState, talk: Conversation) -> bool:
 def _retry(state: RunState, step: StepState, event: StepRetryScheduled) -> None:
     for id in tuple(step.open):
         _close(state, step, id, stop=True)
+    if step.asks:
+        _withdraw(state, step, event.at)
     step.attempt = event.attempt
     if step.phase is StepPhase.FAILED:
         _revive(state, step, since=event.at)
@@ -504,8 +531,9 @@ def _revive(state: RunState, step: StepState, *, since: int) -> None:
 
 
 def _complete(state: RunState, step: StepState, event: StepCompleted) -> None:
-    _end(state, step, StepPhase.COMPLETED)
+    _end(state, step, StepPhase.COMPLETED, event.at)
     step.output = event.output
+    _note_seal(state, event.output)
     if state.signals and isinstance(step.spec, SignalNode):
         _take_message(state, step.spec.signal)
     if step.id == step.node:
@@ -523,7 +551,7 @@ def _fail(state: RunState, event: StepFailed) -> None:
     step = state.steps.get(event.step)
     if step is None:
         step = _unscheduled(state, event.step)
-    _end(state, step, StepPhase.FAILED)
+    _end(state, step, StepPhase.FAILED, event.at)
     step.failure, step.handled = event.failure, event.handled
     if step.id.endswith(UNDO):
         state.not_undone.append(state.undo.pop())
@@ -545,7 +573,7 @@ def _unscheduled(state: RunState, id: str) -> StepState:
     return step
 
 
-def _end(state: RunState, step: StepState, phase: StepPhase) -> None:
+def _end(state: RunState, step: StepState, phase: StepPhase, at: int) -> None:
     step.phase = phase
     if step.open:
         if isinstance(step.spec, WorkflowNode) and phase is StepPhase.COMPLETED:
@@ -555,24 +583,24 @@ def _end(state: RunState, step: StepState, phase: StepPhase) -> None:
     step.conversation = None
     step.in_queue = False
     if step.asks:
-        step.asks.clear()
-        state.asking.pop(step.id, None)
+        _withdraw(state, step, at)
     if state.napping:
         state.napping.pop(step.id, None)
     if state.listening and isinstance(step.spec, SignalNode):
         state.listening.get(step.spec.signal, {}).pop(step.id, None)
     if step.fan is not None and phase is StepPhase.FAILED:
         for child in step.fan.active:
-            _interrupt(state, state.steps[child])
+            _interrupt(state, state.steps[child], at)
     if step.id in state.tickets:
         _give_back(state, step.id)
 
 
-def _interrupt(state: RunState, child: StepState) -> None:
+def _interrupt(state: RunState, child: StepState, at: int) -> None:
     """The map or loop of a step has failed: nothing of it goes on, until that is tried again."""
     for command in tuple(child.open):
         _close(state, child, command, stop=True)
-    state.asking.pop(child.id, None)
+    if state.asking.pop(child.id, child) is None:
+        _tell_all(state, child, "withdrawn", at)
     state.napping.pop(child.id, None)
     if isinstance(child.spec, SignalNode):
         state.listening.get(child.spec.signal, {}).pop(child.id, None)
@@ -612,26 +640,113 @@ def _give_back(state: RunState, ticket: str) -> None:
 
 def _ask(state: RunState, step: StepState, event: ApprovalRequested) -> None:
     call: CallTool | None = None
-    if event.about == "outcome":
+    if event.about != "approval":
         id = tool_call_id(step.id, event.attempt, event.call)
         command = state.open[id]
         call = command.call if isinstance(command, JudgeLost) else command  # type: ignore[assignment]
         _close(state, step, id, stop=True)
         _close(state, step, expire_id(step.id, step.attempt))
-    step.asks[event.call] = Ask(event.about, event.message, call)
+    if event.expires_at is not None:
+        expire = ExpireAsk(step.id, event.attempt, event.call, event.expires_at)
+        _open(state, step, expire.id, expire, event.expires_at)
+    ask = Ask(event, call, state.sequence)
+    step.asks[event.call] = ask
     state.asking[step.id] = None
+    state.ask_changes.append(AskChange(ask, "waiting", event.at))
+
+
+_ANSWERED = {
+    "approve": "approved",
+    "deny": "denied",
+    "done": "done",
+    "retry": "retried",
+    "fail": "failed",
+}
 
 
 def _decide(state: RunState, step: StepState, event: ApprovalDecided) -> None:
-    ask = step.asks.pop(event.call)
+    ask = _take_ask(state, step, event.call)
+    status = _ANSWERED[event.decision]
+    state.ask_changes.append(AskChange(ask, status, event.at, event.by, event.reason))
+    if ask.call is None:
+        return
+    if event.decision == "retry":
+        step.begun -= {event.call}
+        _open_call(state, step, _unapproved(ask.call), None)
+    elif event.decision == "approve":
+        approval = Approval(ask.asked.subject, ask.asked.nonce, event.by, event.at)
+        state.approved[ask.call.tool] = state.approved.get(ask.call.tool, 0) + 1
+        _open_call(state, step, replace(ask.call, approval=approval), None)
+    elif event.decision == "deny":
+        said = said_no(event.by, event.reason)
+        _reply(state, step, event.call, f"APPROVAL_DENIED: {said}", is_error=True)
+    _go_on_with_time(state, step, event.at)
+
+
+def _expire_ask(state: RunState, step: StepState, event: ApprovalExpired) -> None:
+    ask = _take_ask(state, step, event.call)
+    state.ask_changes.append(AskChange(ask, "expired", event.at))
+    if ask.call is not None:
+        _reply(state, step, event.call, f"APPROVAL_EXPIRED: {NOBODY_ANSWERED}", is_error=True)
+        _go_on_with_time(state, step, event.at)
+
+
+def _take_ask(state: RunState, step: StepState, call: str) -> Ask:
+    ask = step.asks.pop(call)
     if not step.asks:
         state.asking.pop(step.id, None)
-    if event.decision == "retry" and ask.call is not None:
-        step.begun -= {event.call}
-        _open_call(state, step, ask.call, None)
-        if step.spec.timeout is not None:
-            expire = ExpireStep(step.id, step.attempt)
-            _open(state, step, expire.id, expire, event.at + step.spec.timeout)
+    if ask.asked.expires_at is not None:
+        asked = ask.asked
+        _close(state, step, expire_ask_id(step.id, asked.attempt, call, ask.asked.expires_at))
+    return ask
+
+
+def _go_on_with_time(state: RunState, step: StepState, at: int) -> None:
+    """The time of an attempt does not run while a person is asked about a call; it begins anew."""
+    if step.spec.timeout is None or any(ask.call is not None for ask in step.asks.values()):
+        return
+    expire = ExpireStep(step.id, step.attempt)
+    if expire.id not in state.open:
+        _open(state, step, expire.id, expire, at + step.spec.timeout)
+
+
+def _unapproved(call: CallTool) -> CallTool:
+    return call if call.approval is None else replace(call, approval=None)
+
+
+def _ask_again(state: RunState, step: StepState, at: int) -> None:
+    """A run goes on that had ended: about calls that were held policy is asked anew."""
+    for call, ask in tuple(step.asks.items()):
+        if ask.about == "call":
+            del step.asks[call]
+    if step.asks:
+        state.asking[step.id] = None
+        _tell_all(state, step, "waiting", at)
+    else:
+        state.asking.pop(step.id, None)
+
+
+def _withdraw(state: RunState, step: StepState, at: int) -> None:
+    """Nobody is asked about the step any more."""
+    if step.id in state.asking:
+        _tell_all(state, step, "withdrawn", at)
+        del state.asking[step.id]
+    step.asks.clear()
+
+
+def _withdraw_all(state: RunState, at: int) -> None:
+    """Nobody is asked about the run any more, unless it is taken up again."""
+    for id in state.asking:
+        _tell_all(state, state.steps[id], "withdrawn", at)
+
+
+def _tell_all(state: RunState, step: StepState, status: str, at: int) -> None:
+    state.ask_changes += (AskChange(ask, status, at) for ask in step.asks.values())
+
+
+def _note_seal(state: RunState, data: Data) -> None:
+    if data.sealed:
+        state.read.add(data.sealed)
 
 
 def _keep(state: RunState, event: SignalReceived) -> None:

@@ -77,6 +77,7 @@ class ToolBegun(Given, frozen=True):
     step: str
     attempt: int
     call: str
+    decision: str = ""
 
 
 class ToolAnswered(Given, frozen=True):
@@ -92,13 +93,46 @@ class ToolAnswered(Given, frozen=True):
 
 
 class CallDenied(Given, frozen=True):
-    """Policy refused a tool call."""
+    """Policy refused a tool call; `remedy` says what would change that."""
 
     step: str
     attempt: int
     call: str
     rules: tuple[str, ...] = ()
     reason: str = ""
+    remedy: str = ""
+    policy: str = ""
+
+
+class CallHeld(Given, frozen=True):
+    """Policy lets a tool call be made only when a person has said yes to `subject`.
+
+    `nonce` is what makes the subject one of its own; nobody can answer from `expires_at` on.
+    """
+
+    step: str
+    attempt: int
+    call: str
+    subject: str
+    nonce: str
+    expires_at: int
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    policy: str = ""
+    approver: str = "other"
+    groups: tuple[str, ...] = ()
+
+
+class CallThrottled(Given, frozen=True):
+    """Policy has put a tool call off: it is asked again at `until`."""
+
+    step: str
+    attempt: int
+    call: str
+    until: int
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    policy: str = ""
 
 
 class CallLost(Given, frozen=True):
@@ -114,6 +148,15 @@ class Expire(Given, frozen=True):
 
     step: str
     attempt: int
+
+
+class AskExpired(Given, frozen=True):
+    """The time is over in which a person could answer about a call; it was until `until`."""
+
+    step: str
+    attempt: int
+    call: str
+    until: int
 
 
 class Fired(Given, frozen=True):
@@ -183,7 +226,8 @@ class Resolve(Given, frozen=True):
     """A person's answer to what a step asks: `verdict` is approve, deny, done, retry or fail.
 
     `call` says which call of the step is meant, where it asks about more than one. `value` is
-    the result of a call that is `done`, and is given on by an approval.
+    the result of a call that is `done`, and is given on by an approval. What is said of a call that
+    is held is said of its `subject`.
     """
 
     step: str
@@ -191,6 +235,7 @@ class Resolve(Given, frozen=True):
     call: str | None = None
     reason: str = ""
     value: Data = NOTHING
+    subject: str = ""
 
 
 class Publish(Given, frozen=True):
@@ -205,8 +250,11 @@ Report: TypeAlias = (
     | ToolBegun
     | ToolAnswered
     | CallDenied
+    | CallHeld
+    | CallThrottled
     | CallLost
     | Expire
+    | AskExpired
     | Fired
     | Admitted
     | ChildStarted

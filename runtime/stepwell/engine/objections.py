@@ -22,7 +22,8 @@ from stepwell.engine.inputs import (
     RetryStep,
     Signal,
 )
-from stepwell.engine.state import RunPhase, RunState
+from stepwell.engine.state import Ask, RunPhase, RunState
+from stepwell.engine.subjects import approval_id
 from stepwell.errors import Code
 
 MAX_SIGNALS = 10_000
@@ -31,7 +32,11 @@ MAX_SIGNALS = 10_000
 MOST_NAMED = 20
 """Steps or messages that a sentence names."""
 
-VERDICTS = {"approval": ("approve", "deny"), "outcome": ("done", "retry", "fail")}
+VERDICTS = {
+    "approval": ("approve", "deny"),
+    "call": ("approve", "deny"),
+    "outcome": ("done", "retry", "fail"),
+}
 """The answers to each thing that is asked."""
 
 
@@ -179,7 +184,40 @@ def _against_answer(state: RunState, given: Resolve) -> Objection | None:
             f"{given.verdict!r} is no answer here: the step {given.step!r} asks for "
             f"{' or '.join(VERDICTS[ask.about])}",
         )
+    return _against_consent(state, given, ask) if ask.about == "call" else None
+
+
+def _against_consent(state: RunState, given: Resolve, ask: Ask) -> Objection | None:
+    """What is said of a held call is said of just that call, in time, and by somebody else."""
+    asked = ask.asked
+    if not given.subject:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the call of {asked.tool!r} is held, which is answered on its page: the approval is "
+            f"{approval_id(state.run, asked)}",
+        )
+    if given.subject != asked.subject:
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"what is asked about the call of {asked.tool!r} is not what was answered; look at it "
+            f"again: the approval is {approval_id(state.run, asked)}",
+        )
+    if asked.expires_at is not None and given.at >= asked.expires_at:
+        return Objection(
+            Code.NOT_APPLICABLE, f"the time to answer about the call of {asked.tool!r} is over"
+        )
+    if given.verdict == "approve" and asked.approver != "caller":
+        return _against_own_consent(state, given)
     return None
+
+
+def _against_own_consent(state: RunState, given: Resolve) -> Objection | None:
+    if given.principal != state.principal:
+        return None
+    return Objection(
+        Code.POLICY_DENIED,
+        f"{given.principal} asked for the call, and somebody else has to approve it",
+    )
 
 
 def _no_step(state: RunState, step: str) -> Objection:

@@ -1,14 +1,45 @@
 """What a person is asked of a run.
 
+A call is asked about that policy lets nobody make without a person's yes. Its approval is bound to
+what was shown, and used once.
+
 An outcome is asked when a call that may not be repeated was begun and nobody knows whether it
 took effect. It is never made again by itself.
 """
 
 from stepwell.engine.commands import CallTool, JudgeLost, tool_call_id
 from stepwell.engine.events import ApprovalRequested, Event
-from stepwell.engine.inputs import Given
+from stepwell.engine.inputs import CallHeld, Given
 from stepwell.engine.state import RunState, StepState
 from stepwell.engine.values import Data
+
+
+def ask_call(given: CallHeld, call: CallTool) -> Event:
+    """A person is to say whether a call may be made; what is shown is as sealed as its arguments."""
+    rules = ", ".join(given.rules)
+    message = {
+        "text": given.reason or f"a call of {call.tool!r} needs a person's yes",
+        "tool": call.tool,
+        "arguments": call.arguments.value,
+        "rule": rules,
+    }
+    return ApprovalRequested(
+        at=given.at,
+        step=given.step,
+        attempt=given.attempt,
+        about="call",
+        call=given.call,
+        message=Data(value=message, sealed=call.arguments.sealed),
+        tool=call.tool,
+        rules=given.rules,
+        reason=given.reason,
+        subject=given.subject,
+        nonce=given.nonce,
+        policy=given.policy,
+        approver=given.approver,
+        groups=given.groups,
+        expires_at=given.expires_at,
+    )
 
 
 def ask_outcome(run: str, step: StepState, given: Given, call: CallTool, how: str) -> list[Event]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from stepwell.engine.commands import CallTool, Command
-from stepwell.engine.events import Parent
+from stepwell.engine.events import ApprovalRequested, Parent
 from stepwell.engine.graph import Graph, Node
 from stepwell.engine.messages import Message, ToolRequest
 from stepwell.engine.values import NOTHING, Data, Failure, Json
@@ -57,11 +57,39 @@ class Conversation(Struct):
 
 
 class Ask(Struct, frozen=True):
-    """What a person is asked about a step. An outcome is that of `call`."""
+    """What a person is asked about a step, or about its `call`.
 
-    about: str
-    message: Data = NOTHING
+    `sequence` is that of the event in the log of this run; 0 where another run, of which this one
+    is a fork, has it.
+    """
+
+    asked: ApprovalRequested
     call: CallTool | None = None
+    sequence: int = 0
+
+    @property
+    def about(self) -> str:
+        """`approval`, `outcome` or `call`."""
+        return self.asked.about
+
+    @property
+    def message(self) -> Data:
+        """What the person is told."""
+        return self.asked.message
+
+
+class AskChange(Struct, frozen=True):
+    """News of a question for whoever keeps the list of them.
+
+    Its `status` is waiting, approved, denied, expired or withdrawn; of an outcome, done, retried or
+    failed.
+    """
+
+    ask: Ask
+    status: str
+    at: int
+    by: str = ""
+    reason: str = ""
 
 
 class Fan(Struct):
@@ -157,6 +185,16 @@ class RunState(Struct):
     """The ids of messages that came."""
     asking: dict[str, None] = field(default_factory=dict)
     """Steps that ask a person something."""
+    ask_changes: list[AskChange] = field(default_factory=list)
+    """What the list of questions is to be told."""
+    calls: dict[str, int] = field(default_factory=dict)
+    """How many calls of each tool have come back."""
+    approved: dict[str, int] = field(default_factory=dict)
+    """How many calls of each tool a person has said yes to."""
+    tokens: int = 0
+    """How many its models have read and written."""
+    read: set[str] = field(default_factory=set)
+    """The seals of all data that has come into it."""
     napping: dict[str, None] = field(default_factory=dict)
     """Steps that wait for a time."""
     queueing: dict[str, None] = field(default_factory=dict)

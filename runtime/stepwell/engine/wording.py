@@ -17,3 +17,16 @@ def bounded(text: str, limit: int = MAX_WORDS) -> str:
         return encodable(text)
     kept = limit - len(_CUT.format(len(text)))
     return encodable(text[:kept]) + _CUT.format(len(text) - kept)
+
+
+def refusal(reason: str, remedy: str) -> str:
+    """Why policy refused something, and what would change that."""
+    return f"{reason}; {remedy}" if reason and remedy else reason or remedy
+
+
+def said_no(by: str, reason: str) -> str:
+    """That a person has refused something, and why."""
+    return f"{by} said no: {reason}" if reason else f"{by} said no"
+
+
+NOBODY_ANSWERED = "nobody answered in time"

@@ -374,6 +374,8 @@ def _refuse(found: Objection | None) -> None:
             raise InvalidRequest(found.message)
         case Code.LIMIT_EXCEEDED:
             raise LimitExceeded(found.message)
+        case Code.POLICY_DENIED:
+            raise Denied(found.message)
         case _:
             raise FailedPrecondition(found.message, code=found.code)
 

@@ -1,12 +1,14 @@
 """What the engine asks of the world: model calls and tool calls, each one told as an input.
 
-Policy is asked before every effect. A call that may not be repeated is committed as begun right
-before it is made, and not while it only waits for a worker process, by the `begin` that the owner
-of the run hands in.
+Policy is asked before every effect; what it does not allow is told instead of done. A call that a
+person has approved is decided on again, as things are now, and made only if it is still the very call
+that was shown. One that may not be repeated is committed as begun right before it is made, and not
+while it only waits for a worker process, by the `begin` that the owner of the run hands in.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache, partial
 from typing import Protocol, TypeAlias
 
 from stepwell.agents.answers import read_reply
@@ -17,17 +19,26 @@ from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
 from stepwell.engine.depth import TooDeep
 from stepwell.engine.graph import AgentNode
-from stepwell.engine.inputs import CallDenied, ChildEnded, Input, ModelAnswered, ToolAnswered
+from stepwell.engine.inputs import (
+    CallDenied,
+    CallHeld,
+    CallThrottled,
+    ChildEnded,
+    Input,
+    ModelAnswered,
+    ToolAnswered,
+)
 from stepwell.engine.state import RunState
+from stepwell.engine.subjects import call_subject
 from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
 from stepwell.orchestrator.spans import NO_SPANS, Spans
-from stepwell.policy.port import Action, Decision, Policy
+from stepwell.policy.port import Action, Decision, Facts, Policy, Terms
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
-from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed, ToolSpec
+from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
 
 Call: TypeAlias = CallModel | CallTool | StartChild
@@ -35,6 +46,19 @@ Call: TypeAlias = CallModel | CallTool | StartChild
 
 Effect: TypeAlias = Call | EnterQueue
 """Commands that take time."""
+
+Begin: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Commits that a call is about to be made, and what policy said of it; False when nobody waits."""
+
+SHORTEST_DELAY = 100_000
+"""Microseconds until policy is asked again about a call that it has put off, at the least."""
+
+_NOTHING_READ: frozenset[str] = frozenset()
+
+
+def new_nonce() -> str:
+    """What nobody can guess."""
+    return secrets.token_hex(16)
 
 
 class Effects(Protocol):
@@ -63,6 +87,7 @@ class WorldEffects:
         clock: Clock,
         max_result: int,
         spans: Spans = NO_SPANS,
+        nonce: Callable[[], str] = new_nonce,
     ) -> None:
         """`max_result` bounds what one tool may answer, in bytes."""
         self._tools = tools
@@ -71,6 +96,7 @@ class WorldEffects:
         self._clock = clock
         self._max_result = max_result
         self._spans = spans
+        self._nonce = nonce
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
@@ -136,16 +162,22 @@ class WorldEffects:
         tool = self._tools.get(command.tool)
         if tool is None:
             return self._answered(command, failure=_unknown_tool(command.tool))
-        decision = self._decide(namespace, state, command)
-        if decision.effect == "deny":
-            return CallDenied(
-                at=self._clock.now(),
-                step=command.step,
-                attempt=command.attempt,
-                call=command.call,
-                rules=decision.rules,
-                reason=decision.reason,
-            )
+        decision = self._decide(namespace, state, command, tool.spec)
+        if decision.effect != "allow":
+            return self._withheld(state, command, tool.spec, decision)
+        return await self._make(namespace, state, command, tool, decision, begin, traceparent)
+
+    async def _make(
+        self,
+        namespace: str,
+        state: RunState,
+        command: CallTool,
+        tool: Tool,
+        decision: Decision,
+        begin: Begin,
+        traceparent: str,
+    ) -> Input | None:
+        """Makes a call that is allowed."""
         may_repeat = command.idempotent
         if may_repeat is None:
             may_repeat = tool.spec.idempotent or tool.spec.read_only
@@ -158,11 +190,15 @@ class WorldEffects:
             key=f"{state.run}/{command.key}",
             traceparent=traceparent,
         )
-        allowed = _told(decision.effect, decision.rules)
+        approval = command.approval
+        allowed = _told(decision.effect, decision.rules, approval.by if approval else "")
         begun = self._clock.now()
         try:
             result = await invoke(
-                tool, command.arguments.value, context, begin=None if may_repeat else begin
+                tool,
+                command.arguments.value,
+                context,
+                begin=None if may_repeat else partial(begin, allowed),
             )
             self._check_size(command.tool, result)
         except NotBegun:
@@ -214,19 +250,114 @@ class WorldEffects:
             decision=decision,
         )
 
-    def _decide(self, namespace: str, state: RunState, command: CallTool) -> Decision:
-        return self._policy.decide(
-            Action(
-                namespace=namespace,
-                principal=state.principal,
-                workflow=state.graph.name,
-                run=state.run,
-                step=command.step,
-                tool=command.tool,
-                arguments=command.arguments.value,
-                granted=self._granted(state),
-            )
+    def _decide(
+        self, namespace: str, state: RunState, command: CallTool, spec: ToolSpec
+    ) -> Decision:
+        """What policy says of a call now; a person's yes counts for just what was shown."""
+        if command.approval is None:
+            return self._policy.decide(self._action(namespace, state, command, spec))
+        again = self._policy.decide(self._action(namespace, state, command, spec, approved=True))
+        approval = command.approval
+        now = self._subject(state, command, spec, again.policy, approval.nonce)
+        if now == approval.subject:
+            return again
+        return self._policy.decide(self._action(namespace, state, command, spec))
+
+    def _subject(
+        self, state: RunState, command: CallTool, spec: ToolSpec, policy: str, nonce: str
+    ) -> str:
+        return call_subject(
+            state.run, command, definition=spec.definition, policy=policy, nonce=nonce
         )
+
+    def _action(
+        self,
+        namespace: str,
+        state: RunState,
+        command: CallTool,
+        spec: ToolSpec,
+        *,
+        approved: bool = False,
+    ) -> Action:
+        return Action(
+            namespace=namespace,
+            principal=state.principal,
+            workflow=state.graph.name,
+            run=state.run,
+            step=command.step,
+            tool=command.tool,
+            arguments=command.arguments.value,
+            granted=self._granted(state),
+            spec=spec,
+            facts=self._facts(state, command),
+            approved=approved,
+        )
+
+    def _facts(self, state: RunState, command: CallTool) -> Facts:
+        """What the run has done so far; its cost does not grow with the run."""
+        return Facts(
+            at=self._clock.now(),
+            usage={"calls_run": sum(state.calls.values()), "tokens_run": state.tokens},
+            labels=self._read(state),
+            approved_before=state.approved.get(command.tool, 0),
+        )
+
+    def _read(self, state: RunState) -> frozenset[str]:
+        """The labels of all that the run has read: seals of data, and those of tools that answered."""
+        labels: frozenset[str] = frozenset(state.read) if state.read else _NOTHING_READ
+        for name in state.calls:
+            tool = self._tools.get(name)
+            if tool is not None and tool.spec.labels:
+                labels |= tool.spec.labels
+        return labels
+
+    def _withheld(
+        self, state: RunState, command: CallTool, spec: ToolSpec, decision: Decision
+    ) -> Input:
+        """What the run is told of a call that policy does not allow now."""
+        now = self._clock.now()
+        step, attempt, call = command.step, command.attempt, command.call
+        rules, reason, policy = decision.rules, decision.reason, decision.policy
+        match decision.effect:
+            case "require_approval":
+                nonce, terms = self._nonce(), decision.terms or Terms()
+                return CallHeld(
+                    at=now,
+                    step=step,
+                    attempt=attempt,
+                    call=call,
+                    subject=self._subject(state, command, spec, policy, nonce),
+                    nonce=nonce,
+                    expires_at=now + terms.expires_us,
+                    rules=rules,
+                    reason=reason,
+                    policy=policy,
+                    approver=terms.approver,
+                    groups=terms.groups,
+                )
+            case "throttle":
+                until = max(decision.retry_at or 0, now + SHORTEST_DELAY)
+                return CallThrottled(
+                    at=now,
+                    step=step,
+                    attempt=attempt,
+                    call=call,
+                    until=until,
+                    rules=rules,
+                    reason=reason,
+                    policy=policy,
+                )
+            case _:
+                return CallDenied(
+                    at=now,
+                    step=step,
+                    attempt=attempt,
+                    call=call,
+                    rules=rules,
+                    reason=reason,
+                    remedy=decision.remedy,
+                    policy=policy,
+                )
 
     def _granted(self, state: RunState) -> frozenset[str]:
         if state.graph is CALL:
@@ -280,9 +411,10 @@ def _failed(command: Call, failure: Failure, at: int) -> Input:
 
 
 @lru_cache(maxsize=256)
-def _told(effect: str, rules: tuple[str, ...]) -> str:
+def _told(effect: str, rules: tuple[str, ...], approved_by: str) -> str:
     """What an event says of a decision."""
-    return f"{effect}: {', '.join(rules)}"
+    by = f"; approved by {approved_by}" if approved_by else ""
+    return f"{effect}: {', '.join(rules)}{by}"
 
 
 def _unknown_tool(name: str) -> Failure:

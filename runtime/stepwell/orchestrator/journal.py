@@ -22,7 +22,16 @@ from stepwell.orchestrator.views import Outcome, RunStatus
 from stepwell.vault.sealer import Sealer
 from stepwell.vault.vault import Vault
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import Append, Blob, Head, Letter, NewRun, Record, Reopened
+from stepwell_storage.records import (
+    Append,
+    ApprovalRow,
+    Blob,
+    Head,
+    Letter,
+    NewRun,
+    Record,
+    Reopened,
+)
 
 PAGE = 1000
 
@@ -68,12 +77,15 @@ class Journal:
         letters: Sequence[Letter] = (),
         taken: Sequence[str] = (),
         left: Sequence[str] = (),
+        approvals: Sequence[ApprovalRow] = (),
+        withdraws: bool = False,
         seal: Sealer | None = None,
     ) -> asyncio.Future[int]:
         """Queues events, each with who caused it; the future ends with their commit.
 
-        `standing` is where the run stands from now on, if that is news and it goes on. `seal` is
-        what `sealer` gave for this run.
+        `standing` is where the run stands from now on, if that is news and it goes on. With
+        `withdraws` whatever it still asks of people is withdrawn. `seal` is what `sealer` gave for
+        this run.
 
         Raises (through the future):
             What `EventLog.append` raises.
@@ -106,6 +118,8 @@ class Journal:
                 tuple(letters),
                 tuple(taken),
                 tuple(left),
+                tuple(approvals),
+                events[-1][0].at if withdraws else None,
             )
         )
 

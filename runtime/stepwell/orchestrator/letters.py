@@ -64,8 +64,8 @@ def is_taught_by(given: Control, event: Event) -> bool:
         case Signal(), SignalReceived():
             return (given.name, given.id) == (event.name, event.id)
         case Resolve(), ApprovalDecided():
-            is_same_call = given.call in (None, event.call)
-            return is_same_call and (given.step, given.verdict) == (event.step, event.decision)
+            is_ours = given.call in (None, event.call) and event.by in ("", given.principal)
+            return is_ours and (given.step, given.verdict) == (event.step, event.decision)
         case Publish(), Custom():
             return given.type == event.type
         case _:

@@ -20,6 +20,7 @@ from stepwell.engine.commands import (
     CallTool,
     Command,
     EnterQueue,
+    ExpireAsk,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -32,13 +33,14 @@ from stepwell.engine.decide import decide
 from stepwell.engine.due import due, put_back
 from stepwell.engine.events import Event, RunFailed
 from stepwell.engine.evolve import evolve
-from stepwell.engine.inputs import CallLost, Expire, Fired, Input, ToolBegun
+from stepwell.engine.inputs import AskExpired, CallLost, Expire, Fired, Input, ToolBegun
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 from stepwell.errors import Code
 from stepwell.orchestrator import letters
+from stepwell.orchestrator.asked import take_rows
 from stepwell.orchestrator.calls import Calls
-from stepwell.orchestrator.effects import Effect, Effects, broken, cancelled
+from stepwell.orchestrator.effects import Begin, Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import RunMeter
 from stepwell.orchestrator.peers import Peers
@@ -47,7 +49,7 @@ from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
-from stepwell_storage.records import Letter
+from stepwell_storage.records import ApprovalRow, Letter
 
 T = TypeVar("T")
 
@@ -82,6 +84,9 @@ class Outgoing(Struct):
     letters: list[Letter] = []
     taken: list[str] = []
     left: list[str] = []
+    approvals: list[ApprovalRow] = []
+    withdraws: bool = False
+    """Whether nobody is asked anything any more, whatever was asked."""
     standing: Standing = RUNNING
     """Where the run stands then."""
 
@@ -252,7 +257,10 @@ class OwnedRun:
             if isinstance(command, StartChild):
                 self.state.orphans.append(child_run(self.state.run, command.step, command.attempt))
         failed = RunFailed(at=self._clock.now(), failure=_defect(error, over))
-        self._next = Outgoing([(failed, self.state.principal)], left=list(self.state.tickets))
+        self.state.ask_changes.clear()
+        self._next = Outgoing(
+            [(failed, self.state.principal)], left=list(self.state.tickets), withdraws=True
+        )
         self._flush()
 
     def _stop_all(self) -> None:
@@ -298,6 +306,8 @@ class OwnedRun:
                 letters=outgoing.letters,
                 taken=outgoing.taken,
                 left=outgoing.left,
+                approvals=outgoing.approvals,
+                withdraws=outgoing.withdraws,
                 seal=self._seal,
             )
         except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
@@ -314,6 +324,8 @@ class OwnedRun:
         if state.left:
             outgoing.left += state.left
             state.left.clear()
+        if state.ask_changes:
+            outgoing.approvals += take_rows(state)
         if state.orphans:
             outgoing.letters += (
                 letters.cancel_child(child, state, at()) for child in state.orphans
@@ -389,6 +401,10 @@ class OwnedRun:
                         self._in_flight[id] = self._calls.begin(id, self._perform(id, command))
                 case JudgeLost(call=it):
                     self.give(CallLost(at=now(), step=it.step, attempt=it.attempt, call=it.call))
+                case ExpireAsk(step=step, attempt=attempt, call=call, at=until):
+                    self.give(
+                        AskExpired(at=now(), step=step, attempt=attempt, call=call, until=until)
+                    )
                 case ExpireStep(step=step, attempt=attempt):
                     jitter = self._jitter()
                     self.give(Expire(at=now(), step=step, attempt=attempt, jitter=jitter))
@@ -432,7 +448,7 @@ class OwnedRun:
     def _answer_to(self, command: Effect) -> Awaitable[Input | None]:
         match command:
             case CallTool():
-                begin = partial(self._begin, command)
+                begin: Begin = partial(self._begin, command)
                 return self._effects.call_tool(self.namespace, self.state, command, begin)
             case CallModel():
                 return self._effects.call_model(self.namespace, self.state, command)
@@ -466,7 +482,7 @@ class OwnedRun:
                 await asyncio.sleep(RETRY_APPEND)
         return None
 
-    async def _begin(self, command: CallTool) -> bool:
+    async def _begin(self, command: CallTool, decision: str) -> bool:
         if self.state.is_paused:
             put_back(self.state, command)
             return False
@@ -476,6 +492,7 @@ class OwnedRun:
                 step=command.step,
                 attempt=command.attempt,
                 call=command.call,
+                decision=decision,
             )
         )
 

@@ -300,7 +300,7 @@ class Service:
         view = await self.get_run(caller, run)
         with refusals():
             history = await self._journal.history(caller.namespace, run, filled=False)
-            return steps_of(history, await self._graph_of(caller, view))
+            return steps_of(run, history, await self._graph_of(caller, view))
 
     # --- events ---------------------------------------------------------------------------
 

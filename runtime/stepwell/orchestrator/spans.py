@@ -13,7 +13,15 @@ from opentelemetry.util.types import AttributeValue
 
 from stepwell.engine.commands import CallModel, CallTool, StartChild
 from stepwell.engine.graph import AgentNode
-from stepwell.engine.inputs import CallDenied, ChildEnded, Input, ModelAnswered, ToolAnswered
+from stepwell.engine.inputs import (
+    CallDenied,
+    CallHeld,
+    CallThrottled,
+    ChildEnded,
+    Input,
+    ModelAnswered,
+    ToolAnswered,
+)
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 from stepwell.errors import Code
@@ -120,6 +128,10 @@ class OtelSpan:
                 mark_failed(self._span, reason)
             case CallDenied():
                 mark_failed(self._span, Code.POLICY_DENIED)
+            case CallHeld():
+                self._span.set_attribute("stepwell.decision", "require_approval")
+            case CallThrottled():
+                self._span.set_attribute("stepwell.decision", "throttle")
 
     def _answered(self, given: ModelAnswered) -> None:
         span, usage = self._span, given.usage

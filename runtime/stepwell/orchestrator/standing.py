@@ -4,9 +4,11 @@ from itertools import islice
 
 from msgspec import Struct
 
-from stepwell.engine.graph import SignalNode, WaitNode
+from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.graph import SignalNode
 from stepwell.engine.instants import instant
 from stepwell.engine.state import RunPhase, RunState, StepState
+from stepwell.engine.subjects import approval_id
 from stepwell.orchestrator.views import Run, RunStatus, Waiting
 
 MOST = 20
@@ -62,13 +64,30 @@ def run_of_state(state: RunState) -> Run:
 
 
 def _waits(state: RunState) -> list[Waiting]:
-    steps = [*state.asking, *state.napping]
+    asks = (ask for step in state.asking for ask in state.steps[step].asks.values())
+    asked = [asked_of(state.run, ask.asked) for ask in islice(asks, MOST)]
+    steps = list(islice(state.napping, MOST - len(asked)))
     for names in state.listening.values():
         steps += names
         if len(steps) >= MOST:
             break
-    waits = [_waiting(state.steps[step]) for step in steps[:MOST]]
+    waits = [*asked, *(_waiting(state.steps[step]) for step in steps[: MOST - len(asked)])]
     return waits + [_queueing(state, it) for it in islice(state.queueing, MOST - len(waits))]
+
+
+def asked_of(run: str, asked: ApprovalRequested) -> Waiting:
+    """What a person is asked, as a list shows it: without what he is told."""
+    return Waiting(
+        step=asked.step,
+        on="human",
+        about=asked.about,
+        call=asked.call,
+        until=asked.expires_at,
+        approval=approval_id(run, asked) if asked.about == "call" else "",
+        tool=asked.tool,
+        rules=asked.rules,
+        reason=asked.reason,
+    )
 
 
 def _queueing(state: RunState, step: str) -> Waiting:
@@ -77,13 +96,6 @@ def _queueing(state: RunState, step: str) -> Waiting:
 
 
 def _waiting(step: StepState) -> Waiting:
-    if step.asks:
-        ask = next(iter(step.asks.values()))
-        return Waiting(step=step.id, on="human", about=ask.about)
-    match step.spec:
-        case SignalNode(signal=name):
-            return Waiting(step=step.id, on="signal", about=name)
-        case WaitNode():
-            return Waiting(step=step.id, on="timer", until=instant(step.input.value["until"]))
-        case _:
-            return Waiting(step=step.id, on="human", about="approval")
+    if isinstance(step.spec, SignalNode):
+        return Waiting(step=step.id, on="signal", about=step.spec.signal)
+    return Waiting(step=step.id, on="timer", until=instant(step.input.value["until"]))

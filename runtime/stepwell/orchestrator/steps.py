@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from stepwell.engine.events import (
     ApprovalDecided,
+    ApprovalExpired,
     ApprovalRequested,
     Event,
     RunCancelled,
@@ -25,19 +26,20 @@ from stepwell.engine.events import (
 from stepwell.engine.graph import UNDO, Graph, SignalNode, WaitNode, spec_of
 from stepwell.engine.instants import instant
 from stepwell.engine.values import Data
+from stepwell.orchestrator.standing import asked_of
 from stepwell.orchestrator.views import Step, Waiting
 
 OPEN = ("active", "waiting", "retrying")
 """The statuses of a step that has not ended."""
 
 
-def steps_of(events: Iterable[Event], graph: Graph | None) -> tuple[Step, ...]:
+def steps_of(run: str, events: Iterable[Event], graph: Graph | None) -> tuple[Step, ...]:
     """In the order in which they were scheduled or skipped.
 
     `graph` is that of the run; without it nobody can tell which steps wait for a message, a time or a
     place.
     """
-    told = _Told(graph)
+    told = _Told(run, graph)
     for event in events:
         told.hear(event)
     return told.steps()
@@ -46,7 +48,8 @@ def steps_of(events: Iterable[Event], graph: Graph | None) -> tuple[Step, ...]:
 class _Told:
     """What the events so far have told."""
 
-    def __init__(self, graph: Graph | None) -> None:
+    def __init__(self, run: str, graph: Graph | None) -> None:
+        self._run = run
         self._graph = graph
         self._steps: dict[str, Step] = {}
         self._ended_at: int | None = None
@@ -83,7 +86,7 @@ class _Told:
                 self._retry(event)
             case ApprovalRequested():
                 self._ask(event)
-            case ApprovalDecided():
+            case ApprovalDecided() | ApprovalExpired():
                 self._forget(event.step, event.call)
             case RunForked():
                 self._fork()
@@ -92,9 +95,7 @@ class _Told:
             case RunCompleted() | RunFailed() | RunCancelled():
                 self._ended_at = event.at
             case RunResumed():
-                if self._ended_at is not None:
-                    self._queue_again()
-                self._ended_at = None
+                self._resume()
             case _:
                 pass
 
@@ -141,9 +142,7 @@ class _Told:
             self._change(owner.id, status="active", ended_at=None, failure=None)
 
     def _ask(self, event: ApprovalRequested) -> None:
-        asked = Waiting(
-            step=event.step, on="human", about=event.about, call=event.call, message=event.message
-        )
+        asked = replace(asked_of(self._run, event), message=event.message)
         waiting = (*self._steps[event.step].waiting, asked)
         self._change(event.step, status="waiting", waiting=waiting)
 
@@ -152,12 +151,22 @@ class _Told:
         self._change(step, status="waiting" if left else "active", waiting=left)
 
     def _fork(self) -> None:
-        """The other run's calls are its own: nobody asks here what became of them."""
+        """The other run's calls are its own: nobody asks about them here."""
+        self._forget_all("outcome", "call")
+        self._queue_again()
+
+    def _resume(self) -> None:
+        """About calls that were held when the run ended policy is asked anew."""
+        if self._ended_at is not None:
+            self._ended_at = None
+            self._forget_all("call")
+            self._queue_again()
+
+    def _forget_all(self, *abouts: str) -> None:
         for step in tuple(self._steps.values()):
             for asked in step.waiting:
-                if asked.about == "outcome":
+                if asked.about in abouts:
                     self._forget(step.id, asked.call)
-        self._queue_again()
 
     def _queue_again(self) -> None:
         """Whoever had a place, or waited for one, waits for one where the run is taken up again."""

@@ -32,9 +32,11 @@ class RunStatus(StrEnum):
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a step of a run waits for: `on` is human, signal, timer or queue.
 
-    `about` is `approval` or `outcome` where a person is asked, else the name of the message or the
-    queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer, in UTC microseconds. `call` and `message` are what a person is
-    asked about and told; only the steps of a run have them.
+    `about` is `approval`, `outcome` or `call` where a person is asked, else the name of the message or
+    the queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer,
+    or until when a person may answer, in UTC microseconds. `call` and `message` are what a person is
+    asked about and told; only the steps of a run have the latter. Of a call that policy holds
+    `approval` is the id under which it is answered.
     """
 
     step: str
@@ -43,6 +45,10 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: int | None = None
     call: str = ""
     message: Data | None = None
+    approval: str = ""
+    tool: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,6 +23,7 @@ from stepwell.engine.inputs import Cancel, ChildEnded, Fork, RetryStep, Start
 from stepwell.engine.state import MAX_EVENTS, RunState
 from stepwell.errors import KeyDestroyed, StepwellError
 from stepwell.orchestrator import letters
+from stepwell.orchestrator.asked import take_rows
 from stepwell.orchestrator.calls import Calls
 from stepwell.orchestrator.effects import Effects
 from stepwell.orchestrator.erased import last_words
@@ -270,6 +271,7 @@ class Worker:
             after=after,
             events=events,
             reopened=Reopened(self._owner, given.at + self._lease_us),
+            approvals=take_rows(state),
             seal=seal,
         )
         await self._accepted(append, namespace, state, last.epoch + 1, seal, events)
@@ -289,6 +291,7 @@ class Worker:
             events=events,
             new=new,
             standing=standing_of(state),
+            approvals=take_rows(state),
             seal=seal,
         )
         await self._accepted(append, namespace, state, 1, seal, events)
@@ -400,6 +403,7 @@ class Worker:
             after=await self._journal.head(namespace, run),
             events=[(cancelled, given.principal)],
             taken=taken,
+            withdraws=True,
         )
         self._unreadable.pop((namespace, run), None)
         return True
@@ -579,6 +583,7 @@ class Worker:
             events=end.events,
             letters=end.letters,
             left=end.left,
+            withdraws=True,
         )
         self._meter.of_run().committed(end.state, end.events)
         self._spans.run_ended(lease.namespace, end.state)
@@ -592,7 +597,7 @@ class Worker:
         for event in events:
             evolve(state, event)
         # That went out with the appends of these events.
-        for told in (state.left, state.orphans, state.stops):
+        for told in (state.left, state.orphans, state.stops, state.ask_changes):
             told.clear()
         return state
 

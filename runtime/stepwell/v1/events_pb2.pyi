@@ -758,12 +758,15 @@ class ToolCallStarted(message.Message):
     TOOL_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     ARGUMENTS_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     call: builtins.str
     tool: builtins.str
     key: builtins.str
     """The idempotency key that the tool is given, less the run's id and a slash."""
+    decision: builtins.str
+    """What policy said of it, as in ToolCall."""
     @builtins.property
     def arguments(self) -> common_pb2.Data: ...
     def __init__(
@@ -775,10 +778,11 @@ class ToolCallStarted(message.Message):
         tool: builtins.str = ...,
         key: builtins.str = ...,
         arguments: common_pb2.Data | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "attempt", b"attempt", "call", b"call", "key", b"key", "step", b"step", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "attempt", b"attempt", "call", b"call", "decision", b"decision", "key", b"key", "step", b"step", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -808,7 +812,7 @@ class ToolCall(message.Message):
     every attempt.
     """
     decision: builtins.str
-    """What policy said of it: "allow", and the rules after a colon."""
+    """What policy said of it: "allow", and the rules after a colon; then who approved it."""
     @builtins.property
     def arguments(self) -> common_pb2.Data: ...
     @builtins.property
@@ -851,16 +855,27 @@ class PolicyDecided(message.Message):
     EFFECT_FIELD_NUMBER: builtins.int
     RULES_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    RETRY_AT_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     call: builtins.str
     action: builtins.str
     resource: builtins.str
     effect: builtins.str
-    """For instance "deny"."""
+    """"deny", "require_approval" or "throttle"."""
     reason: builtins.str
+    remedy: builtins.str
+    """What would change it."""
+    policy: builtins.str
+    """The digest of the policy version that decided."""
     @builtins.property
     def rules(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def retry_at(self) -> timestamp_pb2.Timestamp:
+        """When policy is asked again about what is throttled."""
+
     def __init__(
         self,
         *,
@@ -872,10 +887,13 @@ class PolicyDecided(message.Message):
         effect: builtins.str = ...,
         rules: abc.Iterable[builtins.str] | None = ...,
         reason: builtins.str = ...,
+        remedy: builtins.str = ...,
+        retry_at: timestamp_pb2.Timestamp | None = ...,
+        policy: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["retry_at", b"retry_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "attempt", b"attempt", "call", b"call", "effect", b"effect", "reason", b"reason", "resource", b"resource", "rules", b"rules", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "attempt", b"attempt", "call", b"call", "effect", b"effect", "policy", b"policy", "reason", b"reason", "remedy", b"remedy", "resource", b"resource", "retry_at", b"retry_at", "rules", b"rules", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -938,15 +956,45 @@ class ApprovalRequested(message.Message):
     ABOUT_FIELD_NUMBER: builtins.int
     CALL_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
+    TOOL_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    NONCE_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
+    APPROVER_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     about: builtins.str
-    """"approval": what the node says. "outcome": what became of a call that is not repeated."""
+    """"approval": what the node says. "outcome": what became of a call that is not repeated.
+    "call": whether a call that policy holds may be made.
+    """
     call: builtins.str
     """Which call of the step, as in ToolCall."""
+    tool: builtins.str
+    """The rest is of a call that policy holds: of which tool it is, and which rules hold it, and why."""
+    reason: builtins.str
+    subject: builtins.str
+    """What an answer is bound to: a digest of the whole call, with the nonce and the policy's version."""
+    nonce: builtins.str
+    policy: builtins.str
+    approver: builtins.str
+    """"caller" where whoever asked for the call may approve it, else "other"."""
     @builtins.property
     def message(self) -> common_pb2.Data:
         """What the person is told."""
+
+    @builtins.property
+    def rules(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def groups(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Whose members may answer; none: everybody."""
+
+    @builtins.property
+    def expires_at(self) -> timestamp_pb2.Timestamp:
+        """From then on nobody can answer."""
 
     def __init__(
         self,
@@ -956,10 +1004,19 @@ class ApprovalRequested(message.Message):
         about: builtins.str = ...,
         call: builtins.str = ...,
         message: common_pb2.Data | None = ...,
+        tool: builtins.str = ...,
+        rules: abc.Iterable[builtins.str] | None = ...,
+        reason: builtins.str = ...,
+        subject: builtins.str = ...,
+        nonce: builtins.str = ...,
+        policy: builtins.str = ...,
+        approver: builtins.str = ...,
+        groups: abc.Iterable[builtins.str] | None = ...,
+        expires_at: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "attempt", b"attempt", "call", b"call", "message", b"message", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "approver", b"approver", "attempt", b"attempt", "call", b"call", "expires_at", b"expires_at", "groups", b"groups", "message", b"message", "nonce", b"nonce", "policy", b"policy", "reason", b"reason", "rules", b"rules", "step", b"step", "subject", b"subject", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -975,12 +1032,15 @@ class ApprovalDecided(message.Message):
     CALL_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
+    BY_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     decision: builtins.str
     """"approve" or "deny"; of an outcome "done", "retry" or "fail"."""
     call: builtins.str
     reason: builtins.str
+    by: builtins.str
+    """Who answered."""
     @builtins.property
     def value(self) -> common_pb2.Data:
         """What the person gave along: the result of a call that is done, or a part of the output."""
@@ -994,10 +1054,11 @@ class ApprovalDecided(message.Message):
         call: builtins.str = ...,
         reason: builtins.str = ...,
         value: common_pb2.Data | None = ...,
+        by: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "decision", b"decision", "reason", b"reason", "step", b"step", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "by", b"by", "call", b"call", "decision", b"decision", "reason", b"reason", "step", b"step", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1009,17 +1070,21 @@ class ApprovalExpired(message.Message):
 
     STEP_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
+    call: builtins.str
+    """About which call, as in ToolCall."""
     def __init__(
         self,
         *,
         step: builtins.str = ...,
         attempt: builtins.int = ...,
+        call: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -325,23 +325,35 @@ class Waiting(message.Message):
     UNTIL_FIELD_NUMBER: builtins.int
     CALL_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
+    APPROVAL_FIELD_NUMBER: builtins.int
+    TOOL_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     step: builtins.str
     """Empty where the run itself waits for a place in its queue."""
     on: WaitingOn.ValueType
     about: builtins.str
-    """What a person is asked about: "approval" or "outcome", that of a call which is not repeated.
-    Else the name of the message, or of the queue.
+    """What a person is asked about: "approval", "outcome", that of a call which is not repeated, or
+    "call", one that policy holds. Else the name of the message, or of the queue.
     """
     call: builtins.str
-    """Which of the calls of the step a person is asked about, as in ToolCall. ListSteps only."""
+    """Which of the calls of the step a person is asked about, as in ToolCall."""
+    approval: builtins.str
+    """The rest is of a call that policy holds: the id of its approval, which tool it calls, and the
+    rules that hold it, and why.
+    """
+    tool: builtins.str
+    reason: builtins.str
     @builtins.property
     def until(self) -> timestamp_pb2.Timestamp:
-        """When the time has come."""
+        """When the time has come; of a call that policy holds, until when a person can answer."""
 
     @builtins.property
     def message(self) -> common_pb2.Data:
         """What a person is told. ListSteps only; a reference when it is large or sealed."""
 
+    @builtins.property
+    def rules(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
         self,
         *,
@@ -351,10 +363,14 @@ class Waiting(message.Message):
         until: timestamp_pb2.Timestamp | None = ...,
         call: builtins.str = ...,
         message: common_pb2.Data | None = ...,
+        approval: builtins.str = ...,
+        tool: builtins.str = ...,
+        rules: abc.Iterable[builtins.str] | None = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "call", b"call", "message", b"message", "on", b"on", "step", b"step", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "approval", b"approval", "call", b"call", "message", b"message", "on", b"on", "reason", b"reason", "rules", b"rules", "step", b"step", "tool", b"tool", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -421,7 +421,13 @@ def test_a_call_that_was_lost() -> None:
     unknown = Failure("OUTCOME_UNKNOWN", "not there", detail={"tool": "pay", "key": f"{RUN}/a"})
     assert run.give(decided) == [
         ApprovalDecided(
-            at=9, step="a", attempt=1, decision="fail", reason="not there", value=plain(1)
+            at=9,
+            step="a",
+            attempt=1,
+            decision="fail",
+            reason="not there",
+            value=plain(1),
+            by="user:ann",
         ),
         ToolCall(
             at=9,
@@ -658,7 +664,9 @@ def test_an_approval() -> None:
     )
     output = {"approved": True, "by": "user:bob", "reason": "yes", "value": 5}
     assert run.give(given)[:2] == [
-        ApprovalDecided(at=3, step="a", attempt=1, decision="approve", reason="yes", value=value),
+        ApprovalDecided(
+            at=3, step="a", attempt=1, decision="approve", reason="yes", value=value, by="user:bob"
+        ),
         StepCompleted(at=3, step="a", attempt=1, output=Data(value=output, sealed=SEAL)),
     ]
 

@@ -21,11 +21,11 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input, Start, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data, Failure
+from stepwell.orchestrator.effects import Begin
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
-from stepwell.tools.port import Begin
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.errors import StorageError, Unavailable
 from stepwell_storage.memory import MemoryClaims, MemoryLog, MemoryStorage
@@ -120,7 +120,7 @@ class HandEffects:
         assert namespace == NAMESPACE
         if self.at_once is not None:
             raise self.at_once
-        if command.tool == "pay" and not await begin():
+        if command.tool == "pay" and not await begin("allow: tools"):
             return None
         return await self._wait(Call(command, begin))
 

@@ -1,7 +1,7 @@
 """What the events of a run tell of its steps."""
 
 from msgspec.structs import replace
-from tests.unit.engine.story import Story, plain
+from tests.unit.engine.story import RUN, Story, plain
 
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.compile import compile_definition
@@ -37,7 +37,7 @@ PAY = "workflow: one\nnodes: [{ id: pay, tool: pay }]"
 
 
 def told(run: Story) -> dict[str, Step]:
-    return {step.id: step for step in steps_of(run.log, run.graph)}
+    return {step.id: step for step in steps_of(RUN, run.log, run.graph)}
 
 
 def statuses(run: Story) -> dict[str, str]:
@@ -59,7 +59,7 @@ def test_steps_are_told_in_the_order_in_which_they_came_up() -> None:
         StepCompleted(at=3, step="a", attempt=1, output=Data(value=7)),
         StepRetryScheduled(at=4, step="c", attempt=2, retry_at=9, failure=BUSY),
     ]
-    assert steps_of(events, GRAPH) == (
+    assert steps_of(RUN, events, GRAPH) == (
         Step(
             id="a",
             node="a",
@@ -79,13 +79,13 @@ def test_a_step_that_failed_says_why() -> None:
         StepScheduled(at=1, step="a", node="a"),
         StepFailed(at=2, step="a", attempt=1, failure=BUSY),
     ]
-    (step,) = steps_of(events, GRAPH)
+    (step,) = steps_of(RUN, events, GRAPH)
     assert (step.status, step.ended_at, step.failure) == ("failed", 2, BUSY)
 
 
 def test_the_step_of_a_direct_call_is_told_too() -> None:
     events: list[Event] = [StepScheduled(at=1, step="call", node="call")]
-    (step,) = steps_of(events, CALL)
+    (step,) = steps_of(RUN, events, CALL)
     assert step.status == "active"
 
 
@@ -135,13 +135,15 @@ def test_a_step_waits_for_its_place_anew_when_its_run_is_taken_up_again() -> Non
 
 def test_a_wait_whose_time_is_sealed_keeps_it() -> None:
     graph = compile_definition(b"workflow: w\nnodes: [{ id: nap, wait: 30s }]", tools=None)
-    (step,) = steps_of([StepScheduled(at=1, step="nap", node="nap", input=Data(sealed="x"))], graph)
+    (step,) = steps_of(
+        RUN, [StepScheduled(at=1, step="nap", node="nap", input=Data(sealed="x"))], graph
+    )
     assert step.waiting == (Waiting(step="nap", on="timer"),)
 
 
 def test_without_a_graph_the_steps_are_told_all_the_same() -> None:
     run = begun("workflow: w\nnodes: [{ id: go, signal: paid }, { id: ok, approval: Go on? }]")
-    told_of = {step.id: step.status for step in steps_of(run.log, None)}
+    told_of = {step.id: step.status for step in steps_of(RUN, run.log, None)}
 
     assert told_of == {"go": "active", "ok": "waiting"}
 
@@ -179,7 +181,7 @@ def test_a_place_in_a_queue_is_no_child() -> None:
         StepScheduled(at=1, step="a", node="a"),
         StepStarted(at=2, step="a", attempt=1),
     ]
-    (step,) = steps_of(events, GRAPH)
+    (step,) = steps_of(RUN, events, GRAPH)
     assert (step.status, step.child) == ("active", "")
 
 

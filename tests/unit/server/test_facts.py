@@ -16,6 +16,7 @@ from stepwell_server import facts
 AT = 1_800_000_000_123_456
 FULL: dict[Any, Any] = {
     int: 7,
+    int | None: 7,
     str: "word",
     bool: True,
     Parent | None: Parent("r-0", "call", 2, 3),
