@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 
 from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
+from stepwell.orchestrator.approvals import PageOf, no_page
 from stepwell.orchestrator.views import Run, RunStatus, Waiting
 
 RUN_META: Final = "stepwell/run"
@@ -47,13 +48,19 @@ class Wait(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a step waits for: a person (`human`), a message (`signal`), a time (`timer`) or a place.
 
     `about` is the name of the message, or of the queue in which there is no place yet (`queue`);
-    `step` is empty where the whole run waits for one.
+    `step` is empty where the whole run waits for one. Of a call that is held: which `rules` want a
+    person, and why; and the `approval` and its `page`.
     """
 
     step: str
     on: str
     about: str = ""
     until: datetime | None = None
+    approval: str = ""
+    tool: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    page: str = ""
 
 
 class Handle(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,6 +104,11 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
                     "on": {"enum": ["human", "signal", "timer", "queue"]},
                     "about": {"type": "string"},
                     "until": {"type": "string"},
+                    "approval": {"type": "string"},
+                    "tool": {"type": "string"},
+                    "rules": {"type": "array", "items": {"type": "string"}},
+                    "reason": {"type": "string"},
+                    "page": {"type": "string"},
                 },
             },
         },
@@ -105,29 +117,29 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
 """Written out, because it is nested in the schemas of tools and must refer to nothing."""
 
 
-def run_result(run: Run, structured: Structured) -> CallToolResult:
+def run_result(run: Run, structured: Structured, page: PageOf = no_page) -> CallToolResult:
     """The answer to a call: the run's output, its failure, or a handle while it goes on."""
     if run.failure is not None:
         return failure_result(run.failure, run=run.id)
     if run.status is RunStatus.CANCELLED:
         return failure_result(Failure("RUN_CANCELLED", "the run was cancelled"), run=run.id)
     if not run.status.ended:
-        return json_result(msgspec.to_builtins(handle_of(run)), structured, run=run.id)
+        return json_result(msgspec.to_builtins(handle_of(run, page)), structured, run=run.id)
     return json_result(shown(run.output), structured, run=run.id)
 
 
-def handle_of(run: Run) -> Handle:
+def handle_of(run: Run, page: PageOf = no_page) -> Handle:
     """What a model needs to come back to a run."""
     return Handle(
         run=run.id,
         status=run.status,
         workflow=run.workflow,
-        next=advice(run),
-        waiting_for=waits(run),
+        next=advice(run, page),
+        waiting_for=waits(run, page),
     )
 
 
-def waits(run: Run) -> tuple[Wait, ...]:
+def waits(run: Run, page: PageOf = no_page) -> tuple[Wait, ...]:
     """What a run waits for."""
     return tuple(
         Wait(
@@ -135,12 +147,17 @@ def waits(run: Run) -> tuple[Wait, ...]:
             on=one.on,
             about=one.about,
             until=None if one.until is None else instant(one.until),
+            approval=one.approval,
+            tool=one.tool,
+            rules=one.rules,
+            reason=one.reason,
+            page=page(one.approval) if one.approval else "",
         )
         for one in run.waiting
     )
 
 
-def advice(run: Run) -> str:
+def advice(run: Run, page: PageOf = no_page) -> str:
     """What a model does about a run that has not ended; "" for one that has.
 
     What a person is asked is a person's to answer: a model is told so, and given no way to.
@@ -148,7 +165,7 @@ def advice(run: Run) -> str:
     if run.status.ended:
         return ""
     follow = f"Call run_get with run={run.id!r} and wait_seconds=20"
-    said = [*dict.fromkeys(map(partial(_advice_on, run.id), run.waiting))]
+    said = [*dict.fromkeys(map(partial(_advice_on, run.id, page), run.waiting))]
     match run.status:
         case RunStatus.PAUSED:
             said.append(
@@ -165,8 +182,10 @@ def advice(run: Run) -> str:
     return " ".join(said)
 
 
-def _advice_on(run: str, one: Waiting) -> str:
+def _advice_on(run: str, page: PageOf, one: Waiting) -> str:
     match one.on:
+        case "human" if one.about == "call":
+            return _advice_on_held(one, page(one.approval))
         case "human":
             return (
                 f"The step {one.step!r} asks a person, and only a person can answer. Tell the user "
@@ -183,6 +202,18 @@ def _advice_on(run: str, one: Waiting) -> str:
         case _:
             until = "its time" if one.until is None else instant(one.until).isoformat()
             return f"The step {one.step!r} waits until {until}."
+
+
+def _advice_on_held(one: Waiting, page: str) -> str:
+    rules = f" by the rule {', '.join(one.rules)}" if one.rules else ""
+    why = f": {one.reason}" if one.reason else ""
+    where = f" on {page}" if page else ""
+    until = f" until {instant(one.until).isoformat()}" if one.until is not None else ""
+    return (
+        f"The call of {one.tool} has not been made: policy holds it{rules}{why}. Only a person can "
+        f"approve it{until}. Tell the user that the approval {one.approval} waits{where}, with the "
+        "exact arguments, and do not call the tool again: once approved, this call is made."
+    )
 
 
 def json_result(value: Json, structured: Structured, *, run: str | None = None) -> CallToolResult:

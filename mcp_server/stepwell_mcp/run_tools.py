@@ -147,8 +147,8 @@ class RunTool(Generic[ArgumentsT]):
 async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
     if given.wait_seconds:
         wait = timedelta(seconds=given.wait_seconds)
-        return _view(await service.wait_run(caller, given.run, wait))
-    return _view(await service.get_run(caller, given.run))
+        return _view(service, await service.wait_run(caller, given.run, wait))
+    return _view(service, await service.get_run(caller, given.run))
 
 
 async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsView:
@@ -164,22 +164,22 @@ async def _signal(service: Service, caller: Caller, given: RunSignal) -> RunView
     run = await service.controls.signal_run(
         caller, given.run, given.name, given.payload, id=given.id
     )
-    return _view(run)
+    return _view(service, run)
 
 
 async def _cancel(service: Service, caller: Caller, given: RunCancel) -> RunView:
-    return _view(await service.controls.cancel_run(caller, given.run, given.reason))
+    return _view(service, await service.controls.cancel_run(caller, given.run, given.reason))
 
 
-def _view(run: Run) -> RunView:
+def _view(service: Service, run: Run) -> RunView:
     return RunView(
         run=run.id,
         workflow=run.workflow,
         status=run.status,
         created_at=instant(run.created_at),
         ended_at=None if run.ended_at is None else instant(run.ended_at),
-        waiting_for=waits(run),
-        next=advice(run),
+        waiting_for=waits(run, service.approvals.page),
+        next=advice(run, service.approvals.page),
         output=shown(run.output),
         failure=run.failure,
     )

@@ -1,10 +1,30 @@
-"""Approvals: how a person proves who answers."""
+"""Approvals: what runs ask of people, and how a person answers and proves who answers.
 
+Only users decide. About a held call an answer needs a factor that no agent has, and is bound to what
+was shown; the engine refuses whatever does not fit any more when the answer comes.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
+from stepwell.clock import Clock
+from stepwell.engine.inputs import Resolve
+from stepwell.engine.values import Data
+from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
+from stepwell.orchestrator.asked import approval_of
+from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.views import Approval, ApprovalPage, Run
 from stepwell.principals import Caller
+from stepwell_storage.ports import Storage
+from stepwell_storage.records import WAITING, ApprovalRow
+
+MAX_PAGE = 200
+"""Approvals on one page."""
 
 
 class Proof(Struct, frozen=True, kw_only=True):
@@ -28,3 +48,194 @@ class Factors(Protocol):
             Denied: FACTOR_REQUIRED, there is no proof, or no factor is enrolled; FACTOR_WRONG.
         """
         ...
+
+
+class NoFactors:
+    """Where nobody can enrol one: no held call is ever approved."""
+
+    async def is_enrolled(self, caller: Caller) -> bool:
+        """Nobody has one."""
+        return False
+
+    async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
+        """Nobody can.
+
+        Raises:
+            Denied: FACTOR_REQUIRED.
+        """
+        raise Denied(
+            f"{caller.principal} has no second factor, and only somebody who has one may approve",
+            code=Code.FACTOR_REQUIRED,
+        )
+
+
+NO_FACTORS: Factors = NoFactors()
+
+PageOf = Callable[[str], str]
+"""Where people see and answer an approval, by its id; "" where nobody serves a page."""
+
+
+def no_page(id: str) -> str:
+    """Nobody serves one."""
+    return ""
+
+
+Tell = Callable[[Caller, str, Resolve], Awaitable[Run]]
+"""Tells a run something, whoever owns it, and waits for the commit."""
+
+
+class Approvals:
+    """What a caller may ask about approvals. Every method takes the caller first."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        journal: Journal,
+        tell: Tell,
+        clock: Clock,
+        factors: Factors = NO_FACTORS,
+        page: PageOf = no_page,
+    ) -> None:
+        """`page` tells where people see an approval."""
+        self.page = page
+        self._storage = storage
+        self._journal = journal
+        self._tell = tell
+        self._clock = clock
+        self._factors = factors
+
+    async def list(
+        self, caller: Caller, *, status: str = WAITING, page_size: int = 50, page_token: str = ""
+    ) -> ApprovalPage:
+        """Newest first, without what the person is told; `status` "" is all of them.
+
+        Raises:
+            InvalidRequest: INVALID_CURSOR, the token is not one of this list.
+        """
+        size = min(page_size or 50, MAX_PAGE)
+        with refusals():
+            rows = await self._storage.approvals.list(
+                caller.namespace,
+                limit=size + 1,
+                status=status or None,
+                before=run_place(page_token, status),
+            )
+        shown = rows[:size]
+        more = len(rows) > size
+        token = run_token(status, shown[-1].requested_at, shown[-1].id) if more else ""
+        return ApprovalPage(approvals=tuple(map(approval_of, shown)), next_token=token)
+
+    async def get(self, caller: Caller, id: str) -> Approval:
+        """One of them, with what the person is told; of a run that was erased that is left out.
+
+        Raises:
+            NotFound: APPROVAL_NOT_FOUND.
+        """
+        row = await self._row(caller, id)
+        approval = approval_of(row)
+        message = await self._message(caller, row)
+        if message is None:
+            return approval
+        arguments: Data | None = None
+        if row.about == "call" and isinstance(message.value, dict):
+            arguments = Data(value=message.value.get("arguments"), sealed=message.sealed)
+        return replace(approval, message=message, arguments=arguments)
+
+    async def decide(
+        self,
+        caller: Caller,
+        id: str,
+        *,
+        verdict: Literal["approve", "deny"],
+        reason: str = "",
+        subject: str | None = None,
+        proof: Proof | None = None,
+    ) -> Approval:
+        """Answers. `subject` is what the person has seen, where he has; denying needs no proof.
+
+        Raises:
+            Denied: POLICY_DENIED, the caller is no user, or asked for it himself, or is not among
+                those who may; FACTOR_REQUIRED; FACTOR_WRONG.
+            NotFound: APPROVAL_NOT_FOUND.
+            FailedPrecondition: NOT_APPLICABLE, it is answered, over, or not what was seen; RUN_ENDED.
+            InvalidRequest: an outcome is not asked for by yes or no.
+        """
+        if not caller.is_user:
+            raise Denied(
+                f"what a run asks is answered by a user, and this call is by {caller.principal}; tell "
+                f"the user that the approval {id} waits"
+            )
+        row = await self._row(caller, id)
+        approval = approval_of(row)
+        self._check_open(approval)
+        if subject is not None and subject != row.subject:
+            raise FailedPrecondition(
+                f"what the approval {id} asks is not what was answered; look at it again",
+                code=Code.NOT_APPLICABLE,
+            )
+        if verdict == "approve":
+            _check_approver(caller, approval)
+            await demand_factor(
+                self._factors, caller, proof, row.subject, always=row.about == "call"
+            )
+        given = Resolve(
+            at=self._clock.now(),
+            principal=caller.principal,
+            step=row.step,
+            verdict=verdict,
+            call=row.call,
+            reason=reason,
+            value=Data(value=None),
+            subject=row.subject if row.about == "call" else "",
+        )
+        await self._tell(caller, row.run, given)
+        return await self.get(caller, id)
+
+    async def _row(self, caller: Caller, id: str) -> ApprovalRow:
+        with refusals(f"there is no approval {id!r}", Code.APPROVAL_NOT_FOUND):
+            return await self._storage.approvals.get(caller.namespace, id)
+
+    async def _message(self, caller: Caller, row: ApprovalRow) -> Data | None:
+        """What the person is told; it stands in the log of the run, or in that which it goes on from."""
+        try:
+            with refusals():
+                asked = await self._journal.asked(caller.namespace, row.run, row.sequence, row.step)
+        except KeyDestroyed:
+            return None
+        return asked.message if asked is not None and asked.message.value is not UNSET else None
+
+    def _check_open(self, approval: Approval) -> None:
+        if approval.status != WAITING:
+            by = f" by {approval.decided_by}" if approval.decided_by else ""
+            raise FailedPrecondition(
+                f"the approval {approval.id} waits for nobody any more: it was {approval.status}{by}",
+                code=Code.NOT_APPLICABLE,
+            )
+        if approval.expires_at is not None and approval.expires_at <= self._clock.now():
+            raise FailedPrecondition(
+                f"the time to answer the approval {approval.id} is over", code=Code.NOT_APPLICABLE
+            )
+
+
+async def demand_factor(
+    factors: Factors, caller: Caller, proof: Proof | None, subject: str, *, always: bool = False
+) -> None:
+    """Wants a proof: always, or of whoever has enrolled a factor.
+
+    Raises:
+        Denied: FACTOR_REQUIRED, FACTOR_WRONG.
+    """
+    if always or await factors.is_enrolled(caller):
+        await factors.verify(caller, proof, subject)
+
+
+def _check_approver(caller: Caller, approval: Approval) -> None:
+    is_own = approval.about == "call" and caller.principal == approval.principal
+    if is_own and approval.approver != "caller":
+        raise Denied(f"{caller.principal} asked for this call, and somebody else has to approve it")
+    if approval.groups and caller.principal not in approval.groups:
+        raise Denied(
+            f"only {' or '.join(approval.groups)} may approve this, and {caller.principal} is "
+            "neither; the rule names them"
+        )

@@ -5,6 +5,7 @@ whoever takes it over; what stands against the wish is found out before, from th
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -25,6 +26,7 @@ from stepwell.errors import (
     StepwellError,
     Unavailable,
 )
+from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof, demand_factor
 from stepwell.orchestrator.folds import SharedFolds
 from stepwell.orchestrator.forks import find_fork
 from stepwell.orchestrator.intake import check_payload, check_repeat, fork_digest
@@ -43,6 +45,9 @@ from stepwell_storage.ports import Storage
 LETTER_PATIENCE = 20.0
 """Seconds that a caller waits until a letter is taken."""
 
+REFUSALS = frozenset({"deny", "fail"})
+"""Answers that let nothing happen."""
+
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between two looks whether it is: they grow."""
 
@@ -59,6 +64,7 @@ class Controls:
         clock: Clock,
         ids: IdSource,
         get_run: Callable[[Caller, str], Awaitable[Run]],
+        factors: Factors = NO_FACTORS,
     ) -> None:
         self._storage = storage
         self._worker = worker
@@ -67,6 +73,7 @@ class Controls:
         self._ids = ids
         self._get_run = get_run
         self._folds = SharedFolds(worker.fold)
+        self._factors = factors
 
     async def cancel_run(self, caller: Caller, run: str, reason: str = "") -> Run:
         """Stops a run and its children; calls in flight are cancelled.
@@ -75,7 +82,7 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED, it stays as it is.
         """
-        return await self._tell(
+        return await self.tell(
             caller, run, Cancel(at=self._clock.now(), principal=caller.principal, reason=reason)
         )
 
@@ -86,7 +93,7 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, it is paused already.
         """
-        return await self._tell(
+        return await self.tell(
             caller, run, Pause(at=self._clock.now(), principal=caller.principal, reason=reason)
         )
 
@@ -97,7 +104,7 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, it is not paused.
         """
-        return await self._tell(
+        return await self.tell(
             caller, run, Resume(at=self._clock.now(), principal=caller.principal, reason=reason)
         )
 
@@ -120,7 +127,7 @@ class Controls:
             payload=Data(value=payload),
             id=id,
         )
-        return await self._tell(caller, run, given, letter=f"signal/{run}/{id}" if id else None)
+        return await self.tell(caller, run, given, letter=f"signal/{run}/{id}" if id else None)
 
     async def resolve_step(
         self,
@@ -132,14 +139,16 @@ class Controls:
         call: str | None = None,
         reason: str = "",
         value: Json = None,
+        proof: Proof | None = None,
     ) -> Run:
         """Answers what a step asks: approve or deny; of a call of unknown outcome done, retry, fail.
 
         `call` names one of several calls; `value` is the result of one that is done, or goes into
-        the output of an approval.
+        the output of an approval. A caller who has enrolled a factor proves with it that he says
+        more than no. A call that policy holds is not answered here.
 
         Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
+            Denied: POLICY_DENIED, the caller is not a user; FACTOR_REQUIRED, FACTOR_WRONG.
             NotFound: RUN_NOT_FOUND, STEP_NOT_FOUND.
             InvalidRequest: the verdict does not fit what is asked.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, the step asks nothing.
@@ -147,6 +156,8 @@ class Controls:
         """
         _demand_user(caller, "what a run asks is answered by a person", "stepwell resolve")
         check_payload("value", value)
+        if verdict not in REFUSALS:
+            await demand_factor(self._factors, caller, proof, answer_subject(run, step, call))
         given = Resolve(
             at=self._clock.now(),
             principal=caller.principal,
@@ -156,7 +167,7 @@ class Controls:
             reason=reason,
             value=Data(value=value),
         )
-        return await self._tell(caller, run, given)
+        return await self.tell(caller, run, given)
 
     async def retry_step(self, caller: Caller, run: str, step: str = "", reason: str = "") -> Run:
         """Takes a run up again that has failed, with another attempt of the step it failed over.
@@ -267,7 +278,7 @@ class Controls:
             LimitExceeded: the payload is too large, or too deep.
         """
         check_payload("payload", payload)
-        await self._tell(
+        await self.tell(
             caller,
             run,
             Publish(
@@ -280,7 +291,7 @@ class Controls:
 
     # --- inside ---------------------------------------------------------------------------
 
-    async def _tell(
+    async def tell(
         self, caller: Caller, run: str, given: Control, *, letter: str | None = None
     ) -> Run:
         """Tells a run something, whoever owns it, and waits for the commit."""
@@ -361,6 +372,11 @@ class Controls:
             await asyncio.sleep(look)
             look = min(look * 2, LONGEST_LOOK)
         return True
+
+
+def answer_subject(run: str, step: str, call: str | None) -> str:
+    """What a factor is shown for that answers a step."""
+    return hashlib.sha256(f"{run}/{step}/{call or ''}".encode()).hexdigest()
 
 
 def _refuse(found: Objection | None) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from stepwell.engine import codec
 from stepwell.engine.events import (
     NAMES,
+    ApprovalRequested,
     Event,
     RunCancelled,
     RunCompleted,
@@ -132,6 +133,29 @@ class Journal:
         while records := await self._storage.log.read(namespace, run, after=after, limit=PAGE):
             yield [codec.decode(record.kind, record.body) for record in records]
             after = records[-1].sequence
+
+    async def asked(
+        self, namespace: str, run: str, sequence: int, step: str
+    ) -> ApprovalRequested | None:
+        """What a step asks a person: in event `sequence`, or, where that is 0, before the run forked.
+
+        Raises:
+            LookupError, msgspec.DecodeError: as `load`.
+            KeyDestroyed: its data was erased.
+        """
+        if sequence:
+            records = await self._storage.log.read(namespace, run, after=sequence - 1, limit=1)
+            found: Sequence[Event] = [codec.decode(record.kind, record.body) for record in records]
+        else:
+            found = [
+                event
+                for event in await self.history(namespace, run, filled=False)
+                if isinstance(event, ApprovalRequested) and event.step == step
+            ][-1:]
+        if not found or not isinstance(found[0], ApprovalRequested):
+            return None
+        asked = codec.fill(found[0], await self._blobs(namespace, run, found))
+        return asked if isinstance(asked, ApprovalRequested) else None
 
     async def head(self, namespace: str, run: str) -> int:
         """The sequence of a run's last event, whether this version knows its kind or not."""

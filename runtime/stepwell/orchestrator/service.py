@@ -22,6 +22,7 @@ from stepwell.errors import (
     InvalidRequest,
     KeyDestroyed,
 )
+from stepwell.orchestrator.approvals import NO_FACTORS, Approvals, Factors, PageOf, no_page
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.filters import parse_filter
@@ -86,7 +87,10 @@ class Service:
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
+        factors: Factors = NO_FACTORS,
+        page: PageOf = no_page,
     ) -> None:
+        """`page` tells where people see an approval."""
         self._storage = storage
         self._worker = worker
         self._workflows = workflows
@@ -97,7 +101,21 @@ class Service:
         self._clock = clock
         self._ids = ids
         self.controls = Controls(
-            storage, worker=worker, journal=journal, clock=clock, ids=ids, get_run=self.get_run
+            storage,
+            worker=worker,
+            journal=journal,
+            clock=clock,
+            ids=ids,
+            get_run=self.get_run,
+            factors=factors,
+        )
+        self.approvals = Approvals(
+            storage,
+            journal=journal,
+            tell=self.controls.tell,
+            clock=clock,
+            factors=factors,
+            page=page,
         )
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
         self.queues = Queues(storage, clock)

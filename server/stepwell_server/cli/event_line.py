@@ -8,7 +8,7 @@ from stepwell.client import Event
 from stepwell.engine import events as facts
 from stepwell.engine.graph import CONTINUE
 from stepwell.engine.values import Data, Failure
-from stepwell_server.cli.times import time_of_day
+from stepwell_server.cli.times import instant, time_of_day
 
 LONGEST = 100
 """Characters of a value; the whole of it is in `--json`."""
@@ -57,7 +57,8 @@ def _about(fact: Any, why: str, principal: str) -> str:
             decision = f" [{fact.decision}]" if fact.decision else ""
             return f"{fact.step}: {fact.tool}({value_text(fact.arguments)}){failed}{decision}"
         case facts.ToolCallStarted():
-            return f"{fact.step}: {fact.tool}({value_text(fact.arguments)})"
+            decision = f" [{fact.decision}]" if fact.decision else ""
+            return f"{fact.step}: {fact.tool}({value_text(fact.arguments)}){decision}"
         case facts.StepRetryScheduled():
             return f"{fact.step}: attempt {fact.attempt} follows: {why}"
         case facts.StepStarted():
@@ -72,9 +73,15 @@ def _about(fact: Any, why: str, principal: str) -> str:
         case facts.StepSkipped():
             return f"{fact.step}: {fact.reason}"
         case facts.PolicyDecided():
-            return f"{fact.step}: {fact.effect} {fact.action} {fact.resource} {fact.reason}"
+            why = f"{fact.reason}; {fact.remedy}" if fact.remedy else fact.reason
+            rules = f" [{', '.join(fact.rules)}]" if fact.rules else ""
+            again = f" until {time_of_day(instant(fact.retry_at))}" if fact.retry_at else ""
+            said = f"{fact.effect} {fact.action} {fact.resource}{again} {why}".rstrip()
+            return f"{fact.step}: {said}{rules}"
         case facts.SignalReceived():
             return f"{fact.name} {value_text(fact.payload)}"
+        case facts.ApprovalRequested(about="call"):
+            return f"{fact.step}: {held_text(fact.tool, fact.rules, fact.reason)}"
         case facts.ApprovalRequested():
             return f"{fact.step}: {beginning(message_text(fact.message))}"
         case facts.ApprovalDecided():
@@ -90,6 +97,12 @@ def _asked(tools: Data) -> str:
     """What a model asked for, if it asked for tools."""
     wanted = tools.value if isinstance(tools.value, list) else []
     return "-> " + ", ".join(str(tool.get("name")) for tool in wanted) if wanted else ""
+
+
+def held_text(tool: str, rules: tuple[str, ...], reason: str) -> str:
+    """That a call waits for a person, and why."""
+    by = f" by {', '.join(rules)}" if rules else ""
+    return f"the call of {tool} is held{by}" + (f": {reason}" if reason else "")
 
 
 def message_text(message: Data) -> str:

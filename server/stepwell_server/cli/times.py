@@ -1,6 +1,14 @@
 """Times as people read them: by the clock of their machine. Programs get UTC."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(microseconds: int) -> datetime:
+    """An engine time as an aware datetime."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def time_of_day(at: datetime) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from stepwell.client import Event, Run, RunStatus, Step, Waiting, WaitingOn
 from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.subjects import approval_id
 from stepwell.engine.values import Data
-from stepwell_server.cli.event_line import message_text
+from stepwell_server.cli.event_line import held_text, message_text
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.times import day_and_time
 
@@ -64,11 +65,11 @@ class Asked:
     def see(self, event: Event) -> None:
         """An event that may ask something."""
         if isinstance(event.fact, ApprovalRequested) and event.fact.at >= self._since:
-            for line in waiting_lines(event.run, _asked_by(event.fact), self._flag):
+            for line in waiting_lines(event.run, _asked_by(event.run, event.fact), self._flag):
                 self._output.note(line)
 
 
-def _asked_by(event: ApprovalRequested) -> Waiting:
+def _asked_by(run: str, event: ApprovalRequested) -> Waiting:
     told = event.message
     return Waiting(
         step=event.step,
@@ -77,10 +78,20 @@ def _asked_by(event: ApprovalRequested) -> Waiting:
         call=event.call,
         message=None if told.blob else told.value,
         message_ref=told.blob,
+        approval=approval_id(run, event) if event.about == "call" else "",
+        tool=event.tool,
+        rules=event.rules,
+        reason=event.reason,
     )
 
 
 def _asked(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
+    if one.about == "call":
+        return (
+            f"{one.step}: {held_text(one.tool, one.rules, one.reason)}",
+            f"stepwell approvals approve {one.approval}{flag}",
+            f"stepwell approvals deny {one.approval}{flag}",
+        )
     told = Data(blob=one.message_ref) if one.message_ref else Data(value=one.message)
     call = f" --call {one.call}" if one.call else ""
     step = shlex.quote(one.step)

@@ -6,6 +6,7 @@ from stepwell.client import Event
 from stepwell.engine import events
 from stepwell.engine.values import BlobRef, Data, Failure
 from stepwell_server.cli.event_line import EventLines
+from stepwell_server.cli.times import instant, time_of_day
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 BROKEN = Failure("TOOL_ERROR", "ValueError: no")
@@ -156,3 +157,36 @@ def test_a_long_value_is_cut() -> None:
 def test_a_kind_that_this_version_does_not_know_is_shown_by_its_name() -> None:
     unknown = Event(run="r", sequence=7, kind="dreamt", principal="user:local", at=AT, fact=None)
     assert EventLines().line(unknown) == f"   7  {NOW}  dreamt"
+
+
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (
+            events.PolicyDecided(
+                at=0, step="pay", action="call_tool", resource="pay", effect="deny",
+                rules=("spent",), reason="spent", remedy="raise it",
+            ),
+            "pay: deny call_tool pay spent; raise it [spent]",
+        ),
+        (
+            events.PolicyDecided(
+                at=0, step="pay", action="call_tool", resource="pay", effect="throttle",
+                retry_at=5_000_000,
+            ),
+            f"pay: throttle call_tool pay until {time_of_day(instant(5_000_000))}",
+        ),
+        (
+            events.ApprovalRequested(
+                at=0, step="pay", about="call", tool="pay", rules=("a", "b"), reason="a lot"
+            ),
+            "pay: the call of pay is held by a, b: a lot",
+        ),
+        (
+            events.ToolCallStarted(at=0, step="pay", tool="pay", decision="allow: big"),
+            "pay: pay() [allow: big]",
+        ),
+    ],
+)  # fmt: skip
+def test_what_policy_said_is_told_with_its_rules(fact: events.Event, text: str) -> None:
+    assert line(fact).split(maxsplit=3)[3] == text

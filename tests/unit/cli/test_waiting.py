@@ -112,3 +112,24 @@ def test_a_question_is_told_when_it_is_newer_than_who_waits(
     told = capsys.readouterr().err.splitlines()
 
     assert (told[0], len(told)) == ("ok asks a person: at 5", 3)
+
+
+def test_a_held_call_is_answered_by_its_approval() -> None:
+    one = asked(step="pay", about="call", approval="a1", tool="pay", rules=("big",), reason="a lot")
+    assert waiting_lines("r-1", one, " --home /srv") == (
+        "pay: the call of pay is held by big: a lot",
+        "stepwell approvals approve a1 --home /srv",
+        "stepwell approvals deny a1 --home /srv",
+    )
+    assert waiting_lines("r-1", asked(about="call", tool="pay"), "")[0] == (
+        "ok: the call of pay is held"
+    )
+
+
+def test_a_held_call_is_told_as_it_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    fact = ApprovalRequested(at=7, step="pay", about="call", tool="pay", subject="ab" * 32)
+    event = Event(
+        run="r-1", sequence=4, kind="approval_requested", principal="agent:local", at=AT, fact=fact
+    )
+    Asked(Output(), "", since=0).see(event)
+    assert f"stepwell approvals approve {'ab' * 10}" in capsys.readouterr().err

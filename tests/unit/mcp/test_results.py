@@ -206,3 +206,40 @@ def test_a_model_leaves_a_paused_run_to_who_paused_it() -> None:
 
 def test_of_a_run_that_has_ended_there_is_nothing_to_do() -> None:
     assert advice(run(RunStatus.FAILED)) == ""
+
+
+HELD = Waiting(
+    step="call",
+    on="human",
+    about="call",
+    until=60_000_000,
+    approval="0123456789abcdef0123",
+    tool="pay",
+    rules=("big", "late"),
+    reason="more than 3",
+)
+
+
+def test_a_held_call_says_that_it_is_and_by_which_rule_and_where_to_decide() -> None:
+    held = run(RunStatus.WAITING, waiting=(HELD,))
+    handle = handle_of(held, lambda id: f"http://localhost/approvals/{id}")
+    assert Draft202012Validator(HANDLE_SCHEMA).is_valid(msgspec.to_builtins(handle))
+    [wait] = handle.waiting_for
+    assert (wait.approval, wait.rules, wait.reason) == (HELD.approval, HELD.rules, HELD.reason)
+    assert wait.page == "http://localhost/approvals/0123456789abcdef0123"
+    assert handle.next.startswith(
+        "The call of pay has not been made: policy holds it by the rule big, late: more than 3. Only a "
+        "person can approve it until 1970-01-01T00:01:00+00:00. Tell the user that the approval "
+        "0123456789abcdef0123 waits on http://localhost/approvals/0123456789abcdef0123, with the exact "
+        "arguments, and do not call the tool again: once approved, this call is made."
+    )
+    assert "run_get" in handle.next
+
+
+def test_a_held_call_without_a_page_names_its_approval() -> None:
+    held = Waiting(step="call", on="human", about="call", approval="a1", tool="pay")
+    said = advice(run(RunStatus.WAITING, waiting=(held,)))
+    assert said.startswith(
+        "The call of pay has not been made: policy holds it. Only a person can approve it. Tell the "
+        "user that the approval a1 waits, with the exact arguments, and do not call the tool again"
+    )
