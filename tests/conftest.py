@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 from dev.postgres import PostgresServer, running_postgres
+from hypothesis import settings
 from psycopg import sql
 from tests.processes import end_processes_in
+
+settings.register_profile("tests", deadline=None)  # a busy machine is no bug
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
