@@ -13,6 +13,8 @@ from stepwell_storage.records import (
     KeyRow,
     Letter,
     Logged,
+    PolicyHead,
+    PolicyRow,
     QueueRow,
     RunRow,
     ScheduleRow,
@@ -56,6 +58,8 @@ class KeptNamespace(Struct):
     definitions: dict[str, dict[str, DefinitionRow]] = {}
     newest: dict[str, str] = {}
     datasources: dict[str, DatasourceRow] = {}
+    policies: dict[str, PolicyRow] = {}
+    policy: PolicyHead | None = None
 
 
 class Database:
