@@ -25,3 +25,7 @@ class PolicyBook:
     def put(self, namespace: str, rules: RuleSet) -> None:
         """Puts a policy into force: the next action is decided by it."""
         self._in_force[namespace] = rules
+
+    def remove(self, namespace: str) -> None:
+        """Goes by the defaults from now on."""
+        self._in_force.pop(namespace, None)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from stepwell.policy import procedure
 from stepwell.policy.port import Action, Decision
-from stepwell.policy.procedure import GRANT, Verdict
+from stepwell.policy.procedure import GRANT, INTERNAL, Verdict
 from stepwell.policy.rules import CALL, Reads, Rule
 from stepwell.policy.schema import (
     CONTEXT,
@@ -31,6 +31,8 @@ from stepwell.tools.port import ToolSpec
 KEPT_TOOLS: Final = 1024
 KEPT_PRINCIPALS: Final = 256
 KEPT_VARIANTS: Final = 16
+
+_CLOSED: Final = "the policy in force cannot be read by this version of Stepwell"
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +65,12 @@ class Pass(Struct, frozen=True):
 class RuleSet:
     """Decides by the rules of one version. Pure, but for what it remembers to be fast."""
 
-    def __init__(self, rules: Iterable[Rule], *, version: str = "") -> None:
+    def __init__(
+        self, rules: Iterable[Rule], *, version: str = "", is_closed: bool = False
+    ) -> None:
+        """`is_closed` lets no call pass: the rules of this version are not known here."""
         self.version = version
+        self._is_closed = is_closed
         self.rules = tuple(rules)
         self._for_all = tuple(rule for rule in self.rules if rule.actions is None)
         self._by_action: dict[str, tuple[Rule, ...]] = {}
@@ -76,6 +82,8 @@ class RuleSet:
 
     def decide(self, action: Action, passes: list[Pass] | None = None) -> Decision:
         """The decision; `passes` is told of every time that the rules are asked."""
+        if self._is_closed:
+            return Decision("deny", (INTERNAL,), _CLOSED, policy=self.version)
         plan = self._plan(action)
         is_granted = action.workflow != CALL and action.tool in action.granted
         if plan.trial is None and not plan.enforced.has_forbids and is_granted:

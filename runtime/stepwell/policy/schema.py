@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from cedarpy import Schema
 
-from stepwell.policy.shapes import Attribute, Record, Scalar, SetOf, Shape
+from stepwell.policy.shapes import Attribute, Record, Scalar, SetOf, Shape, input_shape
 from stepwell.tools.port import ToolSpec
 
 USAGE: Final = tuple(
@@ -89,6 +90,13 @@ def schema_json(tools: Mapping[str, Record], context: Collection[str] = tuple(CO
     actions = {name: _action(shape, parts) for name, shape in tools.items()}
     document = {"": {"entityTypes": _ENTITIES, "actions": actions}}
     return msgspec.json.encode(document).decode()
+
+
+def schema_text(tools: Mapping[str, ToolSpec]) -> str:
+    """The schema for these tools, by name, as people write schemas of Cedar."""
+    shapes = {name: input_shape(spec.input_schema) for name, spec in tools.items()}
+    text = str(Schema.from_json_str(schema_json(shapes)))
+    return text.replace("__cedar::", "")
 
 
 def _action(shape: Record, parts: Mapping[str, Any]) -> dict[str, Any]:
