@@ -29,6 +29,7 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
     {
         Code.INVALID_REQUEST: StatusCode.INVALID_ARGUMENT,
         Code.INVALID_DEFINITION: StatusCode.INVALID_ARGUMENT,
+        Code.INVALID_POLICY: StatusCode.INVALID_ARGUMENT,
         Code.INVALID_INPUT: StatusCode.INVALID_ARGUMENT,
         Code.INVALID_ARGUMENTS: StatusCode.INVALID_ARGUMENT,
         Code.INVALID_CURSOR: StatusCode.INVALID_ARGUMENT,
@@ -40,6 +41,7 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.TOOL_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.DATASOURCE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.QUEUE_NOT_FOUND: StatusCode.NOT_FOUND,
+        Code.POLICY_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.SCHEDULE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.ALREADY_EXISTS: StatusCode.ALREADY_EXISTS,
         Code.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,

@@ -27,6 +27,8 @@ from stepwell_storage.records import (
     Lease,
     Letter,
     Logged,
+    PolicyHead,
+    PolicyRow,
     QueueLoad,
     QueueRow,
     Record,
@@ -463,6 +465,42 @@ class Datasources(Protocol):
         ...
 
 
+class Policies(Protocol):
+    """Versions of policies. Immutable: at most one of a namespace is in force."""
+
+    async def put(self, namespace: str, row: PolicyRow) -> bool:
+        """Adds a version; False when it is there already, and is left as it is."""
+        ...
+
+    async def apply(self, namespace: str, head: PolicyHead) -> None:
+        """Puts a version into force, in place of the one that was.
+
+        Raises:
+            Missing: there is no such version.
+        """
+        ...
+
+    async def withdraw(self, namespace: str) -> bool:
+        """Leaves no version in force; False when none was. The versions stay."""
+        ...
+
+    async def get(self, namespace: str, version: str) -> PolicyRow:
+        """One version.
+
+        Raises:
+            Missing: there is no such version.
+        """
+        ...
+
+    async def list(self, namespace: str) -> list[PolicyRow]:
+        """Every version, newest first."""
+        ...
+
+    async def in_force(self) -> dict[str, PolicyHead]:
+        """What is in force, by namespace: every process asks again and again."""
+        ...
+
+
 class Storage(Protocol):
     """All ports over one database."""
 
@@ -502,6 +540,8 @@ class Storage(Protocol):
     def definitions(self) -> Definitions: ...
     @property
     def datasources(self) -> Datasources: ...
+    @property
+    def policies(self) -> Policies: ...
 
     async def open(self) -> None:
         """Connects, and brings the schema up to date.

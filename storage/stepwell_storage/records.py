@@ -426,6 +426,23 @@ class DefinitionRow(Struct, frozen=True):
     created_at: int
 
 
+class PolicyRow(Struct, frozen=True):
+    """An immutable version of a policy, named by the digest of its source."""
+
+    version: str
+    source: bytes
+    principal: str
+    created_at: int
+
+
+class PolicyHead(Struct, frozen=True):
+    """Which version of a policy is in force, who has said so, and when."""
+
+    version: str
+    principal: str
+    applied_at: int
+
+
 class DatasourceRow(Struct, frozen=True):
     """A database that the SQL tools may reach."""
 

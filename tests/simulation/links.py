@@ -93,6 +93,7 @@ class Link:
         self.counts = store.counts
         self.datasources = store.datasources
         self.definitions = store.definitions
+        self.policies = store.policies
         self.keys = store.keys
         self.retention = store.retention
         self.schedules = store.schedules

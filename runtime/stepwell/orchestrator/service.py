@@ -29,6 +29,9 @@ from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.keys import KeyKeeping
+from stepwell.orchestrator.policies import Policies
+from stepwell.orchestrator.policy_replay import PolicyReplay
+from stepwell.orchestrator.policy_trials import PolicyTrials
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
@@ -49,6 +52,7 @@ from stepwell.orchestrator.views import (
 )
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.policy.book import PolicyBook
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
@@ -87,10 +91,14 @@ class Service:
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
+        policies: Policies | None = None,
         factors: Factors = NO_FACTORS,
         page: PageOf = no_page,
     ) -> None:
-        """`page` tells where people see an approval."""
+        """`page` tells where people see an approval.
+
+        Without `policies` callers can ask about policies, and none is followed here.
+        """
         self._storage = storage
         self._worker = worker
         self._workflows = workflows
@@ -120,6 +128,11 @@ class Service:
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
         self.queues = Queues(storage, clock)
         self.retention = Retention(storage)
+        self.policies = policies or Policies(storage, book=PolicyBook(), tools=tools, clock=clock)
+        self.policy_trials = PolicyTrials(self.policies, tools=tools, clock=clock)
+        self.policy_replay = PolicyReplay(
+            storage, self.policies, journal=journal, workflows=workflows, tools=tools
+        )
         self.schedules = Schedules(
             storage,
             workflows=workflows,

@@ -34,7 +34,8 @@ class Action(Struct, frozen=True, kw_only=True):
 
     `granted` are the tools that the workflow version of the run names; a direct call is a
     run of the built-in workflow `call`, which grants the tools that are published. `spec` is the
-    tool as it is now. It is `approved` when a person has said yes to this very call.
+    tool as it is now. It is `approved` when a person has said yes to this very call, which answers
+    the rules `approved_rules`; None is all that ask. `groups` are those of the principal.
     """
 
     namespace: str
@@ -48,6 +49,8 @@ class Action(Struct, frozen=True, kw_only=True):
     spec: ToolSpec | None = None
     facts: Facts = NO_FACTS
     approved: bool = False
+    approved_rules: tuple[str, ...] | None = None
+    groups: frozenset[str] = frozenset()
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ class Decision(Struct, frozen=True):
 
     `remedy` says what would change it. `retry_at` (UTC microseconds) comes with `throttle`,
     `terms` with `require_approval`. `policy` is the digest of the policy version that decided.
+    `log_only` is what would have been decided with the rules that are on trial, where it differs.
     """
 
     effect: Literal["allow", "deny", "require_approval", "throttle"]
@@ -77,6 +81,7 @@ class Decision(Struct, frozen=True):
     retry_at: int | None = None
     terms: Terms | None = None
     policy: str = ""
+    log_only: str = ""
 
 
 class Policy(Protocol):

@@ -15,6 +15,10 @@ _CODES: Final = {
         "A workflow's definition has problems.",
         "`stepwell workflows check FILE` shows each with its place.",
     ),
+    Code.INVALID_POLICY: (
+        "A policy has problems.",
+        "`stepwell policy check FILE` shows each with its place.",
+    ),
     Code.INVALID_INPUT: (
         "The input does not fit the workflow's schema.",
         "Compare it with `stepwell workflows show NAME`.",
@@ -61,6 +65,10 @@ _CODES: Final = {
     Code.QUEUE_NOT_FOUND: (
         "There is no such queue.",
         "`stepwell queues list` names them; `stepwell queues put NAME` makes one.",
+    ),
+    Code.POLICY_NOT_FOUND: (
+        "There is no such version of the policy.",
+        "`stepwell policy list` names them; `stepwell policy apply FILE` adds one.",
     ),
     Code.SCHEDULE_NOT_FOUND: (
         "There is no such schedule.",

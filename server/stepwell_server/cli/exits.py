@@ -29,6 +29,7 @@ class Exit(IntEnum):
 _BY_CODE = {
     Code.INVALID_CONFIG: Exit.USAGE,
     Code.INVALID_DEFINITION: Exit.USAGE,
+    Code.INVALID_POLICY: Exit.USAGE,
     Code.MISSING_EXTRA: Exit.USAGE,
     Code.DAEMON_NOT_RUNNING: Exit.NOT_RUNNING,
     Code.HOME_IN_USE: Exit.IN_USE,

@@ -14,6 +14,8 @@ from stepwell_storage.records import (
     KeyRow,
     Letter,
     Logged,
+    PolicyHead,
+    PolicyRow,
     QueueRow,
     RunRow,
     ScheduleRow,
@@ -58,6 +60,8 @@ class KeptNamespace(Struct):
     definitions: dict[str, dict[str, DefinitionRow]] = {}
     newest: dict[str, str] = {}
     datasources: dict[str, DatasourceRow] = {}
+    policies: dict[str, PolicyRow] = {}
+    policy: PolicyHead | None = None
 
 
 class Database:

@@ -12,6 +12,7 @@ from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.policies import MemoryPolicies
 from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.retention import MemoryRetention
 from stepwell_storage.memory.runs import MemoryRuns
@@ -42,6 +43,7 @@ class MemoryStorage:
         self.runs = MemoryRuns(database)
         self.definitions = MemoryDefinitions(database)
         self.datasources = MemoryDatasources(database)
+        self.policies = MemoryPolicies(database)
 
     async def open(self) -> None:
         self.log.open()

@@ -16,10 +16,10 @@ from stepwell.clock import SystemClock
 from stepwell_storage.errors import Incompatible
 from stepwell_storage.sql.tables import meta, metadata
 
-NEWEST = "0003"
+NEWEST = "0004"
 """The revision that this version of Stepwell works with."""
 
-READABLE_BY = "0003"
+READABLE_BY = "0004"
 """The oldest revision whose Stepwell can work with the newest schema.
 
 A migration that only adds leaves it as it is. One that takes away, or changes what is there, sets it

@@ -11,6 +11,7 @@ from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.keys import SqlKeys
 from stepwell_storage.sql.log import SqlLog
+from stepwell_storage.sql.policies import SqlPolicies
 from stepwell_storage.sql.queues import SqlQueues
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.retention import SqlRetention
@@ -35,6 +36,7 @@ class SqlPorts:
     runs: SqlRuns
     definitions: SqlDefinitions
     datasources: SqlDatasources
+    policies: SqlPolicies
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -50,3 +52,4 @@ class SqlPorts:
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)
         self.datasources = SqlDatasources(writer, reader)
+        self.policies = SqlPolicies(writer, reader)

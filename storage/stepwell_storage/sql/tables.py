@@ -63,6 +63,8 @@ name means.
 
 `datasources` names the databases that SQL tools may reach.
 
+`policies` holds versions of policies, never changed; `policy_heads` says which one is in force.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -376,6 +378,25 @@ datasources = sa.Table(
     sa.Column("url", Text, nullable=False),
     sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("version", Text, primary_key=True),
+    sa.Column("source", sa.LargeBinary, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+policy_heads = sa.Table(
+    "policy_heads",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("version", Text, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("applied_at", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(
