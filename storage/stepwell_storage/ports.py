@@ -18,10 +18,13 @@ from stepwell_storage.errors import StorageError
 from stepwell_storage.records import (
     Append,
     ApprovalRow,
+    AuditEntry,
+    AuditHead,
     Blob,
     Census,
     Condition,
     DatasourceRow,
+    Deed,
     DefinitionRow,
     KeyRow,
     Lease,
@@ -36,8 +39,14 @@ from stepwell_storage.records import (
     RingUse,
     RunRow,
     ScheduleRow,
+    StoredRow,
     Ticket,
+    Unnoted,
 )
+
+Farewell: TypeAlias = Callable[[Sequence[str]], Deed]
+"""What goes into the audit chain when these runs of one namespace are deleted. Pure: it is called on
+the thread that writes."""
 
 CommitWatch: TypeAlias = Callable[[int, float, StorageError | None], None]
 """Told of each transaction of this process: how many writes, seconds, and why it was refused."""
@@ -313,8 +322,10 @@ class Retention(Protocol):
         """How long ended runs of a namespace are kept."""
         ...
 
-    async def purge(self, *, now: int, limit: int) -> int:
+    async def purge(self, *, now: int, limit: int, farewell: Farewell | None = None) -> int:
         """Deletes at most `limit` ended runs whose time is over, oldest first; tells how many.
+
+        Each transaction puts its `farewell` into the audit chain of the namespace.
 
         All of a run goes in one transaction: events, blobs, keys of `run:ID`, letters, tickets,
         labels, request ids, lease and row. A run stays while a run that was forked from it, or
@@ -501,6 +512,47 @@ class Policies(Protocol):
         ...
 
 
+class AuditChain(Protocol):
+    """What was done, in one chain of hashes per namespace. Nothing ever deletes from it."""
+
+    async def append(self, namespace: str, deed: Deed) -> int:
+        """Puts a deed at the end of the chain; tells its sequence, which counts from 1 without a gap.
+
+        Whatever processes append at the same time, each entry follows the one before it.
+        """
+        ...
+
+    async def note(self, namespace: str, deed: Deed, *, after: int, to: int) -> int | None:
+        """Appends a deed that vouches for the positions above `after` up to `to` of the log.
+
+        None, and nothing is appended, when the chain does not vouch for exactly what is up to
+        `after`: another process was first.
+        """
+        ...
+
+    async def head(self, namespace: str) -> AuditHead:
+        """Where the chain ends; sequence 0 where there is none."""
+        ...
+
+    async def read(self, namespace: str, *, after: int = 0, limit: int = 1000) -> list[AuditEntry]:
+        """Entries with a sequence above `after`, in order, as they are stored."""
+        ...
+
+    async def unnoted(self, *, limit: int) -> list[Unnoted]:
+        """Namespaces whose log goes further than their chain vouches for, by name."""
+        ...
+
+    async def rows(
+        self, namespace: str, *, after: int, to: int, limit: int = 1000
+    ) -> list[StoredRow]:
+        """Rows of the log with a position above `after` up to `to`, in order, as they are stored."""
+        ...
+
+    async def namespaces(self) -> list[str]:
+        """Those that have a chain, by name."""
+        ...
+
+
 class Storage(Protocol):
     """All ports over one database."""
 
@@ -542,6 +594,8 @@ class Storage(Protocol):
     def datasources(self) -> Datasources: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def audit(self) -> AuditChain: ...
 
     async def open(self) -> None:
         """Connects, and brings the schema up to date.

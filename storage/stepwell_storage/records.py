@@ -405,6 +405,56 @@ class RingUse(Struct, frozen=True):
     sample: KeyRow
 
 
+class Deed(Struct, frozen=True):
+    """What somebody did, for the audit chain. `detail` is JSON, as text."""
+
+    at: int
+    principal: str
+    action: str
+    resource: str
+    detail: str = "{}"
+
+
+class AuditEntry(Struct, frozen=True):
+    """A deed in the chain of its namespace; `hash` covers all of it (`stepwell_storage.chain`)."""
+
+    sequence: int
+    at: int
+    principal: str
+    action: str
+    resource: str
+    detail: str
+    previous: str
+    hash: str
+
+
+class AuditHead(Struct, frozen=True):
+    """Where a chain ends, and up to which position of the log its entries vouch for events."""
+
+    sequence: int
+    hash: str
+    noted: int
+
+
+class Unnoted(Struct, frozen=True):
+    """A namespace whose log ends at `position`, while its chain vouches for it up to `noted`."""
+
+    namespace: str
+    noted: int
+    position: int
+
+
+class StoredRow(Struct, frozen=True):
+    """A row of the log as it is stored; it may hold several events, and the numbers are its last's."""
+
+    run: str
+    sequence: int
+    position: int
+    kind: str
+    principal: str
+    body: bytes
+
+
 class Census(Struct, frozen=True):
     """How much there is at the moment, in all namespaces.
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from stepwell_storage.errors import Duplicate, Fenced, Full, Incompatible, Unavailable
 from stepwell_storage.records import Append, Blob, DefinitionRow, Head, NewRun, Record
+from stepwell_storage.sql import migrate
 from stepwell_storage.sql.sqlite import SqliteStorage
 from stepwell_storage.sql.sqlite_reader import SqliteReader
 
@@ -27,6 +28,7 @@ APPEND_FOR_EVER = """
 import asyncio, sys
 from pathlib import Path
 from stepwell_storage.records import Append, Head, NewRun, Record
+from stepwell_storage.sql import migrate
 from stepwell_storage.sql.sqlite import SqliteStorage
 
 async def work(storage, number):
@@ -268,7 +270,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         foreign.execute("UPDATE meta SET readable_by = '9998'")
         foreign.commit()
 
-    with pytest.raises(Incompatible, match=r"schema 9999.*up to 0003.*newer Stepwell"):
+    with pytest.raises(Incompatible, match=rf"schema 9999.*up to {migrate.NEWEST}.*newer Stepwell"):
         await SqliteStorage(path).open()
 
 

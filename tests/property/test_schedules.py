@@ -20,6 +20,7 @@ from stepwell.definitions.compile import compile_definition
 from stepwell.engine.instants import instant
 from stepwell.engine.values import Json
 from stepwell.errors import AlreadyExists, Code
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.schedule_rules import Overlap, ScheduleSpec, fires_of
@@ -134,12 +135,14 @@ class World:
         self.spec = spec
         self.storage = MemoryStorage()
         self.starts = Starts(self.clock, random.Random(seed), longest)
+        audit = Audit(self.storage, self.clock)
         self.schedules = Schedules(
             self.storage,
             workflows=Workflows(self.storage, tools=lambda: (), clock=self.clock),
             tools=ToolRegistry(),
-            queues=Queues(self.storage, self.clock),
+            queues=Queues(self.storage, self.clock, audit),
             start_run=self.starts.start_run,
+            audit=audit,
             clock=self.clock,
             ids=None,  # type: ignore[arg-type]
         )

@@ -90,6 +90,7 @@ class Link:
         self.runs = LinkedRuns(self, store.runs)
         # Nothing goes wrong with these: a run in progress does not ask them.
         self.approvals = store.approvals
+        self.audit = store.audit
         self.counts = store.counts
         self.datasources = store.datasources
         self.definitions = store.definitions

@@ -18,6 +18,7 @@ from stepwell.config import WorkerSettings
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input
 from stepwell.engine.state import RunState
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
@@ -107,6 +108,7 @@ class Member:
             clock=self.clock,
             ids=ids,
             get_run=self._get_run,
+            audit=Audit(self.link, self.clock),
         )
         self.is_alive = False
         """Whether it can be asked for something."""

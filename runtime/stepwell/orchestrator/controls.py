@@ -27,6 +27,7 @@ from stepwell.errors import (
     Unavailable,
 )
 from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof, demand_factor
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.folds import SharedFolds
 from stepwell.orchestrator.forks import find_fork
 from stepwell.orchestrator.intake import check_payload, check_repeat, fork_digest
@@ -64,9 +65,11 @@ class Controls:
         clock: Clock,
         ids: IdSource,
         get_run: Callable[[Caller, str], Awaitable[Run]],
+        audit: Audit,
         factors: Factors = NO_FACTORS,
     ) -> None:
         self._storage = storage
+        self._audit = audit
         self._worker = worker
         self._journal = journal
         self._clock = clock
@@ -82,9 +85,8 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED, it stays as it is.
         """
-        return await self.tell(
-            caller, run, Cancel(at=self._clock.now(), principal=caller.principal, reason=reason)
-        )
+        given = Cancel(at=self._clock.now(), principal=caller.principal, reason=reason)
+        return await self._recorded(caller, "cancel", run, self.tell(caller, run, given))
 
     async def pause_run(self, caller: Caller, run: str, reason: str = "") -> Run:
         """Lets a run begin nothing new; calls in flight may end.
@@ -93,9 +95,8 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, it is paused already.
         """
-        return await self.tell(
-            caller, run, Pause(at=self._clock.now(), principal=caller.principal, reason=reason)
-        )
+        given = Pause(at=self._clock.now(), principal=caller.principal, reason=reason)
+        return await self._recorded(caller, "pause", run, self.tell(caller, run, given))
 
     async def resume_run(self, caller: Caller, run: str, reason: str = "") -> Run:
         """Lets a run that is paused go on.
@@ -104,9 +105,8 @@ class Controls:
             NotFound: RUN_NOT_FOUND.
             FailedPrecondition: RUN_ENDED; NOT_APPLICABLE, it is not paused.
         """
-        return await self.tell(
-            caller, run, Resume(at=self._clock.now(), principal=caller.principal, reason=reason)
-        )
+        given = Resume(at=self._clock.now(), principal=caller.principal, reason=reason)
+        return await self._recorded(caller, "resume", run, self.tell(caller, run, given))
 
     async def signal_run(
         self, caller: Caller, run: str, name: str, payload: Json = None, *, id: str = ""
@@ -167,7 +167,8 @@ class Controls:
             reason=reason,
             value=Data(value=value),
         )
-        return await self.tell(caller, run, given)
+        detail = {"step": step, "call": call or "", "verdict": verdict}
+        return await self._recorded(caller, "resolve", run, self.tell(caller, run, given), detail)
 
     async def retry_step(self, caller: Caller, run: str, step: str = "", reason: str = "") -> Run:
         """Takes a run up again that has failed, with another attempt of the step it failed over.
@@ -196,7 +197,8 @@ class Controls:
                 f"the run {taken.run} has the run key of {run} by now, and has not ended",
                 code=Code.RUN_KEY_TAKEN,
             ) from None
-        return await self._get_run(caller, run)
+        shown = self._get_run(caller, run)
+        return await self._recorded(caller, "retry", run, shown, {"step": given.step})
 
     async def fork_run(
         self,
@@ -267,6 +269,8 @@ class Controls:
         except Duplicate as duplicate:
             check_repeat(duplicate, digest, request_id)
             return await self._get_run(caller, duplicate.run), False
+        detail = {"of": run, "step": step, "edited": "yes" if edited else "no"}
+        await self._record(caller, "fork", state.run, detail)
         return run_of_state(state), True
 
     async def publish_event(self, caller: Caller, run: str, type: str, payload: Json) -> None:
@@ -290,6 +294,24 @@ class Controls:
         )
 
     # --- inside ---------------------------------------------------------------------------
+
+    async def _recorded(
+        self,
+        caller: Caller,
+        verb: str,
+        run: str,
+        deed: Awaitable[Run],
+        detail: Mapping[str, str] = {},
+    ) -> Run:
+        """Waits until it is done, and puts it into the audit log."""
+        shown = await deed
+        await self._record(caller, verb, run, detail)
+        return shown
+
+    async def _record(self, caller: Caller, verb: str, run: str, detail: Mapping[str, str]) -> None:
+        await self._audit.record(
+            caller.namespace, caller.principal, f"run.{verb}", f"run/{run}", detail
+        )
 
     async def tell(
         self, caller: Caller, run: str, given: Control, *, letter: str | None = None

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from stepwell.errors import Code, Denied, FailedPrecondition, NotFound, StepwellError
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import DestroyedKeys, KeyPage, RingKey, RunStatus, data_key_of
@@ -33,11 +34,13 @@ class KeyKeeping:
         storage: Storage,
         *,
         vault: Vault | None,
+        audit: Audit,
         cancel_run: Callable[[Caller, str, str], Awaitable[object]],
     ) -> None:
         """`cancel_run` takes the caller, the run and the reason."""
         self._storage = storage
         self._vault = vault
+        self._audit = audit
         self._cancel_run = cancel_run
 
     async def list_rings(self, caller: Caller) -> tuple[RingKey, ...]:
@@ -86,7 +89,11 @@ class KeyKeeping:
         _demand_user(caller)
         vault = self._used()
         with refusals():
-            return await vault.rotate()
+            rotation = await vault.rotate()
+        await self._audit.record(
+            caller.namespace, caller.principal, "key.rotate", f"ring/{vault.ring.active}"
+        )
+        return rotation
 
     async def destroy_run(self, caller: Caller, run: str) -> DestroyedKeys:
         """Erases what one run has written; if it is open it is cancelled before.
@@ -133,6 +140,10 @@ class KeyKeeping:
                 )
             cancelled = await self._cancel(caller, open_runs, f"the key of the {kind} is destroyed")
             keys = await vault.destroy(caller.namespace, owner)
+        detail = {"keys": str(keys), "cancelled": str(len(cancelled))}
+        await self._audit.record(
+            caller.namespace, caller.principal, "key.destroy", f"key/{owner}", detail
+        )
         return DestroyedKeys(keys=keys, cancelled=cancelled)
 
     async def _cancel(self, caller: Caller, runs: list[str], reason: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from stepwell.clock import Clock
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.texts import check_texts
@@ -29,8 +30,9 @@ _MICROSECOND = timedelta(microseconds=1)
 class Queues:
     """What a caller may ask about queues. Every method takes the caller first."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, audit: Audit) -> None:
         self._storage = storage
+        self._audit = audit
         self._clock = clock
 
     async def put_queue(
@@ -58,6 +60,9 @@ class Queues:
         row = QueueRow(name, concurrency, rate, per_us, self._clock.now())
         with refusals():
             is_new = await self._storage.queues.put(caller.namespace, row)
+        await self._audit.record(
+            caller.namespace, caller.principal, "queue.put", f"queue/{name}", _limits(row)
+        )
         return await self.get_queue(caller, name), is_new
 
     async def get_queue(self, caller: Caller, name: str) -> Queue:
@@ -94,6 +99,14 @@ class Queues:
                 f"away with `stepwell queues put {name}`, or cancel the runs that are in it",
                 code=Code.NOT_APPLICABLE,
             ) from None
+        await self._audit.record(
+            caller.namespace, caller.principal, "queue.remove", f"queue/{name}"
+        )
+
+
+def _limits(row: QueueRow) -> dict[str, str]:
+    limits = {"concurrency": row.concurrency, "rate": row.rate, "per_us": row.per_us}
+    return {name: str(limit) for name, limit in limits.items() if limit is not None}
 
 
 def _check(concurrency: int | None, rate: int | None, per: timedelta | None) -> None:

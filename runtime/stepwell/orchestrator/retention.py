@@ -8,6 +8,7 @@ from typing import Final
 from stepwell.clock import Clock
 from stepwell.durations import format_duration
 from stepwell.errors import InvalidRequest
+from stepwell.orchestrator.audit import Audit, farewell
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
 from stepwell.principals import Caller
@@ -31,8 +32,9 @@ log = logging.getLogger(__name__)
 class Retention:
     """How long ended runs are kept. Every method takes the caller first."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, audit: Audit) -> None:
         self._storage = storage
+        self._audit = audit
 
     async def set_retention(self, caller: Caller, keep: timedelta | None) -> None:
         """Keeps ended runs for this long, those that there are as well; None is for ever.
@@ -50,6 +52,10 @@ class Retention:
         keep_us = None if keep is None else keep // _MICROSECOND
         with refusals():
             await self._storage.retention.keep(caller.namespace, keep_us)
+        kept = "for ever" if keep is None else format_duration(keep)
+        await self._audit.record(
+            caller.namespace, caller.principal, "retention.set", "retention", {"keep": kept}
+        )
 
     async def get_retention(self, caller: Caller) -> timedelta | None:
         """How long ended runs are kept; None is for ever."""
@@ -79,7 +85,10 @@ class RetentionLoop:
     async def _purge(self) -> None:
         deleted = BATCH
         while deleted >= BATCH:
-            deleted = await self._storage.retention.purge(now=self._clock.now(), limit=BATCH)
+            now = self._clock.now()
+            deleted = await self._storage.retention.purge(
+                now=now, limit=BATCH, farewell=farewell(now)
+            )
             if deleted:
                 log.info("%d runs have been deleted, their time was over", deleted)
                 await asyncio.sleep(PAUSE)

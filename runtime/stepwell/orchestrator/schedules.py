@@ -13,6 +13,7 @@ from stepwell.clock import Clock, IdSource
 from stepwell.engine.instants import instant_text
 from stepwell.engine.values import Failure, Json
 from stepwell.errors import Code, NotFound, StepwellError
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.intake import check_input
 from stepwell.orchestrator.queues import Queues
@@ -73,10 +74,12 @@ class Schedules:
         tools: ToolRegistry,
         queues: Queues,
         start_run: StartRun,
+        audit: Audit,
         clock: Clock,
         ids: IdSource,
     ) -> None:
         self._storage = storage
+        self._audit = audit
         self._workflows = workflows
         self._tools = tools
         self._queues = queues
@@ -124,6 +127,7 @@ class Schedules:
             row = _successor(row, old, spec, paused)
         with refusals():
             is_new = await self._storage.schedules.put(caller.namespace, row)
+        await self._record(caller, "put", name, {"workflow": spec.workflow})
         return _schedule(row), is_new
 
     async def get_schedule(self, caller: Caller, name: str) -> Schedule:
@@ -179,6 +183,7 @@ class Schedules:
         check_texts(name=name)
         with refusals(_no_schedule(name), Code.SCHEDULE_NOT_FOUND):
             await self._storage.schedules.remove(caller.namespace, name)
+        await self._record(caller, "remove", name)
 
     async def pause_schedule(self, caller: Caller, name: str, note: str = "") -> Schedule:
         """Holds a schedule back; a note takes the place of its own until it is resumed or changed.
@@ -221,7 +226,9 @@ class Schedules:
         demand_user(caller, "schedules are triggered", f"stepwell schedules trigger {name}")
         spec = read_spec(await self._row(caller, name))
         id = f"schedule/{name}/trigger/{request_id or self._ids.new_id()}"
-        return await self._start(caller.namespace, name, spec, {"schedule": name}, id)
+        run, is_new = await self._start(caller.namespace, name, spec, {"schedule": name}, id)
+        await self._record(caller, "trigger", name, {"run": run.id})
+        return run, is_new
 
     async def fire(self, namespace: str, row: ScheduleRow, spec: ScheduleSpec) -> tuple[Run, bool]:
         """Starts the run of the fire that has come; the flag is False when it was started before.
@@ -296,7 +303,15 @@ class Schedules:
         )
         with refusals():
             await self._storage.schedules.put(caller.namespace, row)
+        await self._record(caller, "pause" if paused else "resume", row.name)
         return _schedule(row)
+
+    async def _record(
+        self, caller: Caller, verb: str, name: str, detail: Mapping[str, str] = {}
+    ) -> None:
+        await self._audit.record(
+            caller.namespace, caller.principal, f"schedule.{verb}", f"schedule/{name}", detail
+        )
 
 
 def _within_sight(fires: Iterator[int]) -> Iterator[int]:

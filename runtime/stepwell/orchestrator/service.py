@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from stepwell.clock import Clock, IdSource
+from stepwell.config import redact_url
 from stepwell.definitions.builtin import CALL
 from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
@@ -23,6 +24,7 @@ from stepwell.errors import (
     KeyDestroyed,
 )
 from stepwell.orchestrator.approvals import NO_FACTORS, Approvals, Factors, PageOf, no_page
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.filters import parse_filter
@@ -108,6 +110,7 @@ class Service:
         self._check_datasource = check_datasource
         self._clock = clock
         self._ids = ids
+        audit = self._audit = Audit(storage, clock)
         self.controls = Controls(
             storage,
             worker=worker,
@@ -115,6 +118,7 @@ class Service:
             clock=clock,
             ids=ids,
             get_run=self.get_run,
+            audit=audit,
             factors=factors,
         )
         self.approvals = Approvals(
@@ -125,9 +129,11 @@ class Service:
             factors=factors,
             page=page,
         )
-        self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
-        self.queues = Queues(storage, clock)
-        self.retention = Retention(storage)
+        self.keys = KeyKeeping(
+            storage, vault=vault, audit=audit, cancel_run=self.controls.cancel_run
+        )
+        self.queues = Queues(storage, clock, audit)
+        self.retention = Retention(storage, audit)
         self.policies = policies or Policies(storage, book=PolicyBook(), tools=tools, clock=clock)
         self.policy_trials = PolicyTrials(self.policies, tools=tools, clock=clock)
         self.policy_replay = PolicyReplay(
@@ -139,6 +145,7 @@ class Service:
             tools=tools,
             queues=self.queues,
             start_run=self.start_run,
+            audit=audit,
             clock=clock,
             ids=ids,
         )
@@ -392,6 +399,13 @@ class Service:
             row, created = await self._workflows.put(
                 caller.namespace, source, principal=caller.principal, now=self._clock.now()
             )
+        await self._audit.record(
+            caller.namespace,
+            caller.principal,
+            "workflow.put",
+            f"workflow/{row.name}",
+            {"version": row.version},
+        )
         return await self._workflow(caller, row), created
 
     async def get_workflow(self, caller: Caller, name: str, version: str | None = None) -> Workflow:
@@ -436,6 +450,13 @@ class Service:
             raise AlreadyExists(
                 f"there is a datasource {name!r} already; remove it first, or take another name"
             ) from None
+        await self._audit.record(
+            caller.namespace,
+            caller.principal,
+            "datasource.add",
+            f"datasource/{name}",
+            {"url": redact_url(url)},
+        )
         return datasource_of(row)
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
@@ -456,6 +477,9 @@ class Service:
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             await self._storage.datasources.remove(caller.namespace, name)
+        await self._audit.record(
+            caller.namespace, caller.principal, "datasource.remove", f"datasource/{name}"
+        )
 
     async def ping(self) -> None:
         """Proves that the database can be used.

@@ -8,6 +8,7 @@ from stepwell_storage.admission import Admissions
 from stepwell_storage.bell import Bell
 from stepwell_storage.records import (
     ApprovalRow,
+    AuditEntry,
     Blob,
     DatasourceRow,
     DefinitionRow,
@@ -62,6 +63,8 @@ class KeptNamespace(Struct):
     datasources: dict[str, DatasourceRow] = {}
     policies: dict[str, PolicyRow] = {}
     policy: PolicyHead | None = None
+    audit: list[AuditEntry] = []
+    noted: int = 0
 
 
 class Database:

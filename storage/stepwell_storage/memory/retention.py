@@ -1,6 +1,8 @@
 """How long ended runs are kept, and how they are forgotten."""
 
+from stepwell_storage.memory import audit
 from stepwell_storage.memory.database import Database, KeptNamespace
+from stepwell_storage.ports import Farewell
 from stepwell_storage.records import RunRow
 
 
@@ -16,7 +18,7 @@ class MemoryRetention:
     async def kept(self, namespace: str) -> int | None:
         return self._database[namespace].keep_us
 
-    async def purge(self, *, now: int, limit: int) -> int:
+    async def purge(self, *, now: int, limit: int, farewell: Farewell | None = None) -> int:
         found = [
             (kept.row.ended_at, name, run)
             for name, namespace in self._database.items()
@@ -24,8 +26,13 @@ class MemoryRetention:
             if namespace.keep_us is not None and _may_go(namespace, kept.row, now)
         ]
         found.sort()
+        gone: dict[str, list[str]] = {}
         for _, name, run in found[:limit]:
             _forget(self._database[name], run)
+            gone.setdefault(name, []).append(run)
+        if farewell is not None:
+            for name, runs in gone.items():
+                audit.append(self._database, name, farewell(runs))
         return len(found[:limit])
 
 

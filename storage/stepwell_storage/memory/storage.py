@@ -3,6 +3,7 @@
 import secrets
 
 from stepwell_storage.memory.approvals import MemoryApprovals
+from stepwell_storage.memory.audit import MemoryAudit
 from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.counts import MemoryCounts
@@ -44,6 +45,7 @@ class MemoryStorage:
         self.definitions = MemoryDefinitions(database)
         self.datasources = MemoryDatasources(database)
         self.policies = MemoryPolicies(database)
+        self.audit = MemoryAudit(database)
 
     async def open(self) -> None:
         self.log.open()

@@ -3,6 +3,7 @@
 from stepwell_storage.bell import Bell
 from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql.approvals import SqlApprovals
+from stepwell_storage.sql.audit import SqlAudit
 from stepwell_storage.sql.blobs import SqlBlobs
 from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.counts import SqlCounts
@@ -37,6 +38,7 @@ class SqlPorts:
     definitions: SqlDefinitions
     datasources: SqlDatasources
     policies: SqlPolicies
+    audit: SqlAudit
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -53,3 +55,4 @@ class SqlPorts:
         self.definitions = SqlDefinitions(writer, reader)
         self.datasources = SqlDatasources(writer, reader)
         self.policies = SqlPolicies(writer, reader)
+        self.audit = SqlAudit(writer, reader)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from stepwell_storage.sql import tables
+from stepwell_storage.ports import Farewell
+from stepwell_storage.sql import audit, tables
 from stepwell_storage.sql.ids import unpacked
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.session import Session
@@ -97,7 +98,7 @@ class SqlRetention:
         rows = await self._reader.rows(_KEPT, in_namespace=namespace)
         return rows[0][0] if rows else None
 
-    async def purge(self, *, now: int, limit: int) -> int:
+    async def purge(self, *, now: int, limit: int, farewell: Farewell | None = None) -> int:
         # Read beside the writer: where much is kept for its relatives, many are looked at.
         found: list[_Old] = []
         for namespace, keep_us in await self._reader.rows(_POLICIES):
@@ -107,7 +108,7 @@ class SqlRetention:
         found.sort()
         forgotten = 0
         for share in _shares(found[:limit]):
-            forgotten += await self._writer.call(partial(_forget, share))
+            forgotten += await self._writer.call(partial(_forget, share, farewell))
         return forgotten
 
 
@@ -126,7 +127,7 @@ def _shares(found: Sequence[_Old]) -> Iterator[list[_Old]]:
         yield share
 
 
-def _forget(share: Sequence[_Old], session: Session) -> int:
+def _forget(share: Sequence[_Old], farewell: Farewell | None, session: Session) -> int:
     """Deletes runs of one namespace, if their time is still over; tells how many."""
     namespace, until = share[0].namespace, share[0].until
     asked = [old.run for old in share]
@@ -138,4 +139,6 @@ def _forget(share: Sequence[_Old], session: Session) -> int:
         session.change(_FORGET_KEYS, in_namespace=namespace, subjects=subjects)
         for forget in _FORGET:
             session.change(forget, in_namespace=namespace, of=of)
+        if farewell is not None:
+            audit.append(namespace, farewell([unpacked(run) for run in of]), session)
     return len(of)

@@ -65,6 +65,10 @@ name means.
 
 `policies` holds versions of policies, never changed; `policy_heads` says which one is in force.
 
+`audit` is the chain of what was done: each row has the hash of the one before it, and nothing ever
+deletes one. `audit_heads` has its last sequence and hash once more, and its row is the lock under which
+a chain grows; `noted` is the position of the log up to which entries of the chain vouch for events.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -397,6 +401,29 @@ policy_heads = sa.Table(
     sa.Column("version", Text, nullable=False),
     sa.Column("principal", Text, nullable=False),
     sa.Column("applied_at", sa.BigInteger, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("action", Text, nullable=False),
+    sa.Column("resource", Text, nullable=False),
+    sa.Column("detail", Text, nullable=False),
+    sa.Column("previous", Text, nullable=False),
+    sa.Column("hash", Text, nullable=False),
+)
+
+audit_heads = sa.Table(
+    "audit_heads",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("hash", Text, nullable=False),
+    sa.Column("noted", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(
