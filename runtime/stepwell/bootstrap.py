@@ -18,6 +18,7 @@ from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
+from stepwell.orchestrator.notary import Notary
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
@@ -104,12 +105,16 @@ async def open_runtime(
             )
             survey = Survey(storage, worker, metrics)
             schedules, retention = _loops(settings, storage, service)
-            background = Background(schedules=schedules.run, retention=retention.run)
+            notary = Notary(storage, clock=SystemClock(), every=settings.audit.every)
+            background = Background(
+                schedules=schedules.run, retention=retention.run, notary=notary.run
+            )
             async with worker.working(alone=not storage.is_shared), background:
                 with rarely_collected(), LoopLag(metrics.event_loop_lag_seconds):
                     yield Runtime(
                         service, worker, survey, schedules=schedules, background=background
                     )
+            await notary.end()
     finally:
         await models.aclose()
         await storage.close()

@@ -164,6 +164,15 @@ class RetentionSettings(Section, frozen=True):
     ] = timedelta(minutes=1)
 
 
+class AuditSettings(Section, frozen=True):
+    """How the audit log vouches for the event log; see `stepwell audit`."""
+
+    every: Annotated[
+        timedelta,
+        Meta(description="How often new events are vouched for: until then nothing protects them."),
+    ] = timedelta(seconds=1)
+
+
 class ProviderSettings(Section, frozen=True):
     """One provider of models, by the name that `provider:model` uses."""
 
@@ -198,6 +207,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     tools: ToolSettings = ToolSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     models: Annotated[
         dict[str, str],

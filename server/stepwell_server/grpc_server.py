@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha import reflection
 from stepwell.clock import IdSource, SystemClock, Uuid7Source
 from stepwell.orchestrator.service import Service
 from stepwell.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     datasource_service_pb2,
     datasource_service_pb2_grpc,
     event_service_pb2,
@@ -34,6 +36,7 @@ from stepwell_server.authentication import Authenticator
 from stepwell_server.drain import Drain
 from stepwell_server.health import Health
 from stepwell_server.interceptors import Gate
+from stepwell_server.services.audit import AuditServicer
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
 from stepwell_server.services.keys import KeyServicer
@@ -55,6 +58,7 @@ SERVICES: Final = tuple(
         schedule_service_pb2,
         retention_service_pb2,
         key_service_pb2,
+        audit_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -181,6 +185,7 @@ class GrpcServer:
             RetentionServicer(service), server
         )
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(service), server)
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(service), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

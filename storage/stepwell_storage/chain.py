@@ -75,15 +75,28 @@ class Digests:
     def add(self, rows: Iterable[StoredRow]) -> None:
         """Goes on with the rows that come next."""
         for row in rows:
-            count = row.kind.count(" ") + 1
-            running = self._of.get(row.run)
-            if running is None:
-                running = self._of[row.run] = _Running(row.sequence - count + 1)
-            kind, principal = row.kind.encode(), row.principal.encode()
-            sizes = f"{row.sequence} {row.position} {len(kind)} {len(principal)} {len(row.body)}\n"
-            running.sha.update(b"".join((sizes.encode(), kind, principal, row.body)))
-            running.last = row.sequence
-            self.events += count
+            try:
+                self._add(row)
+            except (TypeError, AttributeError):
+                # Somebody has put a value of another type there: no row of ours is like this.
+                self._running(row.run, 0).sha.update(repr(row).encode())
+                self.events += 1
+
+    def _add(self, row: StoredRow) -> None:
+        count = row.kind.count(" ") + 1
+        kind, principal = row.kind.encode(), row.principal.encode()
+        sizes = f"{row.sequence} {row.position} {len(kind)} {len(principal)} {len(row.body)}\n"
+        content = b"".join((sizes.encode(), kind, principal, row.body))
+        running = self._running(row.run, row.sequence - count + 1)
+        running.sha.update(content)
+        running.last = row.sequence
+        self.events += count
+
+    def _running(self, run: str, first: int) -> "_Running":
+        found = self._of.get(run)
+        if found is None:
+            found = self._of[run] = _Running(first)
+        return found
 
     def result(self) -> dict[str, Digest]:
         """The digests so far, in the order in which the runs first appear."""

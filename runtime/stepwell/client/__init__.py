@@ -2,6 +2,9 @@
 
 from stepwell.client.client import Client
 from stepwell.client.types import (
+    AuditEntry,
+    AuditFinding,
+    AuditHead,
     DataKey,
     Datasource,
     Event,
@@ -20,12 +23,16 @@ from stepwell.client.types import (
     Step,
     StepStatus,
     Verdict,
+    Verification,
     Waiting,
     WaitingOn,
     Workflow,
 )
 
 __all__ = [
+    "AuditEntry",
+    "AuditFinding",
+    "AuditHead",
     "Client",
     "DataKey",
     "Datasource",
@@ -45,6 +52,7 @@ __all__ = [
     "Step",
     "StepStatus",
     "Verdict",
+    "Verification",
     "Waiting",
     "WaitingOn",
     "Workflow",

@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import TracebackType
 
 from stepwell.client import facts
+from stepwell.client.audit import AuditLog
 from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
@@ -50,6 +51,7 @@ class Client(Runs):
         self.schedules = Schedules(self._connection)
         self.retention = Retention(self._connection)
         self.keys = Keys(self._connection)
+        self.audit = AuditLog(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

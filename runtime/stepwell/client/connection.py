@@ -11,6 +11,7 @@ from grpc import ChannelConnectivity, aio
 
 from stepwell.client.failures import not_running, to_error
 from stepwell.principals import LOCAL_USER
+from stepwell.v1.audit_service_pb2_grpc import AuditServiceStub
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
 from stepwell.v1.key_service_pb2_grpc import KeyServiceStub
@@ -21,6 +22,7 @@ from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
+    from stepwell.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from stepwell.v1.key_service_pb2_grpc import KeyServiceAsyncStub
@@ -61,6 +63,7 @@ RETRIED: Final = {
         "TriggerSchedule",
     ),
     "RetentionService": ("GetRetention", "SetRetention"),
+    "AuditService": ("ListEntries", "GetHead"),
     "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
 }
 
@@ -160,6 +163,11 @@ class Connection:
         """The methods of KeyService."""
         return self._opened.keys
 
+    @property
+    def audit(self) -> "AuditServiceAsyncStub":
+        """The methods of AuditService."""
+        return self._opened.audit
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -231,6 +239,7 @@ class _Open:
         self.schedules = ScheduleServiceStub(channel)
         self.retention = RetentionServiceStub(channel)
         self.keys = KeyServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -282,3 +282,46 @@ class Schedule(Struct, frozen=True, kw_only=True):
     fires: tuple[datetime, ...] = ()
     problem: Failure | None = None
     created: bool = False
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """Something that was done, in the chain of the audit log; `detail` is JSON as it was hashed."""
+
+    sequence: int
+    at: datetime
+    principal: str
+    action: str
+    resource: str
+    detail: str
+    previous: str
+    hash: str
+
+
+class AuditHead(Struct, frozen=True, kw_only=True):
+    """The hash of an entry of the audit log; sequence 0 where only the hash is known."""
+
+    sequence: int
+    hash: str
+
+
+class AuditFinding(Struct, frozen=True):
+    """Something that is not as it was; `where` says which entry, or which events of which run."""
+
+    what: str
+    where: str
+
+
+class Verification(Struct, frozen=True, kw_only=True):
+    """How far a check of the audit log is, and what was found since the last one of these.
+
+    `unnoted_events` are those at the end of the log that nothing vouches for yet; they are known
+    once it is `done`.
+    """
+
+    entries: int
+    events: int
+    deleted_runs: int
+    unnoted_events: int
+    findings: tuple[AuditFinding, ...]
+    done: bool
+    head: AuditHead

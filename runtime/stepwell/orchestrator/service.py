@@ -25,6 +25,7 @@ from stepwell.errors import (
 )
 from stepwell.orchestrator.approvals import NO_FACTORS, Approvals, Factors, PageOf, no_page
 from stepwell.orchestrator.audit import Audit
+from stepwell.orchestrator.audit_log import AuditLog
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.filters import parse_filter
@@ -111,6 +112,7 @@ class Service:
         self._clock = clock
         self._ids = ids
         audit = self._audit = Audit(storage, clock)
+        self.audit_log = AuditLog(storage)
         self.controls = Controls(
             storage,
             worker=worker,

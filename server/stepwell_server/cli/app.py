@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stepwell_server.cli import (
+    audit,
     controls,
     datasources,
     definitions,
@@ -88,6 +89,7 @@ for group in (
     schedules,
     retention,
     keys,
+    audit,
     tools,
     mcp,
     demo,

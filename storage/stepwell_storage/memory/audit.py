@@ -33,8 +33,9 @@ class MemoryAudit:
 
     async def head(self, namespace: str) -> AuditHead:
         kept = self._database[namespace]
-        last = kept.audit[-1].hash if kept.audit else NOTHING
-        return AuditHead(len(kept.audit), last, kept.noted)
+        if not kept.audit:
+            return AuditHead(0, NOTHING, kept.noted)
+        return AuditHead(kept.audit[-1].sequence, kept.audit[-1].hash, kept.noted)
 
     async def read(self, namespace: str, *, after: int = 0, limit: int = 1000) -> list[AuditEntry]:
         return self._database[namespace].audit[after : after + limit]

@@ -1,6 +1,7 @@
 """What was done, in one chain of hashes per namespace."""
 
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -110,6 +111,11 @@ def _extend(session: Session, namespace: str, deed: Deed, head: AuditHead, *, no
     return entry.sequence
 
 
+def _name(run: Any) -> str:
+    """The id of a run, or whatever somebody has put in its place."""
+    return unpacked(run) if isinstance(run, bytes) else repr(run)
+
+
 class SqlAudit:
     """The chains."""
 
@@ -140,7 +146,7 @@ class SqlAudit:
         rows = await self._reader.rows(
             _ROWS, in_namespace=namespace, after=after, to=to, most=limit
         )
-        return [StoredRow(unpacked(run), *row) for run, *row in rows]
+        return [StoredRow(_name(run), *row) for run, *row in rows]
 
     async def namespaces(self) -> list[str]:
         return [name for (name,) in await self._reader.rows(_NAMESPACES)]
