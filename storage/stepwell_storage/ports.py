@@ -21,6 +21,7 @@ from stepwell_storage.records import (
     AuditEntry,
     AuditHead,
     Blob,
+    BudgetRow,
     Census,
     Condition,
     DatasourceRow,
@@ -35,13 +36,16 @@ from stepwell_storage.records import (
     QueueLoad,
     QueueRow,
     Record,
+    Reservation,
     Rest,
     RingUse,
     RunRow,
     ScheduleRow,
+    Short,
     StoredRow,
     Ticket,
     Unnoted,
+    Used,
 )
 
 Farewell: TypeAlias = Callable[[Sequence[str]], Deed]
@@ -553,6 +557,43 @@ class AuditChain(Protocol):
         ...
 
 
+class Budgets(Protocol):
+    """What may be spent, and what is. Scopes, accounts and units are names that the store compares."""
+
+    async def put(self, namespace: str, row: BudgetRow) -> None:
+        """Sets a limit, or replaces it."""
+        ...
+
+    async def remove(self, namespace: str, scope: str, unit: str) -> bool:
+        """Takes a limit away; False when there was none. What was counted stays."""
+        ...
+
+    async def of_run(self, namespace: str, run: str) -> list[BudgetRow]:
+        """Those of one run, by unit."""
+        ...
+
+    async def shared(self) -> list[tuple[str, BudgetRow]]:
+        """Those of all namespaces that are of no run."""
+        ...
+
+    async def reserve(self, namespace: str, reservation: Reservation, *, now: int) -> Short | None:
+        """Reserves all of it, or nothing, and then tells what is short.
+
+        Whatever processes reserve at the same time, what is spent and reserved of an account is
+        never more than its scope allows. Reservations whose time is over make room. A charge
+        without a limit in its scope counts nowhere.
+        """
+        ...
+
+    async def used(self, namespace: str, accounts: Sequence[str]) -> list[Used]:
+        """What is in these accounts, by account and unit."""
+        ...
+
+    async def list(self, namespace: str) -> list[BudgetRow]:
+        """Those that are of no run, by scope and unit."""
+        ...
+
+
 class Storage(Protocol):
     """All ports over one database."""
 
@@ -596,6 +637,8 @@ class Storage(Protocol):
     def policies(self) -> Policies: ...
     @property
     def audit(self) -> AuditChain: ...
+    @property
+    def budgets(self) -> Budgets: ...
 
     async def open(self) -> None:
         """Connects, and brings the schema up to date.

@@ -170,6 +170,76 @@ class Reopened(Struct, frozen=True):
     lease_expires_at: int
 
 
+class BudgetRow(Struct, frozen=True):
+    """At most `amount` of a unit in a scope; None is counted and not limited.
+
+    With `run` it goes when that run is deleted.
+    """
+
+    scope: str
+    unit: str
+    amount: int | None
+    principal: str
+    updated_at: int
+    run: str | None = None
+
+
+class Charge(Struct, frozen=True):
+    """An amount of a unit, which counts in an account and may not exceed what its scope allows.
+
+    `amount` None is one that nobody knows. An account with `run` goes when that run is deleted.
+    """
+
+    scope: str
+    account: str
+    unit: str
+    amount: int | None
+    run: str | None = None
+
+
+class Reservation(Struct, frozen=True):
+    """What a call of a run will need at most, for as long as it goes on and until `expires_at`.
+
+    The call is known by (run, key): reserved again it keeps what it has. `budgets` are made if
+    they are not there.
+    """
+
+    run: str
+    key: str
+    charges: tuple[Charge, ...]
+    expires_at: int
+    budgets: tuple[BudgetRow, ...] = ()
+
+
+class Spent(Struct, frozen=True):
+    """What a call has needed: it takes the place of what was reserved for the key."""
+
+    key: str
+    charges: tuple[Charge, ...] = ()
+
+
+class Short(Struct, frozen=True):
+    """Why there is no reservation: `taken` of `limit` is spent or reserved, and `wanted` too much.
+
+    `wanted` None is an amount that nobody knows.
+    """
+
+    scope: str
+    unit: str
+    limit: int
+    taken: int
+    wanted: int | None
+
+
+class Used(Struct, frozen=True):
+    """What an account has: spent, and reserved for calls that go on."""
+
+    account: str
+    unit: str
+    used: int
+    reserved: int
+
+
 class Append(Struct, frozen=True):
     """Consecutive events of one run, all or nothing.
 
@@ -183,6 +253,8 @@ class Append(Struct, frozen=True):
     are removed, and its queue tickets of the steps in `left` are given back. Each of `approvals`
     is added to the list of them, or takes the place of the one with its id there; with `withdraws`
     those of this run that are still waiting then are withdrawn, at that time.
+    What its calls have `spent` is counted, and with `frees` all else that is reserved for the run is
+    given back.
 
     Raises:
         ValueError: it cannot be right, whatever the store holds.
@@ -202,6 +274,8 @@ class Append(Struct, frozen=True):
     left: tuple[str, ...] = ()
     approvals: tuple[ApprovalRow, ...] = ()
     withdraws: int | None = None
+    spent: tuple[Spent, ...] = ()
+    frees: bool = False
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):

@@ -91,6 +91,7 @@ class Link:
         # Nothing goes wrong with these: a run in progress does not ask them.
         self.approvals = store.approvals
         self.audit = store.audit
+        self.budgets = store.budgets
         self.counts = store.counts
         self.datasources = store.datasources
         self.definitions = store.definitions

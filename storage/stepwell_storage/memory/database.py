@@ -10,6 +10,8 @@ from stepwell_storage.records import (
     ApprovalRow,
     AuditEntry,
     Blob,
+    BudgetRow,
+    Charge,
     DatasourceRow,
     DefinitionRow,
     KeyRow,
@@ -42,6 +44,21 @@ class KeptTicket(Struct):
     admitted_at: int | None = None
 
 
+class KeptReservation(Struct):
+    """What is reserved for a call."""
+
+    charges: list[Charge]
+    expires_at: int
+
+
+class KeptAmounts(Struct):
+    """What is in an account. `run` is the run that it goes with."""
+
+    used: int = 0
+    reserved: int = 0
+    run: str | None = None
+
+
 class KeptNamespace(Struct):
     """All that belongs to one tenant. `run_keys` has the runs that have not ended, by their key."""
 
@@ -65,6 +82,12 @@ class KeptNamespace(Struct):
     policy: PolicyHead | None = None
     audit: list[AuditEntry] = []
     noted: int = 0
+    budgets: dict[tuple[str, str], BudgetRow] = {}
+    """By scope and unit."""
+    amounts: dict[tuple[str, str], KeptAmounts] = {}
+    """By account and unit."""
+    reservations: dict[tuple[str, str], KeptReservation] = {}
+    """By run and key."""
 
 
 class Database:

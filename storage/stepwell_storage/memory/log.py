@@ -15,6 +15,7 @@ from stepwell_storage.errors import (
     Unavailable,
 )
 from stepwell_storage.heads import LogHeads
+from stepwell_storage.memory import budgets
 from stepwell_storage.memory.approvals import note
 from stepwell_storage.memory.database import Database, KeptNamespace, KeptRun
 from stepwell_storage.memory.inbox import deliver, drop, drop_all
@@ -113,6 +114,8 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
     for step in append.left:
         namespace.tickets.pop((append.run, step), None)
     note(namespace, append)
+    if append.spent or append.frees:
+        budgets.settle(namespace, append)
     if append.head is not None:
         _show(namespace, kept, append.head)
     return len(namespace.log)

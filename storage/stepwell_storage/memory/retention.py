@@ -1,6 +1,6 @@
 """How long ended runs are kept, and how they are forgotten."""
 
-from stepwell_storage.memory import audit
+from stepwell_storage.memory import audit, budgets
 from stepwell_storage.memory.database import Database, KeptNamespace
 from stepwell_storage.ports import Farewell
 from stepwell_storage.records import RunRow
@@ -59,3 +59,4 @@ def _forget(namespace: KeptNamespace, run: str) -> None:
     namespace.approvals = {id: it for id, it in namespace.approvals.items() if it.run != run}
     namespace.tickets = {key: it for key, it in namespace.tickets.items() if key[0] != run}
     namespace.keys = {id: key for id, key in namespace.keys.items() if key.subject != f"run:{run}"}
+    budgets.forget(namespace, run)

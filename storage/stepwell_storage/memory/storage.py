@@ -5,6 +5,7 @@ import secrets
 from stepwell_storage.memory.approvals import MemoryApprovals
 from stepwell_storage.memory.audit import MemoryAudit
 from stepwell_storage.memory.blobs import MemoryBlobs
+from stepwell_storage.memory.budgets import MemoryBudgets
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.counts import MemoryCounts
 from stepwell_storage.memory.database import Database
@@ -46,6 +47,7 @@ class MemoryStorage:
         self.datasources = MemoryDatasources(database)
         self.policies = MemoryPolicies(database)
         self.audit = MemoryAudit(database)
+        self.budgets = MemoryBudgets(database)
 
     async def open(self) -> None:
         self.log.open()

@@ -144,12 +144,8 @@ class Batch:
 
     @property
     def errands(self) -> list[Append]:
-        """Appends with letters that go out or were taken, or with news of what a person is asked."""
-        return [
-            it
-            for it in self.appends
-            if it.letters or it.taken or it.approvals or it.withdraws is not None
-        ]
+        """Appends with letters that go out or were taken, with what a person is asked, or what was spent."""
+        return [it for it in self.appends if _has_errands(it)]
 
     @property
     def steps(self) -> Values:
@@ -255,3 +251,9 @@ class Batch:
 def _lease(chain: _Chain, new: NewRun) -> tuple[Any, ...]:
     owner, expires_at = chain.held_by(new)
     return chain.first.namespace, chain.run, owner, chain.epoch, expires_at, chain.last
+
+
+def _has_errands(it: Append) -> bool:
+    return bool(
+        it.letters or it.taken or it.approvals or it.withdraws is not None or it.spent or it.frees
+    )

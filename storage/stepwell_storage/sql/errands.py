@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from stepwell_storage.records import Append, Letter
 from stepwell_storage.sql.approvals import note
+from stepwell_storage.sql.budgets import settle
 from stepwell_storage.sql.ids import packed
 from stepwell_storage.sql.inbox import deliver, drop, drop_all
 from stepwell_storage.sql.session import Session
@@ -54,7 +55,7 @@ def reopen(session: Session, values: Mapping[str, Any]) -> bool:
 
 
 def run_errands(session: Session, appends: Sequence[Append]) -> None:
-    """Removes the letters that these appends are done with, notes what they ask; leaves what they send."""
+    """Removes the letters that these appends are done with, notes what they ask and have spent; leaves what they send."""
     letters: dict[str, list[Letter]] = {}
     for append in appends:
         if append.taken:
@@ -63,6 +64,8 @@ def run_errands(session: Session, appends: Sequence[Append]) -> None:
             note(session, append)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
+        if append.spent or append.frees:
+            settle(session, append)
     for namespace in sorted(letters):
         deliver(session, namespace, letters[namespace])
 

@@ -5,6 +5,7 @@ from stepwell_storage.heads import LogHeads
 from stepwell_storage.sql.approvals import SqlApprovals
 from stepwell_storage.sql.audit import SqlAudit
 from stepwell_storage.sql.blobs import SqlBlobs
+from stepwell_storage.sql.budgets import SqlBudgets
 from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.counts import SqlCounts
 from stepwell_storage.sql.datasources import SqlDatasources
@@ -39,6 +40,7 @@ class SqlPorts:
     datasources: SqlDatasources
     policies: SqlPolicies
     audit: SqlAudit
+    budgets: SqlBudgets
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -56,3 +58,4 @@ class SqlPorts:
         self.datasources = SqlDatasources(writer, reader)
         self.policies = SqlPolicies(writer, reader)
         self.audit = SqlAudit(writer, reader)
+        self.budgets = SqlBudgets(writer, reader)

@@ -69,6 +69,11 @@ name means.
 deletes one. `audit_heads` has its last sequence and hash once more, and its row is the lock under which
 a chain grows; `noted` is the position of the log up to which entries of the chain vouch for events.
 
+`budgets` has what may be spent in a scope, `amounts` what is spent and reserved in an account, and
+`reservations` what for: a call, known by its run and its key. `budget_locks` has a row for each
+namespace that has budgets; who reserves or counts holds it until the commit. Rows with a `run` go with
+that run.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -424,6 +429,51 @@ audit_heads = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("hash", Text, nullable=False),
     sa.Column("noted", sa.BigInteger, nullable=False),
+)
+
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("scope", Text, primary_key=True),
+    sa.Column("unit", Text, primary_key=True),
+    sa.Column("amount", sa.BigInteger),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("run", sa.LargeBinary(16)),
+)
+_partial("budgets_shared", budgets.c.namespace, budgets.c.scope, where=budgets.c.run.is_(None))
+_partial("budgets_of_run", budgets.c.namespace, budgets.c.run, where=budgets.c.run.is_not(None))
+
+amounts = sa.Table(
+    "amounts",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("account", Text, primary_key=True),
+    sa.Column("unit", Text, primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("run", sa.LargeBinary(16)),
+)
+_partial("amounts_of_run", amounts.c.namespace, amounts.c.run, where=amounts.c.run.is_not(None))
+
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("run", sa.LargeBinary(16), primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("account", Text, primary_key=True),
+    sa.Column("unit", Text, primary_key=True),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Index("reservations_over", "namespace", "expires_at"),
+)
+
+budget_locks = sa.Table(
+    "budget_locks",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
 )
 
 meta = sa.Table(
