@@ -374,6 +374,14 @@ class Service:
         """The published tools, by name."""
         return self._tools.published()
 
+    def tool_names(self, caller: Caller) -> frozenset[str]:
+        """The names of the published tools, with those that are suspended and not listed."""
+        return self._tools.published_names
+
+    def on_tools_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after each change of the tools, until what is answered is called."""
+        return self._tools.listen(listener)
+
     async def add_datasource(self, caller: Caller, name: str, url: str) -> Datasource:
         """Names a database; it is opened once, read-only, to see that it is there.
 

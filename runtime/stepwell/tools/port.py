@@ -1,18 +1,24 @@
 """What a tool is, and what one call of it is given."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
 
 
-class ToolSpec(Struct, frozen=True, kw_only=True):
+class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     """A tool as callers see it; maps one to one to an MCP Tool.
 
-    `timeout` is in microseconds. `destructive` is None when nobody said. `published` tools are offered to MCP clients.
+    `timeout` is in microseconds. `destructive` is None when nobody said, and so is `open_world`,
+    which tells whether it reaches what is outside of our knowledge. `published` tools are offered
+    to MCP clients. `kind` is how it is called: `python`, `sql`, `mcp`, `http`. What a tool
+    answers carries its `labels`.
     """
 
     name: str
@@ -25,6 +31,32 @@ class ToolSpec(Struct, frozen=True, kw_only=True):
     idempotent: bool = False
     timeout: int | None = None
     published: bool = True
+    kind: str = "python"
+    open_world: bool | None = None
+    labels: frozenset[str] = frozenset()
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What a caller is told of the tool, and what an approval of it is of."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "input_schema": self.input_schema,
+            "output_schema": self.output_schema,
+            "annotations": {
+                "read_only": self.read_only,
+                "destructive": self.destructive,
+                "idempotent": self.idempotent,
+                "open_world": self.open_world,
+            },
+        }
+
+    @cached_property
+    def definition(self) -> str:
+        """Names what `described` says: the SHA-256 of its canonical JSON, in hex."""
+        canonical = msgspec.json.encode(self.described, order="sorted")
+        return hashlib.sha256(canonical).hexdigest()
 
 
 class CallContext(Struct, frozen=True, kw_only=True):
