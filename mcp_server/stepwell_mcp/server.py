@@ -163,7 +163,8 @@ class _Door:
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
         run = await self._start(caller, name, arguments, trace=_trace(context))
-        return run_result(await self._follow(context, caller, run), structured)
+        ended = await self._follow(context, caller, run)
+        return run_result(ended, structured, self._service.find_tool(caller, name))
 
     async def _start(
         self, caller: Caller, name: str, arguments: Mapping[str, Json], *, trace: str

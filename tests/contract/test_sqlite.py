@@ -268,7 +268,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         foreign.execute("UPDATE meta SET readable_by = '9998'")
         foreign.commit()
 
-    with pytest.raises(Incompatible, match=r"schema 9999.*up to 0002.*newer Stepwell"):
+    with pytest.raises(Incompatible, match=r"schema 9999.*up to 0005.*newer Stepwell"):
         await SqliteStorage(path).open()
 
 

@@ -35,6 +35,7 @@ from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
+from stepwell.orchestrator.tools import Tools
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
@@ -50,6 +51,7 @@ from stepwell.orchestrator.workflows import Workflows
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.relay import CallRelay
 from stepwell.vault.vault import Vault
 from stepwell_storage.errors import Duplicate, Exists, KeyTaken
 from stepwell_storage.ports import Storage
@@ -85,6 +87,8 @@ class Service:
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
+        own_tools: Tools | None = None,
+        relay: CallRelay | None = None,
     ) -> None:
         self._storage = storage
         self._worker = worker
@@ -101,6 +105,8 @@ class Service:
         self.keys = KeyKeeping(storage, vault=vault, cancel_run=self.controls.cancel_run)
         self.queues = Queues(storage, clock)
         self.retention = Retention(storage)
+        self.tools = own_tools or Tools(tools)
+        self.relay = relay or CallRelay()
         self.schedules = Schedules(
             storage,
             workflows=workflows,
@@ -377,6 +383,11 @@ class Service:
     def tool_names(self, caller: Caller) -> frozenset[str]:
         """The names of the published tools, with those that are suspended and not listed."""
         return self._tools.published_names
+
+    def find_tool(self, caller: Caller, name: str) -> ToolSpec | None:
+        """The tool of this name, if a direct call may name it."""
+        tool = self._tools.get(name) if name in self._tools.published_names else None
+        return None if tool is None else tool.spec
 
     def on_tools_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` after each change of the tools, until what is answered is called."""

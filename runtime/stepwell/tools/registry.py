@@ -39,7 +39,7 @@ class ToolRegistry:
             SetupError: the name cannot be one, or is reserved.
             InvalidRequest: INVALID_DEFINITION, a schema is not valid.
         """
-        self._check(tool.spec)
+        self.check(tool.spec)
         if tool.spec.name in self._tools:
             raise AlreadyExists(
                 f"there are two tools named {tool.spec.name}; give one another name"
@@ -54,7 +54,7 @@ class ToolRegistry:
         Raises:
             SetupError, InvalidRequest: as `add`; the old tool is left as it is.
         """
-        self._check(tool.spec)
+        self.check(tool.spec)
         self._put(tool)
 
     def withdraw(self, name: str) -> None:
@@ -118,7 +118,12 @@ class ToolRegistry:
             if not self._open and self._is_changed:
                 self._changed()
 
-    def _check(self, spec: ToolSpec) -> None:
+    def check(self, spec: ToolSpec) -> None:
+        """Whether a tool may be here, but for whether its name is free; compiles its schemas.
+
+        Raises:
+            SetupError, InvalidRequest: as `add`.
+        """
         if spec.kind == "mcp":
             if not FOREIGN_NAME.fullmatch(spec.name):
                 raise SetupError(

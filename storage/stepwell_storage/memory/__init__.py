@@ -11,6 +11,7 @@ from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.pins import MemoryPins
 from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.retention import MemoryRetention
 from stepwell_storage.memory.runs import MemoryRuns
@@ -25,6 +26,7 @@ __all__ = [
     "MemoryInbox",
     "MemoryKeys",
     "MemoryLog",
+    "MemoryPins",
     "MemoryQueues",
     "MemoryRetention",
     "MemoryRuns",

@@ -13,6 +13,7 @@ from stepwell_storage.records import (
     KeyRow,
     Letter,
     Logged,
+    PinRow,
     QueueRow,
     RunRow,
     ScheduleRow,
@@ -56,6 +57,7 @@ class KeptNamespace(Struct):
     definitions: dict[str, dict[str, DefinitionRow]] = {}
     newest: dict[str, str] = {}
     datasources: dict[str, DatasourceRow] = {}
+    pins: dict[str, PinRow] = {}
 
 
 class Database:

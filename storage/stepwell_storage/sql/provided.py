@@ -10,6 +10,7 @@ from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.keys import SqlKeys
 from stepwell_storage.sql.log import SqlLog
+from stepwell_storage.sql.pins import SqlPins
 from stepwell_storage.sql.queues import SqlQueues
 from stepwell_storage.sql.reader import Reader
 from stepwell_storage.sql.retention import SqlRetention
@@ -33,6 +34,7 @@ class SqlPorts:
     runs: SqlRuns
     definitions: SqlDefinitions
     datasources: SqlDatasources
+    pins: SqlPins
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -47,3 +49,4 @@ class SqlPorts:
         self.runs = SqlRuns(reader)
         self.definitions = SqlDefinitions(writer, reader)
         self.datasources = SqlDatasources(writer, reader)
+        self.pins = SqlPins(writer, reader)

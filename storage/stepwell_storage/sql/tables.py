@@ -59,6 +59,8 @@ name means.
 
 `datasources` names the databases that SQL tools may reach.
 
+`pins` says what a tool of another's server was like when somebody took it for good.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -349,6 +351,18 @@ datasources = sa.Table(
     sa.Column("url", Text, nullable=False),
     sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("tool", Text, primary_key=True),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("definition", Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("pinned_at", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(
