@@ -18,6 +18,7 @@ from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
 from stepwell.v1.retention_service_pb2_grpc import RetentionServiceStub
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
 from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceStub
+from stepwell.v1.tool_service_pb2_grpc import ToolServiceStub
 from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files
     from stepwell.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from stepwell.v1.run_service_pb2_grpc import RunServiceAsyncStub
     from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceAsyncStub
+    from stepwell.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
     from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -62,6 +64,7 @@ RETRIED: Final = {
     ),
     "RetentionService": ("GetRetention", "SetRetention"),
     "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
+    "ToolService": ("ListTools", "GetTool", "ListServers", "GetToolChange"),
 }
 
 SERVICE_CONFIG: Final = {
@@ -160,6 +163,11 @@ class Connection:
         """The methods of KeyService."""
         return self._opened.keys
 
+    @property
+    def tools(self) -> "ToolServiceAsyncStub":
+        """The methods of ToolService."""
+        return self._opened.tools
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -231,6 +239,7 @@ class _Open:
         self.schedules = ScheduleServiceStub(channel)
         self.retention = RetentionServiceStub(channel)
         self.keys = KeyServiceStub(channel)
+        self.tools = ToolServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,11 @@ class Tool(Struct, frozen=True, kw_only=True):
     server: str = ""
     suspended: str = ""
 
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spec.name
+
 
 class Tools:
     """What a caller may ask about tools. Every method takes the caller first."""

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import httpcore2
 import httpx2
@@ -75,7 +75,7 @@ class Guard(httpcore2.AsyncNetworkBackend):
         self._networks = networks_of(grants.networks)
         self._whose = whose
         self._resolve = resolve or _addresses
-        self._under: httpcore2.AsyncNetworkBackend = httpcore2.AnyIOBackend()
+        self._under = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
 
     async def connect_tcp(
         self,
@@ -95,10 +95,10 @@ class Guard(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolve(_plain(host), port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError(f"{host} has no address: {error}") from error
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"{host} was not found in time") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError(f"{host} has no address: {error}") from error
         for address in found:
             self.check_address(host, address)
         return await self._connect(found, port, timeout, local_address, socket_options)
