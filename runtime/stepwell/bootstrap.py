@@ -40,6 +40,7 @@ from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
 from stepwell.vault.ring import KeyRing, open_ring
+from stepwell.vault.secret_store import SecretStore
 from stepwell.vault.vault import Vault
 from stepwell_storage import errors as storage_errors
 from stepwell_storage.open import SQLITE
@@ -195,7 +196,11 @@ def _servers(
         settings.tools.servers,
         registry=registry,
         admission=pinning,
-        secrets=Secrets(environ, home=settings.home),
+        secrets=Secrets(
+            environ,
+            home=settings.home,
+            store=SecretStore(settings.home, key=settings.secrets.key).get,
+        ),
         relay=relay,
     )
     return servers, Tools(registry, servers=servers, pinning=pinning)

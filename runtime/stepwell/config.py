@@ -212,6 +212,18 @@ class EncryptionSettings(Section, frozen=True):
     ] = ""
 
 
+class SecretSettings(Section, frozen=True):
+    """The local store of secrets, `secret://store/NAME`; see `stepwell secrets`."""
+
+    key: Annotated[
+        Literal["file", "keyring"],
+        Meta(
+            description="Where the key of the store is: a file of the home that only its owner may "
+            "read, or the keyring of the system."
+        ),
+    ] = "file"
+
+
 class RetentionSettings(Section, frozen=True):
     """How ended runs are deleted that nobody wants to keep; see `stepwell retention`."""
 
@@ -256,6 +268,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    secrets: SecretSettings = SecretSettings()
     models: Annotated[
         dict[str, str],
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),

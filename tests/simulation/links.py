@@ -91,6 +91,7 @@ class Link:
         # Nothing goes wrong with these: a run in progress does not ask them.
         self.counts = store.counts
         self.datasources = store.datasources
+        self.pins = store.pins
         self.definitions = store.definitions
         self.keys = store.keys
         self.retention = store.retention

@@ -14,7 +14,9 @@ from urllib.parse import quote, quote_plus
 from stepwell.engine.values import Json
 from stepwell.errors import Code, SetupError, StepwellError
 
-REFERENCE: Final = re.compile(r"secret://(env|file|keyring|store)/([^\s\"'<>]+)")
+REFERENCE: Final = re.compile(
+    r"secret://(?:(env)/(\w+)|(store)/([\w.-]*\w)|(file|keyring)/([^\s\"'<>]+))"
+)
 SHORTEST: Final = 6
 """Characters of a secret: anything shorter cannot be told from a word of a text."""
 BLOT: Final = "[secret]"
@@ -63,7 +65,8 @@ class Secrets:
         """
 
         def value(found: re.Match[str]) -> str:
-            secret = self._value(found[0], found[1], found[2])
+            kind, place = (part for part in found.groups() if part is not None)
+            secret = self._value(found[0], kind, place)
             redactor.add(secret)
             return secret
 

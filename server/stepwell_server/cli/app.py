@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stepwell_server.cli import (
+    connect,
     controls,
     datasources,
     definitions,
@@ -19,6 +20,7 @@ from stepwell_server.cli import (
     run,
     runs,
     schedules,
+    secret_commands,
     settings,
     tools,
     up,
@@ -89,7 +91,9 @@ for group in (
     retention,
     keys,
     tools,
+    secret_commands,
     mcp,
+    connect,
     demo,
     doctor,
     settings,

@@ -29,6 +29,7 @@ async def test_clients_are_told_that_the_tools_have_changed(
                     async for _ in changes:
                         break
             else:
+                assert client.server_capabilities.tools is not None
                 assert client.server_capabilities.tools.list_changed
                 service._tools.suspend("echo", "it has changed")
                 await told.wait()

@@ -102,3 +102,34 @@ async def test_names_can_have_the_server_before_them_and_tools_can_be_chosen(ope
         answered = await call(service, "shop_readNote")
     assert [name for name in listed if not name.startswith("db_")] == ["shop_readNote"]
     assert answered == {"content": [{"type": "text", "text": "buy milk"}]}
+
+
+async def test_a_secret_reaches_its_server_and_nobody_else(opened: Open, shop: Path) -> None:
+    secret = "hush-hush-4711"
+    settings = {"env.SHOP_TOKEN": "secret://env/DAEMON_TOKEN"}
+    async with opened({"DAEMON_TOKEN": secret}, **settings) as service:
+        told = await act(service, "env SHOP_TOKEN")
+        await call(service, "write_note", text=f"the token is {secret}")
+        (shop / "tools.json").unlink(missing_ok=True)
+        read = await call(service, "readNote")
+        batch = await service.list_events(LOCAL_AGENT, limit=100)
+    assert told == "[secret]"
+    assert read["content"][0]["text"] == "the token is [secret]"
+    results = [event.event for event in batch.events if event.kind == "tool_call"]
+    assert results
+    assert not any(secret in str(one.result) for one in results)  # type: ignore[union-attr]
+
+
+async def test_a_server_whose_secret_is_missing_is_away_and_says_why(opened: Open) -> None:
+    async with opened(**{"env.SHOP_TOKEN": "secret://store/nope"}) as service:
+        state = await health(service)
+    assert "`stepwell secrets set nope`" in state.problem
+
+
+async def test_calls_over_the_rate_wait_or_are_refused(opened: Open) -> None:
+    async with opened(rate=2) as service:
+        answers = [await act(service, "a")]
+        failed = await act(service, "b")
+    assert answers == ["did a"]
+    assert failed.reason == "TOOL_RATE_LIMITED"
+    assert 10 < float(failed.detail["retry_after"]) <= 30
