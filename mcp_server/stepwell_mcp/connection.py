@@ -34,6 +34,7 @@ from stepwell_mcp.server import McpServer
 
 MAX_IN_FLIGHT: Final = 256
 """How many requests of one client may wait for their answer."""
+LISTEN: Final = "subscriptions/listen"
 DRAIN: Final = timedelta(seconds=60)
 """How long the answers of a client that has stopped sending are waited for."""
 
@@ -157,7 +158,8 @@ class Connection:
     def _note(self, message: JSONRPCMessage) -> None:
         """Keeps count of what must still be answered. The SDK takes the ids 1 and "1" for one."""
         if isinstance(message, JSONRPCRequest):
-            self._in_flight.add(str(message.id))
+            if message.method != LISTEN:  # it is answered when the client leaves, not before
+                self._in_flight.add(str(message.id))
         elif (
             isinstance(message, JSONRPCNotification)
             and message.method == "notifications/cancelled"

@@ -23,16 +23,21 @@ PREFIX: Final = "workflow_"
 
 
 def offered(
-    specs: Iterable[ToolSpec], workflows: Iterable[Workflow], *, any_root: bool
+    specs: Iterable[ToolSpec],
+    workflows: Iterable[Workflow],
+    *,
+    taken: frozenset[str] = frozenset(),
+    any_root: bool,
 ) -> list[Tool]:
     """Everything that can be called, by name.
 
+    `taken` are names of tools that are not offered now: no workflow may have one of them.
     `any_root` tells whether an output schema may describe something other than an object
     (2026-07-28); to older clients such a schema is not shown.
     """
     offers = {tool.definition.name: tool.definition for tool in RUN_TOOLS.values()}
     offers |= {spec.name: _tool_offer(spec, any_root=any_root) for spec in specs}
-    taken = frozenset(offers)
+    taken |= offers.keys()
     for workflow in (each for each in workflows if each.published):
         offer = _workflow_offer(workflow, taken)
         offers.setdefault(offer.name, offer)
@@ -73,6 +78,7 @@ def _tool_offer(spec: ToolSpec, *, any_root: bool) -> Tool:
             read_only_hint=spec.read_only,
             destructive_hint=spec.destructive,
             idempotent_hint=spec.idempotent,
+            open_world_hint=spec.open_world,
         ),
     )
 

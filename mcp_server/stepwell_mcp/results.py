@@ -9,14 +9,18 @@ import msgspec
 from mcp_types import CallToolResult, TextContent
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 from msgspec import UNSET, Struct
+from pydantic import ValidationError
 
 from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.approvals import PageOf, no_page
 from stepwell.orchestrator.views import Run, RunStatus, Waiting
+from stepwell.tools.mcp.answers import result_of
+from stepwell.tools.port import ToolSpec
 
 RUN_META: Final = "stepwell/run"
 ERROR_META: Final = "stepwell/error"
+TRUNCATED_META: Final = "stepwell/truncated"
 TEXT_LIMIT: Final = 40_000
 """Characters of a text that says what structured content says too; longer ones are cut."""
 BEGINNING: Final = 2_000
@@ -117,15 +121,54 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
 """Written out, because it is nested in the schemas of tools and must refer to nothing."""
 
 
-def run_result(run: Run, structured: Structured, page: PageOf = no_page) -> CallToolResult:
-    """The answer to a call: the run's output, its failure, or a handle while it goes on."""
+def run_result(
+    run: Run, structured: Structured, spec: ToolSpec | None = None, page: PageOf = no_page
+) -> CallToolResult:
+    """The answer to a call: the run's output, its failure, or a handle while it goes on.
+
+    `spec` is the tool that was called, where it was one: what a tool of another MCP server
+    answered is given out as it came in. `page` tells where people see an approval.
+    """
     if run.failure is not None:
         return failure_result(run.failure, run=run.id)
     if run.status is RunStatus.CANCELLED:
         return failure_result(Failure("RUN_CANCELLED", "the run was cancelled"), run=run.id)
     if not run.status.ended:
         return json_result(msgspec.to_builtins(handle_of(run, page)), structured, run=run.id)
-    return json_result(shown(run.output), structured, run=run.id)
+    value = shown(run.output)
+    if spec is not None and spec.kind == "mcp":
+        passed = _passed_on(value, spec, structured, run.id)
+        if passed is not None:
+            return passed
+    return json_result(value, structured, run=run.id)
+
+
+def _passed_on(
+    value: Json, spec: ToolSpec, structured: Structured, run: str
+) -> CallToolResult | None:
+    """The result of another server as it came in; None where the value is none."""
+    fields = result_of(value)
+    if fields is None:
+        return None
+    content = fields.get("structuredContent")
+    # What was cut does not fit the output schema any more, and no client would take it for a result.
+    is_short = spec.output_schema is not None and "structuredContent" not in fields
+    try:
+        return CallToolResult.model_validate(
+            {
+                "content": fields["content"],
+                "structuredContent": None if content is None else structured.content(content),
+                "isError": is_short,
+                "_meta": {**fields.get("_meta", {}), **_truncation(value), RUN_META: run},
+            }
+        )
+    except ValidationError:
+        return None
+
+
+def _truncation(value: Json) -> dict[str, Json]:
+    cut = value.get("truncated")
+    return {TRUNCATED_META: cut} if cut else {}
 
 
 def handle_of(run: Run, page: PageOf = no_page) -> Handle:

@@ -6,14 +6,16 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 
 import importlib.metadata
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
@@ -30,6 +32,7 @@ from stepwell.orchestrator.views import Run
 from stepwell.principals import LOCAL_AGENT, Caller
 from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.telemetry.tracing import current_traceparent
+from stepwell_mcp.changes import Sessions, ToolChanges, telling
 from stepwell_mcp.errors import protocol_error, unknown_tool
 from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
 from stepwell_mcp.progress import wait_reporting
@@ -61,7 +64,13 @@ def build_server(
     A call that has not ended after `wait` answers a handle of its run.
     """
     door = _Door(service, wait, caller_of)
-    return Server(
+
+    @asynccontextmanager
+    async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
+        async with telling(service) as sessions:
+            yield sessions
+
+    return _Server(
         "stepwell",
         version=importlib.metadata.version("stepwell"),
         title="Stepwell",
@@ -72,10 +81,29 @@ def build_server(
             "tools/list": CacheHint(ttl_ms=0, scope="private"),
             "server/discover": CacheHint(ttl_ms=0, scope="private"),
         },
+        lifespan=lifespan,
         get_tool_input_schema=door.input_schema,
+        on_subscriptions_listen=ListenHandler(ToolChanges(service)),
         on_list_tools=door.list_tools,
         on_call_tool=door.call_tool,
     )
+
+
+class _Server(Server[Sessions]):
+    """Says to older clients too that they are told when the tools change."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """As the SDK makes them, whose callers pass no options."""
+        return super().create_initialization_options(
+            notification_options or NotificationOptions(tools_changed=True),
+            experimental_capabilities,
+            extensions,
+        )
 
 
 class _Door:
@@ -108,10 +136,12 @@ class _Door:
             offers = offered(
                 await self._service.list_tools(caller),
                 await self._service.list_workflows(caller),
+                taken=self._service.tool_names(caller),
                 any_root=_structured(context) is Structured.ANYTHING,
             )
             shown, cursor = page(offers, params.cursor if params else None)
         self._listed = {offer.name: offer.input_schema for offer in offers}
+        context.lifespan_context.add(context.session)
         return ListToolsResult(tools=shown, next_cursor=cursor)
 
     async def call_tool(
@@ -134,12 +164,13 @@ class _Door:
             return json_result(await tool.call(self._service, caller, arguments), structured)
         run = await self._start(caller, name, arguments, trace=_trace(context))
         ended = await self._follow(context, caller, run)
-        return run_result(ended, structured, self._service.approvals.page)
+        spec = self._service.find_tool(caller, name)
+        return run_result(ended, structured, spec, self._service.approvals.page)
 
     async def _start(
         self, caller: Caller, name: str, arguments: Mapping[str, Json], *, trace: str
     ) -> Run:
-        tools = {spec.name for spec in await self._service.list_tools(caller)}
+        tools = self._service.tool_names(caller)
         if name in tools:
             return await self._service.call_tool(caller, name, arguments, trace=trace)
         try:

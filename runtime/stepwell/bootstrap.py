@@ -19,12 +19,14 @@ from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.notary import Notary
+from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
 from stepwell.orchestrator.survey import Survey
+from stepwell.orchestrator.tools import Tools
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.grants import GrantedTools
@@ -33,9 +35,13 @@ from stepwell.telemetry.loop_lag import LoopLag
 from stepwell.telemetry.metrics import Metrics
 from stepwell.telemetry.tracing import open_tracing
 from stepwell.tools.loading import load_tools
+from stepwell.tools.mcp.servers import McpServers
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.relay import CallRelay
+from stepwell.tools.secrets import Secrets
 from stepwell.vault.ring import KeyRing, open_ring
+from stepwell.vault.secret_store import SecretStore
 from stepwell.vault.vault import Vault
 from stepwell_storage import errors as storage_errors
 from stepwell_storage.open import SQLITE
@@ -100,8 +106,19 @@ async def open_runtime(
         ):
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             tools = _tools(settings, storage, own, sql)
+            relay = CallRelay()
+            servers, own_tools = _servers(settings, storage, tools, environ, relay)
             worker, service = _compose(
-                settings, storage, tools, models, sql, vault=vault, metrics=metrics, spans=spans
+                settings,
+                storage,
+                tools,
+                models,
+                sql,
+                vault=vault,
+                metrics=metrics,
+                spans=spans,
+                own_tools=own_tools,
+                relay=relay,
             )
             survey = Survey(storage, worker, metrics)
             schedules, retention = _loops(settings, storage, service)
@@ -109,7 +126,11 @@ async def open_runtime(
             background = Background(
                 schedules=schedules.run, retention=retention.run, notary=notary.run
             )
-            async with worker.working(alone=not storage.is_shared), background:
+            async with (
+                servers.running(),
+                worker.working(alone=not storage.is_shared),
+                background,
+            ):
                 with rarely_collected(), LoopLag(metrics.event_loop_lag_seconds):
                     yield Runtime(
                         service, worker, survey, schedules=schedules, background=background
@@ -167,6 +188,29 @@ def _tools(
     return registry
 
 
+def _servers(
+    settings: Settings,
+    storage: Storage,
+    registry: ToolRegistry,
+    environ: Mapping[str, str],
+    relay: CallRelay,
+) -> tuple[McpServers, Tools]:
+    """The MCP servers of the settings, and what callers may ask about all tools."""
+    pinning = Pinning(storage, SystemClock())
+    servers = McpServers(
+        settings.tools.servers,
+        registry=registry,
+        admission=pinning,
+        secrets=Secrets(
+            environ,
+            home=settings.home,
+            store=SecretStore(settings.home, key=settings.secrets.key).get,
+        ),
+        relay=relay,
+    )
+    return servers, Tools(registry, servers=servers, pinning=pinning)
+
+
 def _own_files(settings: Settings) -> OwnFiles:
     scheme, prefix, file = settings.database_url.partition(SQLITE)
     is_file = bool(prefix) and not scheme
@@ -183,6 +227,8 @@ def _compose(
     vault: Vault,
     metrics: Metrics,
     spans: Spans,
+    own_tools: Tools,
+    relay: CallRelay,
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
@@ -220,6 +266,8 @@ def _compose(
         clock=clock,
         ids=ids,
         vault=vault,
+        own_tools=own_tools,
+        relay=relay,
     )
     return worker, service
 

@@ -19,6 +19,8 @@ from stepwell.durations import format_duration, parse_duration
 from stepwell.errors import Code, SetupError
 
 PREFIX: Final = "STEPWELL_"
+_NAMED: Final = (("providers",), ("tools", "servers"))
+"""Places below which sections stand that have a name of yours."""
 CONFIG_FILE: Final = "config.toml"
 DATABASE_FILE: Final = "stepwell.db"
 
@@ -106,8 +108,62 @@ class LimitSettings(Section, frozen=True):
     ] = 16
 
 
+class McpServerSettings(Section, frozen=True):
+    """One MCP server whose tools are offered, by a name of yours: a program, or a URL."""
+
+    command: Annotated[str, Meta(description="The program that is started; no shell is used.")] = ""
+    args: Annotated[
+        tuple[str, ...], Meta(description="Its arguments; each may hold `secret://` references.")
+    ] = ()
+    cwd: Annotated[str, Meta(description="The folder that it is started in.")] = ""
+    env: Annotated[
+        dict[str, str],
+        Meta(
+            description="A variable that it gets besides the usual few (`PATH`, `HOME`, ...), which "
+            "may hold `secret://` references."
+        ),
+    ] = {}
+    url: Annotated[
+        str, Meta(description="Where a remote server is (Streamable HTTP), instead of `command`.")
+    ] = ""
+    headers: Annotated[
+        dict[str, str],
+        Meta(description="A header of every request, which may hold `secret://` references."),
+    ] = {}
+    networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What a remote server's address may be besides a public one: a network in "
+            "CIDR, `loopback` or `private`."
+        ),
+    ] = ()
+    enabled: Annotated[bool, Meta(description="Whether it is used.")] = True
+    names: Annotated[
+        Literal["keep", "prefix"],
+        Meta(description="Whether its tools keep their names, or get the server's before them."),
+    ] = "keep"
+    tools: Annotated[
+        tuple[str, ...], Meta(description="The only tools to offer, by its names; empty is all.")
+    ] = ()
+    labels: Annotated[
+        tuple[str, ...], Meta(description="What everything that its tools answer is labelled with.")
+    ] = ()
+    timeout: Annotated[timedelta, Meta(description="How long one call may take.")] = timedelta(
+        minutes=1
+    )
+    start_timeout: Annotated[
+        timedelta, Meta(description="How long it may take to start, and to list its tools.")
+    ] = timedelta(minutes=1)
+    rate: Annotated[
+        int, Meta(ge=0, description="Calls a minute of one tool; 0 is as many as there are.")
+    ] = 0
+    max_result: Annotated[
+        Count, Meta(description="Bytes of one result; the rest is cut, and that is told.")
+    ] = 256 * 1024
+
+
 class ToolSettings(Section, frozen=True):
-    """Your own Python tools."""
+    """Your own Python tools, and those of MCP servers."""
 
     paths: Annotated[
         tuple[str, ...],
@@ -116,6 +172,7 @@ class ToolSettings(Section, frozen=True):
     processes: Annotated[
         Count, Meta(description="The most worker processes for tools that are not async.")
     ] = 4
+    servers: dict[str, McpServerSettings] = {}
 
 
 class WorkerSettings(Section, frozen=True):
@@ -153,6 +210,18 @@ class EncryptionSettings(Section, frozen=True):
             "key by its value, and keep no value in their events."
         ),
     ] = ""
+
+
+class SecretSettings(Section, frozen=True):
+    """The local store of secrets, `secret://store/NAME`; see `stepwell secrets`."""
+
+    key: Annotated[
+        Literal["file", "keyring"],
+        Meta(
+            description="Where the key of the store is: a file of the home that only its owner may "
+            "read, or the keyring of the system."
+        ),
+    ] = "file"
 
 
 class RetentionSettings(Section, frozen=True):
@@ -209,6 +278,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    secrets: SecretSettings = SecretSettings()
     models: Annotated[
         dict[str, str],
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),
@@ -402,31 +472,38 @@ def _hint_of(origin: str, key: tuple[str, ...]) -> Any:
     Raises:
         SetupError: there is none of that name; the nearest ones are named.
     """
-    section, *rest = key
-    hints = _hints(Settings)
-    if section in hints and section != "home" and rest:
-        hint = hints[section]
-        if section == "models" and len(rest) == 1:
-            return str
-        if section == "providers" and len(rest) == 2:
-            hint, rest = ProviderSettings, rest[1:]
-        if isinstance(hint, type) and rest[0] in (names := _hints(hint)):
-            is_named = _bare(names[rest[0]]) == dict[str, str]
-            if len(rest) == 1 + is_named:
-                return str if is_named else names[rest[0]]
+    hint: Any = Settings
+    for part in key if key[0] != "home" else ():
+        bare = _bare(hint)
+        if get_origin(bare) is dict:
+            hint = get_args(bare)[1]
+        elif _is_section(bare):
+            hint = _hints(bare).get(part)
+        else:
+            hint = None
+        if hint is None:
+            break
+    bare = _bare(hint)
+    if bare is not None and not _is_section(bare) and get_origin(bare) is not dict:
+        return hint
     raise _invalid(f"{origin}: there is no setting `{'.'.join(key)}`{_nearest(key)}")
+
+
+def _is_section(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Section | Settings)
 
 
 def _nearest(key: tuple[str, ...]) -> str:
     known = [row.key for row in reference()]
-    mine = list(key)
-    if key[0] == "providers" and len(key) == 3:
-        mine[1] = "*"
+    mine, named = list(key), "*"
+    at = next((len(place) for place in _NAMED if key[: len(place)] == place), 0)
+    if at and len(key) > at + 1:
+        mine[at], named = "*", key[at]
     near = difflib.get_close_matches(".".join(mine), known, n=1, cutoff=0.5)
     if not near:
         sections = ", ".join(name for name in Settings.__struct_fields__ if name != "home")
         return f"; the sections are {sections}"
-    return f"; did you mean `{near[0].replace('*', key[1] if len(key) == 3 else '*')}`?"
+    return f"; did you mean `{near[0].replace('*', named, 1)}`?"
 
 
 # --- the tree as a table --------------------------------------------------------------------
@@ -437,10 +514,23 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _rows(cls: type[Section], prefix: str) -> list[Setting]:
-    default = cls()
-    return [
-        _row(f"{prefix}.{name}", hint, getattr(default, name)) for name, hint in _hints(cls).items()
-    ]
+    default, rows = cls(), list[Setting]()
+    for name, hint in _hints(cls).items():
+        named = _section_named(hint)
+        if named is not None:
+            rows += _rows(named, f"{prefix}.{name}.*")
+        else:
+            rows.append(_row(f"{prefix}.{name}", hint, getattr(default, name)))
+    return rows
+
+
+def _section_named(hint: Any) -> type[Section] | None:
+    """The section of which there is one for each name; None where a setting holds no sections."""
+    bare = _bare(hint)
+    if get_origin(bare) is dict and _is_section(get_args(bare)[1]):
+        section: type[Section] = get_args(bare)[1]
+        return section
+    return None
 
 
 def _row(key: str, hint: Any, default: object) -> Setting:
@@ -453,7 +543,10 @@ def _values(section: Section, prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in section.__struct_fields__:
         value = getattr(section, name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and any(isinstance(one, Section) for one in value.values()):
+            for one, inner in value.items():
+                found |= _values(inner, f"{prefix}.{name}.{one}")
+        elif isinstance(value, dict):
             found |= {f"{prefix}.{name}.{one}": _place(text) for one, text in value.items()}
         else:
             found[f"{prefix}.{name}"] = _shown(value)
@@ -462,7 +555,7 @@ def _values(section: Section, prefix: str) -> dict[str, Any]:
 
 def _place(reference: str) -> str:
     """Where a secret is; what is no such place may be the secret itself."""
-    return reference if reference.startswith(("env:", "file:")) else "***"
+    return reference if reference.startswith(("env:", "file:", "secret://")) else "***"
 
 
 def _plain(value: object) -> Any:

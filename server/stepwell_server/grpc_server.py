@@ -28,6 +28,8 @@ from stepwell.v1 import (
     run_service_pb2_grpc,
     schedule_service_pb2,
     schedule_service_pb2_grpc,
+    tool_service_pb2,
+    tool_service_pb2_grpc,
     workflow_service_pb2,
     workflow_service_pb2_grpc,
 )
@@ -44,6 +46,7 @@ from stepwell_server.services.queues import QueueServicer
 from stepwell_server.services.retention import RetentionServicer
 from stepwell_server.services.runs import RunServicer
 from stepwell_server.services.schedules import ScheduleServicer
+from stepwell_server.services.tools import ToolServicer
 from stepwell_server.services.workflows import WorkflowServicer
 from stepwell_server.translate import MESSAGE_BYTES
 
@@ -59,6 +62,7 @@ SERVICES: Final = tuple(
         retention_service_pb2,
         key_service_pb2,
         audit_service_pb2,
+        tool_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -186,6 +190,7 @@ class GrpcServer:
         )
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(service), server)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(service), server)
+        tool_service_pb2_grpc.add_ToolServiceServicer_to_server(ToolServicer(service), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

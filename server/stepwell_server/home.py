@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from stepwell.config import CONFIG_FILE
 from stepwell.errors import Code, SetupError
+from stepwell.files import write_private
 from stepwell_server import lock
 
 LONGEST_SOCKET: Final = 100
@@ -113,7 +114,7 @@ class Home:
 
     def publish(self, endpoints: Endpoints) -> None:
         """Writes `endpoints.json`, whole or not at all."""
-        _write_private(self.endpoints_file, msgspec.json.encode(endpoints))
+        write_private(self.endpoints_file, msgspec.json.encode(endpoints))
 
     def withdraw(self) -> None:
         """Removes `endpoints.json`."""
@@ -135,7 +136,7 @@ class Home:
             if found := self.token_file.read_text().strip():  # empty after a loss of power
                 return found
         token = secrets.token_urlsafe(32)
-        _write_private(self.token_file, token.encode())
+        write_private(self.token_file, token.encode())
         return token
 
     def socket_path(self) -> Path:
@@ -173,20 +174,6 @@ def locate_home(option: Path | None, environ: Mapping[str, str]) -> Home:
     """The home that is meant: the flag, else `STEPWELL_HOME`, else `~/.stepwell`."""
     named = option or Path(environ.get("STEPWELL_HOME") or "~/.stepwell")
     return Home(named.expanduser().absolute())
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Replaces a file in one step, for good; only its owner may read it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _private_folder(path: Path) -> Path:

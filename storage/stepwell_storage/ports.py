@@ -31,6 +31,7 @@ from stepwell_storage.records import (
     Lease,
     Letter,
     Logged,
+    PinRow,
     PolicyHead,
     PolicyRow,
     QueueLoad,
@@ -594,6 +595,35 @@ class Budgets(Protocol):
         ...
 
 
+class Pins(Protocol):
+    """What tools of others said of themselves when they were pinned."""
+
+    async def add(self, namespace: str, rows: Sequence[PinRow]) -> None:
+        """Pins tools, all at once; one that has a pin keeps it."""
+        ...
+
+    async def replace(self, namespace: str, row: PinRow, *, was: str) -> None:
+        """Pins a tool anew.
+
+        Raises:
+            Missing: it has no pin.
+            Conflict: its pin is of another definition than `was`.
+        """
+        ...
+
+    async def get(self, namespace: str, tool: str) -> PinRow:
+        """The pin of a tool.
+
+        Raises:
+            Missing: it has none.
+        """
+        ...
+
+    async def list(self, namespace: str) -> list[PinRow]:
+        """All of them, by tool."""
+        ...
+
+
 class Storage(Protocol):
     """All ports over one database."""
 
@@ -639,6 +669,8 @@ class Storage(Protocol):
     def audit(self) -> AuditChain: ...
     @property
     def budgets(self) -> Budgets: ...
+    @property
+    def pins(self) -> Pins: ...
 
     async def open(self) -> None:
         """Connects, and brings the schema up to date.

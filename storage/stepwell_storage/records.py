@@ -574,3 +574,17 @@ class DatasourceRow(Struct, frozen=True):
     url: str
     principal: str
     created_at: int
+
+
+class PinRow(Struct, frozen=True):
+    """What a tool said of itself when it was pinned: `definition` names it, `body` holds it.
+
+    `source` is the server that the tool is of.
+    """
+
+    tool: str
+    source: str
+    definition: str
+    body: bytes
+    principal: str
+    pinned_at: int

@@ -94,6 +94,7 @@ class Link:
         self.budgets = store.budgets
         self.counts = store.counts
         self.datasources = store.datasources
+        self.pins = store.pins
         self.definitions = store.definitions
         self.policies = store.policies
         self.keys = store.keys

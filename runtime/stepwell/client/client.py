@@ -14,6 +14,7 @@ from stepwell.client.queues import Queues
 from stepwell.client.retention import Retention
 from stepwell.client.runs import Runs
 from stepwell.client.schedules import Schedules
+from stepwell.client.tools import Tools
 from stepwell.client.types import EventBatch
 from stepwell.client.watching import Watch
 from stepwell.client.workflows import Workflows
@@ -52,6 +53,7 @@ class Client(Runs):
         self.retention = Retention(self._connection)
         self.keys = Keys(self._connection)
         self.audit = AuditLog(self._connection)
+        self.tools = Tools(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

@@ -19,6 +19,7 @@ from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
 from stepwell.v1.retention_service_pb2_grpc import RetentionServiceStub
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
 from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceStub
+from stepwell.v1.tool_service_pb2_grpc import ToolServiceStub
 from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files
     from stepwell.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from stepwell.v1.run_service_pb2_grpc import RunServiceAsyncStub
     from stepwell.v1.schedule_service_pb2_grpc import ScheduleServiceAsyncStub
+    from stepwell.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
     from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -65,6 +67,7 @@ RETRIED: Final = {
     "RetentionService": ("GetRetention", "SetRetention"),
     "AuditService": ("ListEntries", "GetHead"),
     "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
+    "ToolService": ("ListTools", "GetTool", "ListServers", "GetToolChange"),
 }
 
 SERVICE_CONFIG: Final = {
@@ -168,6 +171,11 @@ class Connection:
         """The methods of AuditService."""
         return self._opened.audit
 
+    @property
+    def tools(self) -> "ToolServiceAsyncStub":
+        """The methods of ToolService."""
+        return self._opened.tools
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -240,6 +248,7 @@ class _Open:
         self.retention = RetentionServiceStub(channel)
         self.keys = KeyServiceStub(channel)
         self.audit = AuditServiceStub(channel)
+        self.tools = ToolServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -13,6 +13,7 @@ from stepwell.engine.values import BlobRef, Failure, Json
 OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
 """What becomes of a run whose key another run has that has not ended."""
 
+ServerStatus: TypeAlias = Literal["starting", "ready", "waiting", "stopped"]
 Overlap: TypeAlias = Literal["skip", "queue", "allow", "cancel_other"]
 """What becomes of a schedule's fire while a run of the fire before goes on."""
 
@@ -325,3 +326,60 @@ class Verification(Struct, frozen=True, kw_only=True):
     findings: tuple[AuditFinding, ...]
     done: bool
     head: AuditHead
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """Something that can be called; `suspended` tells why it may not be now.
+
+    The schemas are told by `get` only. `destructive` and `open_world` are None when nobody said;
+    `server` is the MCP server that it is of, `definition` names what callers are told of it.
+    """
+
+    name: str
+    title: str
+    description: str
+    kind: str
+    server: str
+    input_schema: Json
+    output_schema: Json
+    read_only: bool
+    destructive: bool | None
+    idempotent: bool
+    open_world: bool | None
+    timeout: timedelta | None
+    published: bool
+    labels: tuple[str, ...]
+    definition: str
+    suspended: str
+
+
+class ToolServer(Struct, frozen=True, kw_only=True):
+    """An MCP server of the settings, and how it is.
+
+    `refused` are tools that are not offered, with why; `words` is the end of what it wrote to its
+    standard error.
+    """
+
+    name: str
+    transport: str
+    status: ServerStatus
+    tools: tuple[str, ...]
+    suspended: tuple[str, ...]
+    refused: tuple[str, ...]
+    product: str
+    protocol: str
+    starts: int
+    problem: str
+    words: str
+
+
+class ToolChange(Struct, frozen=True, kw_only=True):
+    """What a tool said when it was pinned, and says now; `diff` is empty when that is the same."""
+
+    tool: str
+    server: str
+    pinned_definition: str
+    offered_definition: str
+    pinned_by: str
+    pinned_at: datetime
+    diff: str

@@ -159,4 +159,5 @@ def _spec(
         read_only=True,
         idempotent=True,
         timeout=limits.timeout // timedelta(microseconds=1),
+        kind="sql",
     )

@@ -162,6 +162,8 @@ class WorldEffects:
         tool = self._tools.get(command.tool)
         if tool is None:
             return self._answered(command, failure=_unknown_tool(command.tool))
+        if reason := self._tools.suspension(command.tool):
+            return self._answered(command, failure=Failure(Code.TOOL_SUSPENDED, reason))
         decision = self._decide(namespace, state, command, tool.spec)
         if decision.effect != "allow":
             return self._withheld(state, command, tool.spec, decision)

@@ -9,7 +9,14 @@ from stepwell.engine import codec
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Fork, Start
 from stepwell.engine.values import Json
-from stepwell.errors import AlreadyExists, Code, InvalidRequest, LimitExceeded, NotFound
+from stepwell.errors import (
+    AlreadyExists,
+    Code,
+    FailedPrecondition,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+)
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.schema import compiled
 from stepwell_storage.errors import Duplicate
@@ -26,6 +33,7 @@ def check_input(graph: Graph, input: Json, tools: ToolRegistry) -> None:
         InvalidRequest: INVALID_INPUT, it does not fit the workflow's schema; INVALID_ARGUMENTS,
             those of a direct call do not fit the tool's.
         NotFound: TOOL_NOT_FOUND, a direct call names no published tool.
+        FailedPrecondition: TOOL_SUSPENDED, it may not be called now.
     """
     check_payload("input", input)
     problems = compiled(graph.input_schema).problems(input) if graph.input_schema else ()
@@ -88,6 +96,8 @@ def _check_call(name: str, arguments: Json, tools: ToolRegistry) -> None:
             f"there is no published tool {name!r}; `stepwell tools list` shows all",
             code=Code.TOOL_NOT_FOUND,
         )
+    if reason := tools.suspension(name):
+        raise FailedPrecondition(reason, code=Code.TOOL_SUSPENDED)
     problems = compiled(tool.spec.input_schema).problems(arguments)
     if problems:
         raise InvalidRequest(

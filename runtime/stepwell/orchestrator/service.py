@@ -43,6 +43,7 @@ from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.texts import check_texts
+from stepwell.orchestrator.tools import Tools
 from stepwell.orchestrator.views import (
     Datasource,
     EventBatch,
@@ -59,6 +60,7 @@ from stepwell.policy.book import PolicyBook
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.relay import CallRelay
 from stepwell.vault.vault import Vault
 from stepwell_storage.errors import Duplicate, Exists, KeyTaken
 from stepwell_storage.ports import Storage
@@ -97,6 +99,8 @@ class Service:
         policies: Policies | None = None,
         factors: Factors = NO_FACTORS,
         page: PageOf = no_page,
+        own_tools: Tools | None = None,
+        relay: CallRelay | None = None,
     ) -> None:
         """`page` tells where people see an approval.
 
@@ -141,6 +145,8 @@ class Service:
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
         )
+        self.tools = own_tools or Tools(tools)
+        self.relay = relay or CallRelay()
         self.schedules = Schedules(
             storage,
             workflows=workflows,
@@ -432,6 +438,19 @@ class Service:
     async def list_tools(self, caller: Caller) -> tuple[ToolSpec, ...]:
         """The published tools, by name."""
         return self._tools.published()
+
+    def tool_names(self, caller: Caller) -> frozenset[str]:
+        """The names of the published tools, with those that are suspended and not listed."""
+        return self._tools.published_names
+
+    def find_tool(self, caller: Caller, name: str) -> ToolSpec | None:
+        """The tool of this name, if a direct call may name it."""
+        tool = self._tools.get(name) if name in self._tools.published_names else None
+        return None if tool is None else tool.spec
+
+    def on_tools_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after each change of the tools, until what is answered is called."""
+        return self._tools.listen(listener)
 
     async def add_datasource(self, caller: Caller, name: str, url: str) -> Datasource:
         """Names a database; it is opened once, read-only, to see that it is there.

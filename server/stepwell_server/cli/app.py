@@ -7,6 +7,7 @@ import typer
 
 from stepwell_server.cli import (
     audit,
+    connect,
     controls,
     datasources,
     definitions,
@@ -20,6 +21,7 @@ from stepwell_server.cli import (
     run,
     runs,
     schedules,
+    secret_commands,
     settings,
     tools,
     up,
@@ -91,7 +93,9 @@ for group in (
     keys,
     audit,
     tools,
+    secret_commands,
     mcp,
+    connect,
     demo,
     doctor,
     settings,

@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from stepwell.client import ToolServer
 from stepwell.config import Settings, redact_url
 from stepwell.errors import SetupError
 from stepwell_server import ports
@@ -109,3 +110,17 @@ def check_datasource(name: str, url: str) -> Check:
         fix = f"stepwell datasource remove {name}, then add it again"
         return Check(f"datasource {name}", Status.FAIL, f"{path} is not there", fix)
     return Check(f"datasource {name}", Status.OK, redact_url(url))
+
+
+def check_tool_server(server: ToolServer) -> Check:
+    """Whether an MCP server is there, and all of its tools may be called."""
+    name = f"server {server.name}"
+    if server.status != "ready":
+        problem = server.problem or "it is being started"
+        return Check(name, Status.WARN, problem, "stepwell tools servers tells what it wrote")
+    if server.suspended:
+        said = f"{len(server.suspended)} of {len(server.tools)} tools have changed"
+        return Check(name, Status.WARN, said, f"stepwell tools diff {server.suspended[0]}")
+    if server.refused:
+        return Check(name, Status.WARN, server.refused[0], "correct its settings in config.toml")
+    return Check(name, Status.OK, f"{server.product} offers {len(server.tools)} tools")

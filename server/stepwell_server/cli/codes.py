@@ -171,6 +171,26 @@ _CODES: Final = {
         "See the daemon's log; the machine may be short of memory.",
     ),
     Code.TOOL_TIMEOUT: ("A tool took too long and was stopped.", "Raise the tool's `timeout`."),
+    Code.TOOL_SUSPENDED: (
+        "The server of the tool describes it differently than when it was pinned.",
+        "`stepwell tools diff NAME` shows the change, `stepwell tools approve NAME` accepts it.",
+    ),
+    Code.TOOL_UNAVAILABLE: (
+        "The MCP server of the tool is not connected.",
+        "`stepwell tools servers` tells why; it is started again by itself.",
+    ),
+    Code.TOOL_RATE_LIMITED: (
+        "The tool was called as often as its `rate` allows.",
+        "Try again after the time that the error names, or raise `rate`.",
+    ),
+    Code.NETWORK_REFUSED: (
+        "A tool may not connect to that address.",
+        "Grant it in the tool's own settings: `hosts` for names, `networks` for private addresses.",
+    ),
+    Code.SECRET_NOT_FOUND: (
+        "A reference to a secret leads nowhere.",
+        "Put the secret where the message says, or correct the reference.",
+    ),
     Code.INVALID_RESULT: (
         "A tool's result is not JSON, or does not fit its schema.",
         "Correct the tool or its output schema.",

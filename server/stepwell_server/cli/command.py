@@ -36,6 +36,10 @@ JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs.", show_default=False)
 ]
 
+YesOption: TypeAlias = Annotated[
+    bool, typer.Option("--yes", help="Do not ask.", show_default=False)
+]
+
 
 def home_or_default(home: Home | None) -> Home:
     """The home that a command works on when its flag may be absent."""

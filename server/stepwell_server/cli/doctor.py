@@ -82,11 +82,14 @@ async def _live(home: Home, endpoints: Endpoints) -> AsyncIterator[Check]:
     try:
         async with connected(home) as client:
             datasources = await client.datasources.list()
+            servers = await client.tools.servers()
     except StepwellError as error:
         yield Check("datasources", Status.FAIL, error.message, "repair the database first")
         return
     for one in datasources:
         yield checks.check_datasource(one.name, one.url)
+    for server in servers:
+        yield checks.check_tool_server(server)
 
 
 async def _health(endpoints: Endpoints) -> Check:

@@ -5,13 +5,17 @@ from typing import Annotated
 import typer
 
 from stepwell.client import DataKey, RingKey
-from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
+from stepwell_server.cli.command import (
+    HomeOption,
+    JsonOption,
+    YesOption,
+    command,
+    home_or_default,
+)
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.run_ids import full_id
 from stepwell_server.cli.session import connected
 from stepwell_server.cli.times import day_and_time
-
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:

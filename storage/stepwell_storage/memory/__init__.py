@@ -12,6 +12,7 @@ from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.pins import MemoryPins
 from stepwell_storage.memory.policies import MemoryPolicies
 from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.retention import MemoryRetention
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryInbox",
     "MemoryKeys",
     "MemoryLog",
+    "MemoryPins",
     "MemoryPolicies",
     "MemoryQueues",
     "MemoryRetention",

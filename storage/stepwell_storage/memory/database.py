@@ -17,6 +17,7 @@ from stepwell_storage.records import (
     KeyRow,
     Letter,
     Logged,
+    PinRow,
     PolicyHead,
     PolicyRow,
     QueueRow,
@@ -88,6 +89,7 @@ class KeptNamespace(Struct):
     """By account and unit."""
     reservations: dict[tuple[str, str], KeptReservation] = {}
     """By run and key."""
+    pins: dict[str, PinRow] = {}
 
 
 class Database:

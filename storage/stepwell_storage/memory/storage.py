@@ -14,6 +14,7 @@ from stepwell_storage.memory.definitions import MemoryDefinitions
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
+from stepwell_storage.memory.pins import MemoryPins
 from stepwell_storage.memory.policies import MemoryPolicies
 from stepwell_storage.memory.queues import MemoryQueues
 from stepwell_storage.memory.retention import MemoryRetention
@@ -48,6 +49,7 @@ class MemoryStorage:
         self.policies = MemoryPolicies(database)
         self.audit = MemoryAudit(database)
         self.budgets = MemoryBudgets(database)
+        self.pins = MemoryPins(database)
 
     async def open(self) -> None:
         self.log.open()

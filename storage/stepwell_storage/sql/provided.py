@@ -13,6 +13,7 @@ from stepwell_storage.sql.definitions import SqlDefinitions
 from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.keys import SqlKeys
 from stepwell_storage.sql.log import SqlLog
+from stepwell_storage.sql.pins import SqlPins
 from stepwell_storage.sql.policies import SqlPolicies
 from stepwell_storage.sql.queues import SqlQueues
 from stepwell_storage.sql.reader import Reader
@@ -41,6 +42,7 @@ class SqlPorts:
     policies: SqlPolicies
     audit: SqlAudit
     budgets: SqlBudgets
+    pins: SqlPins
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -59,3 +61,4 @@ class SqlPorts:
         self.policies = SqlPolicies(writer, reader)
         self.audit = SqlAudit(writer, reader)
         self.budgets = SqlBudgets(writer, reader)
+        self.pins = SqlPins(writer, reader)

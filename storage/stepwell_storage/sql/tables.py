@@ -74,6 +74,8 @@ a chain grows; `noted` is the position of the log up to which entries of the cha
 namespace that has budgets; who reserves or counts holds it until the commit. Rows with a `run` go with
 that run.
 
+`pins` says what a tool of another's server was like when somebody took it for good.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -474,6 +476,18 @@ budget_locks = sa.Table(
     "budget_locks",
     metadata,
     sa.Column("namespace", Text, primary_key=True),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("tool", Text, primary_key=True),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("definition", Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("pinned_at", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(

@@ -41,8 +41,11 @@ async def test_every_service_is_serving_and_reflected(channel: grpc.aio.Channel)
         "stepwell.v1.RetentionService",
         "stepwell.v1.KeyService",
         "stepwell.v1.AuditService",
+        "stepwell.v1.ToolService",
     )
-    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * 10
+    assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * (
+        1 + len(SERVICES)
+    )
 
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from mcp import Client
@@ -155,32 +155,38 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def over_memory(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
-    async with Client(InMemoryTransport(server), mode=mode) as client:
+async def over_memory(
+    server: McpServer, home: Path, mode: str, **options: Any
+) -> AsyncIterator[Client]:
+    async with Client(InMemoryTransport(server), mode=mode, **options) as client:
         yield client
 
 
 @asynccontextmanager
-async def over_http(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
+async def over_http(
+    server: McpServer, home: Path, mode: str, **options: Any
+) -> AsyncIterator[Client]:
     door = McpHttp(server)
     http = HttpServer(door.routes, drain=timedelta(seconds=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with http.draining(), door.running():
             await http.listen(listener)
-            async with Client(f"http://127.0.0.1:{port}/mcp", mode=mode) as client:
+            async with Client(f"http://127.0.0.1:{port}/mcp", mode=mode, **options) as client:
                 yield client
 
 
 @asynccontextmanager
-async def over_relay(server: McpServer, home: Path, mode: str) -> AsyncIterator[Client]:
+async def over_relay(
+    server: McpServer, home: Path, mode: str, **options: Any
+) -> AsyncIterator[Client]:
     path = home / f"{mode}.sock"
     relay = StdioServerParameters(
         command=sys.executable, args=["-m", "stepwell_mcp.relay", "--home", str(home)]
     )
     async with serve_socket(server, path):
         (home / "endpoints.json").write_text(json.dumps({"socket": str(path)}))
-        async with Client(relay, mode=mode) as client:
+        async with Client(relay, mode=mode, **options) as client:
             yield client
 
 
@@ -191,13 +197,16 @@ WIRE = {LATEST_MODERN_VERSION: LATEST_MODERN_VERSION, "legacy": LATEST_HANDSHAKE
 
 @pytest.fixture(params=[(door, era) for door in DOORS for era in ERAS], ids="-".join)
 def connect(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Connect:
-    """Connects a client through the door, in the era; `wait` is how long a call may take."""
+    """Connects a client through the door, in the era; `wait` is how long a call may take.
+
+    What else is given is for the client.
+    """
     door, era = request.param
 
     @asynccontextmanager
-    async def connected(wait: timedelta = PATIENT) -> AsyncIterator[Client]:
+    async def connected(wait: timedelta = PATIENT, **options: Any) -> AsyncIterator[Client]:
         server = build_server(service, wait=wait)
-        async with DOORS[door](server, tmp_path, ERAS[era]) as client:
+        async with DOORS[door](server, tmp_path, ERAS[era], **options) as client:
             assert client.protocol_version == WIRE[ERAS[era]]
             yield client
 

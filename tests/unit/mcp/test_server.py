@@ -13,6 +13,7 @@ from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, Workflow
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
+from stepwell.tools.registry import ToolRegistry
 from stepwell_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,10 @@ class Troubled(Service):
 
     def __init__(self, trouble: Exception) -> None:
         self._trouble = trouble
+        self._tools = ToolRegistry()
+
+    def tool_names(self, caller: Caller) -> frozenset[str]:
+        return frozenset({"it"})
 
     async def list_tools(self, caller: Caller) -> tuple[ToolSpec, ...]:
         return (ToolSpec(name="it", description="", input_schema={"type": "object"}),)

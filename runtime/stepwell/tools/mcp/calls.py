@@ -1,0 +1,214 @@
+"""The calls of one server that are in flight: what is sent, what comes back, who is asked meanwhile."""
+
+import asyncio
+from typing import Any, Final
+
+import mcp_types
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CONNECTION_CLOSED,
+    INVALID_REQUEST,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+)
+from pydantic import TypeAdapter, ValidationError
+
+from stepwell.engine.values import Data, Json
+from stepwell.engine.wording import bounded
+from stepwell.errors import Code
+from stepwell.tools.mcp.answers import value_of
+from stepwell.tools.mcp.describe import Offered, seen
+from stepwell.tools.port import CallContext, ToolFailed
+from stepwell.tools.relay import CallRelay, Progress, Question
+from stepwell.tools.secrets import Redactor
+
+MOST_ROUNDS: Final = 10
+"""How often a server may ask for more before it answers a call."""
+REPORT_EVERY: Final = 0.1
+"""Seconds between two reports of progress that are passed on; those between are left out."""
+
+Result = TypeAdapter[CallToolResult | InputRequiredResult](CallToolResult | InputRequiredResult)
+
+
+class ServerLost(ToolFailed):
+    """The connection ended while the call was in flight; nobody knows what became of it."""
+
+    code = Code.TOOL_CRASHED
+
+
+class Calls:
+    """Makes the calls of one server, and knows whose question is whose."""
+
+    def __init__(self, server: str, *, relay: CallRelay, redactor: Redactor, limit: int) -> None:
+        """`limit` is how many bytes one result may have."""
+        self._server = server
+        self._relay = relay
+        self._redactor = redactor
+        self._limit = limit
+        self._open: dict[object, tuple[str, CallContext]] = {}
+
+    async def make(
+        self, client: Client, tool: Offered, arguments: dict[str, Json], context: CallContext
+    ) -> Data:
+        """Makes a call; cancellation is passed on, and so is progress.
+
+        Raises:
+            ToolFailed: TOOL_TIMEOUT; TOOL_ERROR, what the server says; INVALID_RESULT.
+            ServerLost: the connection ended.
+        """
+        key = object()
+        self._open[key] = (tool.spec.name, context)
+        seconds = None if tool.spec.timeout is None else tool.spec.timeout / 1e6
+        try:
+            async with asyncio.timeout(seconds):
+                result = await self._answer(client, tool, arguments, context)
+            data = value_of(result, tool.spec, self._limit)
+            return Data(self._redactor.json(data.value))
+        except TimeoutError as error:
+            raise ToolFailed(
+                f"{tool.spec.name} did not end within {seconds:g} s and was cancelled",
+                code=Code.TOOL_TIMEOUT,
+            ) from error
+        except MCPError as error:
+            raise self._refusal(tool, error) from error
+        except ValidationError as error:
+            raise ToolFailed(
+                f"what {self._server} answered to {tool.name} is no result of MCP: "
+                f"{error.error_count()} problems",
+                code=Code.INVALID_RESULT,
+                retryable=False,
+            ) from error
+        except ToolFailed as error:
+            raise self._told(error) from error.__cause__
+        finally:
+            del self._open[key]
+
+    async def elicit(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        """Asks for a server that asks on the session, as older ones do, and not within a call."""
+        if len(self._open) != 1:
+            return _no(f"{len(self._open)} calls are in flight, so that nobody knows who is asked")
+        ((tool, call),) = self._open.values()
+        return await self._ask(tool, call, params)
+
+    async def _answer(
+        self, client: Client, tool: Offered, arguments: dict[str, Json], context: CallContext
+    ) -> CallToolResult:
+        responses: mcp_types.InputResponses | None = None
+        state: str | None = None
+        for _ in range(MOST_ROUNDS):
+            result = await client.session.send_request(
+                CallToolRequest(
+                    params=CallToolRequestParams(
+                        name=tool.name,
+                        arguments=arguments,
+                        input_responses=responses,
+                        request_state=state,
+                        _meta=_meta(context),
+                    )
+                ),
+                Result,
+                progress_callback=_Reports(self._relay, context),
+            )
+            if isinstance(result, CallToolResult):
+                return result
+            responses = await self._fulfil(tool, context, result.input_requests or {})
+            state = result.request_state
+        raise ToolFailed(
+            f"{tool.spec.name} asked {MOST_ROUNDS} times for more and never answered",
+            retryable=False,
+        )
+
+    async def _fulfil(
+        self, tool: Offered, context: CallContext, requests: mcp_types.InputRequests
+    ) -> mcp_types.InputResponses:
+        responses: mcp_types.InputResponses = {}
+        for key, request in requests.items():
+            if not isinstance(request, ElicitRequest):
+                raise ToolFailed(
+                    f"{tool.spec.name} wants {request.method} of its caller, which is not to be "
+                    "had here",
+                    retryable=False,
+                )
+            response = await self._ask(tool.spec.name, context, request.params)
+            if isinstance(response, ErrorData):
+                raise ToolFailed(f"{tool.spec.name}: {response.message}", retryable=False)
+            responses[key] = response
+        if not requests:  # a server that only wants to be asked again
+            await asyncio.sleep(REPORT_EVERY)
+        return responses
+
+    async def _ask(
+        self, tool: str, context: CallContext, params: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        message = self._redactor.text(seen(params.message))
+        if isinstance(params, ElicitRequestFormParams):
+            question = Question(tool=tool, message=message, schema=dict(params.requested_schema))
+        else:
+            question = Question(tool=tool, message=message, url=params.url)
+        reply = await self._relay.ask(context.namespace, context.run, question)
+        if reply is None:
+            return _no("nobody waits for the call who could be asked")
+        return ElicitResult.model_validate({"action": reply.action, "content": reply.content})
+
+    def _refusal(self, tool: Offered, error: MCPError) -> ToolFailed:
+        if error.error.code == CONNECTION_CLOSED:
+            return ServerLost(
+                f"the MCP server {self._server!r} ended the connection while {tool.spec.name} was "
+                "in flight; nobody knows whether it was done"
+            )
+        words = bounded(self._redactor.text(error.error.message))
+        return ToolFailed(
+            f"{self._server} refused {tool.name}: {words}",
+            code=Code.TOOL_ERROR,
+            retryable=False,
+            detail={"code": str(error.error.code)},
+        )
+
+    def _told(self, error: ToolFailed) -> ToolFailed:
+        """The failure without any secret."""
+        return type(error)(
+            self._redactor.text(error.message),
+            code=error.code,
+            retryable=error.retryable,
+            detail={name: self._redactor.text(text) for name, text in error.detail.items()},
+        )
+
+
+class _Reports:
+    """Passes the progress of one call on, and no more of it than somebody can read."""
+
+    def __init__(self, relay: CallRelay, context: CallContext) -> None:
+        self._relay = relay
+        self._context = context
+        self._next = 0.0
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._next:
+            return
+        self._next = now + REPORT_EVERY
+        report = Progress(self._context.step, progress, total, bounded(seen(message or ""), 500))
+        self._relay.report(self._context.namespace, self._context.run, report)
+
+
+def _meta(context: CallContext) -> Any:
+    """What a call is told besides its arguments; servers that know it can tell a repeat."""
+    trace = {"traceparent": context.traceparent} if context.traceparent else {}
+    return {"stepwell/idempotency-key": context.key, **trace}
+
+
+def _no(why: str) -> ErrorData:
+    return ErrorData(
+        code=INVALID_REQUEST, message=f"Stepwell cannot ask the user for this call: {why}"
+    )

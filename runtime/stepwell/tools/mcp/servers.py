@@ -1,0 +1,74 @@
+"""All MCP servers of a runtime: started together, in the background, and ended together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+
+from stepwell.config import McpServerSettings
+from stepwell.tools.mcp.server import Admission, Health, McpServer
+from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.relay import CallRelay
+from stepwell.tools.secrets import Secrets
+
+HEAD_START: Final = timedelta(seconds=4)
+"""How long a runtime waits at its start for servers that it has never seen."""
+
+
+class McpServers:
+    """The servers of the settings, by name."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, McpServerSettings],
+        *,
+        registry: ToolRegistry,
+        admission: Admission,
+        secrets: Secrets,
+        relay: CallRelay,
+    ) -> None:
+        self._servers = {
+            name: McpServer(
+                name,
+                one,
+                registry=registry,
+                admission=admission,
+                secrets=secrets,
+                relay=relay,
+            )
+            for name, one in settings.items()
+            if one.enabled
+        }
+
+    def health(self) -> tuple[Health, ...]:
+        """How each is now, by name."""
+        return tuple(server.health for _, server in sorted(self._servers.items()))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps them connected from entering to leaving.
+
+        What is known of them is offered at once; only those that were never seen are waited for,
+        and for no longer than `HEAD_START`.
+        """
+        if not self._servers:
+            yield
+            return
+        unknown = [server for server in self._servers.values() if not await server.recall()]
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(server.run()) for server in self._servers.values()]
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(HEAD_START.total_seconds()):
+                        for server in unknown:
+                            await server.tried.wait()
+                yield
+            finally:
+                for task in running:
+                    task.cancel()
+
+    def list_again(self) -> None:
+        """Has every server's tools looked at again: what was pinned has changed."""
+        for server in self._servers.values():
+            server.list_again()

@@ -1,0 +1,83 @@
+"""What is said between a call in flight and whoever waits for it. Nothing of it is stored.
+
+A run may be worked on where nobody waits for it: then nobody hears, and nobody is asked.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+
+class Progress(Struct, frozen=True):
+    """How far a call has come, in the tool's own measure."""
+
+    step: str
+    done: float
+    total: float | None = None
+    words: str = ""
+
+
+class Question(Struct, frozen=True):
+    """What a tool asks of the person behind its caller: a form, or a page to be visited."""
+
+    tool: str
+    message: str
+    schema: dict[str, Any] | None = None
+    url: str = ""
+
+
+class Reply(Struct, frozen=True):
+    """What the person did: `accept` with what was asked for, `decline` or `cancel`."""
+
+    action: str
+    content: dict[str, Any] | None = None
+
+
+Ask = Callable[[Question], Awaitable[Reply]]
+
+
+class Audience(Protocol):
+    """Who waits for a run, and what they can be told."""
+
+    def heard(self, progress: Progress) -> None:
+        """Takes note of progress."""
+        ...
+
+    async def asked(self, question: Question) -> Reply | None:
+        """Asks; None when this one cannot be asked."""
+        ...
+
+
+class CallRelay:
+    """Brings the two together, by the run."""
+
+    def __init__(self) -> None:
+        self._audiences: dict[tuple[str, str], list[Audience]] = {}
+
+    def attend(self, namespace: str, run: str, audience: Audience) -> Callable[[], None]:
+        """Tells this one what the calls of a run say, until what is answered is called."""
+        key = (namespace, run)
+        self._audiences.setdefault(key, []).append(audience)
+
+        def leave() -> None:
+            there = self._audiences.get(key, [])
+            if audience in there:
+                there.remove(audience)
+            if not there:
+                self._audiences.pop(key, None)
+
+        return leave
+
+    def report(self, namespace: str, run: str, progress: Progress) -> None:
+        """Tells whoever waits for the run."""
+        for audience in tuple(self._audiences.get((namespace, run), ())):
+            audience.heard(progress)
+
+    async def ask(self, namespace: str, run: str, question: Question) -> Reply | None:
+        """Asks the first of those who wait that can be asked; None when nobody can."""
+        for audience in tuple(self._audiences.get((namespace, run), ())):
+            reply = await audience.asked(question)
+            if reply is not None:
+                return reply
+        return None

@@ -1,0 +1,1 @@
+"""How MCP clients are configured, and how their servers come behind Stepwell and back."""
