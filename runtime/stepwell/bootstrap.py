@@ -34,6 +34,7 @@ from stepwell.stores import store_of
 from stepwell.telemetry.loop_lag import LoopLag
 from stepwell.telemetry.metrics import Metrics
 from stepwell.telemetry.tracing import open_tracing
+from stepwell.tools.http import HttpTool
 from stepwell.tools.loading import load_tools
 from stepwell.tools.mcp.servers import McpServers
 from stepwell.tools.process import ProcessPool
@@ -105,9 +106,9 @@ async def open_runtime(
             ProcessPool(size=settings.tools.processes) as sql,
         ):
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
-            tools = _tools(settings, storage, own, sql)
-            relay = CallRelay()
-            servers, own_tools = _servers(settings, storage, tools, environ, relay)
+            relay, secrets = CallRelay(), _secrets(settings, environ)
+            tools = _tools(settings, storage, own, sql, secrets=secrets)
+            servers, own_tools = _servers(settings, storage, tools, secrets, relay)
             worker, service = _compose(
                 settings,
                 storage,
@@ -168,7 +169,7 @@ async def _open_vault(settings: Settings, storage: Storage, ring: KeyRing) -> Va
 
 
 def _tools(
-    settings: Settings, storage: Storage, own: ProcessPool, sql: ProcessPool
+    settings: Settings, storage: Storage, own: ProcessPool, sql: ProcessPool, *, secrets: Secrets
 ) -> ToolRegistry:
     """Ours and the user's. SQL has children of its own: their memory is capped."""
 
@@ -185,14 +186,21 @@ def _tools(
         registry.add(tool)
     for tool in load_tools(settings.tools.paths, processes=own):
         registry.add(tool)
+    for name, request in settings.tools.http.items():
+        registry.add(HttpTool(name, request, secrets=secrets))
     return registry
+
+
+def _secrets(settings: Settings, environ: Mapping[str, str]) -> Secrets:
+    store = SecretStore(settings.home, key=settings.secrets.key)
+    return Secrets(environ, home=settings.home, store=store.get)
 
 
 def _servers(
     settings: Settings,
     storage: Storage,
     registry: ToolRegistry,
-    environ: Mapping[str, str],
+    secrets: Secrets,
     relay: CallRelay,
 ) -> tuple[McpServers, Tools]:
     """The MCP servers of the settings, and what callers may ask about all tools."""
@@ -201,11 +209,7 @@ def _servers(
         settings.tools.servers,
         registry=registry,
         admission=pinning,
-        secrets=Secrets(
-            environ,
-            home=settings.home,
-            store=SecretStore(settings.home, key=settings.secrets.key).get,
-        ),
+        secrets=secrets,
         relay=relay,
     )
     return servers, Tools(registry, servers=servers, pinning=pinning)

@@ -19,8 +19,10 @@ from stepwell.durations import format_duration, parse_duration
 from stepwell.errors import Code, SetupError
 
 PREFIX: Final = "STEPWELL_"
-_NAMED: Final = (("providers",), ("tools", "servers"))
+_NAMED: Final = (("providers",), ("tools", "servers"), ("tools", "http"))
 """Places below which sections stand that have a name of yours."""
+_JSON: Final = frozenset({"query", "body", "input", "output"})
+"""Settings of `tools.http.NAME` that are JSON, and not settings below settings."""
 CONFIG_FILE: Final = "config.toml"
 DATABASE_FILE: Final = "stepwell.db"
 
@@ -162,6 +164,79 @@ class McpServerSettings(Section, frozen=True):
     ] = 256 * 1024
 
 
+class HttpToolSettings(Section, frozen=True):
+    """One HTTP request as a tool, by the name of the tool.
+
+    `{name}` in a text stands for the argument of that name.
+    """
+
+    url: Annotated[str, Meta(description="Where it goes; arguments in it are escaped.")] = ""
+    description: Annotated[
+        str, Meta(description="What it does, for the model that chooses it.")
+    ] = ""
+    title: Annotated[str, Meta(description="Its name for people.")] = ""
+    method: Annotated[
+        Literal["GET", "POST", "PUT", "PATCH", "DELETE"], Meta(description="How it is asked.")
+    ] = "GET"
+    headers: Annotated[
+        dict[str, str],
+        Meta(description="A header of the request, which may hold `secret://` references."),
+    ] = {}
+    query: Annotated[
+        dict[str, Any],
+        Meta(description="The query; what only stands for an argument not given is left out."),
+    ] = {}
+    body: Annotated[
+        Any, Meta(description='The JSON that is sent; `"{name}"` is the argument as it is.')
+    ] = None
+    input: Annotated[
+        dict[str, Any],
+        Meta(description="The JSON Schema of its arguments; without it each is required."),
+    ] = {}
+    output: Annotated[dict[str, Any], Meta(description="The JSON Schema of its result.")] = {}
+    result: Annotated[
+        str, Meta(description="A JSON Pointer to what of the answer is the result: `/data/0`.")
+    ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Hosts that it may reach besides that of `url`: `name`, `name:port`, `*.name`."
+        ),
+    ] = ()
+    networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What an address may be besides a public one: a network in CIDR, `loopback` "
+            "or `private`."
+        ),
+    ] = ()
+    read_only: Annotated[
+        bool | None, Meta(description="Whether it changes nothing; a GET does not, if not said.")
+    ] = None
+    destructive: Annotated[
+        bool | None, Meta(description="Whether what it changes may be lost.")
+    ] = None
+    idempotent: Annotated[
+        bool | None,
+        Meta(description="Whether a repeat does no harm; GET, PUT and DELETE, if not said."),
+    ] = None
+    published: Annotated[bool, Meta(description="Whether MCP clients are offered it.")] = True
+    labels: Annotated[
+        tuple[str, ...], Meta(description="What everything that it answers is labelled with.")
+    ] = ()
+    timeout: Annotated[timedelta, Meta(description="How long one call may take.")] = timedelta(
+        seconds=30
+    )
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=10, description="How often it is tried again where a repeat does no harm."),
+    ] = 2
+    rate: Annotated[int, Meta(ge=0, description="Calls a minute; 0 is as many as there are.")] = 0
+    max_result: Annotated[
+        Count, Meta(description="Bytes of one answer; the rest is cut, and that is told.")
+    ] = 256 * 1024
+
+
 class ToolSettings(Section, frozen=True):
     """Your own Python tools, and those of MCP servers."""
 
@@ -173,6 +248,7 @@ class ToolSettings(Section, frozen=True):
         Count, Meta(description="The most worker processes for tools that are not async.")
     ] = 4
     servers: dict[str, McpServerSettings] = {}
+    http: dict[str, HttpToolSettings] = {}
 
 
 class WorkerSettings(Section, frozen=True):
@@ -413,7 +489,8 @@ def _file(path: Path) -> Iterator[tuple[str, tuple[str, ...], object]]:
 
 
 def _leaves(value: object, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
-    if not isinstance(value, dict):
+    is_json = key[:2] == ("tools", "http") and len(key) == 4 and key[3] in _JSON
+    if is_json or not isinstance(value, dict):
         yield key, value
         return
     for name, item in value.items():
@@ -484,7 +561,8 @@ def _hint_of(origin: str, key: tuple[str, ...]) -> Any:
         if hint is None:
             break
     bare = _bare(hint)
-    if bare is not None and not _is_section(bare) and get_origin(bare) is not dict:
+    is_json = bare is Any or bare == dict[str, Any]
+    if is_json or (bare is not None and not _is_section(bare) and get_origin(bare) is not dict):
         return hint
     raise _invalid(f"{origin}: there is no setting `{'.'.join(key)}`{_nearest(key)}")
 
@@ -585,6 +663,9 @@ def _kind(hint: Any) -> str:
         bool: "true or false",
         timedelta: "duration",
         tuple[str, ...]: "list of text",
+        bool | None: "true or false",
+        dict[str, Any]: "table",
+        Any: "any value",
     }
     return names.get(bare, "number")
 

@@ -8,7 +8,7 @@ number written in an unusual way comes past. Nothing is allowed that was not gra
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias, cast
 
 import httpcore2
@@ -23,9 +23,16 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+LONGEST_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes of an answer, where nobody says."""
 WORDS: Final = {"loopback": LOOPBACK, "private": PRIVATE}
 """What `networks` may say besides a network."""
 
+_SPECIAL = tuple(
+    # Not everybody's, but so in the tables of some Pythons that we run on.
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -171,10 +178,18 @@ class Guard(httpcore2.AsyncNetworkBackend):
         raise last
 
 
-class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """The transport of a client whose every connection passes a guard."""
+class TooLong(httpx2.StreamError):
+    """An answer that has more bytes than anybody wants to read, or hides how many it has."""
 
-    def __init__(self, guard: Guard) -> None:
+
+class GuardedTransport(httpx2.AsyncHTTPTransport):
+    """The transport of a client whose every connection passes a guard.
+
+    No answer is compressed, and none is longer than `limit` bytes but a stream of events, whose
+    reader bounds each event.
+    """
+
+    def __init__(self, guard: Guard, *, limit: int) -> None:
         # Not `super().__init__`, whose pool takes no network of ours.
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpx2.create_ssl_context(trust_env=False),
@@ -183,11 +198,51 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
             keepalive_expiry=5,
             network_backend=guard,
         )
+        self._limit = limit
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Sends a request.
+
+        Raises:
+            NetworkRefused: its host may not be connected to.
+            TooLong: the answer is compressed though nobody asked for that.
+        """
+        request.headers["Accept-Encoding"] = "identity"
+        response = await super().handle_async_request(request)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            await response.aclose()
+            raise TooLong(f"the answer is compressed ({encoding}), which nobody has asked for")
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _Bounded(response.stream, self._limit)
+        return response
 
 
-def guarded_client(guard: Guard, **options: Any) -> httpx2.AsyncClient:
+class _Bounded(httpx2.AsyncByteStream):
+    """A stream that ends with an error where it is too long."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
+        self._stream = stream
+        self._left = self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise TooLong(f"the answer has more than {self._limit} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def guarded_client(
+    guard: Guard, *, limit: int = LONGEST_ANSWER, **options: Any
+) -> httpx2.AsyncClient:
     """A client whose every connection passes the guard; no proxy of the environment is used."""
-    return httpx2.AsyncClient(transport=GuardedTransport(guard), trust_env=False, **options)
+    transport = GuardedTransport(guard, limit=limit)
+    return httpx2.AsyncClient(transport=transport, trust_env=False, **options)
 
 
 def meaning(address: Address) -> Address:
@@ -213,6 +268,7 @@ def is_public(address: Address) -> bool:
         or address.is_link_local
         or address.is_private
         or address.is_unspecified
+        or any(address in network for network in _SPECIAL)
     )
 
 

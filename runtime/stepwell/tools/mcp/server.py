@@ -25,6 +25,7 @@ from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.tools.mcp.calls import Calls
 from stepwell.tools.mcp.describe import Offered, offered, prefix_of, recalled
+from stepwell.tools.mcp.lines import MESSAGE_LIMIT
 from stepwell.tools.mcp.program import Order, Program
 from stepwell.tools.mcp.tool import McpTool
 from stepwell.tools.network import Grants, Guard, guarded_client, host_of
@@ -276,7 +277,7 @@ class McpServer:
             headers = {name: self._value(text) for name, text in settings.headers.items()}
             http = guarded_client(guard, headers=headers, timeout=settings.timeout.total_seconds())
             stack.push_async_exit(http.__aexit__)
-            return streamable_http_client(url, http_client=http)
+            return streamable_http_client(url, http_client=http, max_sse_event_size=MESSAGE_LIMIT)
         self._program = Program(
             Order(
                 command=settings.command,

@@ -54,4 +54,7 @@ class McpTool(SelfTimed):
             return await self._host.calls.make(client, self._offered, arguments, context)
         except ServerLost:
             self._host.lost()
-            raise
+            if not (self.spec.read_only or self.spec.idempotent):
+                raise
+        client = await self._host.session(self.spec.name)  # once more: that does no harm
+        return await self._host.calls.make(client, self._offered, arguments, context)
