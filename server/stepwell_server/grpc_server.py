@@ -20,6 +20,8 @@ from stepwell.v1 import (
     event_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
     queue_service_pb2,
     queue_service_pb2_grpc,
     retention_service_pb2,
@@ -42,6 +44,7 @@ from stepwell_server.services.audit import AuditServicer
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
 from stepwell_server.services.keys import KeyServicer
+from stepwell_server.services.policies import PolicyServicer
 from stepwell_server.services.queues import QueueServicer
 from stepwell_server.services.retention import RetentionServicer
 from stepwell_server.services.runs import RunServicer
@@ -63,6 +66,7 @@ SERVICES: Final = tuple(
         key_service_pb2,
         audit_service_pb2,
         tool_service_pb2,
+        policy_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -191,6 +195,9 @@ class GrpcServer:
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(service), server)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(service), server)
         tool_service_pb2_grpc.add_ToolServiceServicer_to_server(ToolServicer(service), server)
+        policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(
+            PolicyServicer(service, drain), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -8,6 +8,7 @@ from stepwell.definitions.problems import Problem
 from stepwell.engine import codec
 from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import InvalidRequest
+from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.service import OnConflict
 from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Waiting, Workflow
 from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
@@ -141,7 +142,7 @@ def run(view: Run, *, with_output: bool = True) -> run_service_pb2.Run:
         labels=view.labels,
         created_at=timestamp(view.created_at),
         updated_at=timestamp(view.updated_at),
-        ended_at=_maybe_timestamp(view.ended_at),
+        ended_at=maybe_timestamp(view.ended_at),
         output=data_resolved(output) if output else None,
         failure=failure(view.failure) if view.failure else None,
         reason=view.reason,
@@ -159,7 +160,7 @@ def waiting(view: Waiting) -> run_service_pb2.Waiting:
         step=view.step,
         on=WAITING_ON[view.on],
         about=view.about,
-        until=_maybe_timestamp(view.until),
+        until=maybe_timestamp(view.until),
         call=view.call,
         message=data_in_event(view.message) if view.message else None,
         approval=view.approval,
@@ -176,8 +177,8 @@ def step(view: Step) -> run_service_pb2.Step:
         node=view.node,
         status=STEP_STATUSES[view.status],
         attempt=view.attempt,
-        scheduled_at=_maybe_timestamp(view.scheduled_at),
-        ended_at=_maybe_timestamp(view.ended_at),
+        scheduled_at=maybe_timestamp(view.scheduled_at),
+        ended_at=maybe_timestamp(view.ended_at),
         output=data_in_event(view.output) if view.output else None,
         failure=failure(view.failure) if view.failure else None,
         waiting_for=map(waiting, view.waiting),
@@ -219,9 +220,21 @@ def datasource(view: Datasource) -> datasource_service_pb2.Datasource:
     )
 
 
+def proof(message: common_pb2.Proof) -> Proof | None:
+    """What a request proves with that a person is there, if with anything."""
+    match message.WhichOneof("kind"):
+        case "totp":
+            return Proof(kind="totp", value=message.totp)
+        case "passkey":
+            return Proof(kind="passkey", value=message.passkey)
+        case _:
+            return None
+
+
 def _ref(blob: BlobRef) -> common_pb2.BlobRef:
     return common_pb2.BlobRef(digest=blob.digest, size=blob.size, label=blob.label)
 
 
-def _maybe_timestamp(microseconds: int | None) -> Timestamp | None:
+def maybe_timestamp(microseconds: int | None) -> Timestamp | None:
+    """A time that may not be."""
     return None if microseconds is None else timestamp(microseconds)

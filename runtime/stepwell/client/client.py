@@ -10,6 +10,7 @@ from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
 from stepwell.client.keys import Keys
+from stepwell.client.policies import Policies
 from stepwell.client.queues import Queues
 from stepwell.client.retention import Retention
 from stepwell.client.runs import Runs
@@ -54,6 +55,7 @@ class Client(Runs):
         self.keys = Keys(self._connection)
         self.audit = AuditLog(self._connection)
         self.tools = Tools(self._connection)
+        self.policies = Policies(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

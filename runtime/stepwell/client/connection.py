@@ -15,6 +15,7 @@ from stepwell.v1.audit_service_pb2_grpc import AuditServiceStub
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
 from stepwell.v1.key_service_pb2_grpc import KeyServiceStub
+from stepwell.v1.policy_service_pb2_grpc import PolicyServiceStub
 from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
 from stepwell.v1.retention_service_pb2_grpc import RetentionServiceStub
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from stepwell.v1.key_service_pb2_grpc import KeyServiceAsyncStub
+    from stepwell.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from stepwell.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from stepwell.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from stepwell.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -55,6 +57,14 @@ RETRIED: Final = {
     ),
     "EventService": ("ListEvents",),
     "DatasourceService": ("ListDatasources",),
+    "PolicyService": (
+        "CheckPolicy",
+        "GetPolicy",
+        "ListPolicies",
+        "GetPolicySchema",
+        "ExplainDecision",
+        "TestPolicy",
+    ),
     "QueueService": ("PutQueue", "GetQueue", "ListQueues"),
     "ScheduleService": (
         "PutSchedule",
@@ -176,6 +186,11 @@ class Connection:
         """The methods of ToolService."""
         return self._opened.tools
 
+    @property
+    def policies(self) -> "PolicyServiceAsyncStub":
+        """The methods of PolicyService."""
+        return self._opened.policies
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -249,6 +264,7 @@ class _Open:
         self.keys = KeyServiceStub(channel)
         self.audit = AuditServiceStub(channel)
         self.tools = ToolServiceStub(channel)
+        self.policies = PolicyServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -15,3 +15,8 @@ def run_name(run: str) -> str:
 def data(value: Json) -> common_pb2.Data:
     """A value as JSON."""
     return common_pb2.Data(json=msgspec.json.encode(value))
+
+
+def code_proof(code: str) -> common_pb2.Proof | None:
+    """A one-time code as a proof; None where there is none."""
+    return common_pb2.Proof(totp=code) if code else None

@@ -6,7 +6,7 @@ and of money nobody knows any more what it was at the time. Tools are taken as t
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -101,7 +101,7 @@ class PolicyReplay:
         *,
         events: int = USUAL,
         since: int = 0,
-    ) -> AsyncIterator[Replay]:
+    ) -> AsyncGenerator[Replay, None]:
         """How far it is, again and again, with what it found; the last one is done.
 
         It reads the last `events` of the log, and decides on the calls from `since` on (UTC

@@ -138,3 +138,29 @@ class Failure(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["detail", b"detail", "message", b"message", "reason", b"reason", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Proof(message.Message):
+    """Proves that a person is there."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOTP_FIELD_NUMBER: builtins.int
+    PASSKEY_FIELD_NUMBER: builtins.int
+    totp: builtins.str
+    """The code that an authenticator app shows."""
+    passkey: builtins.str
+    """The JSON of a WebAuthn assertion."""
+    def __init__(
+        self,
+        *,
+        totp: builtins.str = ...,
+        passkey: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "passkey", b"passkey", "totp", b"totp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "passkey", b"passkey", "totp", b"totp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["totp", "passkey"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
