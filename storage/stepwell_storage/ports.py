@@ -16,8 +16,10 @@ from typing import Protocol, TypeAlias
 
 from stepwell_storage.errors import StorageError
 from stepwell_storage.records import (
+    ApiKeyRow,
     Append,
     ApprovalRow,
+    Attempts,
     AuditEntry,
     AuditHead,
     Blob,
@@ -27,6 +29,7 @@ from stepwell_storage.records import (
     DatasourceRow,
     Deed,
     DefinitionRow,
+    FactorRow,
     KeyRow,
     Lease,
     Letter,
@@ -624,6 +627,82 @@ class Pins(Protocol):
         ...
 
 
+class ApiKeys(Protocol):
+    """Keys that callers show to say who they are."""
+
+    async def add(self, namespace: str, row: ApiKeyRow) -> None:
+        """Adds one.
+
+        Raises:
+            Exists: a key of any namespace has this id.
+        """
+        ...
+
+    async def find(self, id: str) -> tuple[str, ApiKeyRow] | None:
+        """The key of this id, and its namespace."""
+        ...
+
+    async def list(self, namespace: str) -> list[ApiKeyRow]:
+        """All of them, oldest first, those that are revoked too."""
+        ...
+
+    async def revoke(self, namespace: str, id: str, *, now: int) -> ApiKeyRow:
+        """Lets nobody in with it any more; one that is revoked already stays as it is.
+
+        Raises:
+            Missing: there is no such key in this namespace.
+        """
+        ...
+
+    async def touch(self, namespace: str, id: str, *, now: int) -> None:
+        """Notes that it is in use."""
+        ...
+
+
+class Factors(Protocol):
+    """What principals have enrolled to prove that it is they, and how often they failed to."""
+
+    async def add(self, namespace: str, row: FactorRow, *, is_first: bool = False) -> None:
+        """Adds one; with `is_first` only where the principal has none.
+
+        Raises:
+            Exists: there is one of this id; or, with `is_first`, any of this principal.
+        """
+        ...
+
+    async def list(self, namespace: str, principal: str | None = None) -> list[FactorRow]:
+        """Those of a principal, or of all, oldest first."""
+        ...
+
+    async def remove(self, namespace: str, principal: str, id: str) -> None:
+        """Forgets one.
+
+        Raises:
+            Missing: the principal has no such factor.
+        """
+        ...
+
+    async def advance(self, namespace: str, id: str, *, counter: int, now: int) -> bool:
+        """Notes that it was used. False when its counter has not grown, unless it stays at 0."""
+        ...
+
+    async def spend(self, namespace: str, token: str, *, until: int, now: int) -> bool:
+        """Whether a token is seen for the first time. It may be forgotten after `until`."""
+        ...
+
+    async def attempts(self, namespace: str, principal: str) -> Attempts:
+        """How often he has failed in a row."""
+        ...
+
+    async def attempt(self, namespace: str, principal: str, *, after: Attempts, now: int) -> bool:
+        """Counts one more; False when it is not `after` these any more, and nothing is counted."""
+        ...
+
+    async def clear_attempts(self, namespace: str, principal: str) -> None:
+        """Begins to count anew."""
+        ...
+
+
 class Storage(Protocol):
     """All ports over one database."""
 
@@ -671,6 +750,10 @@ class Storage(Protocol):
     def budgets(self) -> Budgets: ...
     @property
     def pins(self) -> Pins: ...
+    @property
+    def api_keys(self) -> ApiKeys: ...
+    @property
+    def factors(self) -> Factors: ...
 
     async def open(self) -> None:
         """Connects, and brings the schema up to date.

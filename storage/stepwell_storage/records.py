@@ -588,3 +588,46 @@ class PinRow(Struct, frozen=True):
     body: bytes
     principal: str
     pinned_at: int
+
+
+class ApiKeyRow(Struct, frozen=True):
+    """A key that callers show, without its secret: `hash` is what the secret is checked against.
+
+    `id` is in one namespace only, of all. `is_vouched` says that whoever made it proved to be
+    present. `used_at` is about when it was used last; None is never.
+    """
+
+    id: str
+    subject: str
+    kind: str
+    hash: bytes
+    created_by: str
+    created_at: int
+    is_vouched: bool = False
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    used_at: int | None = None
+
+
+class FactorRow(Struct, frozen=True):
+    """What a principal has besides his name to prove that it is he.
+
+    `secret` is opaque. `counter` only ever grows: it is what the factor counts by itself, and 0
+    where it counts nothing.
+    """
+
+    id: str
+    principal: str
+    kind: str
+    label: str
+    secret: bytes
+    created_at: int
+    counter: int = 0
+    used_at: int | None = None
+
+
+class Attempts(Struct, frozen=True):
+    """How often in a row a principal has failed to prove who he is, and when last."""
+
+    failed: int = 0
+    at: int = 0

@@ -92,11 +92,13 @@ class Link:
         self.approvals = store.approvals
         self.audit = store.audit
         self.budgets = store.budgets
+        self.api_keys = store.api_keys
         self.counts = store.counts
         self.datasources = store.datasources
         self.pins = store.pins
         self.definitions = store.definitions
         self.policies = store.policies
+        self.factors = store.factors
         self.keys = store.keys
         self.retention = store.retention
         self.schedules = store.schedules

@@ -4,11 +4,13 @@ It keeps every promise of the ports but to outlive the process. It owns no threa
 clock, so it runs as well on an event loop whose time is virtual.
 """
 
+from stepwell_storage.memory.api_keys import MemoryApiKeys
 from stepwell_storage.memory.approvals import MemoryApprovals
 from stepwell_storage.memory.blobs import MemoryBlobs
 from stepwell_storage.memory.claims import MemoryClaims
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.factors import MemoryFactors
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
@@ -21,11 +23,13 @@ from stepwell_storage.memory.schedules import MemorySchedules
 from stepwell_storage.memory.storage import MemoryStorage
 
 __all__ = [
+    "MemoryApiKeys",
     "MemoryApprovals",
     "MemoryBlobs",
     "MemoryClaims",
     "MemoryDatasources",
     "MemoryDefinitions",
+    "MemoryFactors",
     "MemoryInbox",
     "MemoryKeys",
     "MemoryLog",

@@ -7,13 +7,16 @@ from msgspec import Struct
 from stepwell_storage.admission import Admissions
 from stepwell_storage.bell import Bell
 from stepwell_storage.records import (
+    ApiKeyRow,
     ApprovalRow,
+    Attempts,
     AuditEntry,
     Blob,
     BudgetRow,
     Charge,
     DatasourceRow,
     DefinitionRow,
+    FactorRow,
     KeyRow,
     Letter,
     Logged,
@@ -90,6 +93,10 @@ class KeptNamespace(Struct):
     reservations: dict[tuple[str, str], KeptReservation] = {}
     """By run and key."""
     pins: dict[str, PinRow] = {}
+    api_keys: dict[str, ApiKeyRow] = {}
+    factors: dict[str, FactorRow] = {}
+    spent: dict[str, int] = {}
+    attempts: dict[str, Attempts] = {}
 
 
 class Database:

@@ -2,6 +2,7 @@
 
 import secrets
 
+from stepwell_storage.memory.api_keys import MemoryApiKeys
 from stepwell_storage.memory.approvals import MemoryApprovals
 from stepwell_storage.memory.audit import MemoryAudit
 from stepwell_storage.memory.blobs import MemoryBlobs
@@ -11,6 +12,7 @@ from stepwell_storage.memory.counts import MemoryCounts
 from stepwell_storage.memory.database import Database
 from stepwell_storage.memory.datasources import MemoryDatasources
 from stepwell_storage.memory.definitions import MemoryDefinitions
+from stepwell_storage.memory.factors import MemoryFactors
 from stepwell_storage.memory.inbox import MemoryInbox
 from stepwell_storage.memory.keys import MemoryKeys
 from stepwell_storage.memory.log import MemoryLog
@@ -50,6 +52,8 @@ class MemoryStorage:
         self.audit = MemoryAudit(database)
         self.budgets = MemoryBudgets(database)
         self.pins = MemoryPins(database)
+        self.api_keys = MemoryApiKeys(database)
+        self.factors = MemoryFactors(database)
 
     async def open(self) -> None:
         self.log.open()

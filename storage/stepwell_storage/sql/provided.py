@@ -2,6 +2,7 @@
 
 from stepwell_storage.bell import Bell
 from stepwell_storage.heads import LogHeads
+from stepwell_storage.sql.api_keys import SqlApiKeys
 from stepwell_storage.sql.approvals import SqlApprovals
 from stepwell_storage.sql.audit import SqlAudit
 from stepwell_storage.sql.blobs import SqlBlobs
@@ -10,6 +11,7 @@ from stepwell_storage.sql.claims import SqlClaims
 from stepwell_storage.sql.counts import SqlCounts
 from stepwell_storage.sql.datasources import SqlDatasources
 from stepwell_storage.sql.definitions import SqlDefinitions
+from stepwell_storage.sql.factors import SqlFactors
 from stepwell_storage.sql.inbox import SqlInbox
 from stepwell_storage.sql.keys import SqlKeys
 from stepwell_storage.sql.log import SqlLog
@@ -43,6 +45,8 @@ class SqlPorts:
     audit: SqlAudit
     budgets: SqlBudgets
     pins: SqlPins
+    api_keys: SqlApiKeys
+    factors: SqlFactors
 
     def _provide(self, writer: Writer, reader: Reader, *, heads: LogHeads, bell: Bell) -> None:
         self.log = SqlLog(writer, reader, heads)
@@ -62,3 +66,5 @@ class SqlPorts:
         self.audit = SqlAudit(writer, reader)
         self.budgets = SqlBudgets(writer, reader)
         self.pins = SqlPins(writer, reader)
+        self.api_keys = SqlApiKeys(writer, reader)
+        self.factors = SqlFactors(writer, reader)

@@ -76,6 +76,12 @@ that run.
 
 `pins` says what a tool of another's server was like when somebody took it for good.
 
+`api_keys` has the keys that callers show, without their secrets. Who shows one does not say of which
+namespace it is, so `api_keys_id` has them all; it also keeps an id from being given twice.
+
+`factors` has what principals prove with that it is they, sealed; `factor_tokens` the tokens that were
+spent, for as long as they could be shown again, and `factor_attempts` who has failed how often.
+
 `meta` is one row about the database itself, and the one table without a namespace. `readable_by` is
 the oldest schema whose Stepwell may still work with it (`migrate.is_due`).
 """
@@ -488,6 +494,55 @@ pins = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("principal", Text, nullable=False),
     sa.Column("pinned_at", sa.BigInteger, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("subject", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("created_by", Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("is_vouched", sa.Boolean, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("used_at", sa.BigInteger),
+    sa.Index("api_keys_id", "id", unique=True),
+)
+
+factors = sa.Table(
+    "factors",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("principal", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("label", Text, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("counter", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger),
+)
+
+factor_tokens = sa.Table(
+    "factor_tokens",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("token", Text, primary_key=True),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Column("spent_by", Text, nullable=False),
+)
+
+factor_attempts = sa.Table(
+    "factor_attempts",
+    metadata,
+    sa.Column("namespace", Text, primary_key=True),
+    sa.Column("principal", Text, primary_key=True),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
 )
 
 meta = sa.Table(
