@@ -16,11 +16,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stepwell.errors import StepwellError
+from stepwell.orchestrator.authentication import Authentication, Unauthenticated
+from stepwell_mcp.callers import LOOPBACK_HOSTS, authenticate, host_name
 from stepwell_mcp.lines import MESSAGE_LIMIT
 from stepwell_mcp.server import McpServer
 
 MCP_PATH: Final = "/mcp"
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 _AUTHORITY = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^:/@\[\]]+)(:[0-9]+)?")
 
@@ -34,17 +36,29 @@ class McpHttp:
     anything else is refused, which is what stops DNS rebinding.
     """
 
-    def __init__(self, server: McpServer, *, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
+    def __init__(
+        self,
+        server: McpServer,
+        authentication: Authentication,
+        *,
+        hosts: Iterable[str] = LOOPBACK_HOSTS,
+    ) -> None:
+        self._authentication = authentication
+        self._hosts = tuple(hosts)
         self._manager = StreamableHTTPSessionManager(
             server,
-            security_settings=_allow(tuple(hosts)),
+            security_settings=_allow(self._hosts),
             max_request_body_size=MESSAGE_LIMIT,
         )
 
     @property
     def routes(self) -> list[Route]:
         """The route of the endpoint, for all of its methods."""
-        return [Route(MCP_PATH, endpoint=_Named(StreamableHTTPASGIApp(self._manager)))]
+        return [Route(MCP_PATH, endpoint=self._endpoint())]
+
+    def _endpoint(self) -> ASGIApp:
+        known = _Known(StreamableHTTPASGIApp(self._manager), self._authentication)
+        return _Named(known, self._hosts)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -54,10 +68,14 @@ class McpHttp:
 
 
 class _Named:
-    """Refuses what is no name with a port: the SDK does not look at what follows the colon."""
+    """Refuses what is no name with a port: the SDK does not look at what follows the colon.
 
-    def __init__(self, app: ASGIApp) -> None:
+    And whoever calls us by a name that is not ours, before he is asked who he is.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self._app = app
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -65,7 +83,29 @@ class _Named:
             if not _AUTHORITY.fullmatch(headers.get(name) or "null"):
                 await PlainTextResponse(f"Invalid {name}\n", status)(scope, receive, send)
                 return
+        if host_name(headers) not in self._hosts:
+            await PlainTextResponse("Invalid host\n", 421)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+
+class _Known:
+    """Finds out who asks; whoever shows a wrong credential is told so, and nothing else."""
+
+    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+        self._app = app
+        self._authentication = authentication
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await authenticate(scope, self._authentication)
+        except Unauthenticated as error:
+            headers = {"www-authenticate": "Bearer"}
+            await PlainTextResponse(f"{error.message}\n", 401, headers)(scope, receive, send)
+        except StepwellError as error:
+            await PlainTextResponse(f"{error.message}\n", 503)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _allow(hosts: tuple[str, ...]) -> TransportSecuritySettings:

@@ -6,13 +6,12 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 
 import importlib.metadata
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import ListenHandler
@@ -29,9 +28,10 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code, NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
-from stepwell.principals import LOCAL_AGENT, Caller
+from stepwell.principals import Caller
 from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.telemetry.tracing import current_traceparent
+from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import Sessions, ToolChanges, telling
 from stepwell_mcp.errors import protocol_error, unknown_tool
 from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
@@ -39,7 +39,6 @@ from stepwell_mcp.progress import wait_reporting
 from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
 
-RequestContext: TypeAlias = ServerRequestContext[Any, Any]
 McpServer: TypeAlias = Server[Any]
 
 DEFAULT_WAIT: Final = timedelta(seconds=20)
@@ -57,13 +56,12 @@ def build_server(
     service: Service,
     *,
     wait: timedelta = DEFAULT_WAIT,
-    caller_of: Callable[[RequestContext], Caller] = lambda _: LOCAL_AGENT,
 ) -> McpServer:
-    """An MCP server that offers what the service has, to whoever `caller_of` says it is.
+    """An MCP server that offers what the service has, to whoever asks (`callers`).
 
     A call that has not ended after `wait` answers a handle of its run.
     """
-    door = _Door(service, wait, caller_of)
+    door = _Door(service, wait)
 
     @asynccontextmanager
     async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
@@ -109,15 +107,9 @@ class _Server(Server[Sessions]):
 class _Door:
     """The two handlers of the server."""
 
-    def __init__(
-        self,
-        service: Service,
-        wait: timedelta,
-        caller_of: Callable[[RequestContext], Caller],
-    ) -> None:
+    def __init__(self, service: Service, wait: timedelta) -> None:
         self._service = service
         self._wait = wait
-        self._caller_of = caller_of
         self._listed: dict[str, Mapping[str, Any]] = {}
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
@@ -131,7 +123,7 @@ class _Door:
     async def list_tools(
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        caller = self._caller_of(context)
+        caller = caller_of(context)
         with _refusals():
             offers = offered(
                 await self._service.list_tools(caller),
@@ -158,7 +150,7 @@ class _Door:
     async def _answer(
         self, context: RequestContext, name: str, arguments: Mapping[str, Json]
     ) -> CallToolResult:
-        caller = self._caller_of(context)
+        caller = caller_of(context)
         structured = _structured(context)
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)

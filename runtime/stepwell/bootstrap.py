@@ -16,9 +16,11 @@ from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.effects import WorldEffects
+from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.notary import Notary
+from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.retention import RetentionLoop
@@ -41,6 +43,7 @@ from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
+from stepwell.vault.factor_key import open_factor_boxes
 from stepwell.vault.ring import KeyRing, open_ring
 from stepwell.vault.secret_store import SecretStore
 from stepwell.vault.vault import Vault
@@ -83,11 +86,12 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, *, environ: Mapping[str, str] = os.environ
+    settings: Settings, *, environ: Mapping[str, str] = os.environ, http_port: int | None = None
 ) -> AsyncIterator[Runtime]:
     """The runtime of a home whose lock the caller holds; open runs go on before it yields.
 
-    Keys of the ring, and where spans go, are looked up in `environ`.
+    Keys of the ring, and where spans go, are looked up in `environ`. `http_port` is where HTTP is
+    served, where that is not what the settings say.
 
     Raises:
         SetupError: a setting cannot be used, a tool cannot be loaded, the database belongs to a
@@ -120,6 +124,7 @@ async def open_runtime(
                 spans=spans,
                 own_tools=own_tools,
                 relay=relay,
+                factors=_factors(settings, storage, environ, http_port),
             )
             survey = Survey(storage, worker, metrics)
             schedules, retention = _loops(settings, storage, service)
@@ -140,6 +145,15 @@ async def open_runtime(
     finally:
         await models.aclose()
         await storage.close()
+
+
+def page_url(settings: Settings, http_port: int | None = None) -> str:
+    """Where people reach the page, without a slash at the end.
+
+    Not by number where it is this machine: browsers bind passkeys to names only.
+    """
+    port = settings.server.http_port if http_port is None else http_port
+    return settings.approvals.page_url.rstrip("/") or f"http://localhost:{port}"
 
 
 async def _open_storage(settings: Settings, metrics: Metrics) -> Storage:
@@ -215,6 +229,19 @@ def _servers(
     return servers, Tools(registry, servers=servers, pinning=pinning)
 
 
+def _factors(
+    settings: Settings, storage: Storage, environ: Mapping[str, str], http_port: int | None
+) -> FactorKeeping:
+    return FactorKeeping(
+        storage,
+        open_boxes=partial(
+            open_factor_boxes, settings.approvals.factor_key, settings.home, environ
+        ),
+        site=Site(page_url(settings, http_port)),
+        clock=SystemClock(),
+    )
+
+
 def _own_files(settings: Settings) -> OwnFiles:
     scheme, prefix, file = settings.database_url.partition(SQLITE)
     is_file = bool(prefix) and not scheme
@@ -233,6 +260,7 @@ def _compose(
     spans: Spans,
     own_tools: Tools,
     relay: CallRelay,
+    factors: FactorKeeping,
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
@@ -272,6 +300,8 @@ def _compose(
         vault=vault,
         own_tools=own_tools,
         relay=relay,
+        factors=factors,
+        page=lambda id: f"{factors.site.origin}/approvals/{id}",
     )
     return worker, service
 

@@ -318,6 +318,26 @@ class AuditSettings(Section, frozen=True):
     ] = timedelta(seconds=1)
 
 
+class ApprovalSettings(Section, frozen=True):
+    """How people are asked, and how they prove that it is they."""
+
+    page_url: Annotated[
+        str,
+        Meta(
+            description="Where people reach the page, as their browsers see it; empty is "
+            "`http://localhost` with `server.http_port`. Passkeys are bound to it."
+        ),
+    ] = ""
+    factor_key: Annotated[
+        str,
+        Meta(
+            description="The key that seals factors, `env:NAME` or `file:PATH`, 32 bytes in base64; "
+            "empty is one in the keyring of the system, else in the home. All processes on one "
+            "database need the same."
+        ),
+    ] = ""
+
+
 class ProviderSettings(Section, frozen=True):
     """One provider of models, by the name that `provider:model` uses."""
 
@@ -355,6 +375,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit: AuditSettings = AuditSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     secrets: SecretSettings = SecretSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
     models: Annotated[
         dict[str, str],
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),

@@ -1,20 +1,34 @@
 """Who asks. Everything lives in one namespace; an agent can never approve."""
 
+from typing import Literal, TypeAlias
+
 from msgspec import Struct
+
+Kind: TypeAlias = Literal["user", "agent", "service"]
+"""What a principal is; its name begins with it."""
 
 DEFAULT_NAMESPACE = "default"
 
 
 class Caller(Struct, frozen=True):
-    """An authenticated asker: `principal` is `user:...`, `agent:...` or `service:...`."""
+    """An authenticated asker: `principal` is `user:...`, `agent:...` or `service:...`.
+
+    `key` is the id of the API key that it showed, if it showed one.
+    """
 
     namespace: str
     principal: str
+    key: str = ""
 
     @property
     def is_user(self) -> bool:
         """Whether it is a person; some things are theirs to decide."""
         return self.principal.startswith("user:")
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is the owner of the home, who operates it."""
+        return self.principal == "user:local" and not self.key
 
 
 LOCAL_AGENT = Caller(DEFAULT_NAMESPACE, "agent:local")

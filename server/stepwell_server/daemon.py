@@ -19,9 +19,11 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
 
-from stepwell.bootstrap import Runtime, open_runtime
+from stepwell.bootstrap import Runtime, open_runtime, page_url
 from stepwell.clock import Clock, SystemClock
 from stepwell.config import ServerSettings, Settings
+from stepwell.orchestrator.authentication import Authentication
+from stepwell_mcp.callers import allowed_hosts
 from stepwell_mcp.http import MCP_PATH, McpHttp
 from stepwell_mcp.server import McpServer, build_server
 from stepwell_mcp.socket import SocketDoor, serve_loopback, serve_socket
@@ -106,10 +108,13 @@ async def _open_doors(
         is_grpc_movable = "server.grpc_port" in movable_ports
         if not is_grpc_movable:
             _check_port(server)
-        runtime = await stack.enter_async_context(open_runtime(settings))
+        http_port = http_socket.getsockname()[1]
+        runtime = await stack.enter_async_context(open_runtime(settings, http_port=http_port))
+        authentication = Authentication(runtime.service.api_keys.identify, home.owner_token())
         probes = Probes(runtime.service)
         mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
-        mcp_http = McpHttp(mcp_server)
+        hosts = allowed_hosts(page_url(settings, http_port))
+        mcp_http = McpHttp(mcp_server, authentication, hosts=hosts)
         metrics = MetricsPage(runtime.survey)
         routes = [*probes.routes(), *metrics.routes(), *mcp_http.routes]
         http = HttpServer(routes, drain=server.drain)
@@ -126,7 +131,8 @@ async def _open_doors(
         grpc_port = await grpc.start()
         stack.push_async_callback(grpc.stop, server.drain)
         await http.listen(http_socket)
-        endpoints = _endpoints(server, started, grpc_port, http_socket, door)
+        url = page_url(settings, http_port)
+        endpoints = _endpoints(server, started, grpc_port, http_socket, door, url)
         stack.callback(home.withdraw)
         home.publish(endpoints)
         probes.ready = True
@@ -174,6 +180,7 @@ def _endpoints(
     grpc_port: int,
     http_socket: socket.socket,
     door: SocketDoor,
+    page: str,
 ) -> Endpoints:
     http = f"http://{_authority(server.http_host, http_socket.getsockname()[1])}"
     return Endpoints(
@@ -184,6 +191,7 @@ def _endpoints(
         http=http,
         mcp=http + MCP_PATH,
         socket=door.address,
+        page=page,
     )
 
 

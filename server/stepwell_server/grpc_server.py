@@ -10,14 +10,21 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from stepwell.clock import IdSource, SystemClock, Uuid7Source
+from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
 from stepwell.v1 import (
+    api_key_service_pb2,
+    api_key_service_pb2_grpc,
+    approval_service_pb2,
+    approval_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     datasource_service_pb2,
     datasource_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    factor_service_pb2,
+    factor_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
     policy_service_pb2,
@@ -40,9 +47,12 @@ from stepwell_server.authentication import Authenticator
 from stepwell_server.drain import Drain
 from stepwell_server.health import Health
 from stepwell_server.interceptors import Gate
+from stepwell_server.services.api_keys import ApiKeyServicer
+from stepwell_server.services.approvals import ApprovalServicer
 from stepwell_server.services.audit import AuditServicer
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
+from stepwell_server.services.factors import FactorServicer
 from stepwell_server.services.keys import KeyServicer
 from stepwell_server.services.policies import PolicyServicer
 from stepwell_server.services.queues import QueueServicer
@@ -67,6 +77,9 @@ SERVICES: Final = tuple(
         audit_service_pb2,
         tool_service_pb2,
         policy_service_pb2,
+        api_key_service_pb2,
+        approval_service_pb2,
+        factor_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -115,7 +128,9 @@ class GrpcServer:
         self._host = host
         self._port = port
         self._is_port_movable = is_port_movable
-        self._authenticator = Authenticator(owner_token)
+        self._authenticator = Authenticator(
+            Authentication(lambda token: service.api_keys.identify(token), owner_token)
+        )
         self._ids = ids or Uuid7Source(SystemClock())
         self._reader_patience = reader_patience
         self._max_waits = max_waits
@@ -198,6 +213,13 @@ class GrpcServer:
         policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(
             PolicyServicer(service, drain), server
         )
+        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(
+            ApiKeyServicer(service), server
+        )
+        approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server(
+            ApprovalServicer(service), server
+        )
+        factor_service_pb2_grpc.add_FactorServiceServicer_to_server(FactorServicer(service), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -32,7 +32,8 @@ LONGEST_SOCKET: Final = 100
 class Endpoints(Struct, frozen=True, kw_only=True):
     """Where the live daemon of a home is reached; the content of `endpoints.json`.
 
-    `grpc` is host:port, `http` and `mcp` are URLs, `socket` is the path for `stepwell mcp`.
+    `grpc` is host:port, `http` and `mcp` are URLs, `socket` is the path for `stepwell mcp`, `page`
+    is where people answer, without a path.
     `started_at` is in UTC microseconds.
     """
 
@@ -43,6 +44,7 @@ class Endpoints(Struct, frozen=True, kw_only=True):
     http: str
     mcp: str
     socket: str
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

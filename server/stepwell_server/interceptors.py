@@ -106,7 +106,7 @@ class Gate(aio.ServerInterceptor):
         async def guarded(request: Message | Undecodable, context: Context) -> Any:
             # A cancelled call passes through here: grpc.aio wants to see CancelledError.
             try:
-                self._admit(request, context)
+                await self._admit(request, context)
                 with place():
                     return await answer(request, context)
             except Exception as error:  # noqa: BLE001 - nothing else may reach the caller
@@ -151,9 +151,9 @@ class Gate(aio.ServerInterceptor):
 
         return write_all
 
-    def _admit(self, request: Message | Undecodable, context: Context) -> None:
+    async def _admit(self, request: Message | Undecodable, context: Context) -> None:
         metadata = context.invocation_metadata() or ()
-        _caller.set(self._authenticator.authenticate(metadata, context.peer()))
+        _caller.set(await self._authenticator.authenticate(metadata, context.peer()))
         if isinstance(request, Undecodable):
             raise InvalidRequest(
                 "the request cannot be decoded: its bytes are not those of the message that this "

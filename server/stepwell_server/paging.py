@@ -63,6 +63,30 @@ def named(
     return page, token(left[len(page) - 1].name) if more else ""
 
 
+def numbered(
+    rows: Sequence[_Row], translate: Callable[[_Row], _Message], *, size: int, begin: int
+) -> tuple[list[_Message], str]:
+    """A page of rows that are only ever added at the end, from number `begin` on; and the next token."""
+    page = cut(rows[begin:], translate, size)
+    end = begin + len(page)
+    return page, token(str(end)) if end < len(rows) else ""
+
+
+def number(token: str) -> int:
+    """Where a page of a list begins whose rows are only ever added at the end.
+
+    Raises:
+        InvalidRequest: INVALID_CURSOR, the token is none of this list.
+    """
+    at = place(token)
+    if at and not (at.isascii() and at.isdigit()):
+        raise InvalidRequest(
+            "the page token belongs to another list; leave it out to begin at the first page",
+            code=Code.INVALID_CURSOR,
+        )
+    return int(at or 0)
+
+
 def token(place: str) -> str:
     """The page token for what follows `place`."""
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")

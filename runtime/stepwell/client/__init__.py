@@ -13,6 +13,9 @@ from stepwell.client.policies import (
     Simulation,
 )
 from stepwell.client.types import (
+    ApiKey,
+    Approval,
+    ApprovalPage,
     AuditEntry,
     AuditFinding,
     AuditHead,
@@ -20,6 +23,7 @@ from stepwell.client.types import (
     Datasource,
     Event,
     EventBatch,
+    Factor,
     KeyPage,
     OnConflict,
     Overlap,
@@ -37,6 +41,7 @@ from stepwell.client.types import (
     Tool,
     ToolChange,
     ToolServer,
+    TotpOffer,
     Verdict,
     Verification,
     Waiting,
@@ -45,6 +50,9 @@ from stepwell.client.types import (
 )
 
 __all__ = [
+    "ApiKey",
+    "Approval",
+    "ApprovalPage",
     "AuditEntry",
     "AuditFinding",
     "AuditHead",
@@ -55,6 +63,7 @@ __all__ = [
     "DecisionExplained",
     "Event",
     "EventBatch",
+    "Factor",
     "KeyPage",
     "OnConflict",
     "Overlap",
@@ -79,6 +88,7 @@ __all__ = [
     "Tool",
     "ToolChange",
     "ToolServer",
+    "TotpOffer",
     "Verdict",
     "Verification",
     "Waiting",

@@ -5,10 +5,13 @@ from datetime import timedelta
 from types import TracebackType
 
 from stepwell.client import facts
+from stepwell.client.api_keys import ApiKeys
+from stepwell.client.approvals import Approvals
 from stepwell.client.audit import AuditLog
 from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
+from stepwell.client.factors import Factors
 from stepwell.client.keys import Keys
 from stepwell.client.policies import Policies
 from stepwell.client.queues import Queues
@@ -30,7 +33,8 @@ DEFAULT_PATIENCE = timedelta(seconds=60)
 class Client(Runs):
     """A connection to one server: `async with Client() as client: ...`.
 
-    `token` is the owner's token of the server's home; without it the caller is `agent:local`.
+    `token` is an API key, or the owner's token of the server's home; without one the caller is
+    `agent:local`.
     `timeout` is for each call, `patience` for how long a server may be gone while a run is
     waited for or the log is watched. Runs are named by id, with or without `runs/`.
 
@@ -56,6 +60,9 @@ class Client(Runs):
         self.audit = AuditLog(self._connection)
         self.tools = Tools(self._connection)
         self.policies = Policies(self._connection)
+        self.api_keys = ApiKeys(self._connection)
+        self.factors = Factors(self._connection)
+        self.approvals = Approvals(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

@@ -11,9 +11,12 @@ from grpc import ChannelConnectivity, aio
 
 from stepwell.client.failures import not_running, to_error
 from stepwell.principals import LOCAL_USER
+from stepwell.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
+from stepwell.v1.approval_service_pb2_grpc import ApprovalServiceStub
 from stepwell.v1.audit_service_pb2_grpc import AuditServiceStub
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
+from stepwell.v1.factor_service_pb2_grpc import FactorServiceStub
 from stepwell.v1.key_service_pb2_grpc import KeyServiceStub
 from stepwell.v1.policy_service_pb2_grpc import PolicyServiceStub
 from stepwell.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -24,9 +27,12 @@ from stepwell.v1.tool_service_pb2_grpc import ToolServiceStub
 from stepwell.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 
 if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files only
+    from stepwell.v1.api_key_service_pb2_grpc import ApiKeyServiceAsyncStub
+    from stepwell.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
     from stepwell.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
+    from stepwell.v1.factor_service_pb2_grpc import FactorServiceAsyncStub
     from stepwell.v1.key_service_pb2_grpc import KeyServiceAsyncStub
     from stepwell.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from stepwell.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
@@ -76,6 +82,9 @@ RETRIED: Final = {
     ),
     "RetentionService": ("GetRetention", "SetRetention"),
     "AuditService": ("ListEntries", "GetHead"),
+    "ApiKeyService": ("ListApiKeys", "RevokeApiKey"),
+    "FactorService": ("ListFactors",),
+    "ApprovalService": ("ListApprovals", "GetApproval"),
     "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
     "ToolService": ("ListTools", "GetTool", "ListServers", "GetToolChange"),
 }
@@ -191,6 +200,21 @@ class Connection:
         """The methods of PolicyService."""
         return self._opened.policies
 
+    @property
+    def api_keys(self) -> "ApiKeyServiceAsyncStub":
+        """The methods of ApiKeyService."""
+        return self._opened.api_keys
+
+    @property
+    def approvals(self) -> "ApprovalServiceAsyncStub":
+        """The methods of ApprovalService."""
+        return self._opened.approvals
+
+    @property
+    def factors(self) -> "FactorServiceAsyncStub":
+        """The methods of FactorService."""
+        return self._opened.factors
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -265,6 +289,9 @@ class _Open:
         self.audit = AuditServiceStub(channel)
         self.tools = ToolServiceStub(channel)
         self.policies = PolicyServiceStub(channel)
+        self.factors = FactorServiceStub(channel)
+        self.approvals = ApprovalServiceStub(channel)
+        self.api_keys = ApiKeyServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -73,6 +73,12 @@ def data(message: common_pb2.Data) -> Data:
             return Data(sealed=message.sealed)
 
 
+def value(message: common_pb2.Data) -> tuple[Json, BlobRef | None]:
+    """A value, or None and the reference to one."""
+    found = data(message)
+    return (None if found.value is msgspec.UNSET else found.value), found.blob
+
+
 def failure(message: common_pb2.Failure) -> Failure:
     """Why something failed."""
     return Failure(message.reason, message.message, message.retryable, dict(message.detail))

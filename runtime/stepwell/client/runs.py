@@ -9,7 +9,7 @@ import msgspec
 
 from stepwell.client import decode
 from stepwell.client.connection import Connection
-from stepwell.client.encode import data, run_name
+from stepwell.client.encode import code_proof, data, run_name
 from stepwell.client.types import OnConflict, Page, Run, RunStatus, Step, Verdict
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.engine.values import Json
@@ -218,11 +218,13 @@ class Runs:
         call: str | None = None,
         reason: str = "",
         value: Json = None,
+        code: str = "",
     ) -> Run:
-        """Answers what a step asks a person, which takes the owner's token.
+        """Answers what a step asks a person, which takes the token of a user.
 
         An approval is answered `approve` or `deny`; a call of unknown outcome `done` (`value` is
-        its result), `retry` or `fail`. `call` says which of several is meant.
+        its result), `retry` or `fail`. `call` says which of several is meant. `code` is a one-time
+        code: who has enrolled a factor needs one.
         """
         request = pb.ResolveStepRequest(
             run=run_name(run),
@@ -231,6 +233,7 @@ class Runs:
             call=call,
             reason=reason,
             value=None if value is None else data(value),
+            proof=code_proof(code),
         )
         answer = await self._connection.call(self._connection.runs.ResolveStep, request)
         return decode.run(answer.run)

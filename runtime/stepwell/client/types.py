@@ -383,3 +383,73 @@ class ToolChange(Struct, frozen=True, kw_only=True):
     pinned_by: str
     pinned_at: datetime
     diff: str
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key that callers show, without its secret; `used_at` is known to ten minutes or so."""
+
+    id: str
+    namespace: str
+    subject: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
+
+
+class Factor(Struct, frozen=True, kw_only=True):
+    """What a user proves with that it is he: `kind` is totp or passkey."""
+
+    id: str
+    kind: str
+    label: str
+    created_at: datetime
+    used_at: datetime | None = None
+
+
+class TotpOffer(Struct, frozen=True, kw_only=True):
+    """A secret for an authenticator app; the ticket goes back with a code of it."""
+
+    secret: str
+    uri: str
+    ticket: str
+
+
+class Approval(Struct, frozen=True, kw_only=True):
+    """A question that a run puts to a person.
+
+    `about` is call, approval or outcome; `subject` is what an answer is bound to. What is large or
+    sealed is left out of lists, and may be a reference.
+    """
+
+    id: str
+    run: str
+    step: str
+    call: str
+    about: str
+    tool: str
+    arguments: Json
+    arguments_ref: BlobRef | None
+    message: Json
+    message_ref: BlobRef | None
+    principal: str
+    rules: tuple[str, ...]
+    reason: str
+    subject: str
+    policy: str
+    groups: tuple[str, ...]
+    caller_may_answer: bool
+    requested_at: datetime
+    expires_at: datetime | None
+    status: str
+    decided_by: str
+    decided_at: datetime | None
+    decision_reason: str
+
+
+class ApprovalPage(Struct, frozen=True, kw_only=True):
+    """One page of a list of approvals; `next_page_token` is empty on the last one."""
+
+    approvals: tuple[Approval, ...]
+    next_page_token: str

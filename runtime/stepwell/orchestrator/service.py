@@ -23,15 +23,18 @@ from stepwell.errors import (
     InvalidRequest,
     KeyDestroyed,
 )
-from stepwell.orchestrator.approvals import NO_FACTORS, Approvals, Factors, PageOf, no_page
+from stepwell.orchestrator.api_keys import ApiKeys
+from stepwell.orchestrator.approvals import Approvals, PageOf, no_page
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.audit_log import AuditLog
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.keys import KeyKeeping
+from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.policy_replay import PolicyReplay
 from stepwell.orchestrator.policy_trials import PolicyTrials
@@ -61,11 +64,13 @@ from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
+from stepwell.vault.factor_key import passing_boxes
 from stepwell.vault.vault import Vault
 from stepwell_storage.errors import Duplicate, Exists, KeyTaken
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import DatasourceRow, DefinitionRow
 
+DEFAULT_SITE = Site("http://localhost:7421")
 MAX_PAGE = 1000
 LOOK_AGAIN = 0.5
 """Seconds until a run that another process owns is looked at again."""
@@ -97,14 +102,15 @@ class Service:
         ids: IdSource,
         vault: Vault | None = None,
         policies: Policies | None = None,
-        factors: Factors = NO_FACTORS,
+        factors: FactorKeeping | None = None,
         page: PageOf = no_page,
         own_tools: Tools | None = None,
         relay: CallRelay | None = None,
     ) -> None:
         """`page` tells where people see an approval.
 
-        Without `policies` callers can ask about policies, and none is followed here.
+        Without `policies` callers can ask about policies, and none is followed here; without
+        `factors` none outlives the process.
         """
         self._storage = storage
         self._worker = worker
@@ -117,6 +123,10 @@ class Service:
         self._ids = ids
         audit = self._audit = Audit(storage, clock)
         self.audit_log = AuditLog(storage)
+        self.factors = factors or FactorKeeping(
+            storage, open_boxes=passing_boxes, site=DEFAULT_SITE, clock=clock
+        )
+        self.api_keys = ApiKeys(storage, factors=self.factors, clock=clock)
         self.controls = Controls(
             storage,
             worker=worker,
@@ -125,14 +135,14 @@ class Service:
             ids=ids,
             get_run=self.get_run,
             audit=audit,
-            factors=factors,
+            factors=self.factors,
         )
         self.approvals = Approvals(
             storage,
             journal=journal,
             tell=self.controls.tell,
             clock=clock,
-            factors=factors,
+            factors=self.factors,
             page=page,
         )
         self.keys = KeyKeeping(

@@ -10,7 +10,7 @@ from msgspec import Struct
 from stepwell.engine.events import Event
 from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.schedule_rules import ScheduleSpec
-from stepwell_storage.records import DatasourceRow, KeyRow, RunRow
+from stepwell_storage.records import ApiKeyRow, DatasourceRow, FactorRow, KeyRow, RunRow
 
 
 class RunStatus(StrEnum):
@@ -256,6 +256,30 @@ class Approval(Struct, frozen=True, kw_only=True):
     decision_reason: str = ""
 
 
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key that callers show, without its secret. `used_at` is about when it was used last."""
+
+    id: str
+    namespace: str
+    subject: str
+    created_by: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    used_at: int | None = None
+
+
+class Factor(Struct, frozen=True, kw_only=True):
+    """What a person has enrolled to prove that it is he: `kind` is totp or passkey."""
+
+    id: str
+    principal: str
+    kind: str
+    label: str
+    created_at: int
+    used_at: int | None = None
+
+
 class ApprovalPage(Struct, frozen=True, kw_only=True):
     """One page of a list of approvals; `next_token` is empty on the last one."""
 
@@ -303,4 +327,30 @@ def datasource_of(row: DatasourceRow) -> Datasource:
     """The datasource as it is stored."""
     return Datasource(
         name=row.name, url=row.url, principal=row.principal, created_at=row.created_at
+    )
+
+
+def api_key_of(namespace: str, row: ApiKeyRow) -> ApiKey:
+    """The key, without what it is checked against."""
+    return ApiKey(
+        id=row.id,
+        namespace=namespace,
+        subject=row.subject,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        used_at=row.used_at,
+    )
+
+
+def factor_of(row: FactorRow) -> Factor:
+    """The factor, without its secret."""
+    return Factor(
+        id=row.id,
+        principal=row.principal,
+        kind=row.kind,
+        label=row.label,
+        created_at=row.created_at,
+        used_at=row.used_at,
     )

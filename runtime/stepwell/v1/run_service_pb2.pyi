@@ -1005,6 +1005,7 @@ class ResolveStepRequest(message.Message):
     CALL_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
+    PROOF_FIELD_NUMBER: builtins.int
     run: builtins.str
     step: builtins.str
     """The step that asks."""
@@ -1017,6 +1018,10 @@ class ResolveStepRequest(message.Message):
     def value(self) -> common_pb2.Data:
         """The result of a call that is done, or what an approval gives along. Unset is null."""
 
+    @builtins.property
+    def proof(self) -> common_pb2.Proof:
+        """Needed to approve a call, and by whoever has enrolled a factor."""
+
     def __init__(
         self,
         *,
@@ -1026,10 +1031,11 @@ class ResolveStepRequest(message.Message):
         call: builtins.str | None = ...,
         reason: builtins.str = ...,
         value: common_pb2.Data | None = ...,
+        proof: common_pb2.Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "proof", b"proof", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "reason", b"reason", "run", b"run", "step", b"step", "value", b"value", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_call", b"_call", "call", b"call", "proof", b"proof", "reason", b"reason", "run", b"run", "step", b"step", "value", b"value", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__call: _TypeAlias = typing.Literal["call"]  # noqa: Y015
     _WhichOneofArgType__call: _TypeAlias = typing.Literal["_call", b"_call"]  # noqa: Y015

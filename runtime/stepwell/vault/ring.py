@@ -78,7 +78,7 @@ def open_ring(settings: EncryptionSettings, environ: Mapping[str, str], *, home:
         SetupError: INVALID_CONFIG, a key is not there or is none, or none is active.
     """
     keys = {
-        name: _read(f"encryption.keys.{name}", reference, environ, home)
+        name: read_key(f"encryption.keys.{name}", reference, environ, home)
         for name, reference in settings.keys.items()
     }
     if keys and settings.active not in keys:
@@ -108,7 +108,12 @@ def key_file(reference: str, home: Path) -> Path | None:
     return home / Path(place).expanduser() if kind == "file" and place else None
 
 
-def _read(setting: str, reference: str, environ: Mapping[str, str], home: Path) -> bytes:
+def read_key(setting: str, reference: str, environ: Mapping[str, str], home: Path) -> bytes:
+    """The key that a reference, the value of `setting`, names.
+
+    Raises:
+        SetupError: INVALID_CONFIG, it is not there or is none.
+    """
     kind, _, place = reference.partition(":")
     file = key_file(reference, home)
     if file is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stepwell_server.cli import (
+    approvals,
     audit,
     connect,
     controls,
@@ -14,6 +15,8 @@ from stepwell_server.cli import (
     demo,
     doctor,
     events,
+    factor,
+    key,
     keys,
     mcp,
     policy,
@@ -86,6 +89,9 @@ for group in (
     events,
     wait,
     controls,
+    approvals,
+    factor,
+    key,
     definitions,
     datasources,
     queues,

@@ -37,7 +37,7 @@ _CODES: Final = {
     ),
     Code.UNAUTHENTICATED: (
         "The credential is missing or wrong.",
-        "Read `owner.token` in the daemon's home again.",
+        "Read `owner.token` in the daemon's home again, or make an API key: `stepwell key create`.",
     ),
     Code.WORKFLOW_NOT_FOUND: (
         "There is no such workflow or version.",
@@ -77,6 +77,20 @@ _CODES: Final = {
     Code.KEY_NOT_FOUND: (
         "There is no data key of this run or subject.",
         "`stepwell keys list` names those that there are.",
+    ),
+    Code.API_KEY_NOT_FOUND: ("There is no such API key.", "`stepwell key list` names them."),
+    Code.FACTOR_NOT_FOUND: ("You have no such factor.", "`stepwell factor list` names yours."),
+    Code.FACTOR_REQUIRED: (
+        "A person has to prove to be there, with a code or a passkey.",
+        "Give `--code`, or answer on the page; `stepwell factor enroll` enrols a factor.",
+    ),
+    Code.FACTOR_WRONG: (
+        "The code or passkey is wrong, was used before, or is for something else.",
+        "Wait for the next code; check the clocks of both devices.",
+    ),
+    Code.FACTOR_LOCKED: (
+        "Too many wrong codes in a row.",
+        "Wait as long as the message says, or use a passkey on the page.",
     ),
     Code.KEY_DESTROYED: (
         "The data was erased: its key has been destroyed.",
@@ -144,14 +158,6 @@ _CODES: Final = {
     Code.APPROVAL_NOT_FOUND: (
         "There is no such approval.",
         "`stepwell show RUN` names those of a run.",
-    ),
-    Code.FACTOR_REQUIRED: (
-        "Only a person with a second factor may do this, and none was shown.",
-        "Give the one-time code or the passkey of whoever answers.",
-    ),
-    Code.FACTOR_WRONG: (
-        "The one-time code or the passkey is not right, or was used before.",
-        "Take a new one.",
     ),
     Code.APPROVAL_DENIED: (
         "A person said no to what the step asked.",

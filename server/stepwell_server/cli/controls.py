@@ -6,6 +6,7 @@ import msgspec
 import typer
 
 from stepwell.client import Run, Verdict
+from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import (
     HomeOption,
     JsonOption,
@@ -182,6 +183,7 @@ async def resolve(
         ),
     ] = None,
     reason: ReasonOption = "",
+    code: CodeOption = "",
     value: Annotated[
         str,
         typer.Option(
@@ -197,8 +199,12 @@ async def resolve(
     output = Output(json=json)
     given = read_json(value, "--value")
     async with connected(home_or_default(home)) as client:
-        told = await client.resolve(
-            await full_id(client, run), step, verdict, call=call, reason=reason, value=given
+        id = await full_id(client, run)
+        told = await proven(
+            code,
+            lambda shown: client.resolve(
+                id, step, verdict, call=call, reason=reason, value=given, code=shown
+            ),
         )
     _print_status(told, output)
 

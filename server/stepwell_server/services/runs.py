@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import msgspec
 
-from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.service import Service
 from stepwell.telemetry.traceparent import TRACEPARENT, clean
@@ -141,6 +140,7 @@ class RunServicer(rpc.RunServiceServicer):
             call=request.call if request.HasField("call") else None,
             reason=request.reason,
             value=translate.read_json(request.value, "value"),
+            proof=translate.proof(request.proof),
         )
         return pb.ResolveStepResponse(run=translate.run(run))
 
@@ -148,13 +148,10 @@ class RunServicer(rpc.RunServiceServicer):
         self, request: pb.ListStepsRequest, context: Context
     ) -> pb.ListStepsResponse:
         """The steps of a run. They are only ever added, so a place in the list is a number."""
-        begin = _index(paging.place(request.page_token))
+        begin = paging.number(request.page_token)
         steps = await self._service.list_steps(current_caller(), translate.run_id(request.run))
-        page = paging.cut(steps[begin:], translate.step, request.page_size)
-        end = begin + len(page)
-        return pb.ListStepsResponse(
-            steps=page, next_page_token=paging.token(str(end)) if end < len(steps) else ""
-        )
+        page, token = paging.numbered(steps, translate.step, size=request.page_size, begin=begin)
+        return pb.ListStepsResponse(steps=page, next_page_token=token)
 
 
 def _trace(context: Context) -> str:
@@ -176,14 +173,3 @@ def _filter(request: pb.ListRunsRequest) -> str:
     if request.workflow:
         conditions.append(f"workflow = {msgspec.json.encode(request.workflow).decode()}")
     return " AND ".join(conditions)
-
-
-def _index(place: str) -> int:
-    if not place:
-        return 0
-    if place.isascii() and place.isdigit():
-        return int(place)
-    raise InvalidRequest(
-        "the page token belongs to another list; leave it out to begin at the first page",
-        code=Code.INVALID_CURSOR,
-    )

@@ -42,6 +42,10 @@ async def test_every_service_is_serving_and_reflected(channel: grpc.aio.Channel)
         "stepwell.v1.KeyService",
         "stepwell.v1.AuditService",
         "stepwell.v1.ToolService",
+        "stepwell.v1.PolicyService",
+        "stepwell.v1.ApiKeyService",
+        "stepwell.v1.ApprovalService",
+        "stepwell.v1.FactorService",
     )
     assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * (
         1 + len(SERVICES)

@@ -17,8 +17,9 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
+from stepwell.orchestrator.authentication import Authentication, Unauthenticated
 from stepwell.orchestrator.service import Service
-from stepwell.principals import LOCAL_USER
+from stepwell.principals import LOCAL_USER, Caller
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.server import McpServer, build_server
 from stepwell_mcp.socket import serve_socket
@@ -154,6 +155,11 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield runtime.service
 
 
+async def nobody(token: str) -> Caller:
+    """There are no API keys."""
+    raise Unauthenticated
+
+
 @asynccontextmanager
 async def over_memory(
     server: McpServer, home: Path, mode: str, **options: Any
@@ -166,7 +172,7 @@ async def over_memory(
 async def over_http(
     server: McpServer, home: Path, mode: str, **options: Any
 ) -> AsyncIterator[Client]:
-    door = McpHttp(server)
+    door = McpHttp(server, Authentication(nobody, None))
     http = HttpServer(door.routes, drain=timedelta(seconds=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -10,7 +10,9 @@ import pytest
 from mcp_types import HEADER_MISMATCH
 from mcp_types.version import LATEST_MODERN_VERSION
 
+from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
+from stepwell.principals import LOCAL_USER
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.lines import MESSAGE_LIMIT
 from stepwell_mcp.server import build_server
@@ -41,7 +43,7 @@ def headed(request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 async def port(service: Service) -> AsyncIterator[int]:
-    door = McpHttp(build_server(service))
+    door = McpHttp(build_server(service), Authentication(service.api_keys.identify, None))
     http = HttpServer(door.routes, drain=timedelta(seconds=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with http.draining(), door.running():
@@ -117,3 +119,64 @@ async def test_garbage_is_a_parse_error(http: httpx2.AsyncClient) -> None:
         "/mcp", content=b"garbage", headers={"content-type": "application/json"}
     )
     assert response.status_code == 400
+
+
+async def seen(http: httpx2.AsyncClient, run: str, token: str) -> str:
+    """What a caller with this key is told of a run."""
+    request = modern("tools/call", name="run_get", arguments={"run": run})
+    response = await http.post("/mcp", **headed(request, {"authorization": f"Bearer {token}"}))
+    return response.text
+
+
+async def test_a_key_says_who_asks(http: httpx2.AsyncClient, service: Service) -> None:
+    _, bot = await service.api_keys.create(LOCAL_USER, "agent:bot")
+    _, other = await service.api_keys.create(LOCAL_USER, "agent:bot", namespace="elsewhere")
+    call = modern("tools/call", name="echo", arguments={"text": "hello"})
+    assert (await http.post("/mcp", **headed(call, {"authorization": f"Bearer {bot}"}))).is_success
+
+    page = await service.list_runs(LOCAL_USER)
+    assert [run.principal for run in page.runs] == ["agent:bot"]
+    assert page.runs[0].id in await seen(http, page.runs[0].id, bot)
+    assert "RUN_NOT_FOUND" in await seen(http, page.runs[0].id, other)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer sw_000000000000_" + "A" * 43},
+        {"authorization": "Basic dXNlcjpwYXNz"},
+        {"authorization": ""},
+        {"x-forwarded-for": "203.0.113.9"},
+        {"forwarded": "for=203.0.113.9"},
+    ],
+    ids=["unknown", "basic", "empty", "proxied", "forwarded"],
+)
+async def test_who_cannot_be_known_gets_nothing(
+    http: httpx2.AsyncClient, headers: dict[str, str]
+) -> None:
+    response = await http.post("/mcp", **headed(modern("tools/list"), headers))
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_session_belongs_to_who_began_it(
+    http: httpx2.AsyncClient, service: Service
+) -> None:
+    _, ann = await service.api_keys.create(LOCAL_USER, "agent:ann")
+    _, bob = await service.api_keys.create(LOCAL_USER, "agent:bob")
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    begun = await http.post(
+        "/mcp",
+        json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        headers={"authorization": f"Bearer {ann}"},
+    )
+    session = begun.headers["mcp-session-id"]
+    answers = []
+    for token in (bob, ann):
+        headers = {"authorization": f"Bearer {token}", "mcp-session-id": session}
+        answers.append((await http.post("/mcp", json=PING, headers=headers)).status_code)
+    without = await http.post("/mcp", json=PING, headers={"mcp-session-id": session})
+    assert [*answers, without.status_code] == [404, 200, 404]

@@ -15,8 +15,9 @@ from tests.interaction.tools.conftest import act, call, health, until
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
+from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
-from stepwell.principals import LOCAL_AGENT
+from stepwell.principals import LOCAL_AGENT, Caller
 from stepwell_mcp.http import McpHttp
 from stepwell_server.http import HttpServer
 
@@ -51,12 +52,17 @@ class Remote:
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[int]:
-        door = McpHttp(self.server)
+        door = McpHttp(self.server, Authentication(anybody, None))
         http = HttpServer(door.routes, drain=timedelta(seconds=0.1))
         with socket.create_server(("127.0.0.1", port)) as listener:
             async with http.draining(), door.running():
                 await http.listen(listener)
                 yield listener.getsockname()[1]
+
+
+async def anybody(token: str) -> Caller:
+    """Whoever shows a token is let in: what he shows is looked at afterwards."""
+    return LOCAL_AGENT
 
 
 Open = Callable[..., AbstractAsyncContextManager[Service]]
@@ -71,7 +77,7 @@ def opened_at(tmp_path: Path) -> Open:
         given = {"url": f"http://127.0.0.1:{port}/mcp", "networks": ("loopback",), **settings}
         overrides = {f"tools.servers.remote.{key}": value for key, value in given.items()}
         loaded = load_settings(tmp_path / "home", {}, overrides | {"storage.url": "memory:"})
-        async with open_runtime(loaded, environ={"TOKEN": "hush-hush-4711"}) as runtime:
+        async with open_runtime(loaded, environ={"TOKEN": "sw_hush-hush-4711"}) as runtime:
             yield runtime.service
 
     return open_home
@@ -85,7 +91,7 @@ async def test_a_remote_server_is_called_with_its_credentials(opened_at: Open) -
         assert await act(service, "it") == "did it"
     assert (state.status, state.product, state.transport) == ("ready", "remote 2", "http")
     assert state.protocol == "2026-07-28"
-    assert remote.headers == ["Bearer hush-hush-4711"]
+    assert remote.headers == ["Bearer sw_hush-hush-4711"]
 
 
 async def test_a_remote_server_may_be_on_this_machine_only_where_that_is_granted(

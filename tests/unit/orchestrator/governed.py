@@ -130,7 +130,7 @@ class Governed(Rig):
             check_datasource=_any,
             clock=self.clock,
             ids=Ids(self),
-            factors=self.factors,
+            factors=self.factors,  # type: ignore[arg-type]  # nobody enrols here
         )
 
     @asynccontextmanager
