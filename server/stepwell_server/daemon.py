@@ -16,13 +16,17 @@ import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Final
+
+from starlette.types import ASGIApp
 
 from stepwell.bootstrap import Runtime, open_runtime, page_url
 from stepwell.clock import Clock, SystemClock
 from stepwell.config import ServerSettings, Settings
 from stepwell.orchestrator.authentication import Authentication
+from stepwell.orchestrator.service import Service
 from stepwell_mcp.callers import allowed_hosts
 from stepwell_mcp.http import MCP_PATH, McpHttp
 from stepwell_mcp.server import McpServer, build_server
@@ -32,6 +36,7 @@ from stepwell_server.grpc_server import GrpcServer
 from stepwell_server.home import Endpoints, Home
 from stepwell_server.http import HttpServer, MetricsPage, Probes
 from stepwell_server.signals import stop_on_signals
+from stepwell_server.web.lazily import mounted
 
 CLOSING: Final = timedelta(seconds=15)
 """What stopping may take besides `server.drain`; with its default the daemon is gone after 25 s,
@@ -113,10 +118,13 @@ async def _open_doors(
         authentication = Authentication(runtime.service.api_keys.identify, home.owner_token())
         probes = Probes(runtime.service)
         mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
-        hosts = allowed_hosts(page_url(settings, http_port))
-        mcp_http = McpHttp(mcp_server, authentication, hosts=hosts)
+        url = page_url(settings, http_port)
+        mcp_http = McpHttp(mcp_server, authentication, hosts=allowed_hosts(url))
         metrics = MetricsPage(runtime.survey)
-        routes = [*probes.routes(), *metrics.routes(), *mcp_http.routes]
+        pages = partial(
+            _pages, runtime.service, authentication, origin=url, owner_token=home.owner_token()
+        )
+        routes = [*probes.routes(), *metrics.routes(), *mcp_http.routes, *mounted(pages)]
         http = HttpServer(routes, drain=server.drain)
         await stack.enter_async_context(http.draining())
         await stack.enter_async_context(mcp_http.running())
@@ -131,7 +139,6 @@ async def _open_doors(
         grpc_port = await grpc.start()
         stack.push_async_callback(grpc.stop, server.drain)
         await http.listen(http_socket)
-        url = page_url(settings, http_port)
         endpoints = _endpoints(server, started, grpc_port, http_socket, door, url)
         stack.callback(home.withdraw)
         home.publish(endpoints)
@@ -144,6 +151,16 @@ async def _open_doors(
             probes.ready = False
             await grpc.drain()
             await runtime.drain(server.drain)
+
+
+def _pages(
+    service: Service, authentication: Authentication, *, origin: str, owner_token: str
+) -> ASGIApp:
+    from stepwell_server.web.app import make_app  # templates and all: at the first page
+
+    return make_app(
+        service, authentication, origin=origin, owner_token=owner_token, clock=SystemClock()
+    )
 
 
 @contextmanager
