@@ -45,7 +45,7 @@ async def list_approvals(
     status: Annotated[
         str, typer.Option(metavar="STATUS", help="waiting, approved, denied, expired or all.")
     ] = "waiting",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -138,7 +138,7 @@ async def _find(client: Client, id: str) -> Approval:
     try:
         return await client.approvals.get(id)
     except NotFound as error:
-        page = await client.approvals.list(page_size=1000)
+        page = await client.approvals.list(page_size=200)
         found = [one.id for one in page.approvals if one.id.startswith(id)]
         if len(found) > 1:
             raise NotFound(

@@ -59,7 +59,7 @@ class ApprovalPages:
         status = one_of(request.query_params.get("status", "waiting"), ("waiting", "all"), "status")
         page = await self._site.service.approvals.list(
             viewer.caller,
-            status=status,
+            status="" if status == "all" else status,
             page_size=PAGE,
             page_token=request.query_params.get("page", ""),
         )
@@ -170,8 +170,12 @@ class ApprovalPages:
         if viewer.signed_in and not person.is_user:
             why = f"{person.principal} is no person, and only people answer."
             return AnswerForm(may_answer=False, why_not=why)
-        if found.principal == person.principal and found.approver != "caller":
+        is_own = found.about == "call" and found.principal == person.principal
+        if is_own and found.approver != "caller":
             why = f"{person.principal} has asked for this, so somebody else answers."
+            return AnswerForm(may_answer=False, why_not=why)
+        if found.groups and person.principal not in found.groups:
+            why = f"Only {' or '.join(found.groups)} may approve this; the rule names them."
             return AnswerForm(may_answer=False, why_not=why)
         if found.status != "waiting":
             return AnswerForm(may_answer=False)

@@ -2,10 +2,11 @@
 
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 import pyotp
@@ -67,17 +68,18 @@ class Browser:
     async def post(
         self,
         path: str,
+        sent: Mapping[str, str] = MappingProxyType({}),
         *,
         form_token: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
         **fields: str,
     ) -> httpx2.Response:
         """Sends a form with the token of this session, unless there is another."""
         token = await self.token("/sign-in") if form_token is None else form_token
         return await self.http.post(
             path,
-            data={"form_token": token, **fields},
-            headers={"origin": self.origin, **(headers or {})},
+            data={"form_token": token, **sent, **fields},
+            headers={"origin": self.origin, **headers},
         )
 
     async def sign_in(self, token: str = OWNER_TOKEN) -> None:
@@ -95,7 +97,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 @pytest.fixture
 def desk(service: Service) -> Desk:
     desk = Desk(service.factors)
-    service.approvals = desk
+    service.approvals = desk  # type: ignore[assignment]
     return desk
 
 

@@ -51,7 +51,7 @@ class Desk:
         self, caller: Caller, *, status: str = "waiting", page_size: int = 50, page_token: str = ""
     ) -> ApprovalPage:
         rows = [one for (space, _), one in self._kept.items() if space == caller.namespace]
-        rows = [one for one in rows if status in ("all", one.status)]
+        rows = [one for one in rows if status in ("", one.status)]
         rows.sort(key=lambda one: one.requested_at, reverse=True)
         begin = int(page_token or 0)
         shown, more = rows[begin : begin + page_size], len(rows) > begin + page_size

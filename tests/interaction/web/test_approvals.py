@@ -32,7 +32,7 @@ async def test_an_approval_takes_a_code_and_counts_once(
 ) -> None:
     one = desk.put({"path": "a.txt"})
     answer = {"verdict": "approve", "subject": one.subject, "reason": "looks right"}
-    done = await browser.post(f"/approvals/{one.id}/decide", code=codes.next(), **answer)
+    done = await browser.post(f"/approvals/{one.id}/decide", answer, code=codes.next())
     assert (done.status_code, done.headers["location"]) == (303, f"/approvals/{one.id}")
 
     page = (await browser.get(f"/approvals/{one.id}")).text
@@ -41,7 +41,7 @@ async def test_an_approval_takes_a_code_and_counts_once(
     assert "looks right" in page
     assert f"/approvals/{one.id}/decide" not in page
 
-    again = await browser.post(f"/approvals/{one.id}/decide", code=codes.next(), **answer)
+    again = await browser.post(f"/approvals/{one.id}/decide", answer, code=codes.next())
     assert again.status_code == 409
     assert "was quicker" in again.text
 

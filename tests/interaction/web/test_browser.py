@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 from tests.interaction.web.conftest import OWNER_TOKEN, Codes
 from tests.interaction.web.desk import Desk
 
@@ -56,11 +63,25 @@ class Window:
         self.page = page
         self.origin = origin
         self.complaints: list[str] = []
-        page.on("console", lambda it: self.complaints.append(it.text) if it.type == "error" else 0)
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
 
     async def go(self, path: str) -> None:
         await self.page.goto(f"{self.origin}{path}")
+
+    async def press(self, key: str) -> None:
+        """Presses a key once the script of the page listens."""
+        await self.page.wait_for_load_state()
+        await self.page.keyboard.press(key)
+
+    async def look_again(self) -> None:
+        """What the page does when it is looked at again, and every few seconds."""
+        await self.page.wait_for_load_state()
+        await self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     async def picture(self, name: str) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -159,7 +180,7 @@ async def test_a_call_is_looked_at_and_approved_with_a_code(
     await window.picture("queue")
     await window.page.get_by_role("link", name="filesystem.edit_file").click()
     await window.picture("approval")
-    await window.page.keyboard.press("a")
+    await window.press("a")
     await window.page.keyboard.type(codes.next())
     await window.page.keyboard.press("Enter")
     await expect(window.page.locator("#state")).to_have_text("approved")
@@ -189,21 +210,21 @@ async def test_keys_move_through_the_queue_and_answer(
     fill(desk)
     await window.sign_in()
     page = window.page
-    await page.keyboard.press("j")
-    await page.keyboard.press("j")
+    await window.press("j")
+    await window.press("j")
     await expect(page.locator(".card:focus")).to_contain_text("db_write")
-    await page.keyboard.press("k")
-    await page.keyboard.press("Enter")
+    await window.press("k")
+    await window.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("edit_file")
-    await page.keyboard.press("j")
+    await window.press("j")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("db_write")
-    await page.keyboard.press("d")
+    await window.press("d")
     await page.keyboard.type("j is a letter here")
-    await page.keyboard.press("Tab")
+    await window.press("Tab")
     await page.get_by_role("button", name="Deny").click()
     await expect(page.locator("#state")).to_have_text("denied")
     await expect(page.get_by_text("j is a letter here")).to_be_visible()
-    await page.keyboard.press("u")
+    await window.press("u")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Approvals")
 
 
@@ -214,13 +235,15 @@ async def test_what_comes_and_goes_is_shown_without_loading_again(
     await window.go("/approvals")
     await expect(window.page.get_by_role("listitem")).to_have_count(1)
     desk.put(number=2, tool="later")
-    await expect(window.page.get_by_role("link", name="later")).to_be_visible(timeout=10_000)
+    await window.look_again()
+    await expect(window.page.get_by_role("link", name="later")).to_be_visible()
     await expect(window.page).to_have_title("(2) Approvals · Stepwell")
 
     await window.go(f"/approvals/{one.id}")
     await window.page.get_by_label("Reason").fill("half a sent")
     await desk.decide(LOCAL_USER, one.id, verdict="deny")
-    await expect(window.page.locator("#state")).to_have_text("denied", timeout=10_000)
+    await window.look_again()
+    await expect(window.page.locator("#state")).to_have_text("denied")
     await expect(window.page.get_by_role("button", name="Approve")).to_have_count(0)
 
 
