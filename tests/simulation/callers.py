@@ -18,6 +18,7 @@ from tests.simulation.script import Script
 from stepwell.engine.events import Custom, RunPaused, RunResumed, StepScheduled
 from stepwell.engine.graph import LoopNode, MapNode, SignalNode
 from stepwell.engine.state import RunPhase
+from stepwell.engine.subjects import ID_LENGTH, approval_id
 from stepwell.errors import StepwellError
 from stepwell.principals import Caller
 
@@ -49,6 +50,7 @@ class Callers:
             self._signal,
             self._signal,
             self._misjudge,
+            self._consent,
             self._retry,
             self._retry,
             self._fork,
@@ -115,6 +117,25 @@ class Callers:
         await self._is_done(
             lambda it: it.controls.resolve_step(CAROL, state.run, step, verdict, value="mine")
         )
+
+    async def _consent(self) -> None:
+        """Somebody answers about a call that is held, or was: the first answer counts."""
+        account = self._anyone(lambda it: bool(it.answered or it.state.asking))
+        if account is None:
+            return
+        state = account.state
+        held = [ask.asked for id in state.asking for ask in state.steps[id].asks.values()]
+        ids = [approval_id(state.run, it) for it in held if it.about == "call"]
+        old = [subject[:ID_LENGTH] for subject in account.answered]
+        if not ids and not old:
+            return
+        id = self._dice.choice([*ids, *ids, *ids, *old])
+        verdict = self._dice.choice(("approve", "deny"))
+        was_old = id in old
+        done = await self._is_done(
+            lambda it: it.approvals.decide(CAROL, id, verdict=verdict)  # type: ignore[arg-type]
+        )
+        self._ledger.check(state.run, not (done and was_old), "an old answer is refused")
 
     async def _retry(self) -> None:
         """Somebody takes a run up again, which has failed more often than not."""

@@ -10,6 +10,7 @@ from itertools import count
 
 from tests.simulation import documents
 from tests.simulation.effects import PlannedDefect, begun_report, model_report, tool_report
+from tests.simulation.governor import withheld
 from tests.simulation.script import Reaction, Script
 
 from stepwell.agents.requests import new_messages
@@ -18,6 +19,7 @@ from stepwell.engine.commands import (
     CallTool,
     Command,
     EnterQueue,
+    ExpireAsk,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -33,6 +35,7 @@ from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph, SignalNode
 from stepwell.engine.inputs import (
     Admitted,
+    AskExpired,
     ChildEnded,
     ChildStarted,
     Expire,
@@ -135,10 +138,12 @@ class Calm:
         said: Reaction | None
         if ask.call is None:
             said = self._script.approval(self.state.run, step)
+        elif ask.about == "call":
+            said = self._script.consent(self.state.run, ask.call)
         else:
             said = self._script.outcome(self.state.run, step, ask.call)
         if said is not None:
-            self._expect(answer(id, event.call, said, self._at(said.delay)))
+            self._expect(answer(id, event.call, said, self._at(said.delay), event.subject))
 
     def _perform(self, command: Command) -> None:
         now = self._now
@@ -155,6 +160,8 @@ class Calm:
                 self.give(Admitted(at=now, step=step))
             case ExpireStep(step=step, attempt=attempt):
                 self.give(Expire(at=now, step=step, attempt=attempt))
+            case ExpireAsk(step=step, attempt=attempt, call=call, at=until):
+                self.give(AskExpired(at=now, step=step, attempt=attempt, call=call, until=until))
             case FireTimer(step=step, attempt=attempt):
                 self.give(Fired(at=now, step=step, attempt=attempt))
             case WakeAt():
@@ -166,6 +173,10 @@ class Calm:
 
     def _call(self, command: CallTool) -> None:
         plan = self._script.tool(self.state.run, command)
+        put_off = withheld(self._script, self.state, command, plan, self._now)
+        if put_off is not None:
+            self.give(put_off)
+            return
         if not plan.may_repeat:
             self.give(begun_report(command, self._now))
         at = self._at(plan.delay)
@@ -222,7 +233,7 @@ class Calm:
         heappush(self._coming, (given.at, next(self._count), given))
 
 
-def answer(step: str, call: str, said: Reaction, at: int) -> Resolve:
+def answer(step: str, call: str, said: Reaction, at: int, subject: str) -> Resolve:
     """What a person says to a run."""
     return Resolve(
         at=at,
@@ -232,4 +243,5 @@ def answer(step: str, call: str, said: Reaction, at: int) -> Resolve:
         call=call,
         reason=BECAUSE,
         value=Data(value=said.value),
+        subject=subject,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from tests.simulation.governor import withheld
 from tests.simulation.script import ModelPlan, Script, ToolPlan
 
 from stepwell.agents.requests import new_messages
@@ -66,6 +67,9 @@ class ScriptedEffects:
         self, namespace: str, state: RunState, command: CallTool, begin: Begin
     ) -> Input | None:
         plan = self._script.tool(self._origin(state.run), command)
+        put_off = withheld(self._script, state, command, plan, self._clock.now())
+        if put_off is not None:
+            return self._report(state.run, put_off)
         is_called = not plan.is_denied and (plan.result is not None or plan.delay > 0)
         if is_called:
             if not plan.may_repeat and not await begin("allow: rule"):
@@ -93,6 +97,7 @@ def tool_report(command: CallTool, plan: ToolPlan, at: int) -> Input:
             call=command.call,
             rules=("rule",),
             reason="not for you",
+            withheld=command.withheld,
         )
     return ToolAnswered(
         at=at,

@@ -18,6 +18,7 @@ from tests.simulation.places import Places
 from stepwell.engine import codec
 from stepwell.engine.commands import CallModel, CallTool, child_id, child_run
 from stepwell.engine.events import (
+    ApprovalDecided,
     Event,
     RunForked,
     RunStarted,
@@ -30,6 +31,7 @@ from stepwell.engine.inputs import Input, ToolAnswered
 from stepwell.engine.state import RunState, StepPhase, StepState
 from stepwell.engine.values import Data
 from stepwell.errors import Code
+from stepwell.orchestrator.asked import take_rows
 from stepwell_storage.records import Append, Blob, Lease, QueueRow
 
 MEDDLER = "user:carol"
@@ -64,6 +66,10 @@ class Account(Struct):
     made: list[Made] = field(default_factory=list)
     scheduled: set[str] = field(default_factory=set)
     """Every step that there ever was."""
+    answered: dict[str, str] = field(default_factory=dict)
+    """What was said to each subject."""
+    used: Counter[str] = field(default_factory=Counter)
+    """How often a call was made by the yes to a subject."""
     granted: Counter[str] = field(default_factory=Counter)
     """How often somebody let a step be tried again, or a call be made again, by its key."""
     is_unwanted: bool = False
@@ -129,6 +135,7 @@ class Ledger:
         for event, principal in self._events_of(append, account):
             self._fold(append.run, account, event, principal)
         self._check_letters(append)
+        self._check_list(append, account.state)
         if live is not None and live.sequence == account.state.sequence:
             self.check(
                 append.run,
@@ -162,6 +169,8 @@ class Ledger:
                 self.check(state.run, told, f"{command.id} follows from what is committed")
             begun = may_repeat or command.call in step.begun or step.attempt > command.attempt
             self.check(state.run, begun, f"{command.id} is begun before it acts")
+        if command.approval is not None:
+            self._check_use(account, command, command.approval.subject, may_repeat=may_repeat)
         account.made.append(Made(command.key, command.attempt, state, may_repeat))
 
     def _committed_step(self, state: RunState, command: CallModel | CallTool) -> StepState | None:
@@ -203,6 +212,7 @@ class Ledger:
             for event in account.before:
                 self._note(account, event)
                 evolve(state, event)
+            state.ask_changes.clear()
         elif first.parent is not None:
             above = self.accounts[first.parent.run]
             account.origin = child_run(above.origin, first.parent.step, first.parent.attempt)
@@ -232,6 +242,7 @@ class Ledger:
         wrong = misfit(move, account.events[-1] if account.events else None)
         self.check(run, not wrong, wrong)
         account.granted.update(granted(move))
+        self._note_answer(run, account, move)
         account.is_meddled_with |= principal == MEDDLER and is_meddling(move)
         self._note(account, event)
         account.events.append(event)
@@ -249,6 +260,34 @@ class Ledger:
             once = id.startswith("admitted/") or id not in self._taken
             self.check(append.run, once, f"the letter {id} teaches once")
             self._taken.add(id)
+
+    def _note_answer(self, run: str, account: Account, move: Move) -> None:
+        event, step = move.event, move.step
+        if not isinstance(event, ApprovalDecided) or step is None:
+            return
+        asked = step.asks[event.call].asked
+        if asked.about == "call":
+            self.check(run, asked.subject not in account.answered, "a subject is answered once")
+            in_time = asked.expires_at is None or event.at < asked.expires_at
+            self.check(run, in_time, "nobody answers when the time is over")
+            account.answered[asked.subject] = event.decision
+
+    def _check_use(
+        self, account: Account, command: CallTool, subject: str, *, may_repeat: bool
+    ) -> None:
+        """A held call is made by a yes that is committed, and by none of another call."""
+        run = account.state.run
+        said = account.answered.get(subject)
+        self.check(run, said == "approve", f"{command.id} is made by a yes that was given: {said}")
+        account.used[subject] += 1
+        once = may_repeat or account.used[subject] == 1
+        self.check(run, once, f"the yes to {command.id} is used once")
+
+    def _check_list(self, append: Append, state: RunState) -> None:
+        """The list of approvals says what the log says."""
+        rows = take_rows(state)
+        same = append.withdraws is not None or rows == append.approvals
+        self.check(append.run, same, f"the list of approvals says {rows}, not {append.approvals}")
 
     def _check_seals(self, run: str, stored: Event, account: Account) -> None:
         """No body holds sealed data: what is sealed is a blob, and its label says so."""

@@ -156,6 +156,13 @@ def _misfit_of_step(move: Move, step: StepState, last: Event | None) -> str:
         case ToolCall(call=call):
             is_told = isinstance(last, ApprovalDecided) and last.step == step.id
             return "" if is_told else _misfit_of_call(state, step, call)
+        case ApprovalRequested(about="call", call=call):
+            is_decided = isinstance(last, PolicyDecided) and last.effect == "require_approval"
+            if not is_decided or call in step.begun:
+                return f"a call is held that policy did not hold: {call!r}"
+            return _misfit_of_call(state, step, call)
+        case ApprovalExpired(call=call) if call in step.asks and step.asks[call].about == "call":
+            return ""
         case ApprovalRequested(about="outcome", call=call):
             if call not in step.begun:
                 return f"the outcome of {call!r} is asked, which was not begun"

@@ -8,17 +8,19 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Literal
 
 from tests.simulation.calm import BECAUSE, PERSON
 from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import Account, Ledger
-from tests.simulation.members import NAMESPACE
+from tests.simulation.members import NAMESPACE, Member
 from tests.simulation.script import Reaction, Script
 
 from stepwell.engine.graph import SignalNode
-from stepwell.engine.state import StepState
+from stepwell.engine.state import Ask, StepState
+from stepwell.engine.subjects import approval_id
 from stepwell.errors import StepwellError
-from stepwell.orchestrator.controls import Controls
+from stepwell.orchestrator.approvals import Approvals
 from stepwell.principals import Caller
 
 BOB = Caller(NAMESPACE, PERSON)
@@ -75,7 +77,7 @@ class People:
         return self._say(
             self._dice.uniform(0, LONGEST_PAUSE),
             lambda: state.is_paused and not state.has_ended,
-            lambda controls: controls.resume_run(BOB, state.run),
+            lambda member: member.controls.resume_run(BOB, state.run),
         )
 
     def _send(self, account: Account, step: StepState) -> Awaitable[None] | None:
@@ -86,11 +88,11 @@ class People:
             return None
         has_ids, sent = self._dice.random() < 0.5, 0
 
-        async def send(controls: Controls) -> None:
+        async def send(member: Member) -> None:
             """One that was not answered is sent again as the same; else it is another."""
             nonlocal sent
             id = f"{sent} to {step.id} of {state.run}" if has_ids else ""
-            await controls.signal_run(BOB, state.run, node.signal, said.value, id=id)
+            await member.controls.signal_run(BOB, state.run, node.signal, said.value, id=id)
             sent += 1
 
         return self._say(
@@ -104,6 +106,8 @@ class People:
     ) -> Awaitable[None] | None:
         state, asked = account.state, step.asks[call].call
         said: Reaction | None
+        if step.asks[call].about == "call":
+            return self._consent(account, step, step.asks[call])
         if asked is None:
             said = self._script.approval(account.origin, step)
         else:
@@ -119,18 +123,43 @@ class People:
             is_open = found is not None and call in found.asks
             return is_open and step.id in state.asking and not state.has_ended
 
-        async def say(controls: Controls) -> None:
-            await controls.resolve_step(
+        async def say(member: Member) -> None:
+            await member.controls.resolve_step(
                 BOB, state.run, step.id, said.verdict, call=call, reason=BECAUSE, value=said.value
             )
 
         return self._say(said.delay, is_asked, say)
 
+    def _consent(self, account: Account, step: StepState, ask: Ask) -> Awaitable[None] | None:
+        """Says yes or no to a held call; now and then twice at once."""
+        state, call = account.state, ask.call
+        assert call is not None, "a call is held"
+        said = self._script.consent(account.origin, call)
+        if said is None:
+            return None
+        id, is_twice = approval_id(state.run, ask.asked), self._dice.random() < 0.3
+        verdict: Literal["approve", "deny"] = "deny" if said.verdict == "deny" else "approve"
+
+        def is_asked() -> bool:
+            found = state.steps.get(step.id)
+            is_open = found is not None and found.asks.get(call.call) is ask
+            return is_open and step.id in state.asking and not state.has_ended
+
+        async def say(approvals: Approvals) -> None:
+            once = approvals.decide(BOB, id, verdict=verdict, reason=BECAUSE)
+            if not is_twice:
+                await once
+                return
+            again = approvals.decide(BOB, id, verdict=verdict, reason=BECAUSE)
+            await asyncio.gather(once, again, return_exceptions=True)
+
+        return self._say(said.delay, is_asked, lambda member: say(member.approvals))
+
     async def _say(
         self,
         delay: float,
         is_wanted: Callable[[], bool],
-        say: Callable[[Controls], Awaitable[object]],
+        say: Callable[[Member], Awaitable[object]],
     ) -> None:
         """Says something after a while, to whoever is there, until it is not wanted any more."""
         await asyncio.sleep(delay)
@@ -138,6 +167,6 @@ class People:
             member = self._cluster.anyone()
             if member is not None:
                 with suppress(StepwellError):
-                    await say(member.controls)
+                    await say(member)
             if is_wanted():
                 await asyncio.sleep(AGAIN)

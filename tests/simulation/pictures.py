@@ -45,6 +45,7 @@ def _run(state: RunState) -> list[Any]:
         [list(state.asking), list(state.napping)],
         [list(state.queueing), list(state.tickets)],
         state.busy,
+        [state.calls, state.approved, state.tokens, sorted(state.read)],
     ]
 
 
@@ -74,12 +75,15 @@ def _fan(fan: Fan) -> list[Any]:
 
 
 def _ask(ask: Ask) -> list[Any]:
-    return [ask.about, plain(ask.message), ask.call and _shape(ask.call)]
+    asked = ask.asked
+    bound = [asked.subject, asked.nonce, asked.expires_at, asked.approver, ask.sequence]
+    return [ask.about, plain(ask.message), ask.call and _shape(ask.call), bound]
 
 
 def _shape(command: Command) -> Any:
     kind = type(command).__name__
     call = command.call if isinstance(command, JudgeLost) else command
     if isinstance(call, CallTool):
-        return [kind, call.tool, call.key, plain(call.arguments), call.idempotent]
+        approved = [call.idempotent, call.approval, call.withheld]
+        return [kind, call.tool, call.key, plain(call.arguments), approved]
     return [kind]

@@ -11,6 +11,7 @@ import random
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepwell.engine.commands import CallModel, CallTool
 from stepwell.engine.graph import Agent, AgentNode, SignalNode
@@ -24,6 +25,8 @@ MAY_REPEAT = frozenset({"look", "read", "ship"})
 """What these say of themselves; `pay` says nothing, so a call of it is never made twice."""
 DATASOURCE = "datasource:shop"
 """The seal of what `read` gives."""
+WORLD_BEGINS = 1_000_000_000_000
+"""Microseconds since 1970, about."""
 TOO_LONG = 60.0
 """Seconds that a call takes which hangs: more than any timeout of a document."""
 
@@ -41,11 +44,16 @@ MODEL_FAILURES = (
 
 
 class ToolPlan(Struct, frozen=True, kw_only=True):
-    """What a tool call meets. `delay` is in seconds; `breaks` is a defect of ours on the way."""
+    """What a tool call meets. `delay` is in seconds; `breaks` is a defect of ours on the way.
+
+    Policy holds for a person what `is_held`, and puts off at times what `is_throttled`.
+    """
 
     delay: float = 0.0
     may_repeat: bool = True
     is_denied: bool = False
+    is_held: bool = False
+    is_throttled: bool = False
     breaks: bool = False
     result: Data | None = None
     failure: Failure | None = None
@@ -91,9 +99,20 @@ class Script:
         breaks = dice.random() < 0.005
         result = _result(dice, command)
         delay = _delay(self._dice(origin, f"{command.key} {attempt}"))
+        governed = self._dice(origin, f"policy {command.key}")
+        is_held, is_throttled = governed.random() < 0.08, governed.random() < 0.06
+        plan = ToolPlan(
+            delay=delay, may_repeat=may_repeat, is_held=is_held, is_throttled=is_throttled
+        )
         if attempt <= fails:
-            return ToolPlan(delay=delay, may_repeat=may_repeat, failure=failure)
-        return ToolPlan(delay=delay, may_repeat=may_repeat, breaks=breaks, result=result)
+            return replace(plan, failure=failure)
+        return replace(plan, breaks=breaks, result=result)
+
+    def definition(self, tool: str, now: int) -> str:
+        """What a tool is: in some worlds it is another from some time on."""
+        dice = self._dice("", f"definition {tool}")
+        changes = WORLD_BEGINS + round(dice.uniform(0, 60e6)) if dice.random() < 0.3 else None
+        return "second" if changes is not None and now >= changes else "first"
 
     def model(self, origin: str, state: RunState, command: CallModel) -> ModelPlan:
         """What a model call meets. A final answer names all that was said before it."""
@@ -124,6 +143,14 @@ class Script:
             return None
         verdict = "deny" if dice.random() < 0.15 else "approve"
         return Reaction(delay=_patience(dice), verdict=verdict, value=dice.randrange(1000))
+
+    def consent(self, origin: str, command: CallTool) -> Reaction | None:
+        """What a person says to a call that is held; None is nothing."""
+        dice = self._dice(origin, f"consent {command.key} {command.attempt}")
+        if dice.random() < 0.08:
+            return None
+        verdict = "deny" if dice.random() < 0.15 else "approve"
+        return Reaction(delay=_patience(dice), verdict=verdict)
 
     def outcome(self, origin: str, step: StepState, command: CallTool) -> Reaction:
         """What a person finds out about a call: what came of it, as if it had come back."""

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.simulation import governor
 from tests.simulation.ledger import Violation
 from tests.simulation.moves import Row
 from tests.simulation.world import World
 
-from stepwell.engine import due, evolve, transitions
-from stepwell.engine.state import RunState
-from stepwell.orchestrator import letters
+from stepwell.engine import calls, due, evolve, transitions
+from stepwell.engine.commands import Approval, CallTool
+from stepwell.engine.state import RunState, StepState
+from stepwell.orchestrator import letters, owned
 from stepwell_storage.admission import Room
 from stepwell_storage.memory import log
 from stepwell_storage.memory.database import KeptNamespace, KeptRun
@@ -84,6 +86,46 @@ def test_it_is_seen_that_a_pause_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("stepwell.orchestrator.owned.due", hand_out)
     assert "begins after the pause" in _seen()
+
+
+def test_it_is_seen_that_a_yes_is_good_for_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    approved: dict[str, Approval] = {}
+
+    def open_call(state: RunState, step: StepState, call: CallTool, not_before: int | None) -> None:
+        """Who has said yes once is not asked again."""
+        key = f"{state.run}/{call.key}"
+        if call.approval is not None:
+            approved[key] = call.approval
+        opened(state, step, replace(call, approval=approved.get(key)), not_before)
+
+    opened = evolve._open_call
+    monkeypatch.setattr(evolve, "_open_call", open_call)
+    monkeypatch.setattr(governor, "_is_same", lambda approval, subject: approval is not None)
+    assert "yes" in _seen()
+
+
+def test_it_is_seen_that_a_question_is_not_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owned, "take_rows", lambda state: state.ask_changes.clear() or ())
+    assert "the list of approvals says" in _seen()
+
+
+def test_it_is_seen_that_what_policy_said_before_is_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "_withheld_call", calls._open_call)
+    assert "a subject is answered once" in _seen()
+
+
+def test_calls_are_held_and_answered_in_every_way() -> None:
+    ways = {"approved", "denied", "expired", "withdrawn"}
+    effects = {"deny", "require_approval", "throttle"}
+    for seed in range(ENOUGH):
+        world = World(seed)
+        world.play()
+        ways -= {row.status for row in world.approvals if row.about == "call"}
+        effects -= world.effects
+        if not (ways or effects):
+            return
+    assert not ways
+    assert not effects
 
 
 def test_it_is_seen_that_a_queue_has_no_limits(monkeypatch: pytest.MonkeyPatch) -> None:

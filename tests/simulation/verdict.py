@@ -8,6 +8,7 @@ from tests.simulation.members import INLINE_LIMIT, NAMESPACE
 from tests.simulation.pictures import picture, plain
 
 from stepwell.engine.events import (
+    ApprovalExpired,
     Event,
     RunCancelled,
     StepCompleted,
@@ -59,6 +60,8 @@ class Verdict:
             self._check(letter.run, False, f"no letter is left: {letter}")
         for it in kept.tickets.values():
             self._check(it.ticket.run, False, f"no ticket is left: {it}")
+        for row in kept.approvals.values():
+            self._check(row.run, row.status != "waiting", f"nobody is asked any more: {row}")
 
     def judge_calm(self) -> None:
         """Besides, where nothing went wrong."""
@@ -128,6 +131,10 @@ class Verdict:
             return
         if any(it.is_meddled_with for it in family):
             return
+        if any(_is_unanswered(it.history) for it in family) or any(
+            _is_unanswered(it.events) for it in plan.family
+        ):
+            return
         calm = plan.state
         is_late = any(_is_late(it.history) for it in family) or any(
             _is_late(it.events) for it in plan.family
@@ -159,6 +166,11 @@ def _is_late(events: Iterable[Event]) -> bool:
         isinstance(event, StepFailed | StepRetryScheduled) and event.failure.reason in LATE
         for event in events
     )
+
+
+def _is_unanswered(events: Iterable[Event]) -> bool:
+    """Whether nobody said in time if a call may be made: an agent goes on, and its output shows it."""
+    return any(isinstance(event, ApprovalExpired) for event in events)
 
 
 def _forgives(graph: Graph) -> bool:

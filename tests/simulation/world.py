@@ -8,7 +8,7 @@ while; then every run must reach its end.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,13 +29,14 @@ from tests.simulation.script import Script
 from tests.simulation.verdict import Verdict
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
-from stepwell.engine.events import Event
+from stepwell.engine.events import Event, PolicyDecided
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.state import RunPhase
 from stepwell.engine.values import Data
 from stepwell_storage.errors import Conflict, Full, Unavailable
 from stepwell_storage.memory import MemoryStorage
+from stepwell_storage.records import ApprovalRow
 
 PATIENCE = 7200.0
 """Virtual seconds after which a run that has not ended is called stuck."""
@@ -113,6 +114,17 @@ class World:
     def history(self) -> str:
         """What every run went through."""
         return "\n".join(self._ledger.story(run) for run in self._ledger.accounts)
+
+    @property
+    def approvals(self) -> Iterable[ApprovalRow]:
+        """What was asked, and what came of it."""
+        return self._store.log._database[NAMESPACE].approvals.values()
+
+    @property
+    def effects(self) -> set[str]:
+        """What policy said."""
+        logs = (account.events for account in self._ledger.accounts.values())
+        return {it.effect for log in logs for it in log if isinstance(it, PolicyDecided)}
 
     def _plan(self) -> Planned:
         graph = documents.graph(self._dice.randrange(documents.COUNT))

@@ -214,7 +214,7 @@ def called(
 
 def denied(state: RunState, given: CallDenied) -> list[Event]:
     """Policy refused a call."""
-    call = _open_call(state, given)
+    call = _withheld_call(state, given)
     if call is None:
         return []
     step = state.steps[given.step]
@@ -231,18 +231,28 @@ def denied(state: RunState, given: CallDenied) -> list[Event]:
 
 def held(state: RunState, given: CallHeld) -> list[Event]:
     """Policy wants a person's yes to a call that has not begun."""
-    call = _open_call(state, given)
-    if call is None or given.call in state.steps[given.step].begun:
+    call = _withheld_call(state, given)
+    if call is None:
         return []
     return [_decided(given, call, "require_approval"), ask_call(given, call)]
 
 
 def throttled(state: RunState, given: CallThrottled) -> list[Event]:
     """Policy has put off a call that has not begun."""
-    call = _open_call(state, given)
-    if call is None or given.call in state.steps[given.step].begun:
+    call = _withheld_call(state, given)
+    if call is None:
         return []
     return [_decided(given, call, "throttle", retry_at=given.until)]
+
+
+def _withheld_call(
+    state: RunState, given: CallDenied | CallHeld | CallThrottled
+) -> CallTool | None:
+    """The call that policy did not let be made; None when it has begun, or was asked for again since."""
+    call = _open_call(state, given)
+    if call is None or given.call in state.steps[given.step].begun:
+        return None
+    return call if call.withheld == given.withheld else None
 
 
 def _decided(

@@ -82,6 +82,8 @@ class CallTool(Struct, frozen=True, gc=False):
 
     `idempotent` is what the node says; None leaves it to what the tool says of itself. An
     `approval` goes with this call alone: once it has begun, failed or come back, it is used up.
+    `withheld` counts how often policy had not let a call of the step be made when this was asked for:
+    what policy said before that is out of date.
     """
 
     step: str
@@ -92,6 +94,7 @@ class CallTool(Struct, frozen=True, gc=False):
     arguments: Data
     idempotent: bool | None = None
     approval: Approval | None = None
+    withheld: int = 0
 
     @property
     def id(self) -> str:

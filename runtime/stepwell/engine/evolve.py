@@ -386,7 +386,16 @@ def _open_tool(state: RunState, step: StepState, node: ToolNode, not_before: int
             return  # its `with` has no value: the step fails with the events that follow
         tool = arguments.value["tool"]
         arguments = Data(value=arguments.value["arguments"], sealed=arguments.sealed)
-    call = CallTool(step.id, step.attempt, "", tool, step.id, arguments, node.idempotent)
+    call = CallTool(
+        step.id,
+        step.attempt,
+        "",
+        tool,
+        step.id,
+        arguments,
+        node.idempotent,
+        withheld=step.withheld,
+    )
     _open_call(state, step, call, not_before)
 
 
@@ -402,7 +411,15 @@ def _open_turn(state: RunState, step: StepState, not_before: int | None = None) 
         if call not in talk.pending.answers:
             arguments = Data(value=request.arguments, sealed=step.sealed)
             key = f"{step.id}/{call}"
-            command = CallTool(step.id, step.attempt, call, request.name, key, arguments)
+            command = CallTool(
+                step.id,
+                step.attempt,
+                call,
+                request.name,
+                key,
+                arguments,
+                withheld=step.withheld,
+            )
             _open_call(state, step, command, not_before)
 
 
@@ -473,14 +490,17 @@ def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
 def _withhold(state: RunState, step: StepState, event: PolicyDecided) -> None:
     """Policy did not let a call be made; where it wants a person's yes, that event follows."""
     id = tool_call_id(step.id, event.attempt, event.call)
+    step.withheld += 1
     if event.effect == "deny":
         _close(state, step, id)
         said = refusal(event.reason, event.remedy)
         _reply(state, step, event.call, f"POLICY_DENIED: {said}", is_error=True)
     elif event.effect == "throttle":
         command = state.open[id]
+        assert isinstance(command, CallTool), f"{id} has not begun"
         _close(state, step, id)
-        _open(state, step, id, command, event.retry_at)
+        again = replace(command, withheld=step.withheld)
+        _open(state, step, id, again, event.retry_at)
 
 
 def _reply(state: RunState, step: StepState, call: str, text: str, *, is_error: bool) -> None:
@@ -676,7 +696,7 @@ def _decide(state: RunState, step: StepState, event: ApprovalDecided) -> None:
     elif event.decision == "approve":
         approval = Approval(ask.asked.subject, ask.asked.nonce, event.by, event.at)
         state.approved[ask.call.tool] = state.approved.get(ask.call.tool, 0) + 1
-        _open_call(state, step, replace(ask.call, approval=approval), None)
+        _open_call(state, step, replace(ask.call, approval=approval, withheld=step.withheld), None)
     elif event.decision == "deny":
         said = said_no(event.by, event.reason)
         _reply(state, step, event.call, f"APPROVAL_DENIED: {said}", is_error=True)

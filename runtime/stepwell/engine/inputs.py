@@ -93,7 +93,10 @@ class ToolAnswered(Given, frozen=True):
 
 
 class CallDenied(Given, frozen=True):
-    """Policy refused a tool call; `remedy` says what would change that."""
+    """Policy refused a tool call; `remedy` says what would change that.
+
+    `withheld` is that of the command that policy was asked about.
+    """
 
     step: str
     attempt: int
@@ -102,12 +105,14 @@ class CallDenied(Given, frozen=True):
     reason: str = ""
     remedy: str = ""
     policy: str = ""
+    withheld: int = 0
 
 
 class CallHeld(Given, frozen=True):
     """Policy lets a tool call be made only when a person has said yes to `subject`.
 
     `nonce` is what makes the subject one of its own; nobody can answer from `expires_at` on.
+    `withheld` is that of the command that policy was asked about.
     """
 
     step: str
@@ -121,10 +126,14 @@ class CallHeld(Given, frozen=True):
     policy: str = ""
     approver: str = "other"
     groups: tuple[str, ...] = ()
+    withheld: int = 0
 
 
 class CallThrottled(Given, frozen=True):
-    """Policy has put a tool call off: it is asked again at `until`."""
+    """Policy has put a tool call off: it is asked again at `until`.
+
+    `withheld` is that of the command that policy was asked about.
+    """
 
     step: str
     attempt: int
@@ -133,6 +142,7 @@ class CallThrottled(Given, frozen=True):
     rules: tuple[str, ...] = ()
     reason: str = ""
     policy: str = ""
+    withheld: int = 0
 
 
 class CallLost(Given, frozen=True):

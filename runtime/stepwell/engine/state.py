@@ -112,7 +112,7 @@ class StepState(Struct):
     """One step, and the `spec` by which it is executed: its node, or the body of that.
 
     `begun` holds calls that may not be repeated and have not come back, `asks` what a person is
-    asked by call ("" is the step itself). `owner` is the map or loop that made the step.
+    asked by call ("" is the step itself). `withheld` counts what policy did not let it do. `owner` is the map or loop that made the step.
     """
 
     id: str
@@ -131,6 +131,7 @@ class StepState(Struct):
     fan: Fan | None = None
     begun: frozenset[str] = frozenset()
     asks: dict[str, Ask] = field(default_factory=dict)
+    withheld: int = 0
     open: list[str] = field(default_factory=list)
     child: str = ""
     """The run that it is."""

@@ -336,6 +336,7 @@ class WorldEffects:
                     policy=policy,
                     approver=terms.approver,
                     groups=terms.groups,
+                    withheld=command.withheld,
                 )
             case "throttle":
                 until = max(decision.retry_at or 0, now + SHORTEST_DELAY)
@@ -348,6 +349,7 @@ class WorldEffects:
                     rules=rules,
                     reason=reason,
                     policy=policy,
+                    withheld=command.withheld,
                 )
             case _:
                 return CallDenied(
@@ -359,6 +361,7 @@ class WorldEffects:
                     reason=reason,
                     remedy=decision.remedy,
                     policy=policy,
+                    withheld=command.withheld,
                 )
 
     def _granted(self, state: RunState) -> frozenset[str]:

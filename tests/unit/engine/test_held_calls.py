@@ -173,7 +173,9 @@ def test_an_approved_call_is_made_with_its_approval() -> None:
         at=9, step="pay", decision="approve", reason="fine", by="user:bob"
     )
     approval = Approval("s1", "n", "user:bob", 9)
-    assert run.calls == [CallTool("pay", 1, "", "pay", "pay", plain({"sum": 5}), approval=approval)]
+    assert run.calls == [
+        CallTool("pay", 1, "", "pay", "pay", plain({"sum": 5}), approval=approval, withheld=1)
+    ]
     assert run.fold_again().open == run.state.open
     assert run.state.approved == {"pay": 1}
     run.tool("pay", "paid")
@@ -253,7 +255,7 @@ def test_a_call_that_nobody_answers_about_expires() -> None:
 def test_the_end_of_an_earlier_question_is_not_that_of_a_later_one() -> None:
     run = holding()
     approve(run)
-    run.give(held(at=5, subject="s2", expires_at=2 * HOUR))
+    run.give(held(at=5, subject="s2", expires_at=2 * HOUR, withheld=1))
     assert run.give(AskExpired(at=HOUR, step="pay", attempt=1, call="", until=HOUR)) == []
     assert run.state.wakes_at == 2 * HOUR
 
@@ -278,7 +280,7 @@ def test_what_is_made_again_after_an_unknown_outcome_is_asked_about_anew() -> No
     run.give(CallLost(at=1, step="pay", attempt=1, call=""))
     run.resolve("pay", "retry", principal="user:bob")
     assert [call.approval for call in run.calls] == [None]
-    run.give(held(subject="s2"))
+    run.give(held(subject="s2", withheld=1))
     approve(run, subject="s1")
     assert run.state.asking == {"pay": None}
     approve(run, subject="s2")
@@ -296,7 +298,7 @@ def test_another_attempt_of_an_approved_call_is_asked_about_anew() -> None:
 def test_a_definition_that_has_changed_is_asked_about_anew() -> None:
     run = holding()
     approve(run)
-    run.give(held(subject="s2"))
+    run.give(held(subject="s2", withheld=1))
     assert run.state.asking == {"pay": None}
     assert run.calls == []
     assert "look at it again" in run.objection_to(
@@ -304,12 +306,31 @@ def test_a_definition_that_has_changed_is_asked_about_anew() -> None:
     )
 
 
+def test_what_policy_said_before_a_yes_is_out_of_date() -> None:
+    run = holding()
+    approve(run)
+    stale: dict[str, Any] = {"at": 9, "step": "pay", "attempt": 1, "call": ""}
+    assert run.give(held()) == []
+    assert run.give(CallThrottled(**stale, until=500)) == []
+    assert run.give(CallDenied(**stale)) == []
+    assert run.calls == []
+
+
+def test_what_policy_said_before_it_put_a_call_off_is_out_of_date() -> None:
+    run = Story(ONE)
+    run.start()
+    put_off = CallThrottled(at=1, step="pay", attempt=1, call="", until=500)
+    run.give(put_off)
+    assert run.give(put_off) == []
+    assert run.give(held()) == []
+
+
 def test_an_approved_call_may_still_be_denied() -> None:
     run = holding()
     approve(run)
     denied = CallDenied(
         at=1, step="pay", attempt=1, call="", rules=("spent",), reason="the budget is spent",
-        remedy="raise it", policy="p2",
+        remedy="raise it", policy="p2", withheld=1,
     )  # fmt: skip
     run.give(denied)
     assert run.failure == Failure(
@@ -348,7 +369,7 @@ def test_a_call_that_is_put_off_is_due_at_its_time() -> None:
 def test_an_approved_call_that_is_put_off_stays_approved() -> None:
     run = holding()
     approve(run)
-    run.give(CallThrottled(at=1, step="pay", attempt=1, call="", until=500))
+    run.give(CallThrottled(at=1, step="pay", attempt=1, call="", until=500, withheld=1))
     [call] = due(run.state, 500)
     assert isinstance(call, CallTool)
     assert call.approval is not None
