@@ -25,6 +25,7 @@ from stepwell.engine.commands import (
     CallTool,
     Command,
     EnterQueue,
+    ExpireAsk,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -39,8 +40,11 @@ from stepwell.engine.events import NAMES, Event, StepScheduled
 from stepwell.engine.graph import UNDO
 from stepwell.engine.inputs import (
     Admitted,
+    AskExpired,
     CallDenied,
+    CallHeld,
     CallLost,
+    CallThrottled,
     Cancel,
     ChildEnded,
     ChildStarted,
@@ -62,6 +66,7 @@ from stepwell.engine.inputs import (
 from stepwell.engine.objections import objection
 from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import NOTHING, Data
+from stepwell.orchestrator.asked import take_rows
 from stepwell_storage.records import Append, Blob, Record
 
 nodes = [f"n{index}" for index in range(documents.MOST_NODES)]
@@ -104,7 +109,9 @@ class Telling(RuleBasedStateMachine):
         self.history += events
         self.own += events
         if events:
-            self.ledger.committed(committed(self.state.run, events, after), self.state)
+            append = committed(self.state.run, events, after)
+            append = msgspec.structs.replace(append, approvals=take_rows(self.state))
+            self.ledger.committed(append, self.state)
         if not isinstance(given, Publish | Fork) and not (
             isinstance(given, Signal) and not given.id
         ):
@@ -144,6 +151,9 @@ class Telling(RuleBasedStateMachine):
                 self.tell(Admitted(at=self.now, step=step))
             case FireTimer(step=step, attempt=attempt):
                 self.tell(Fired(at=self.now, step=step, attempt=attempt))
+            case ExpireAsk(step=step, attempt=attempt, call=call, at=until):
+                where: dict[str, Any] = {"step": step, "attempt": attempt, "call": call}
+                self.tell(AskExpired(at=self.now, until=until, **where))
             case ExpireStep(step=step, attempt=attempt):
                 self.tell(Expire(at=self.now, step=step, attempt=attempt, jitter=jitter))
             case _:
@@ -169,21 +179,56 @@ class Telling(RuleBasedStateMachine):
             call = data.draw(st.sampled_from(sorted(asked, key=lambda it: it.id)), label="call")
             self.tell(ToolBegun(at=self.now, **place_of(call)))
 
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["hold", "hold", "hold", "put off", "deny"]),
+        is_stale=st.integers(0, 4),
+        seconds=st.sampled_from([0.01, 1, 60]),
+    )
+    def decide_on_a_call(
+        self, data: st.DataObject, kind: str, is_stale: int, seconds: float
+    ) -> None:
+        asked = [it for it in self.state.open.values() if isinstance(it, CallTool)]
+        if not asked:
+            return
+        call = data.draw(st.sampled_from(sorted(asked, key=lambda it: it.id)), label="call")
+        withheld = call.withheld if is_stale else call.withheld - 1
+        values: dict[str, Any] = {"at": self.now, "withheld": withheld, **place_of(call)}
+        until = self.now + round(seconds * 1e6)
+        match kind:
+            case "hold":
+                subject = f"{self.state.run}/{len(self.history)}"
+                self.tell(CallHeld(subject=subject, nonce="n", expires_at=until, **values))
+            case "put off":
+                if self.tell(CallThrottled(until=until, **values)):
+                    self.handed.discard(call.id)  # it will be asked for again
+            case _:
+                self.tell(CallDenied(**values))
+
     @precondition(lambda self: self.state.asking)
-    @rule(data=st.data(), verdict=verdicts, value=any_data, names_call=st.booleans())
+    @rule(
+        data=st.data(),
+        verdict=verdicts,
+        value=any_data,
+        names_call=st.booleans(),
+        who=st.sampled_from(["user:bob", "user:bob", "user:ann"]),
+    )
     def answer_for_a_person(
-        self, data: st.DataObject, verdict: str, value: Data, names_call: bool
+        self, data: st.DataObject, verdict: str, value: Data, names_call: bool, who: str
     ) -> None:
         step = data.draw(st.sampled_from(sorted(self.state.asking)), label="step")
         call = min(self.state.steps[step].asks) if names_call else None
+        asked = [ask.asked.subject for ask in self.state.steps[step].asks.values()]
+        subject = data.draw(st.sampled_from([*asked, *asked, *asked, "s"]), label="subject")
         self.tell(
             Resolve(
                 at=self.now,
-                principal="user:bob",
+                principal=who,
                 step=step,
                 verdict=verdict,
                 call=call,
                 value=value,
+                subject=subject,
             )
         )
 
@@ -286,6 +331,7 @@ class Telling(RuleBasedStateMachine):
         if objection(other, fork) is not None:
             return
         assert not scheduled.step.endswith(UNDO)
+        other.ask_changes.clear()
         self.state, self.history, self.own, self.handed = other, before, [], set()
         self.tell(fork)
 
@@ -301,6 +347,7 @@ class Telling(RuleBasedStateMachine):
         """Another owner folds the log, and is handed all that is open."""
         again = fold(RunState(self.state.run, self.graph), through_the_log(self.history))
         assert picture(again) == picture(self.state)
+        again.ask_changes.clear()
         self.state, self.handed = again, set()
         self.look()
 
