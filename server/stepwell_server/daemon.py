@@ -13,12 +13,12 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import ASGIApp
 
@@ -65,11 +65,13 @@ async def serve(
     on_demand: bool = False,
     movable_ports: Collection[str] = (),
     announce: Callable[[Endpoints], None],
+    welcome: Callable[[Service], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Serves a home until a signal comes, or, `on_demand`, until nobody has used it for a while.
 
     `movable_ports` are the settings of ports that may become any free one when they are taken.
-    `announce` is told where it listens, once requests are answered.
+    `announce` is told where it listens, once requests are answered; `welcome` then goes on beside
+    the rest, and is cancelled at the end.
 
     Raises:
         SetupError: HOME_IN_USE, PORT_IN_USE, or what is wrong with a setting.
@@ -85,10 +87,16 @@ async def serve(
             runtime,
             doors,
         ):
-            if on_demand:
-                await _until_idle(stop, lambda: not runtime.is_busy and doors.idle, clock, settings)
-            else:
-                await stop.wait()
+            async with asyncio.TaskGroup() as tasks:
+                greeting = tasks.create_task(welcome(runtime.service)) if welcome else None
+                if on_demand:
+                    await _until_idle(
+                        stop, lambda: not runtime.is_busy and doors.idle, clock, settings
+                    )
+                else:
+                    await stop.wait()
+                if greeting is not None:
+                    greeting.cancel()
             _log.info("stopping")
 
 

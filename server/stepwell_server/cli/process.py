@@ -71,6 +71,7 @@ def _serve(order: Order) -> None:
     from stepwell_server.cli.places import check_places
 
     check_places(settings, set_by)
+    from stepwell_server.cli.welcome import welcome
     from stepwell_server.daemon import serve  # half a second; a wrong setting costs nothing
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -80,6 +81,7 @@ def _serve(order: Order) -> None:
                 on_demand=order.on_demand,
                 movable_ports=spare,
                 announce=lambda found: _announce(order, found, settings),
+                welcome=None if order.on_demand or order.json else welcome,
             )
         )
 
@@ -92,6 +94,7 @@ def _announce(order: Order, found: Endpoints, settings: Settings) -> None:
         f"stepwell {found.version} serves {order.home} (process {found.pid})\n"
         f"  gRPC  {found.grpc}\n"
         f"  MCP   {found.mcp}   (or over stdio: stepwell mcp)\n"
+        f"  page  {found.page}/approvals   (signed in: stepwell page)\n"
         f"  log   {redact_url(settings.database_url)}\n"
         "stop it with Ctrl-C or `stepwell down`; try `stepwell demo` for a first run\n"
     )
