@@ -1,7 +1,7 @@
 """The composition root: builds the runtime from its settings, and takes it down again."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.notary import Notary
+from stepwell.orchestrator.notifications import Desktop, NotificationLoop, Sender, Webhook
 from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.refusals import refusals
@@ -44,7 +45,7 @@ from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
 from stepwell.vault.factor_key import open_factor_boxes
-from stepwell.vault.ring import KeyRing, open_ring
+from stepwell.vault.ring import KeyRing, open_ring, read_key
 from stepwell.vault.secret_store import SecretStore
 from stepwell.vault.vault import Vault
 from stepwell_storage import errors as storage_errors
@@ -130,7 +131,10 @@ async def open_runtime(
             schedules, retention = _loops(settings, storage, service)
             notary = Notary(storage, clock=SystemClock(), every=settings.audit.every)
             background = Background(
-                schedules=schedules.run, retention=retention.run, notary=notary.run
+                schedules=schedules.run,
+                retention=retention.run,
+                notary=notary.run,
+                **_notifications(settings, storage, service, environ),
             )
             async with (
                 servers.running(),
@@ -240,6 +244,28 @@ def _factors(
         site=Site(page_url(settings, http_port)),
         clock=SystemClock(),
     )
+
+
+def _notifications(
+    settings: Settings, storage: Storage, service: Service, environ: Mapping[str, str]
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The loop that tells people what waits, where somebody wants that."""
+    wanted = settings.approvals
+    if not wanted.notify:
+        return {}
+    sender: Sender = Desktop()
+    if wanted.notify != "desktop":
+        if not wanted.notify.startswith(("http://", "https://")):
+            raise SetupError("approvals.notify must be `desktop` or the URL of a webhook")
+        key = read_key("approvals.notify_key", wanted.notify_key, environ, settings.home)
+        try:
+            sender = Webhook(
+                wanted.notify, key=key, networks=wanted.notify_networks, clock=SystemClock()
+            )
+        except ValueError as error:
+            raise SetupError(f"approvals.notify_networks: {error}") from error
+    loop = NotificationLoop(storage, sender, clock=SystemClock(), page=service.approvals.page)
+    return {"notifications": loop.run}
 
 
 def _own_files(settings: Settings) -> OwnFiles:

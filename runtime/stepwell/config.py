@@ -336,6 +336,27 @@ class ApprovalSettings(Section, frozen=True):
             "database need the same."
         ),
     ] = ""
+    notify: Annotated[
+        str,
+        Meta(
+            description="How people are told that something waits: `desktop`, or the URL of a "
+            "webhook; empty tells nobody."
+        ),
+    ] = ""
+    notify_key: Annotated[
+        str,
+        Meta(
+            description="The key that signs what goes to the webhook, `env:NAME` or `file:PATH`, 32 "
+            "bytes in base64."
+        ),
+    ] = ""
+    notify_networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What of the networks that are not public the webhook may be in: a network, "
+            "`loopback` or `private`."
+        ),
+    ] = ()
 
 
 class ProviderSettings(Section, frozen=True):

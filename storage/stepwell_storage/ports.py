@@ -211,6 +211,10 @@ class Approvals(Protocol):
         """
         ...
 
+    async def waiting(self, *, since: int, limit: int) -> list[tuple[str, ApprovalRow]]:
+        """Those of any namespace that wait, and were asked for at `since` or later, oldest first."""
+        ...
+
     async def list(
         self,
         namespace: str,

@@ -100,3 +100,15 @@ async def test_they_go_with_their_run(storage: Storage) -> None:
 def test_an_approval_is_of_a_run() -> None:
     with pytest.raises(ValueError, match="is not a run id"):
         row(run="pay")
+
+
+async def test_what_waits_is_found_in_every_namespace(storage: Storage) -> None:
+    mine, others = row("a1", at=100), row("b1", run=OTHER, at=90)
+    answered = row("a2", at=95, status="approved")
+    await storage.log.append(replace(begin(), approvals=(mine, answered)))
+    await storage.log.append(replace(begin(run=OTHER, namespace="team"), approvals=(others,)))
+
+    both = [("team", others), ("default", mine)]
+    assert await storage.approvals.waiting(since=0, limit=9) == both
+    assert await storage.approvals.waiting(since=91, limit=9) == both[1:]
+    assert await storage.approvals.waiting(since=0, limit=1) == both[:1]

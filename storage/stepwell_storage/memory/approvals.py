@@ -31,6 +31,16 @@ class MemoryApprovals:
             raise Missing(f"There is no approval {id!r}.")
         return row
 
+    async def waiting(self, *, since: int, limit: int) -> list[tuple[str, ApprovalRow]]:
+        found = [
+            (namespace, row)
+            for namespace, kept in self._database.items()
+            for row in kept.approvals.values()
+            if row.status == WAITING and row.requested_at >= since
+        ]
+        found.sort(key=lambda it: (it[1].requested_at, it[1].id))
+        return found[:limit]
+
     async def list(
         self,
         namespace: str,

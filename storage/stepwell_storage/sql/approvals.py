@@ -27,6 +27,16 @@ _PAGE = (
     .limit(sa.bindparam("most"))
 )
 _PAGE_OF_STATUS = _PAGE.where(approvals.c.status == sa.bindparam("of_status", type_=sa.Text))
+_WAITING = (
+    sa.select(approvals)
+    .where(
+        # Written out: an index of some rows only is not found by a parameter.
+        approvals.c.status == sa.literal_column(f"'{WAITING}'"),
+        approvals.c.requested_at >= sa.bindparam("since", type_=sa.BigInteger),
+    )
+    .order_by(*_ORDER)
+    .limit(sa.bindparam("most"))
+)
 _ADD = sa.insert(approvals)
 _REMOVE = sa.delete(approvals).where(approvals.c.namespace == _NAMESPACE, approvals.c.id == _ID)
 _WITHDRAW = (
@@ -67,7 +77,10 @@ class SqlApprovals:
         rows = await self._reader.rows(_ONE, in_namespace=namespace, of_id=id)
         if not rows:
             raise Missing(f"There is no approval {id!r}.")
-        return _row(rows[0])
+        return _row(rows[0])[1]
+
+    async def waiting(self, *, since: int, limit: int) -> list[tuple[str, ApprovalRow]]:
+        return [_row(row) for row in await self._reader.rows(_WAITING, since=since, most=limit)]
 
     async def list(
         self,
@@ -83,11 +96,10 @@ class SqlApprovals:
             rows = await self._reader.rows(_PAGE, **values)
         else:
             rows = await self._reader.rows(_PAGE_OF_STATUS, of_status=status, **values)
-        return [_row(row) for row in rows]
+        return [_row(row)[1] for row in rows]
 
 
-def _row(row: tuple[Any, ...]) -> ApprovalRow:
+def _row(row: tuple[Any, ...]) -> tuple[str, ApprovalRow]:
     values = dict(zip(approvals.c.keys(), row, strict=True))
     values["run"] = unpacked(values["run"])
-    del values["namespace"]
-    return ApprovalRow(**values)
+    return values.pop("namespace"), ApprovalRow(**values)

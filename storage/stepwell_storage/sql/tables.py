@@ -241,6 +241,12 @@ approvals = sa.Table(
     sa.Index("approvals_by_status", "namespace", "status", "requested_at", "id"),
     sa.Index("approvals_by_run", "namespace", "run"),
 )
+_partial(
+    "approvals_waiting",
+    approvals.c.requested_at,
+    approvals.c.id,
+    where=approvals.c.status == "waiting",
+)
 
 queues = sa.Table(
     "queues",

@@ -11,6 +11,7 @@ from sqlalchemy.pool import StaticPool
 
 from stepwell_storage.records import Condition
 from stepwell_storage.sql import (
+    approvals,
     claims,
     conditions,
     counts,
@@ -144,3 +145,10 @@ def test_keys_are_listed_in_the_order_of_an_index(connection: sqlite3.Connection
 def test_the_rings_are_told_from_their_index(connection: sqlite3.Connection) -> None:
     [only] = plan(connection, keys._RINGS)
     assert "INDEX keys_by_ring" in only
+
+
+def test_what_waits_for_people_is_found_without_a_look_at_what_they_have_answered(
+    connection: sqlite3.Connection,
+) -> None:
+    [only] = plan(connection, approvals._WAITING, since=1, most=9)
+    assert "INDEX approvals_waiting (requested_at>?)" in only

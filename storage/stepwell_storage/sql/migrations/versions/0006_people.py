@@ -28,6 +28,14 @@ def upgrade() -> None:
         sa.Column("used_at", sa.BigInteger),
     )
     op.create_index("api_keys_id", "api_keys", ["id"], unique=True)
+    is_waiting = sa.column("status") == sa.literal_column("'waiting'")
+    op.create_index(
+        "approvals_waiting",
+        "approvals",
+        ["requested_at", "id"],
+        sqlite_where=is_waiting,
+        postgresql_where=is_waiting,
+    )
     op.create_table(
         "factors",
         sa.Column("namespace", Text, primary_key=True),
