@@ -97,6 +97,11 @@ docs: setup ## Prove that the documents run and leave nothing out
 conformance: setup ## Run the official MCP conformance suite (needs Node 22)
 	dev/conformance.sh
 
+.PHONY: real-servers
+real-servers: setup ## Put MCP servers that others publish behind ours (needs Node 20)
+	$(BIN)/python dev/real_servers.py
+	$(BIN)/pytest tests/e2e/test_real_servers.py
+
 .PHONY: bench
 bench: setup ## Measure, into bench/results/latest.json (ONLY="sqlite peers" for some parts)
 	$(BIN)/python -m bench $(ONLY)

@@ -29,7 +29,6 @@ from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
 from stepwell.orchestrator.survey import Survey
-from stepwell.orchestrator.tools import Tools
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.grants import GrantedTools
@@ -113,7 +112,14 @@ async def open_runtime(
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             relay, secrets = CallRelay(), _secrets(settings, environ)
             tools = _tools(settings, storage, own, sql, secrets=secrets)
-            servers, own_tools = _servers(settings, storage, tools, secrets, relay)
+            pinning = Pinning(storage, SystemClock())
+            servers = McpServers(
+                settings.tools.servers,
+                registry=tools,
+                admission=pinning,
+                secrets=secrets,
+                relay=relay,
+            )
             worker, service = _compose(
                 settings,
                 storage,
@@ -123,7 +129,8 @@ async def open_runtime(
                 vault=vault,
                 metrics=metrics,
                 spans=spans,
-                own_tools=own_tools,
+                servers=servers,
+                pinning=pinning,
                 relay=relay,
                 factors=_factors(settings, storage, environ, http_port),
             )
@@ -214,25 +221,6 @@ def _secrets(settings: Settings, environ: Mapping[str, str]) -> Secrets:
     return Secrets(environ, home=settings.home, store=store.get)
 
 
-def _servers(
-    settings: Settings,
-    storage: Storage,
-    registry: ToolRegistry,
-    secrets: Secrets,
-    relay: CallRelay,
-) -> tuple[McpServers, Tools]:
-    """The MCP servers of the settings, and what callers may ask about all tools."""
-    pinning = Pinning(storage, SystemClock())
-    servers = McpServers(
-        settings.tools.servers,
-        registry=registry,
-        admission=pinning,
-        secrets=secrets,
-        relay=relay,
-    )
-    return servers, Tools(registry, servers=servers, pinning=pinning)
-
-
 def _factors(
     settings: Settings, storage: Storage, environ: Mapping[str, str], http_port: int | None
 ) -> FactorKeeping:
@@ -284,7 +272,8 @@ def _compose(
     vault: Vault,
     metrics: Metrics,
     spans: Spans,
-    own_tools: Tools,
+    servers: McpServers,
+    pinning: Pinning,
     relay: CallRelay,
     factors: FactorKeeping,
 ) -> tuple[Worker, Service]:
@@ -324,7 +313,8 @@ def _compose(
         clock=clock,
         ids=ids,
         vault=vault,
-        own_tools=own_tools,
+        servers=servers,
+        pinning=pinning,
         relay=relay,
         factors=factors,
         page=lambda id: f"{factors.site.origin}/approvals/{id}",

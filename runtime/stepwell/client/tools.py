@@ -6,6 +6,7 @@ import msgspec
 
 from stepwell.client.connection import Connection
 from stepwell.client.decode import instant
+from stepwell.client.encode import code_proof
 from stepwell.client.types import ServerStatus, Tool, ToolChange, ToolServer
 from stepwell.v1 import tool_service_pb2 as pb
 
@@ -55,9 +56,14 @@ class Tools:
             diff=change.diff,
         )
 
-    async def approve(self, name: str, definition: str) -> Tool:
-        """Takes what a tool says now for good: `offered_definition` of the change that was seen."""
-        request = pb.ApproveDefinitionRequest(name=name, definition=definition)
+    async def approve(self, name: str, definition: str, *, code: str = "") -> Tool:
+        """Takes what a tool says now for good: `offered_definition` of the change that was seen.
+
+        `code` is a one-time code, wanted of whoever has enrolled one.
+        """
+        request = pb.ApproveDefinitionRequest(
+            name=name, definition=definition, proof=code_proof(code)
+        )
         answer = await self._connection.call(self._connection.tools.ApproveDefinition, request)
         return _tool(answer.tool)
 

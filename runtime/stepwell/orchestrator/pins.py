@@ -6,6 +6,7 @@ seen the difference and approved it.
 """
 
 import difflib
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from stepwell.clock import Clock
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest, NotFound
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.refusals import refusals
 from stepwell.principals import DEFAULT_NAMESPACE, Caller
 from stepwell.tools.mcp.describe import Offered
@@ -50,6 +52,7 @@ class Pinning:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
+        self._audit = Audit(storage, clock)
         self._offered: dict[str, tuple[str, Offered]] = {}
         """What each server says now, by the name of the tool: the server, and what."""
 
@@ -58,8 +61,12 @@ class Pinning:
         with refusals():
             known = {row.tool: row for row in await self._storage.pins.list(DEFAULT_NAMESPACE)}
             new = [_row(server, tool, FIRST_SIGHT, self._clock.now()) for tool in tools]
-            await self._storage.pins.add(
-                DEFAULT_NAMESPACE, [row for row in new if row.tool not in known]
+            first = [row for row in new if row.tool not in known]
+            await self._storage.pins.add(DEFAULT_NAMESPACE, first)
+        if first:
+            seen = {"tools": str(len(first)), "definitions": _digest(first)}
+            await self._audit.record(
+                DEFAULT_NAMESPACE, FIRST_SIGHT, "tool.pin", f"server/{server}", seen
             )
         self._offered |= {tool.spec.name: (server, tool) for tool in tools}
         return {
@@ -136,12 +143,24 @@ class Pinning:
                 f"`stepwell tools diff {tool}`",
                 code=Code.NOT_APPLICABLE,
             ) from error
+        await self._audit.record(
+            DEFAULT_NAMESPACE,
+            caller.principal,
+            "tool.approve",
+            f"tool/{tool}",
+            {"was": change.pinned, "definition": definition},
+        )
         return change
 
 
 def _row(server: str, tool: Offered, principal: str, now: int) -> PinRow:
     body = msgspec.json.encode(_Body(tool.name, tool.spec.described), order="sorted")
     return PinRow(tool.spec.name, server, tool.spec.definition, body, principal, now)
+
+
+def _digest(rows: Sequence[PinRow]) -> str:
+    """Names what all of these say."""
+    return hashlib.sha256("".join(sorted(row.definition for row in rows)).encode()).hexdigest()
 
 
 def _suspended(tool: str, server: str, pin: PinRow) -> str:

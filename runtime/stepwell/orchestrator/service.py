@@ -35,6 +35,7 @@ from stepwell.orchestrator.intake import check_input, check_repeat, request_dige
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.keys import KeyKeeping
 from stepwell.orchestrator.passkeys import Site
+from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.policy_replay import PolicyReplay
 from stepwell.orchestrator.policy_trials import PolicyTrials
@@ -61,6 +62,7 @@ from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.book import PolicyBook
 from stepwell.principals import Caller
+from stepwell.tools.mcp.servers import McpServers
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
@@ -104,7 +106,8 @@ class Service:
         policies: Policies | None = None,
         factors: FactorKeeping | None = None,
         page: PageOf = no_page,
-        own_tools: Tools | None = None,
+        servers: McpServers | None = None,
+        pinning: Pinning | None = None,
         relay: CallRelay | None = None,
     ) -> None:
         """`page` tells where people see an approval.
@@ -155,7 +158,7 @@ class Service:
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
         )
-        self.tools = own_tools or Tools(tools)
+        self.tools = Tools(tools, servers=servers, pinning=pinning, factors=factors)
         self.relay = relay or CallRelay()
         self.schedules = Schedules(
             storage,

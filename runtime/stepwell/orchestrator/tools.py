@@ -1,11 +1,9 @@
 """Tools, as people look at them: what there is, where it comes from, and what was approved."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from msgspec import Struct
 
 from stepwell.errors import Code, Denied, NotFound
+from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof, demand_factor
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.pins import Difference, Pinning
 from stepwell.principals import DEFAULT_NAMESPACE, Caller
@@ -13,9 +11,6 @@ from stepwell.tools.mcp.server import Health
 from stepwell.tools.mcp.servers import McpServers
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
-
-Verify = Callable[[Caller, Any, str], Awaitable[None]]
-"""Returns when the proof is the caller's, and of this subject; it raises Denied otherwise."""
 
 
 class Tool(Struct, frozen=True, kw_only=True):
@@ -40,12 +35,12 @@ class Tools:
         *,
         servers: McpServers | None = None,
         pinning: Pinning | None = None,
-        verify: Verify | None = None,
+        factors: Factors = NO_FACTORS,
     ) -> None:
         self._registry = registry
         self._servers = servers
         self._pinning = pinning
-        self._verify = verify
+        self._factors = factors
 
     async def list_tools(self, caller: Caller) -> tuple[Tool, ...]:
         """Every tool that there is, by name; those too that MCP clients are not offered."""
@@ -93,13 +88,13 @@ class Tools:
         return await self._pinning.difference(name)
 
     async def approve_definition(
-        self, caller: Caller, name: str, definition: str, proof: object = None
+        self, caller: Caller, name: str, definition: str, *, proof: Proof | None = None
     ) -> Tool:
         """Takes what a tool says now for good; `definition` is what the person has seen.
 
         Raises:
             Denied: POLICY_DENIED, the caller is no user of the namespace that the settings are of;
-                what the factors raise.
+                FACTOR_REQUIRED or FACTOR_WRONG, of whoever has enrolled a factor.
             NotFound: TOOL_NOT_FOUND.
             InvalidRequest: it says something else by now.
             FailedPrecondition: NOT_APPLICABLE, there is nothing to approve.
@@ -111,8 +106,7 @@ class Tools:
                 "approved there"
             )
         await self.difference(caller, name)
-        if self._verify is not None:
-            await self._verify(caller, proof, definition)
+        await demand_factor(self._factors, caller, proof, definition)
         assert self._pinning is not None, "what has a difference has pins"
         await self._pinning.approve(caller, name, definition)
         self._registry.resume(name)

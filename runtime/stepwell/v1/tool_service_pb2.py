@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stepwell.v1 import common_pb2 as stepwell_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1estepwell/v1/tool_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x02\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06server\x18\x05 \x01(\t\x12\x14\n\x0cinput_schema\x18\x06 \x01(\t\x12\x15\n\routput_schema\x18\x07 \x01(\t\x12\x11\n\tread_only\x18\x08 \x01(\x08\x12\x18\n\x0b\x64\x65structive\x18\t \x01(\x08H\x00\x88\x01\x01\x12\x12\n\nidempotent\x18\n \x01(\x08\x12\x17\n\nopen_world\x18\x0b \x01(\x08H\x01\x88\x01\x01\x12*\n\x07timeout\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpublished\x18\r \x01(\x08\x12\x0e\n\x06labels\x18\x0e \x03(\t\x12\x12\n\ndefinition\x18\x0f \x01(\t\x12\x11\n\tsuspended\x18\x10 \x01(\tB\x0e\n\x0c_destructiveB\r\n\x0b_open_world\"\xde\x01\n\nToolServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttransport\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.stepwell.v1.ServerStatus\x12\r\n\x05tools\x18\x04 \x03(\t\x12\x11\n\tsuspended\x18\x05 \x03(\t\x12\x0f\n\x07refused\x18\x06 \x03(\t\x12\x0f\n\x07product\x18\x07 \x01(\t\x12\x10\n\x08protocol\x18\x08 \x01(\t\x12\x0e\n\x06starts\x18\t \x01(\x05\x12\x0f\n\x07problem\x18\n \x01(\t\x12\r\n\x05words\x18\x0b \x01(\t\"\xb1\x01\n\nToolChange\x12\x0c\n\x04tool\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x19\n\x11pinned_definition\x18\x03 \x01(\t\x12\x1a\n\x12offered_definition\x18\x04 \x01(\t\x12\x11\n\tpinned_by\x18\x05 \x01(\t\x12-\n\tpinned_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x64iff\x18\x07 \x01(\t\"L\n\x10ListToolsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"N\n\x11ListToolsResponse\x12 \n\x05tools\x18\x01 \x03(\x0b\x32\x11.stepwell.v1.Tool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"2\n\x0fGetToolResponse\x12\x1f\n\x04tool\x18\x01 \x01(\x0b\x32\x11.stepwell.v1.Tool\"\x14\n\x12ListServersRequest\"?\n\x13ListServersResponse\x12(\n\x07servers\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.ToolServer\"0\n\x14GetToolChangeRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"@\n\x15GetToolChangeResponse\x12\'\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.ToolChange\"_\n\x18\x41pproveDefinitionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\ndefinition\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"<\n\x19\x41pproveDefinitionResponse\x12\x1f\n\x04tool\x18\x01 \x01(\x0b\x32\x11.stepwell.v1.Tool*\x98\x01\n\x0cServerStatus\x12\x1d\n\x19SERVER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVER_STATUS_STARTING\x10\x01\x12\x17\n\x13SERVER_STATUS_READY\x10\x02\x12\x19\n\x15SERVER_STATUS_WAITING\x10\x03\x12\x19\n\x15SERVER_STATUS_STOPPED\x10\x04\x32\xc1\x03\n\x0bToolService\x12O\n\tListTools\x12\x1d.stepwell.v1.ListToolsRequest\x1a\x1e.stepwell.v1.ListToolsResponse\"\x03\x90\x02\x01\x12I\n\x07GetTool\x12\x1b.stepwell.v1.GetToolRequest\x1a\x1c.stepwell.v1.GetToolResponse\"\x03\x90\x02\x01\x12U\n\x0bListServers\x12\x1f.stepwell.v1.ListServersRequest\x1a .stepwell.v1.ListServersResponse\"\x03\x90\x02\x01\x12[\n\rGetToolChange\x12!.stepwell.v1.GetToolChangeRequest\x1a\".stepwell.v1.GetToolChangeResponse\"\x03\x90\x02\x01\x12\x62\n\x11\x41pproveDefinition\x12%.stepwell.v1.ApproveDefinitionRequest\x1a&.stepwell.v1.ApproveDefinitionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1estepwell/v1/tool_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\xf2\x02\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06server\x18\x05 \x01(\t\x12\x14\n\x0cinput_schema\x18\x06 \x01(\t\x12\x15\n\routput_schema\x18\x07 \x01(\t\x12\x11\n\tread_only\x18\x08 \x01(\x08\x12\x18\n\x0b\x64\x65structive\x18\t \x01(\x08H\x00\x88\x01\x01\x12\x12\n\nidempotent\x18\n \x01(\x08\x12\x17\n\nopen_world\x18\x0b \x01(\x08H\x01\x88\x01\x01\x12*\n\x07timeout\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpublished\x18\r \x01(\x08\x12\x0e\n\x06labels\x18\x0e \x03(\t\x12\x12\n\ndefinition\x18\x0f \x01(\t\x12\x11\n\tsuspended\x18\x10 \x01(\tB\x0e\n\x0c_destructiveB\r\n\x0b_open_world\"\xde\x01\n\nToolServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttransport\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.stepwell.v1.ServerStatus\x12\r\n\x05tools\x18\x04 \x03(\t\x12\x11\n\tsuspended\x18\x05 \x03(\t\x12\x0f\n\x07refused\x18\x06 \x03(\t\x12\x0f\n\x07product\x18\x07 \x01(\t\x12\x10\n\x08protocol\x18\x08 \x01(\t\x12\x0e\n\x06starts\x18\t \x01(\x05\x12\x0f\n\x07problem\x18\n \x01(\t\x12\r\n\x05words\x18\x0b \x01(\t\"\xb1\x01\n\nToolChange\x12\x0c\n\x04tool\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x19\n\x11pinned_definition\x18\x03 \x01(\t\x12\x1a\n\x12offered_definition\x18\x04 \x01(\t\x12\x11\n\tpinned_by\x18\x05 \x01(\t\x12-\n\tpinned_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x64iff\x18\x07 \x01(\t\"L\n\x10ListToolsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"N\n\x11ListToolsResponse\x12 \n\x05tools\x18\x01 \x03(\x0b\x32\x11.stepwell.v1.Tool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"2\n\x0fGetToolResponse\x12\x1f\n\x04tool\x18\x01 \x01(\x0b\x32\x11.stepwell.v1.Tool\"\x14\n\x12ListServersRequest\"?\n\x13ListServersResponse\x12(\n\x07servers\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.ToolServer\"0\n\x14GetToolChangeRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"@\n\x15GetToolChangeResponse\x12\'\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.ToolChange\"\x82\x01\n\x18\x41pproveDefinitionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\ndefinition\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12!\n\x05proof\x18\x03 \x01(\x0b\x32\x12.stepwell.v1.Proof\"<\n\x19\x41pproveDefinitionResponse\x12\x1f\n\x04tool\x18\x01 \x01(\x0b\x32\x11.stepwell.v1.Tool*\x98\x01\n\x0cServerStatus\x12\x1d\n\x19SERVER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVER_STATUS_STARTING\x10\x01\x12\x17\n\x13SERVER_STATUS_READY\x10\x02\x12\x19\n\x15SERVER_STATUS_WAITING\x10\x03\x12\x19\n\x15SERVER_STATUS_STOPPED\x10\x04\x32\xc1\x03\n\x0bToolService\x12O\n\tListTools\x12\x1d.stepwell.v1.ListToolsRequest\x1a\x1e.stepwell.v1.ListToolsResponse\"\x03\x90\x02\x01\x12I\n\x07GetTool\x12\x1b.stepwell.v1.GetToolRequest\x1a\x1c.stepwell.v1.GetToolResponse\"\x03\x90\x02\x01\x12U\n\x0bListServers\x12\x1f.stepwell.v1.ListServersRequest\x1a .stepwell.v1.ListServersResponse\"\x03\x90\x02\x01\x12[\n\rGetToolChange\x12!.stepwell.v1.GetToolChangeRequest\x1a\".stepwell.v1.GetToolChangeResponse\"\x03\x90\x02\x01\x12\x62\n\x11\x41pproveDefinition\x12%.stepwell.v1.ApproveDefinitionRequest\x1a&.stepwell.v1.ApproveDefinitionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,34 +55,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLSERVICE'].methods_by_name['ListServers']._serialized_options = b'\220\002\001'
   _globals['_TOOLSERVICE'].methods_by_name['GetToolChange']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['GetToolChange']._serialized_options = b'\220\002\001'
-  _globals['_SERVERSTATUS']._serialized_start=1536
-  _globals['_SERVERSTATUS']._serialized_end=1688
-  _globals['_TOOL']._serialized_start=142
-  _globals['_TOOL']._serialized_end=512
-  _globals['_TOOLSERVER']._serialized_start=515
-  _globals['_TOOLSERVER']._serialized_end=737
-  _globals['_TOOLCHANGE']._serialized_start=740
-  _globals['_TOOLCHANGE']._serialized_end=917
-  _globals['_LISTTOOLSREQUEST']._serialized_start=919
-  _globals['_LISTTOOLSREQUEST']._serialized_end=995
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=997
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=1075
-  _globals['_GETTOOLREQUEST']._serialized_start=1077
-  _globals['_GETTOOLREQUEST']._serialized_end=1119
-  _globals['_GETTOOLRESPONSE']._serialized_start=1121
-  _globals['_GETTOOLRESPONSE']._serialized_end=1171
-  _globals['_LISTSERVERSREQUEST']._serialized_start=1173
-  _globals['_LISTSERVERSREQUEST']._serialized_end=1193
-  _globals['_LISTSERVERSRESPONSE']._serialized_start=1195
-  _globals['_LISTSERVERSRESPONSE']._serialized_end=1258
-  _globals['_GETTOOLCHANGEREQUEST']._serialized_start=1260
-  _globals['_GETTOOLCHANGEREQUEST']._serialized_end=1308
-  _globals['_GETTOOLCHANGERESPONSE']._serialized_start=1310
-  _globals['_GETTOOLCHANGERESPONSE']._serialized_end=1374
-  _globals['_APPROVEDEFINITIONREQUEST']._serialized_start=1376
-  _globals['_APPROVEDEFINITIONREQUEST']._serialized_end=1471
-  _globals['_APPROVEDEFINITIONRESPONSE']._serialized_start=1473
-  _globals['_APPROVEDEFINITIONRESPONSE']._serialized_end=1533
-  _globals['_TOOLSERVICE']._serialized_start=1691
-  _globals['_TOOLSERVICE']._serialized_end=2140
+  _globals['_SERVERSTATUS']._serialized_start=1598
+  _globals['_SERVERSTATUS']._serialized_end=1750
+  _globals['_TOOL']._serialized_start=168
+  _globals['_TOOL']._serialized_end=538
+  _globals['_TOOLSERVER']._serialized_start=541
+  _globals['_TOOLSERVER']._serialized_end=763
+  _globals['_TOOLCHANGE']._serialized_start=766
+  _globals['_TOOLCHANGE']._serialized_end=943
+  _globals['_LISTTOOLSREQUEST']._serialized_start=945
+  _globals['_LISTTOOLSREQUEST']._serialized_end=1021
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=1023
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=1101
+  _globals['_GETTOOLREQUEST']._serialized_start=1103
+  _globals['_GETTOOLREQUEST']._serialized_end=1145
+  _globals['_GETTOOLRESPONSE']._serialized_start=1147
+  _globals['_GETTOOLRESPONSE']._serialized_end=1197
+  _globals['_LISTSERVERSREQUEST']._serialized_start=1199
+  _globals['_LISTSERVERSREQUEST']._serialized_end=1219
+  _globals['_LISTSERVERSRESPONSE']._serialized_start=1221
+  _globals['_LISTSERVERSRESPONSE']._serialized_end=1284
+  _globals['_GETTOOLCHANGEREQUEST']._serialized_start=1286
+  _globals['_GETTOOLCHANGEREQUEST']._serialized_end=1334
+  _globals['_GETTOOLCHANGERESPONSE']._serialized_start=1336
+  _globals['_GETTOOLCHANGERESPONSE']._serialized_end=1400
+  _globals['_APPROVEDEFINITIONREQUEST']._serialized_start=1403
+  _globals['_APPROVEDEFINITIONREQUEST']._serialized_end=1533
+  _globals['_APPROVEDEFINITIONRESPONSE']._serialized_start=1535
+  _globals['_APPROVEDEFINITIONRESPONSE']._serialized_end=1595
+  _globals['_TOOLSERVICE']._serialized_start=1753
+  _globals['_TOOLSERVICE']._serialized_end=2202
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from stepwell.v1 import common_pb2 as common_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -402,18 +403,24 @@ class ApproveDefinitionRequest(message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     DEFINITION_FIELD_NUMBER: builtins.int
+    PROOF_FIELD_NUMBER: builtins.int
     name: builtins.str
     definition: builtins.str
     """`offered_definition` of the change that the person has seen."""
+    @builtins.property
+    def proof(self) -> common_pb2.Proof:
+        """Wanted of whoever has enrolled a factor."""
+
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         definition: builtins.str = ...,
+        proof: common_pb2.Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["definition", b"definition", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["definition", b"definition", "name", b"name", "proof", b"proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,7 +99,8 @@ class ToolServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveDefinition(self, request, context):
-        """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED). A tool
+        """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED), and so
+        does who has enrolled a factor and shows none (FACTOR_REQUIRED, FACTOR_WRONG). A tool
         that says something else than `definition` by now gives INVALID_ARGUMENT, one that is as it was
         pinned FAILED_PRECONDITION (NOT_APPLICABLE).
         """

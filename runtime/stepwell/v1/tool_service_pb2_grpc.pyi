@@ -45,7 +45,8 @@ class ToolServiceStub:
     GetToolChange: grpc.UnaryUnaryMultiCallable[tool_service_pb2.GetToolChangeRequest, tool_service_pb2.GetToolChangeResponse]
     """Tells how a tool differs from what was pinned of it; NOT_FOUND for one that is not pinned."""
     ApproveDefinition: grpc.UnaryUnaryMultiCallable[tool_service_pb2.ApproveDefinitionRequest, tool_service_pb2.ApproveDefinitionResponse]
-    """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED). A tool
+    """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED), and so
+    does who has enrolled a factor and shows none (FACTOR_REQUIRED, FACTOR_WRONG). A tool
     that says something else than `definition` by now gives INVALID_ARGUMENT, one that is as it was
     pinned FAILED_PRECONDITION (NOT_APPLICABLE).
     """
@@ -67,7 +68,8 @@ class ToolServiceAsyncStub(ToolServiceStub):
     GetToolChange: aio.UnaryUnaryMultiCallable[tool_service_pb2.GetToolChangeRequest, tool_service_pb2.GetToolChangeResponse]  # type: ignore[assignment]
     """Tells how a tool differs from what was pinned of it; NOT_FOUND for one that is not pinned."""
     ApproveDefinition: aio.UnaryUnaryMultiCallable[tool_service_pb2.ApproveDefinitionRequest, tool_service_pb2.ApproveDefinitionResponse]  # type: ignore[assignment]
-    """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED). A tool
+    """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED), and so
+    does who has enrolled a factor and shows none (FACTOR_REQUIRED, FACTOR_WRONG). A tool
     that says something else than `definition` by now gives INVALID_ARGUMENT, one that is as it was
     pinned FAILED_PRECONDITION (NOT_APPLICABLE).
     """
@@ -116,7 +118,8 @@ class ToolServiceServicer(metaclass=abc_1.ABCMeta):
         request: tool_service_pb2.ApproveDefinitionRequest,
         context: _ServicerContext,
     ) -> typing.Union[tool_service_pb2.ApproveDefinitionResponse, abc.Awaitable[tool_service_pb2.ApproveDefinitionResponse]]:
-        """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED). A tool
+        """Pins what a tool says now. For users only: agents get PERMISSION_DENIED (POLICY_DENIED), and so
+        does who has enrolled a factor and shows none (FACTOR_REQUIRED, FACTOR_WRONG). A tool
         that says something else than `definition` by now gives INVALID_ARGUMENT, one that is as it was
         pinned FAILED_PRECONDITION (NOT_APPLICABLE).
         """

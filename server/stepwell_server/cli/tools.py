@@ -7,6 +7,7 @@ import typer
 
 from stepwell.client import Tool, ToolChange, ToolServer
 from stepwell.engine.values import Json
+from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import (
     HomeOption,
     JsonOption,
@@ -107,6 +108,7 @@ async def approve(
     name: NameArgument,
     *,
     yes: YesOption = False,
+    code: CodeOption = "",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -118,7 +120,9 @@ async def approve(
             _print_change(change, output)
         if change.diff and not yes:
             typer.confirm(f"Let {name} be called as it is now?", abort=True, err=True)
-        approved = await client.tools.approve(name, change.offered_definition)
+        approved = await proven(
+            code, lambda shown: client.tools.approve(name, change.offered_definition, code=shown)
+        )
     if json:
         output.document(approved)
     else:

@@ -10,7 +10,7 @@ from stepwell.v1 import tool_service_pb2 as pb
 from stepwell.v1 import tool_service_pb2_grpc as rpc
 from stepwell_server import paging
 from stepwell_server.interceptors import Context, current_caller
-from stepwell_server.translate import duration, timestamp
+from stepwell_server.translate import duration, proof, timestamp
 
 _STATUS = {
     "starting": pb.SERVER_STATUS_STARTING,
@@ -62,7 +62,10 @@ class ToolServicer(rpc.ToolServiceServicer):
     ) -> pb.ApproveDefinitionResponse:
         """Pins what a tool says now."""
         tool = await self._service.tools.approve_definition(
-            current_caller(), request.name, request.definition
+            current_caller(),
+            request.name,
+            request.definition,
+            proof=proof(request.proof),
         )
         return pb.ApproveDefinitionResponse(tool=_whole(tool))
 

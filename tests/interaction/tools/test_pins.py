@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.interaction.tools.conftest import Open, act, call, until
 from tests.mcp_shop import TOOLS
 
 from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
+from stepwell.tools.mcp import server as timing
 
 pytestmark = pytest.mark.anyio
 
@@ -149,3 +151,45 @@ async def test_tools_of_our_own_have_no_pins(opened: Open) -> None:
             await service.tools.difference(LOCAL_USER, "nope")
         same = await service.tools.difference(LOCAL_USER, "readNote")
     assert (same.diff, same.pinned, same.pinned_by) == ("", same.offered, "service:stepwell")
+
+
+async def test_what_another_process_has_approved_is_resumed_here(
+    opened: Open, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "LOOK_AGAIN", 0.05)
+    async with opened():
+        pass
+    describe(shop, readNote={"title": "Another"})
+    async with opened() as service:
+
+        async def is_suspended() -> bool:
+            return "readNote" not in await names(service)
+
+        await until(is_suspended)
+        change = await service.tools.difference(LOCAL_USER, "readNote")
+        pins = service._storage.pins
+        row = await pins.get("default", "readNote")
+        await pins.replace("default", replace(row, definition=change.offered), was=change.pinned)
+
+        async def is_back() -> bool:
+            return "readNote" in await names(service)
+
+        await until(is_back)
+
+
+async def test_pins_and_approvals_are_in_the_audit_log(opened: Open, shop: Path) -> None:
+    async with opened():
+        pass
+    describe(shop, readNote={"title": "Another"})
+    async with opened() as service:
+
+        async def is_suspended() -> bool:
+            return "readNote" not in await names(service)
+
+        await until(is_suspended)
+        change = await service.tools.difference(LOCAL_USER, "readNote")
+        await service.tools.approve_definition(LOCAL_USER, "readNote", change.offered)
+        entries = await service._storage.audit.read("default", after=0, limit=100)
+    deeds = [(entry.principal, entry.action, entry.resource) for entry in entries]
+    assert ("service:stepwell", "tool.pin", "server/shop") in deeds
+    assert ("user:local", "tool.approve", "tool/readNote") in deeds

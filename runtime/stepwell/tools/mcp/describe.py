@@ -8,6 +8,7 @@ import mcp_types
 from msgspec import Struct
 
 from stepwell.engine.wording import bounded
+from stepwell.tools.mcp.dialects import current
 from stepwell.tools.port import ToolSpec
 
 MOST_WORDS: Final = 16_384
@@ -36,8 +37,8 @@ def offered(tool: mcp_types.Tool, *, prefix: str, timeout: int, labels: frozense
         name=prefix + tool.name,
         title=seen(tool.title or hints.title or ""),
         description=seen(tool.description or ""),
-        input_schema=tool.input_schema,
-        output_schema=tool.output_schema,
+        input_schema=current(tool.input_schema),
+        output_schema=current(tool.output_schema),
         read_only=is_read_only,
         destructive=False if is_read_only else hints.destructive_hint,
         idempotent=is_read_only or bool(hints.idempotent_hint),

@@ -48,6 +48,8 @@ PATIENCE: Final = timedelta(seconds=15)
 """How long a call waits for a server that is away."""
 LIST_AGAIN: Final = timedelta(seconds=1)
 """The least time between two lists of a server that says again and again that they change."""
+LOOK_AGAIN: Final = 2.0
+"""Seconds until suspended tools are compared with their pins again."""
 TROUBLES: Final = 20
 """Tools that were refused, of which it is told why."""
 
@@ -107,6 +109,8 @@ class McpServer:
         self._calls = Calls(name, relay=relay, redactor=self._redactor, limit=settings.max_result)
         self._tools: dict[str, McpTool] = {}
         self._rates: dict[str, Rate] = {}
+        self._found: dict[str, Offered] = {}
+        self._has_suspended = False
         self._refused: tuple[str, ...] = ()
         self._client: Client | None = None
         self._program: Program | None = None
@@ -240,7 +244,13 @@ class McpServer:
     async def _follow(self, client: Client) -> None:
         """Lists again whenever the server says that its tools have changed, until it is lost."""
         while True:
-            await self._news.wait()
+            try:
+                # What is suspended may be approved in another process, which tells nobody here.
+                async with asyncio.timeout(LOOK_AGAIN if self._has_suspended else None):
+                    await self._news.wait()
+            except TimeoutError:
+                await self._judge()
+                continue
             if self._lost.is_set():
                 return
             self._news.clear()
@@ -338,6 +348,12 @@ class McpServer:
                     refused.append(bounded(f"{tool.name}: {error.message}", 300))
                 else:
                     found[one.spec.name] = one
+        self._found, self._refused = found, tuple(refused[:TROUBLES])
+        await self._judge()
+
+    async def _judge(self) -> None:
+        """Offers what was listed, but for what is not as it was pinned."""
+        found = self._found
         suspended = await self._admission.admit(self.name, tuple(found.values()))
         with self._registry.changing():
             for one in found.values():
@@ -345,7 +361,7 @@ class McpServer:
             for name in self._tools.keys() - found.keys():
                 del self._tools[name]
                 self._registry.withdraw(name)
-        self._refused = tuple(refused[:TROUBLES])
+        self._has_suspended = bool(suspended)
 
     def _offered(self, tool: mcp_types.Tool) -> Offered:
         return offered(
