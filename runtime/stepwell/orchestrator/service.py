@@ -158,7 +158,7 @@ class Service:
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
         )
-        self.tools = Tools(tools, servers=servers, pinning=pinning, factors=factors)
+        self.tools = Tools(tools, servers=servers, pinning=pinning, factors=self.factors)
         self.relay = relay or CallRelay()
         self.schedules = Schedules(
             storage,
