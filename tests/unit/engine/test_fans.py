@@ -155,3 +155,22 @@ def test_an_event_of_a_large_map_costs_as_much_as_one_of_a_small() -> None:
         run.tool(f"each[{index}]", index)
     assert len(run.state.steps) == 3
     assert len(run.state.open) == 2
+
+
+def test_what_a_loop_was_given_seals_what_it_asks_next() -> None:
+    run = Story(PAGES)
+    run.start()
+    run.tool("pages[0]", {"more": True, "row": 1}, sealed="datasource:shop")
+    assert run.calls[0].arguments.sealed == "datasource:shop"
+    run.tool("pages[1]", {"more": False})
+    assert run.state.output.sealed == "datasource:shop"
+
+
+def test_a_sealed_item_seals_what_is_asked_about_it() -> None:
+    run = Story(
+        "workflow: w\nnodes:\n  - { id: rows, tool: look }\n"
+        "  - { id: each, map: '=rows.output', do: { wait: { for: '=item.wait' } } }\n"
+    )
+    run.start()
+    run.tool("rows", [{"wait": "5s"}], sealed="datasource:shop")
+    assert run.state.steps["each[0]"].input.sealed == "datasource:shop"

@@ -277,3 +277,12 @@ def test_an_expression_sees_its_run_and_workflow() -> None:
     run = Story("workflow: w\nnodes:\n  - { id: a, tool: t, with: { of: '=run' } }\n")
     run.start()
     assert run.calls[0].arguments.value == {"of": {"id": RUN, "workflow": "w"}}
+
+
+def test_an_output_that_has_no_value_quotes_nothing_that_is_sealed() -> None:
+    run = Story("workflow: w\nnodes:\n  - { id: a, tool: t }\noutput: '=a.output.wanted'\n")
+    run.start()
+    run.tool("a", {"unwanted": "Ada"}, sealed="datasource:shop")
+    failure = run.state.failure
+    assert failure is not None
+    assert (failure.reason, "datasource:shop" in failure.message) == ("EXPRESSION_ERROR", True)

@@ -5,6 +5,7 @@ from tests.unit.engine.story import Story, plain, wish
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.due import due
+from stepwell.engine.events import ApprovalRequested
 from stepwell.engine.inputs import CallLost, Expire, RetryStep, ToolBegun
 from stepwell.engine.objections import objection
 from stepwell.engine.values import Failure
@@ -197,3 +198,15 @@ def test_an_outcome_is_asked_about_once_when_the_run_is_taken_up_again() -> None
     assert list(run.state.asking) == ["pay"]
     run.resolve("pay", "done", value=7)
     assert run.state.steps["pay"].output == plain(7)
+
+
+def test_an_outcome_is_asked_of_the_attempt_that_is_under_way() -> None:
+    run = Story(PAY)
+    run.start()
+    run.tool("pay", failure=Failure("TOOL_ERROR", "busy", retryable=True))
+    assert run.state.steps["pay"].attempt == 2
+    run.give(ToolBegun(at=0, step="pay", attempt=2, call=""))
+    run.give(CallLost(at=1, step="pay", attempt=2, call=""))
+    asked = run.log[-1]
+    assert isinstance(asked, ApprovalRequested)
+    assert (asked.about, asked.attempt) == ("outcome", 2)
