@@ -116,7 +116,7 @@ def test_the_page_shows_every_key_of_a_script() -> None:
 
 @pytest.mark.parametrize("name", ["models", "tools"])
 def test_the_settings_of_a_page_are_settings(name: str, tmp_path: Path) -> None:
-    [settings] = blocks(page(name), "toml")
+    settings = blocks(page(name), "toml")[0]
     (tmp_path / "config.toml").write_text(settings)
     loaded = load_settings(tmp_path, {}, {})
     assert loaded.models or loaded.tools.paths
