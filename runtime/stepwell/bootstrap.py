@@ -11,9 +11,11 @@ from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings
 from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
+from stepwell.llm.prices import Prices
 from stepwell.llm.router import ModelRouter
 from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
@@ -28,6 +30,7 @@ from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
+from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.survey import Survey
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
@@ -120,6 +123,7 @@ async def open_runtime(
                 secrets=secrets,
                 relay=relay,
             )
+            spending = await _spending(settings, storage)
             worker, service = _compose(
                 settings,
                 storage,
@@ -127,6 +131,7 @@ async def open_runtime(
                 models,
                 sql,
                 vault=vault,
+                spending=spending,
                 metrics=metrics,
                 spans=spans,
                 servers=servers,
@@ -141,6 +146,7 @@ async def open_runtime(
                 schedules=schedules.run,
                 retention=retention.run,
                 notary=notary.run,
+                spending=spending.run,
                 **_notifications(settings, storage, service, environ),
             )
             async with (
@@ -193,6 +199,14 @@ async def _open_vault(settings: Settings, storage: Storage, ring: KeyRing) -> Va
     return vault
 
 
+async def _spending(settings: Settings, storage: Storage) -> Spending:
+    """What knows the budgets that there are, before any run goes on."""
+    spending = Spending(storage, clock=SystemClock(), poll=settings.worker.poll)
+    with refusals():
+        await spending.refresh()
+    return spending
+
+
 def _tools(
     settings: Settings, storage: Storage, own: ProcessPool, sql: ProcessPool, *, secrets: Secrets
 ) -> ToolRegistry:
@@ -224,13 +238,15 @@ def _secrets(settings: Settings, environ: Mapping[str, str]) -> Secrets:
 def _factors(
     settings: Settings, storage: Storage, environ: Mapping[str, str], http_port: int | None
 ) -> FactorKeeping:
+    clock = SystemClock()
     return FactorKeeping(
         storage,
         open_boxes=partial(
             open_factor_boxes, settings.approvals.factor_key, settings.home, environ
         ),
         site=Site(page_url(settings, http_port)),
-        clock=SystemClock(),
+        clock=clock,
+        record=Audit(storage, clock).record,
     )
 
 
@@ -270,6 +286,7 @@ def _compose(
     sql: ProcessPool,
     *,
     vault: Vault,
+    spending: Spending,
     metrics: Metrics,
     spans: Spans,
     servers: McpServers,
@@ -287,6 +304,8 @@ def _compose(
         policy=GrantedTools(),
         clock=clock,
         max_result=settings.limits.blob_bytes,
+        spending=spending,
+        prices=Prices(settings.prices, classes=settings.models, providers=settings.providers),
         spans=spans,
     )
     worker = Worker(
@@ -301,6 +320,7 @@ def _compose(
         max_events=settings.limits.history_events,
         max_depth=settings.limits.child_depth,
         metrics=metrics,
+        spending=spending,
         spans=spans,
     )
     service = Service(
@@ -318,6 +338,7 @@ def _compose(
         relay=relay,
         factors=factors,
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
+        spending=spending,
     )
     return worker, service
 

@@ -402,6 +402,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),
     ] = {}
     providers: dict[str, ProviderSettings] = {}
+    prices: Annotated[
+        dict[str, str],
+        Meta(
+            description="What `provider:model` costs, where it is not known or other: dollars for a "
+            "million tokens of input and output, `2.50/15`. A `*` is any."
+        ),
+    ] = {}
 
     @property
     def database_url(self) -> str:

@@ -19,6 +19,8 @@ from stepwell.v1 import (
     approval_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
+    budget_service_pb2,
+    budget_service_pb2_grpc,
     datasource_service_pb2,
     datasource_service_pb2_grpc,
     event_service_pb2,
@@ -50,6 +52,7 @@ from stepwell_server.interceptors import Gate
 from stepwell_server.services.api_keys import ApiKeyServicer
 from stepwell_server.services.approvals import ApprovalServicer
 from stepwell_server.services.audit import AuditServicer
+from stepwell_server.services.budgets import BudgetServicer
 from stepwell_server.services.datasources import DatasourceServicer
 from stepwell_server.services.events import EventServicer
 from stepwell_server.services.factors import FactorServicer
@@ -80,6 +83,7 @@ SERVICES: Final = tuple(
         api_key_service_pb2,
         approval_service_pb2,
         factor_service_pb2,
+        budget_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
@@ -220,6 +224,7 @@ class GrpcServer:
             ApprovalServicer(service), server
         )
         factor_service_pb2_grpc.add_FactorServiceServicer_to_server(FactorServicer(service), server)
+        budget_service_pb2_grpc.add_BudgetServiceServicer_to_server(BudgetServicer(service), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -44,6 +44,7 @@ WAITING_ON = {
     "signal": run_service_pb2.WAITING_ON_SIGNAL,
     "timer": run_service_pb2.WAITING_ON_TIMER,
     "queue": run_service_pb2.WAITING_ON_QUEUE,
+    "budget": run_service_pb2.WAITING_ON_BUDGET,
 }
 ON_CONFLICT: dict[int, OnConflict] = {
     run_service_pb2.ON_CONFLICT_UNSPECIFIED: "fail",
@@ -183,6 +184,9 @@ def step(view: Step) -> run_service_pb2.Step:
         failure=failure(view.failure) if view.failure else None,
         waiting_for=map(waiting, view.waiting),
         child=maybe_run_name(view.child),
+        tokens=view.tokens,
+        cost=view.cost,
+        unpriced_answers=view.unpriced,
     )
 
 

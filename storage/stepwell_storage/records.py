@@ -200,15 +200,13 @@ class Charge(Struct, frozen=True):
 class Reservation(Struct, frozen=True):
     """What a call of a run will need at most, for as long as it goes on and until `expires_at`.
 
-    The call is known by (run, key): reserved again it keeps what it has. `budgets` are made if
-    they are not there.
+    The call is known by (run, key): reserved again it keeps what it has.
     """
 
     run: str
     key: str
     charges: tuple[Charge, ...]
     expires_at: int
-    budgets: tuple[BudgetRow, ...] = ()
 
 
 class Spent(Struct, frozen=True):
@@ -254,7 +252,7 @@ class Append(Struct, frozen=True):
     is added to the list of them, or takes the place of the one with its id there; with `withdraws`
     those of this run that are still waiting then are withdrawn, at that time.
     What its calls have `spent` is counted, and with `frees` all else that is reserved for the run is
-    given back.
+    given back. `budgets` are made where they are not there.
 
     Raises:
         ValueError: it cannot be right, whatever the store holds.
@@ -276,6 +274,7 @@ class Append(Struct, frozen=True):
     withdraws: int | None = None
     spent: tuple[Spent, ...] = ()
     frees: bool = False
+    budgets: tuple[BudgetRow, ...] = ()
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 from tests.contract.appends import OTHER, RUN, begin, end, go_on, outcome
-from tests.contract.test_retention import ended
 
 from stepwell_storage.errors import Fenced
 from stepwell_storage.ports import Storage
@@ -13,6 +12,7 @@ from stepwell_storage.records import (
     Append,
     BudgetRow,
     Charge,
+    Head,
     Reservation,
     Short,
     Spent,
@@ -156,13 +156,12 @@ async def test_what_has_no_limit_is_counted_only_where_that_is_wanted(storage: S
     assert await storage.budgets.used("default", [ACCOUNT]) == [Used(ACCOUNT, "calls", 4, 0)]
 
 
-async def test_the_budget_of_a_run_is_made_with_its_first_call_and_goes_with_it(
-    storage: Storage,
-) -> None:
-    await ended(storage, RUN, 100)
+async def test_the_budget_of_a_run_is_made_with_it_and_goes_with_it(storage: Storage) -> None:
     scope = f"run:{RUN}"
     row = BudgetRow(scope, "calls", 2, "user:ann", 1, RUN)
-    wanted = Reservation(RUN, "a", (Charge(scope, scope, "calls", 2, RUN),), 1000, (row,))
+    head = Head("completed", 100, ended_at=100)
+    await storage.log.append(replace(begin(RUN, head=head), budgets=(row,)))
+    wanted = Reservation(RUN, "a", (Charge(scope, scope, "calls", 2, RUN),), 1000)
     assert await storage.budgets.reserve("default", wanted, now=1) is None
     raised = replace(row, amount=4)
     await storage.budgets.put("default", raised)

@@ -48,6 +48,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Parent | None: st.none() | parents,
     Usage: st.builds(Usage, input=whole, output=whole, cache_read=whole),
     dict[str, str]: st.dictionaries(words, words, max_size=3),
+    dict[str, int]: st.dictionaries(words, whole, max_size=3),
     tuple[str, ...]: st.lists(words, max_size=3).map(tuple),
 }
 names = st.sampled_from(["a", "b", "c"])

@@ -8,6 +8,7 @@ from stepwell.client import facts
 from stepwell.client.api_keys import ApiKeys
 from stepwell.client.approvals import Approvals
 from stepwell.client.audit import AuditLog
+from stepwell.client.budgets import Budgets
 from stepwell.client.connection import Connection
 from stepwell.client.datasources import Datasources
 from stepwell.client.encode import data, run_name
@@ -63,6 +64,7 @@ class Client(Runs):
         self.api_keys = ApiKeys(self._connection)
         self.factors = Factors(self._connection)
         self.approvals = Approvals(self._connection)
+        self.budgets = Budgets(self._connection)
 
     async def __aenter__(self) -> "Client":
         await self._connection.__aenter__()

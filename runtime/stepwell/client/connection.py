@@ -14,6 +14,7 @@ from stepwell.principals import LOCAL_USER
 from stepwell.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from stepwell.v1.approval_service_pb2_grpc import ApprovalServiceStub
 from stepwell.v1.audit_service_pb2_grpc import AuditServiceStub
+from stepwell.v1.budget_service_pb2_grpc import BudgetServiceStub
 from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceStub
 from stepwell.v1.event_service_pb2_grpc import EventServiceStub
 from stepwell.v1.factor_service_pb2_grpc import FactorServiceStub
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the stubs of the stubs: these classes are in the .pyi files
     from stepwell.v1.api_key_service_pb2_grpc import ApiKeyServiceAsyncStub
     from stepwell.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
     from stepwell.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
+    from stepwell.v1.budget_service_pb2_grpc import BudgetServiceAsyncStub
     from stepwell.v1.datasource_service_pb2_grpc import DatasourceServiceAsyncStub
     from stepwell.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from stepwell.v1.factor_service_pb2_grpc import FactorServiceAsyncStub
@@ -85,6 +87,7 @@ RETRIED: Final = {
     "ApiKeyService": ("ListApiKeys", "RevokeApiKey"),
     "FactorService": ("ListFactors",),
     "ApprovalService": ("ListApprovals", "GetApproval"),
+    "BudgetService": ("SetBudget", "ListBudgets", "RaiseBudget"),
     "KeyService": ("ListRingKeys", "ListKeys", "RotateKeys"),
     "ToolService": ("ListTools", "GetTool", "ListServers", "GetToolChange"),
 }
@@ -215,6 +218,11 @@ class Connection:
         """The methods of FactorService."""
         return self._opened.factors
 
+    @property
+    def budgets(self) -> "BudgetServiceAsyncStub":
+        """The methods of BudgetService."""
+        return self._opened.budgets
+
     async def call(
         self,
         method: aio.UnaryUnaryMultiCallable[_Request, _Response],
@@ -292,6 +300,7 @@ class _Open:
         self.factors = FactorServiceStub(channel)
         self.approvals = ApprovalServiceStub(channel)
         self.api_keys = ApiKeyServiceStub(channel)
+        self.budgets = BudgetServiceStub(channel)
 
 
 def _credentials(token: str | None) -> tuple[tuple[str, str], ...]:

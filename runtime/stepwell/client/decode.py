@@ -150,6 +150,9 @@ def step(message: run_service_pb2.Step) -> Step:
         failure=failure(message.failure) if message.HasField("failure") else None,
         waiting_for=tuple(map(waiting, message.waiting_for)),
         child=run_id(message.child),
+        tokens=message.tokens,
+        cost=message.cost,
+        unpriced_answers=message.unpriced_answers,
     )
 
 

@@ -94,7 +94,12 @@ _CONVERSIONS: Mapping[Any, Convert] = {
     Parent | None: _parent,
     tuple[str, ...]: tuple,
     dict[str, str]: dict,
+    dict[str, int]: dict,
 }
+
+
+_PRESENT: Final = (Data, Usage, Failure, Failure | None, Parent | None, int | None)
+"""Types of fields of which a message tells whether they are there."""
 
 
 def _field(field: msgspec.structs.FieldInfo) -> _Field:
@@ -105,7 +110,7 @@ def _field(field: msgspec.structs.FieldInfo) -> _Field:
         return _Field(name, name, decode.microseconds, is_message=True)
     if name in RUNS:
         return _Field(name, name, decode.run_id, is_message=False)
-    is_message = field.type in (Data, Usage, Failure, Failure | None, Parent | None)
+    is_message = field.type in _PRESENT
     return _Field(name, name, _CONVERSIONS.get(field.type, _same), is_message)
 
 

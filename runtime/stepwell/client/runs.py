@@ -42,6 +42,7 @@ class Runs:
         run_key: str = "",
         on_conflict: OnConflict = "fail",
         queue: str = "",
+        limits: Mapping[str, int] | None = None,
     ) -> Run:
         """Starts a run; it is committed when this returns.
 
@@ -51,6 +52,9 @@ class Runs:
         No two runs that have not ended have the same `run_key`. Where another has it, `on_conflict`
         says what becomes of this one: `fail` (`AlreadyExists`, RUN_KEY_TAKEN), `use_existing`
         (the other is given), `cancel_existing`. `queue` takes the place of the workflow's own.
+
+        `limits` are what the run and the runs below it may spend: `usd_micros` (millionths of a
+        dollar), `tokens`, `calls`, `rows`.
         """
         request = pb.StartRunRequest(
             workflow=workflow,
@@ -61,6 +65,7 @@ class Runs:
             run_key=run_key,
             on_conflict=pb.OnConflict.Value(f"ON_CONFLICT_{on_conflict.upper()}"),
             queue=queue,
+            limits=limits or {},
         )
         answer = await self._connection.call(self._connection.runs.StartRun, request)
         return decode.run(answer.run, created=answer.created)

@@ -59,6 +59,7 @@ class WaitingOn(StrEnum):
     SIGNAL = "signal"
     TIMER = "timer"
     QUEUE = "queue"
+    BUDGET = "budget"
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -133,6 +134,11 @@ class Step(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     waiting_for: tuple[Waiting, ...] = ()
     child: str = ""
+    tokens: int = 0
+    cost: int = 0
+    """What its models have cost, in millionths of a dollar."""
+    unpriced_answers: int = 0
+    """How many answers of models have a price that nobody knows, and that `cost` lacks."""
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -453,3 +459,15 @@ class ApprovalPage(Struct, frozen=True, kw_only=True):
 
     approvals: tuple[Approval, ...]
     next_page_token: str
+
+
+class Budget(Struct, frozen=True, kw_only=True):
+    """What a scope may spend of a unit, and has; without a limit it is counted only."""
+
+    scope: str
+    unit: str
+    limit: int | None
+    used: int
+    reserved: int
+    principal: str
+    updated_at: datetime

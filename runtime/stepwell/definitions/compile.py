@@ -27,6 +27,7 @@ from stepwell.definitions.problems import InvalidDefinition, Problem
 from stepwell.definitions.scope import RUN, Schema, Scope, ended_node
 from stepwell.definitions.sheet import Sheet
 from stepwell.definitions.version import version_of
+from stepwell.engine.budgets import USD_MICROS
 from stepwell.engine.expressions import Expression, Template
 from stepwell.engine.graph import AgentNode, Graph, LoopNode, MapNode, Node, SignalNode, ToolNode
 from stepwell.engine.values import Json
@@ -86,7 +87,13 @@ def _compile(sheet: Sheet, parsed: dict[str, Json], names: Names) -> Graph | Non
         signals=frozenset(_signals(nodes.values())),
         published=parsed.get("publish", True),
         queue=parsed.get("queue", ""),
+        limits=_limits(parsed.get("limits") or {}),
     )
+
+
+def _limits(given: dict[str, Json]) -> dict[str, int]:
+    """What a run may spend, by the unit of the engine."""
+    return {USD_MICROS if unit == "usd" else unit: amount for unit, amount in given.items()}
 
 
 def _agents(sheet: Sheet, parsed: dict[str, Json], names: Names) -> dict[str, dict[str, Json]]:

@@ -7,6 +7,7 @@ cycles) is checked in `stepwell.definitions.compile`.
 """
 
 from stepwell.definitions.containers import Key, ListOf, MapOf, Record
+from stepwell.definitions.dollars import Dollars
 from stepwell.definitions.json_schemas import JsonSchema
 from stepwell.definitions.node_format import MAX_NODES, NODE
 from stepwell.definitions.shapes import Anything, Flag, Number, Text
@@ -17,6 +18,9 @@ from stepwell.definitions.vocabulary import (
     TOOL_NAME,
     WORKFLOW_NAME,
 )
+
+MOST = 2**53
+"""Of anything: every editor can hold it."""
 
 _LIMITS = Record(
     "`limits`",
@@ -31,6 +35,17 @@ _LIMITS = Record(
         ),
     },
     example="limits: { turns: 8 }",
+)
+
+_BUDGET = Record(
+    "`limits` of a workflow",
+    {
+        "usd": Key(Dollars(), "Dollars for its models, as text: `0.50`."),
+        "tokens": Key(Number(0, MOST), "Tokens that its models read and write."),
+        "calls": Key(Number(0, MOST), "Calls of models and tools."),
+        "rows": Key(Number(0, MOST), "Rows of datasources."),
+    },
+    example='limits: { usd: "0.50" }',
 )
 
 _AGENT = Record(
@@ -64,6 +79,10 @@ WORKFLOW = Record(
             Flag(), "Whether MCP clients are offered the workflow as a tool (true unless said)."
         ),
         "queue": Key(QUEUE_NAME, "Each run begins when it has a place in this queue."),
+        "limits": Key(
+            _BUDGET,
+            "What a run, with all runs below it, may spend; it is paused before it would spend more.",
+        ),
         "input": Key(
             JsonSchema(of_object=True),
             "The JSON Schema of the input; a workflow without it takes none.",

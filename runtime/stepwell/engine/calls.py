@@ -2,6 +2,7 @@
 
 import msgspec
 
+from stepwell.engine.budgets import rows_in
 from stepwell.engine.commands import CallTool, JudgeLost, model_call_id, tool_call_id
 from stepwell.engine.ends import complete, fail, give_up
 from stepwell.engine.events import Event, LlmCall, PolicyDecided, ToolCall, ToolCallStarted
@@ -87,6 +88,7 @@ def _model_said(given: ModelAnswered, answer: Answer) -> LlmCall:
         finish=answer.finish,
         problem=REPAIR.format(problem=answer.problem) if answer.problem else "",
         usage=given.usage,
+        cost=given.cost,
         latency_us=given.latency_us,
     )
 
@@ -102,6 +104,7 @@ def _model_failed(given: ModelAnswered, failure: Failure, sealed: str) -> LlmCal
         messages=given.messages,
         text=NOTHING if failure is given.failure else words(given.failure, sealed),
         usage=given.usage,
+        cost=given.cost,
         latency_us=given.latency_us,
         failure=failure,
     )
@@ -201,6 +204,7 @@ def called(
         result=said,
         latency_us=latency_us,
         decision=decision,
+        rows=rows_in(result),
         failure=failure,
     )
     if failure is not None and failure.reason == Code.OUTCOME_UNKNOWN:

@@ -8,6 +8,7 @@ commits them before anything else happens. Why a caller's wish gives no events i
 
 from typing import assert_never
 
+from stepwell.engine.budgets import least, raised, short
 from stepwell.engine.calls import (
     denied,
     held,
@@ -30,6 +31,7 @@ from stepwell.engine.events import Custom, Event, RunCancelled, RunFailed, RunSt
 from stepwell.engine.inputs import (
     Admitted,
     AskExpired,
+    BudgetShort,
     CallDenied,
     CallHeld,
     CallLost,
@@ -44,6 +46,7 @@ from stepwell.engine.inputs import (
     ModelAnswered,
     Pause,
     Publish,
+    RaiseBudget,
     Resolve,
     Resume,
     RetryStep,
@@ -117,6 +120,10 @@ def _learn(state: RunState, given: Input) -> list[Event]:
             return signal(state, given)
         case Resolve():
             return resolve(state, given)
+        case BudgetShort():
+            return short(state, given)
+        case RaiseBudget():
+            return raised(state, given)
         case Publish():
             return [Custom(at=given.at, type=given.type, payload=given.payload)]
         case Fork():
@@ -140,6 +147,8 @@ def _start(state: RunState, given: Start) -> list[Event]:
         queue=queue,
         parent=given.parent,
         trace=given.trace,
+        limits=least(state.graph.limits, given.limits),
+        shares=given.shares,
     )
     if queue:
         return [started]  # it begins when it has its place

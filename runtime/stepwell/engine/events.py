@@ -34,7 +34,8 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     """The run was accepted.
 
     With `queue` it begins when it has a place there. `trace` is the W3C `traceparent` of the
-    request that it came with.
+    request that it came with. `limits` is what it may spend, by unit; `shares` are runs above it
+    whose limits hold for it as well.
     """
 
     workflow: str
@@ -46,6 +47,8 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     queue: str = ""
     parent: Parent | None = None
     trace: str = ""
+    limits: dict[str, int] = {}
+    shares: tuple[str, ...] = ()
 
 
 class RunForked(Fact, frozen=True, kw_only=True):
@@ -168,7 +171,8 @@ class LlmCall(Fact, frozen=True, kw_only=True):
     `call` counts the turns of the step from 1; a turn that fails is tried again under the
     same number. `messages` is what this request added to the conversation: a tool result
     stands there by the id of its call, its text is in the `tool_call` event. `problem` is
-    what was wrong with an answer that the model is asked to give again.
+    what was wrong with an answer that the model is asked to give again. `cost` is in millionths of
+    a dollar; None is a model whose price nobody knows.
     """
 
     step: str
@@ -182,6 +186,7 @@ class LlmCall(Fact, frozen=True, kw_only=True):
     finish: str = ""
     problem: str = ""
     usage: Usage = Usage()
+    cost: int | None = None
     latency_us: int = 0
     failure: Failure | None = None
 
@@ -203,7 +208,7 @@ class ToolCall(Fact, frozen=True, kw_only=True):
 
     `key` is the idempotency key that the tool was given, less the run's id and a slash: the
     same for every attempt. `call` is "" for a tool node, `turn.index` inside an agent.
-    `decision` tells what policy said of it (`allow`, and the rules after a colon), and who
+    `rows` is how many it read from a datasource. `decision` tells what policy said of it (`allow`, and the rules after a colon), and who
     approved it.
     """
 
@@ -216,6 +221,7 @@ class ToolCall(Fact, frozen=True, kw_only=True):
     result: Data = NOTHING
     latency_us: int = 0
     decision: str = ""
+    rows: int = 0
     failure: Failure | None = None
 
 
@@ -305,6 +311,33 @@ class ApprovalExpired(Fact, frozen=True, kw_only=True):
     call: str = ""
 
 
+class BudgetExhausted(Fact, frozen=True, kw_only=True):
+    """A call would have spent more than is left, so the run is paused, and the call waits.
+
+    Of `limit` in the `unit` of this `scope`, `taken` was spent or reserved; the call needs up to
+    `wanted`, which is None where nobody knows what it costs. `resource` is its model or tool.
+    """
+
+    step: str
+    attempt: int = 1
+    resource: str = ""
+    scope: str
+    unit: str
+    limit: int
+    taken: int
+    wanted: int | None = None
+
+
+class BudgetRaised(Fact, frozen=True, kw_only=True):
+    """More may be spent: by this run, whose `limits` are these now, or in the `scope`.
+
+    A run that was paused because it had too little goes on.
+    """
+
+    limits: dict[str, int] = {}
+    scope: str = ""
+
+
 class Custom(Fact, frozen=True, kw_only=True):
     """A service's own event about the run; the engine does not look inside."""
 
@@ -337,6 +370,8 @@ Event: TypeAlias = (
     | ApprovalRequested
     | ApprovalDecided
     | ApprovalExpired
+    | BudgetExhausted
+    | BudgetRaised
     | Custom
 )
 
@@ -365,6 +400,8 @@ KINDS: dict[str, type[Event]] = {
     "approval_requested": ApprovalRequested,
     "approval_decided": ApprovalDecided,
     "approval_expired": ApprovalExpired,
+    "budget_exhausted": BudgetExhausted,
+    "budget_raised": BudgetRaised,
     "custom": Custom,
 }
 NAMES: dict[type[Event], str] = {event: kind for kind, event in KINDS.items()}

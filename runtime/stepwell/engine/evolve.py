@@ -34,6 +34,8 @@ from stepwell.engine.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
+    BudgetExhausted,
+    BudgetRaised,
     Custom,
     Event,
     LlmCall,
@@ -148,6 +150,10 @@ def evolve(state: RunState, event: Event) -> RunState:
             _close(state, None, enter_id(""))
         case RunForked():
             _fork(state, event)
+        case BudgetExhausted():
+            state.is_paused, state.exhausted = True, event
+        case BudgetRaised():
+            _raise_budget(state, event)
         case TimerFired() | Custom():
             pass
         case _:
@@ -163,6 +169,7 @@ def _begin_run(state: RunState, event: RunStarted) -> None:
     state.principal = event.principal
     state.labels = event.labels
     state.run_key, state.parent, state.trace = event.run_key, event.parent, event.trace
+    state.limits, state.shares = dict(event.limits), event.shares
     state.started_at = event.at
     state.input = event.input
     _note_seal(state, event.input)
@@ -187,6 +194,7 @@ def _fork(state: RunState, event: RunForked) -> None:
     state.run_key, state.parent, state.trace, state.queue = "", None, "", ""
     state.forked_from = event.run
     state.is_paused, state.is_admitted = False, True
+    state.exhausted, state.shares = None, ()
     state.seen.clear()
     for step in state.steps.values():
         # The other run's calls are its own: whatever was under way there is done anew here.
@@ -207,8 +215,14 @@ def _fork(state: RunState, event: RunForked) -> None:
     _take_up_steps(state, event.at)
 
 
+def _raise_budget(state: RunState, event: BudgetRaised) -> None:
+    state.limits.update(event.limits)
+    if state.exhausted is not None:
+        state.is_paused, state.exhausted = False, None
+
+
 def _resume_run(state: RunState, event: RunResumed) -> None:
-    state.is_paused = False
+    state.is_paused, state.exhausted = False, None
     if state.phase is not RunPhase.FAILED:
         return
     state.phase = RunPhase.RUNNING
@@ -435,6 +449,9 @@ def _hear(state: RunState, step: StepState, event: LlmCall) -> None:
     """A model answered, or failed to."""
     _close(state, step, model_call_id(step.id, event.attempt, event.call))
     state.tokens += event.usage.input + event.usage.output
+    state.usd_micros += event.cost or 0
+    if event.cost is None and event.failure is None:
+        state.unpriced += 1
     talk = _conversation(step)
     if event.failure is not None:
         return
@@ -473,6 +490,7 @@ def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
 def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     _close(state, step, tool_call_id(step.id, event.attempt, event.call))
     state.calls[event.tool] = state.calls.get(event.tool, 0) + 1
+    state.rows += event.rows
     if step.begun:
         step.begun -= {event.call}
     step.sealed = step.sealed or event.result.sealed

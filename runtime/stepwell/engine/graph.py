@@ -204,6 +204,8 @@ class Graph(Struct, frozen=True, kw_only=True):
     """Whether MCP clients are offered it as a tool."""
     queue: str = ""
     """The queue in which each run needs a place before it begins."""
+    limits: dict[str, int] = {}
+    """What each run may spend, by unit (`engine.budgets`)."""
 
 
 UNDO: Final = ".undo"

@@ -29,6 +29,8 @@ class Start(Given, frozen=True):
     queue: str = ""
     parent: Parent | None = None
     trace: str = ""
+    limits: dict[str, int] = {}
+    shares: tuple[str, ...] = ()
 
 
 class Fork(Given, frozen=True):
@@ -68,6 +70,7 @@ class ModelAnswered(Given, frozen=True):
     answer: Answer | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
+    cost: int | None = None
     latency_us: int = 0
 
 
@@ -217,6 +220,27 @@ class Resume(Given, frozen=True):
     reason: str = ""
 
 
+class BudgetShort(Given, frozen=True):
+    """What a call may need is not there; `call` is that of a tool, or the number of a model's."""
+
+    step: str
+    attempt: int
+    call: str | int
+    resource: str
+    scope: str
+    unit: str
+    limit: int
+    taken: int
+    wanted: int | None
+
+
+class RaiseBudget(Given, frozen=True):
+    """More may be spent: by this run, up to `limits`; or elsewhere, in `scope`."""
+
+    limits: dict[str, int] = {}
+    scope: str = ""
+
+
 class RetryStep(Given, frozen=True):
     """Go on with a run that has failed, by trying the step again that it failed over."""
 
@@ -275,6 +299,8 @@ Report: TypeAlias = (
     | Signal
     | Resolve
     | Publish
+    | BudgetShort
+    | RaiseBudget
 )
 """What a run that is running is told."""
 

@@ -17,6 +17,7 @@ from stepwell.engine.inputs import (
     Fork,
     Input,
     Pause,
+    RaiseBudget,
     Resolve,
     Resume,
     RetryStep,
@@ -58,6 +59,8 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is paused already")
         case Resume() if not state.is_paused:
             return Objection(Code.NOT_APPLICABLE, f"the run {state.run} is not paused")
+        case RaiseBudget(limits=limits) if limits:
+            return _against_raise(state, limits)
         case Signal():
             return _against_signal(state, given)
         case Fork():
@@ -66,6 +69,21 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return _against_answer(state, given)
         case _:
             return None
+
+
+def _against_raise(state: RunState, limits: dict[str, int]) -> Objection | None:
+    for unit, limit in limits.items():
+        if limit < state.limits.get(unit, 0):
+            return Objection(
+                Code.NOT_APPLICABLE,
+                f"the run {state.run} may spend {state.limits[unit]} {unit} already, and a budget is "
+                f"only raised; {limit} is less",
+            )
+        if unit not in state.limits:
+            return Objection(
+                Code.NOT_APPLICABLE, f"the run {state.run} has no budget of {unit} to be raised"
+            )
+    return None
 
 
 def _against_signal(state: RunState, given: Signal) -> Objection | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from stepwell.engine.commands import CallTool, Command
-from stepwell.engine.events import ApprovalRequested, Parent
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted, Parent
 from stepwell.engine.graph import Graph, Node
 from stepwell.engine.messages import Message, ToolRequest
 from stepwell.engine.values import NOTHING, Data, Failure, Json
@@ -196,6 +196,18 @@ class RunState(Struct):
     """How many its models have read and written."""
     read: set[str] = field(default_factory=set)
     """The seals of all data that has come into it."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """What it may spend, by unit."""
+    shares: tuple[str, ...] = ()
+    """Runs above it whose limits hold for it as well."""
+    exhausted: BudgetExhausted | None = None
+    """What it is paused for, where it has too little left."""
+    usd_micros: int = 0
+    """What its models have cost, as far as anybody knows."""
+    unpriced: int = 0
+    """How many answers of models have a price that nobody knows."""
+    rows: int = 0
+    """How many rows it has read from datasources."""
     napping: dict[str, None] = field(default_factory=dict)
     """Steps that wait for a time."""
     queueing: dict[str, None] = field(default_factory=dict)

@@ -7,6 +7,7 @@ A script is a YAML or JSON file, named as `fake:path/to/script.yaml`:
         turns:
           - tools: [{ name: db_query, arguments: { sql: select sum(total) from invoice } }]
             delay: 500ms          # optional, on any turn
+            usage: { input: 900, output: 40 }   # optional: the tokens of it
           - json: { text: "=message", total: "=results[0].rows[0][0]" }
 
 A turn is one of `tools`, `text`, `json` or `error`. A string that begins with `=` is CEL over
@@ -73,6 +74,13 @@ class ScriptedError(_Part, frozen=True):
             raise ValueError(f"a model fails with one of {codes}")
 
 
+class ScriptedUsage(_Part, frozen=True):
+    """The tokens of an answer, as a provider would report them."""
+
+    input: int = 0
+    output: int = 0
+
+
 class Turn(_Part, frozen=True):
     """What is answered once: exactly one of `tools`, `text`, `json` and `error`."""
 
@@ -81,6 +89,7 @@ class Turn(_Part, frozen=True):
     json: Json | UnsetType = UNSET
     error: ScriptedError | UnsetType = UNSET
     delay: str = "0s"
+    usage: ScriptedUsage = ScriptedUsage()
     finish: Finish | None = None
 
     def __post_init__(self) -> None:
@@ -214,7 +223,8 @@ def _answer(turn: Turn, message: str, request: ModelRequest, name: str) -> Model
             reader.text(_encode(_template(turn.json).render(bindings)))
     except ExpressionError as error:
         raise _wrong(name, error.message) from error
-    return reader.reply(turn.finish or finish, model=f"fake:{name}", usage=Usage())
+    usage = Usage(input=turn.usage.input, output=turn.usage.output)
+    return reader.reply(turn.finish or finish, model=f"fake:{name}", usage=usage)
 
 
 def _arguments(tool: ScriptedTool, bindings: dict[str, Json]) -> Json:

@@ -160,4 +160,5 @@ def _spec(
         idempotent=True,
         timeout=limits.timeout // timedelta(microseconds=1),
         kind="sql",
+        most_rows=limits.rows if "rows" in answered else 0,
     )

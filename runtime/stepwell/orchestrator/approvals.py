@@ -17,6 +17,7 @@ from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
 from stepwell.orchestrator.asked import approval_of
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
+from stepwell.orchestrator.recording import Record, not_recorded
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.views import Approval, ApprovalPage, Run
 from stepwell.principals import Caller
@@ -94,6 +95,7 @@ class Approvals:
         journal: Journal,
         tell: Tell,
         clock: Clock,
+        record: Record = not_recorded,
         factors: Factors = NO_FACTORS,
         page: PageOf = no_page,
     ) -> None:
@@ -103,6 +105,7 @@ class Approvals:
         self._journal = journal
         self._tell = tell
         self._clock = clock
+        self._record = record
         self._factors = factors
 
     async def list(
@@ -190,6 +193,10 @@ class Approvals:
             subject=row.subject if row.about == "call" else "",
         )
         await self._tell(caller, row.run, given)
+        told = {"run": row.run, "step": row.step, "about": row.about, "subject": row.subject}
+        await self._record(
+            caller.namespace, caller.principal, f"approval.{verdict}", f"approval/{id}", told
+        )
         return await self.get(caller, id)
 
     async def _row(self, caller: Caller, id: str) -> ApprovalRow:

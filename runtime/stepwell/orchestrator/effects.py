@@ -16,10 +16,13 @@ from stepwell.agents.requests import build_request, new_messages
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
 from stepwell.engine import codec
+from stepwell.engine.budgets import CALLS, ROWS
 from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
 from stepwell.engine.depth import TooDeep
+from stepwell.engine.due import put_back
 from stepwell.engine.graph import AgentNode
 from stepwell.engine.inputs import (
+    BudgetShort,
     CallDenied,
     CallHeld,
     CallThrottled,
@@ -34,12 +37,16 @@ from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
+from stepwell.llm.prices import Prices
+from stepwell.orchestrator.estimates import estimate
 from stepwell.orchestrator.spans import NO_SPANS, Spans
+from stepwell.orchestrator.spending import Spending
 from stepwell.policy.port import Action, Decision, Facts, Policy, Terms
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
 from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpec
 from stepwell.tools.registry import ToolRegistry
+from stepwell_storage.records import Short
 
 Call: TypeAlias = CallModel | CallTool | StartChild
 """Commands that are answered by an input, whatever happens."""
@@ -86,15 +93,19 @@ class WorldEffects:
         policy: Policy,
         clock: Clock,
         max_result: int,
+        spending: Spending | None = None,
+        prices: Prices | None = None,
         spans: Spans = NO_SPANS,
         nonce: Callable[[], str] = new_nonce,
     ) -> None:
-        """`max_result` bounds what one tool may answer, in bytes."""
+        """`max_result` bounds what one tool may answer, in bytes; without `spending` nothing limits it."""
         self._tools = tools
         self._models = models
         self._policy = policy
         self._clock = clock
         self._max_result = max_result
+        self._spending = spending
+        self._prices = prices or Prices()
         self._spans = spans
         self._nonce = nonce
 
@@ -114,16 +125,24 @@ class WorldEffects:
             span.ended(answered)
             return answered
 
-    async def _ask(self, namespace: str, state: RunState, command: CallModel) -> ModelAnswered:
+    async def _ask(
+        self, namespace: str, state: RunState, command: CallModel
+    ) -> ModelAnswered | BudgetShort:
         step = state.steps[command.step]
         node = step.spec
         assert isinstance(node, AgentNode), f"{command.step} asks a model and is no agent"
         specs = self._specs(node.agent.tools)
         messages = new_messages(step)
+        request = build_request(step, node.agent, specs.values())
+        if self._spending is not None and self._spending.is_limited(namespace, state):
+            needed = estimate(request, node.agent.model, self._prices)
+            short = await self._spending.reserve(namespace, state, command.id, needed)
+            if short is not None:
+                return self._too_little(state, command, node.agent.model, short)
         begun = self._clock.now()
         try:
             model = self._models.resolve(namespace, node.agent.model)
-            reply = await model.complete(build_request(step, node.agent, specs.values()))
+            reply = await model.complete(request)
         except StepwellError as error:
             now = self._clock.now()
             return ModelAnswered(
@@ -148,6 +167,7 @@ class WorldEffects:
             answer=None if isinstance(answer, Failure) else answer,
             failure=answer if isinstance(answer, Failure) else None,
             usage=reply.usage,
+            cost=self._prices.cost(node.agent.model, reply.usage, answered=reply.model),
             latency_us=now - begun,
         )
 
@@ -164,9 +184,15 @@ class WorldEffects:
             return self._answered(command, failure=_unknown_tool(command.tool))
         if reason := self._tools.suspension(command.tool):
             return self._answered(command, failure=Failure(Code.TOOL_SUSPENDED, reason))
-        decision = self._decide(namespace, state, command, tool.spec)
+        usage = await self._usage(namespace, state)
+        decision = self._decide(namespace, state, command, tool.spec, usage)
         if decision.effect != "allow":
             return self._withheld(state, command, tool.spec, decision)
+        if self._spending is not None and self._spending.is_limited(namespace, state):
+            needed = {CALLS: 1, ROWS: tool.spec.most_rows}
+            short = await self._spending.reserve(namespace, state, command.id, needed)
+            if short is not None:
+                return self._too_little(state, command, command.tool, short)
         return await self._make(namespace, state, command, tool, decision, begin, traceparent)
 
     async def _make(
@@ -252,18 +278,55 @@ class WorldEffects:
             decision=decision,
         )
 
+    async def _usage(self, namespace: str, state: RunState) -> Mapping[str, int]:
+        """What the run, and its principal today, have spent."""
+        usage = {
+            "calls_run": sum(state.calls.values()),
+            "tokens_run": state.tokens,
+            "usd_micros_run": state.usd_micros,
+            "rows_run": state.rows,
+        }
+        if self._spending is not None:
+            usage |= await self._spending.usage_of_day(namespace, state)
+        return usage
+
+    def _too_little(
+        self, state: RunState, command: CallModel | CallTool, resource: str, short: Short
+    ) -> BudgetShort:
+        """Tells that a call cannot be paid: it is made when there is more."""
+        put_back(state, command)
+        return BudgetShort(
+            at=self._clock.now(),
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            resource=resource,
+            scope=short.scope,
+            unit=short.unit,
+            limit=short.limit,
+            taken=short.taken,
+            wanted=short.wanted,
+        )
+
     def _decide(
-        self, namespace: str, state: RunState, command: CallTool, spec: ToolSpec
+        self,
+        namespace: str,
+        state: RunState,
+        command: CallTool,
+        spec: ToolSpec,
+        usage: Mapping[str, int],
     ) -> Decision:
         """What policy says of a call now; a person's yes counts for just what was shown."""
         if command.approval is None:
-            return self._policy.decide(self._action(namespace, state, command, spec))
-        again = self._policy.decide(self._action(namespace, state, command, spec, approved=True))
+            return self._policy.decide(self._action(namespace, state, command, spec, usage))
+        again = self._policy.decide(
+            self._action(namespace, state, command, spec, usage, approved=True)
+        )
         approval = command.approval
         now = self._subject(state, command, spec, again.policy, approval.nonce)
         if now == approval.subject:
             return again
-        return self._policy.decide(self._action(namespace, state, command, spec))
+        return self._policy.decide(self._action(namespace, state, command, spec, usage))
 
     def _subject(
         self, state: RunState, command: CallTool, spec: ToolSpec, policy: str, nonce: str
@@ -278,6 +341,7 @@ class WorldEffects:
         state: RunState,
         command: CallTool,
         spec: ToolSpec,
+        usage: Mapping[str, int],
         *,
         approved: bool = False,
     ) -> Action:
@@ -291,15 +355,15 @@ class WorldEffects:
             arguments=command.arguments.value,
             granted=self._granted(state),
             spec=spec,
-            facts=self._facts(state, command),
+            facts=self._facts(state, command, usage),
             approved=approved,
         )
 
-    def _facts(self, state: RunState, command: CallTool) -> Facts:
+    def _facts(self, state: RunState, command: CallTool, usage: Mapping[str, int]) -> Facts:
         """What the run has done so far; its cost does not grow with the run."""
         return Facts(
             at=self._clock.now(),
-            usage={"calls_run": sum(state.calls.values()), "tokens_run": state.tokens},
+            usage=usage,
             labels=self._read(state),
             approved_before=state.approved.get(command.tool, 0),
         )

@@ -1,6 +1,7 @@
 """What may begin a run, and when two requests to begin one are the same."""
 
 import hashlib
+from typing import Any
 
 import msgspec
 
@@ -63,9 +64,11 @@ def check_payload(field: str, value: Json) -> None:
 
 def request_digest(workflow: str, version: str | None, given: Start) -> str:
     """Of what was asked: a bare name stays the same request when a newer version is put."""
-    asked = [workflow, version, given.input.value, given.labels]
+    asked: list[Any] = [workflow, version, given.input.value, given.labels]
     if given.run_key or given.queue:
         asked += [given.run_key, given.queue]
+    if given.limits:
+        asked.append(given.limits)
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 

@@ -27,11 +27,13 @@ from stepwell_storage.records import (
     Append,
     ApprovalRow,
     Blob,
+    BudgetRow,
     Head,
     Letter,
     NewRun,
     Record,
     Reopened,
+    Spent,
 )
 
 PAGE = 1000
@@ -80,12 +82,16 @@ class Journal:
         left: Sequence[str] = (),
         approvals: Sequence[ApprovalRow] = (),
         withdraws: bool = False,
+        spent: Sequence[Spent] = (),
+        frees: bool = False,
+        budgets: Sequence[BudgetRow] = (),
         seal: Sealer | None = None,
     ) -> asyncio.Future[int]:
         """Queues events, each with who caused it; the future ends with their commit.
 
         `standing` is where the run stands from now on, if that is news and it goes on. With
-        `withdraws` whatever it still asks of people is withdrawn. `seal` is what `sealer` gave for
+        `withdraws` whatever it still asks of people is withdrawn. `spent` is what its calls needed, and
+        with `frees` nothing stays reserved for it; `budgets` are its own, where it begins. `seal` is what `sealer` gave for
         this run.
 
         Raises (through the future):
@@ -121,6 +127,9 @@ class Journal:
                 tuple(left),
                 tuple(approvals),
                 events[-1][0].at if withdraws else None,
+                tuple(spent),
+                frees,
+                tuple(budgets),
             )
         )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from stepwell.engine.events import (
     ApprovalDecided,
+    BudgetRaised,
     Custom,
     Event,
     RunCancelled,
@@ -24,6 +25,7 @@ from stepwell.engine.inputs import (
     Input,
     Pause,
     Publish,
+    RaiseBudget,
     Resolve,
     Resume,
     Signal,
@@ -31,7 +33,7 @@ from stepwell.engine.inputs import (
 from stepwell.engine.state import RunState
 from stepwell_storage.records import Letter
 
-Control: TypeAlias = Cancel | Pause | Resume | Signal | Resolve | Publish
+Control: TypeAlias = Cancel | Pause | Resume | Signal | Resolve | Publish | RaiseBudget
 """What callers tell a run."""
 
 CANCEL: Final = "cancel"
@@ -43,6 +45,7 @@ _KINDS: dict[str, type[Input]] = {
     "signal": Signal,
     "resolve": Resolve,
     "publish": Publish,
+    "raise_budget": RaiseBudget,
     "child_ended": ChildEnded,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -66,6 +69,8 @@ def is_taught_by(given: Control, event: Event) -> bool:
         case Resolve(), ApprovalDecided():
             is_ours = given.call in (None, event.call) and event.by in ("", given.principal)
             return is_ours and (given.step, given.verdict) == (event.step, event.decision)
+        case RaiseBudget(), BudgetRaised():
+            return True
         case Publish(), Custom():
             return given.type == event.type
         case _:

@@ -44,12 +44,13 @@ from stepwell.orchestrator.effects import Begin, Effect, Effects, broken, cancel
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import RunMeter
 from stepwell.orchestrator.peers import Peers
+from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.standing import RUNNING, Standing, standing_of
 from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
 from stepwell_storage.errors import Unavailable as StorageUnavailable
-from stepwell_storage.records import ApprovalRow, Letter
+from stepwell_storage.records import ApprovalRow, Letter, Spent
 
 T = TypeVar("T")
 
@@ -87,6 +88,9 @@ class Outgoing(Struct):
     approvals: list[ApprovalRow] = []
     withdraws: bool = False
     """Whether nobody is asked anything any more, whatever was asked."""
+    spent: list[Spent] = []
+    frees: bool = False
+    """Whether nothing stays reserved for the run."""
     standing: Standing = RUNNING
     """Where the run stands then."""
 
@@ -109,6 +113,7 @@ class OwnedRun:
         on_end: Callable[["OwnedRun"], None],
         seal: Sealer | None = None,
         meter: RunMeter | None = None,
+        spending: Spending | None = None,
     ) -> None:
         """`on_end` is called once: when the run has ended, or its lease is lost.
 
@@ -127,6 +132,7 @@ class OwnedRun:
         self._on_end = on_end
         self._seal = seal
         self._meter = meter
+        self._spending = spending
         self._next = Outgoing()
         """What the append after the one under way will hold."""
         self._sent: Outgoing | None = None
@@ -308,6 +314,8 @@ class OwnedRun:
                 left=outgoing.left,
                 approvals=outgoing.approvals,
                 withdraws=outgoing.withdraws,
+                spent=outgoing.spent,
+                frees=outgoing.frees,
                 seal=self._seal,
             )
         except Exception as error:  # noqa: BLE001 - an event that has no bytes, and never will
@@ -326,6 +334,9 @@ class OwnedRun:
             state.left.clear()
         if state.ask_changes:
             outgoing.approvals += take_rows(state)
+        if self._spending is not None and self._spending.is_limited(self.namespace, state):
+            outgoing.spent += self._spending.spent(self.namespace, state, outgoing.events)
+            outgoing.frees = state.has_ended or self._is_broken
         if state.orphans:
             outgoing.letters += (
                 letters.cancel_child(child, state, at()) for child in state.orphans

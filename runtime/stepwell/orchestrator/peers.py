@@ -145,6 +145,7 @@ class StoredPeers:
             labels=self._journal.inherited(state.labels),
             parent=Parent(state.run, command.step, command.attempt, depth),
             trace=traceparent,
+            shares=(*state.shares, state.run) if state.limits else state.shares,
         )
         with suppress(Conflict):  # somebody has started it since we looked
             begun = await self._start(namespace, child, graph, given)

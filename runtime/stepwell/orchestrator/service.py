@@ -27,6 +27,7 @@ from stepwell.orchestrator.api_keys import ApiKeys
 from stepwell.orchestrator.approvals import Approvals, PageOf, no_page
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.audit_log import AuditLog
+from stepwell.orchestrator.budgets import Budgets, check_limits
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.factors import FactorKeeping
@@ -44,6 +45,7 @@ from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
+from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.standing import run_of_state
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.texts import check_texts
@@ -109,6 +111,7 @@ class Service:
         servers: McpServers | None = None,
         pinning: Pinning | None = None,
         relay: CallRelay | None = None,
+        spending: Spending | None = None,
     ) -> None:
         """`page` tells where people see an approval.
 
@@ -127,9 +130,13 @@ class Service:
         audit = self._audit = Audit(storage, clock)
         self.audit_log = AuditLog(storage)
         self.factors = factors or FactorKeeping(
-            storage, open_boxes=passing_boxes, site=DEFAULT_SITE, clock=clock
+            storage,
+            open_boxes=passing_boxes,
+            site=DEFAULT_SITE,
+            clock=clock,
+            record=audit.record,
         )
-        self.api_keys = ApiKeys(storage, factors=self.factors, clock=clock)
+        self.api_keys = ApiKeys(storage, factors=self.factors, clock=clock, record=audit.record)
         self.controls = Controls(
             storage,
             worker=worker,
@@ -145,15 +152,26 @@ class Service:
             journal=journal,
             tell=self.controls.tell,
             clock=clock,
+            record=audit.record,
             factors=self.factors,
             page=page,
         )
         self.keys = KeyKeeping(
             storage, vault=vault, audit=audit, cancel_run=self.controls.cancel_run
         )
+        self.budgets = Budgets(
+            storage,
+            spending=spending,
+            tell=self.controls.tell,
+            audit=audit,
+            clock=clock,
+            factors=self.factors,
+        )
         self.queues = Queues(storage, clock, audit)
         self.retention = Retention(storage, audit)
-        self.policies = policies or Policies(storage, book=PolicyBook(), tools=tools, clock=clock)
+        self.policies = policies or Policies(
+            storage, book=PolicyBook(), tools=tools, clock=clock, audit=audit
+        )
         self.policy_trials = PolicyTrials(self.policies, tools=tools, clock=clock)
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
@@ -185,13 +203,15 @@ class Service:
         run_key: str = "",
         on_conflict: OnConflict = "fail",
         queue: str = "",
+        limits: Mapping[str, int] | None = None,
         trace: str = "",
     ) -> tuple[Run, bool]:
         """Accepts a run; it is committed when this returns. The flag is False for a repeat.
 
         No two runs that have not ended have the same `run_key`; `on_conflict` says what becomes
         of a second one: `fail`, `use_existing` (which is answered), or `cancel_existing`. `queue`
-        takes the place of the workflow's own; unlike that one it must be there. `trace` is the W3C
+        takes the place of the workflow's own; unlike that one it must be there. `limits` are what the
+        run may spend, by unit, beside those of its workflow. `trace` is the W3C
         traceparent of the request.
 
         Raises:
@@ -212,6 +232,7 @@ class Service:
         with refusals():
             graph = await self._workflows.graph(caller.namespace, workflow, version)
         check_input(graph, input, self._tools)
+        check_limits(limits or {})
         if queue:
             await self.queues.get_queue(caller, queue)
         given = Start(
@@ -221,6 +242,7 @@ class Service:
             labels=dict(labels or {}),
             run_key=run_key,
             queue=queue,
+            limits=dict(limits or {}),
             trace=trace,
         )
         digest = ""

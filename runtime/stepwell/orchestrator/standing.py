@@ -4,7 +4,8 @@ from itertools import islice
 
 from msgspec import Struct
 
-from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.budgets import exhausted_words
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted
 from stepwell.engine.graph import SignalNode
 from stepwell.engine.instants import instant
 from stepwell.engine.state import RunPhase, RunState, StepState
@@ -64,6 +65,8 @@ def run_of_state(state: RunState) -> Run:
 
 
 def _waits(state: RunState) -> list[Waiting]:
+    if state.exhausted is not None:
+        return [money_of(state.exhausted)]
     asks = (ask for step in state.asking for ask in state.steps[step].asks.values())
     asked = [asked_of(state.run, ask.asked) for ask in islice(asks, MOST)]
     steps = list(islice(state.napping, MOST - len(asked)))
@@ -73,6 +76,17 @@ def _waits(state: RunState) -> list[Waiting]:
             break
     waits = [*asked, *(_waiting(state.steps[step]) for step in steps[: MOST - len(asked)])]
     return waits + [_queueing(state, it) for it in islice(state.queueing, MOST - len(waits))]
+
+
+def money_of(event: BudgetExhausted) -> Waiting:
+    """What a run waits for that has spent its budget."""
+    return Waiting(
+        step=event.step,
+        on="budget",
+        about=event.scope,
+        tool=event.resource,
+        reason=exhausted_words(event),
+    )
 
 
 def asked_of(run: str, asked: ApprovalRequested) -> Waiting:

@@ -10,6 +10,7 @@ from stepwell.engine.events import (
     ApprovalExpired,
     ApprovalRequested,
     Event,
+    LlmCall,
     RunCancelled,
     RunCompensating,
     RunCompleted,
@@ -84,6 +85,8 @@ class _Told:
                 self._change(event.step, status="active", waiting=())  # it has its place
             case StepRetryScheduled():
                 self._retry(event)
+            case LlmCall():
+                self._pay(event)
             case ApprovalRequested():
                 self._ask(event)
             case ApprovalDecided() | ApprovalExpired():
@@ -140,6 +143,16 @@ class _Told:
         owner = self._owner_of(step)
         if owner is not None and owner.status == "failed":
             self._change(owner.id, status="active", ended_at=None, failure=None)
+
+    def _pay(self, event: LlmCall) -> None:
+        step = self._steps[event.step]
+        is_unpriced = event.cost is None and event.failure is None
+        self._change(
+            event.step,
+            tokens=step.tokens + event.usage.input + event.usage.output,
+            cost=step.cost + (event.cost or 0),
+            unpriced=step.unpriced + is_unpriced,
+        )
 
     def _ask(self, event: ApprovalRequested) -> None:
         asked = replace(asked_of(self._run, event), message=event.message)

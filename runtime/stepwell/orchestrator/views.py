@@ -30,7 +30,7 @@ class RunStatus(StrEnum):
 
 
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a step of a run waits for: `on` is human, signal, timer or queue.
+    """What a step of a run waits for: `on` is human, signal, timer, queue or budget.
 
     `about` is `approval`, `outcome` or `call` where a person is asked, else the name of the message or
     the queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer,
@@ -103,6 +103,11 @@ class Step(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     waiting: tuple[Waiting, ...] = ()
     child: str = ""
+    tokens: int = 0
+    cost: int = 0
+    """In millionths of a dollar, of all attempts."""
+    unpriced: int = 0
+    """How many answers of models have a price that nobody knows, and that `cost` lacks."""
 
 
 class RunEvent(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.peers import MAX_DEPTH, StoredPeers
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.spans import NO_SPANS, Spans
+from stepwell.orchestrator.spending import Spending, budget_rows
 from stepwell.orchestrator.standing import standing_of
 from stepwell.orchestrator.views import run_of_row
 from stepwell.orchestrator.workflows import Workflows
@@ -77,6 +78,7 @@ class Worker:
         max_depth: int = MAX_DEPTH,
         jitter: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
+        spending: Spending | None = None,
         spans: Spans = NO_SPANS,
     ) -> None:
         """`owner` names this worker among all; no two that live at once may share it."""
@@ -93,6 +95,7 @@ class Worker:
         self._jitter = jitter
         self._meter = Meter(metrics or Metrics())
         self._spans = spans
+        self._spending = spending
         self._peers = StoredPeers(
             storage,
             journal=journal,
@@ -291,6 +294,7 @@ class Worker:
             events=events,
             new=new,
             standing=standing_of(state),
+            budgets=budget_rows(state, given.at),
             approvals=take_rows(state),
             seal=seal,
         )
@@ -692,6 +696,7 @@ class Worker:
             on_end=self._let_go,
             seal=seal,
             meter=meter or self._meter.of_run(),
+            spending=self._spending,
         )
         if self._is_draining:
             owned.drain()

@@ -18,7 +18,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     `timeout` is in microseconds. `destructive` is None when nobody said, and so is `open_world`,
     which tells whether it reaches what is outside of our knowledge. `published` tools are offered
     to MCP clients. `kind` is how it is called: `python`, `sql`, `mcp`, `http`. What a tool
-    answers carries its `labels`.
+    answers carries its `labels`; it reads at most `most_rows` of a datasource.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     kind: str = "python"
     open_world: bool | None = None
     labels: frozenset[str] = frozenset()
+    most_rows: int = 0
 
     @cached_property
     def described(self) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Event(message.Message):
     APPROVAL_REQUESTED_FIELD_NUMBER: builtins.int
     APPROVAL_DECIDED_FIELD_NUMBER: builtins.int
     APPROVAL_EXPIRED_FIELD_NUMBER: builtins.int
+    BUDGET_EXHAUSTED_FIELD_NUMBER: builtins.int
+    BUDGET_RAISED_FIELD_NUMBER: builtins.int
     CUSTOM_FIELD_NUMBER: builtins.int
     run: builtins.str
     """"runs/{id}"."""
@@ -118,6 +120,10 @@ class Event(message.Message):
     @builtins.property
     def approval_expired(self) -> ApprovalExpired: ...
     @builtins.property
+    def budget_exhausted(self) -> BudgetExhausted: ...
+    @builtins.property
+    def budget_raised(self) -> BudgetRaised: ...
+    @builtins.property
     def custom(self) -> Custom: ...
     def __init__(
         self,
@@ -151,13 +157,15 @@ class Event(message.Message):
         approval_requested: ApprovalRequested | None = ...,
         approval_decided: ApprovalDecided | None = ...,
         approval_expired: ApprovalExpired | None = ...,
+        budget_exhausted: BudgetExhausted | None = ...,
+        budget_raised: BudgetRaised | None = ...,
         custom: Custom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "run", b"run", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "run", b"run", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_forked", "run_admitted", "run_paused", "run_resumed", "run_compensating", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_started", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "timer_fired", "signal_received", "approval_requested", "approval_decided", "approval_expired", "custom"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_forked", "run_admitted", "run_paused", "run_resumed", "run_compensating", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_started", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "timer_fired", "signal_received", "approval_requested", "approval_decided", "approval_expired", "budget_exhausted", "budget_raised", "custom"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -187,6 +195,26 @@ class RunStarted(message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @typing.final
+    class LimitsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     WORKFLOW_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     PRINCIPAL_FIELD_NUMBER: builtins.int
@@ -196,6 +224,8 @@ class RunStarted(message.Message):
     QUEUE_FIELD_NUMBER: builtins.int
     PARENT_FIELD_NUMBER: builtins.int
     TRACE_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
+    SHARES_FIELD_NUMBER: builtins.int
     workflow: builtins.str
     version: builtins.str
     principal: builtins.str
@@ -213,6 +243,14 @@ class RunStarted(message.Message):
     def parent(self) -> Parent:
         """The step that the run is, where it is one."""
 
+    @builtins.property
+    def limits(self) -> containers.ScalarMap[builtins.str, builtins.int]:
+        """What the run may spend, by unit: "usd_micros" (millionths of a dollar), "tokens", "calls", "rows"."""
+
+    @builtins.property
+    def shares(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The ids of runs above it whose limits hold for it as well."""
+
     def __init__(
         self,
         *,
@@ -225,10 +263,12 @@ class RunStarted(message.Message):
         queue: builtins.str = ...,
         parent: Parent | None = ...,
         trace: builtins.str = ...,
+        limits: abc.Mapping[builtins.str, builtins.int] | None = ...,
+        shares: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "limits", b"limits", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "shares", b"shares", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -690,6 +730,7 @@ class LlmCall(message.Message):
     FINISH_FIELD_NUMBER: builtins.int
     PROBLEM_FIELD_NUMBER: builtins.int
     USAGE_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
     LATENCY_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     step: builtins.str
@@ -701,6 +742,8 @@ class LlmCall(message.Message):
     """Why the model stopped."""
     problem: builtins.str
     """What was wrong with an answer that the model is asked to give again."""
+    cost: builtins.int
+    """In millionths of a dollar; unset for a model whose price nobody knows."""
     @builtins.property
     def messages(self) -> common_pb2.Data:
         """What this request added to the conversation; the rest is in earlier events."""
@@ -737,14 +780,17 @@ class LlmCall(message.Message):
         finish: builtins.str = ...,
         problem: builtins.str = ...,
         usage: Usage | None = ...,
+        cost: builtins.int | None = ...,
         latency: duration_pb2.Duration | None = ...,
         failure: common_pb2.Failure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["failure", b"failure", "latency", b"latency", "messages", b"messages", "opaque", b"opaque", "text", b"text", "tools", b"tools", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_cost", b"_cost", "cost", b"cost", "failure", b"failure", "latency", b"latency", "messages", b"messages", "opaque", b"opaque", "text", b"text", "tools", b"tools", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "failure", b"failure", "finish", b"finish", "latency", b"latency", "messages", b"messages", "model", b"model", "opaque", b"opaque", "problem", b"problem", "step", b"step", "text", b"text", "tools", b"tools", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_cost", b"_cost", "attempt", b"attempt", "call", b"call", "cost", b"cost", "failure", b"failure", "finish", b"finish", "latency", b"latency", "messages", b"messages", "model", b"model", "opaque", b"opaque", "problem", b"problem", "step", b"step", "text", b"text", "tools", b"tools", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
 
 @typing.final
 class ToolCallStarted(message.Message):
@@ -802,6 +848,7 @@ class ToolCall(message.Message):
     LATENCY_FIELD_NUMBER: builtins.int
     DECISION_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     call: builtins.str
@@ -813,6 +860,8 @@ class ToolCall(message.Message):
     """
     decision: builtins.str
     """What policy said of it: "allow", and the rules after a colon; then who approved it."""
+    rows: builtins.int
+    """How many rows of a datasource it read."""
     @builtins.property
     def arguments(self) -> common_pb2.Data: ...
     @builtins.property
@@ -834,10 +883,11 @@ class ToolCall(message.Message):
         latency: duration_pb2.Duration | None = ...,
         decision: builtins.str = ...,
         failure: common_pb2.Failure | None = ...,
+        rows: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "failure", b"failure", "latency", b"latency", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "attempt", b"attempt", "call", b"call", "decision", b"decision", "failure", b"failure", "key", b"key", "latency", b"latency", "result", b"result", "step", b"step", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "attempt", b"attempt", "call", b"call", "decision", b"decision", "failure", b"failure", "key", b"key", "latency", b"latency", "result", b"result", "rows", b"rows", "step", b"step", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1085,6 +1135,99 @@ class ApprovalExpired(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BudgetExhausted(message.Message):
+    """A call would have spent more than is left, so the run is paused, and the call waits."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    RESOURCE_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    UNIT_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    TAKEN_FIELD_NUMBER: builtins.int
+    WANTED_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    resource: builtins.str
+    """The model or tool that was to be called."""
+    scope: builtins.str
+    """What the limit is of: "run:{id}", "principal:{name}/day", "namespace/day", "namespace/month"."""
+    unit: builtins.str
+    """As in RunStarted.limits."""
+    limit: builtins.int
+    taken: builtins.int
+    """What was spent or reserved of it."""
+    wanted: builtins.int
+    """What the call may need at most; unset where nobody knows what its model costs."""
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        resource: builtins.str = ...,
+        scope: builtins.str = ...,
+        unit: builtins.str = ...,
+        limit: builtins.int = ...,
+        taken: builtins.int = ...,
+        wanted: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_wanted", b"_wanted", "wanted", b"wanted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_wanted", b"_wanted", "attempt", b"attempt", "limit", b"limit", "resource", b"resource", "scope", b"scope", "step", b"step", "taken", b"taken", "unit", b"unit", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__wanted: _TypeAlias = typing.Literal["wanted"]  # noqa: Y015
+    _WhichOneofArgType__wanted: _TypeAlias = typing.Literal["_wanted", b"_wanted"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wanted) -> _WhichOneofReturnType__wanted | None: ...
+
+@typing.final
+class BudgetRaised(message.Message):
+    """More may be spent; a run that was paused because it had too little goes on."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class LimitsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LIMITS_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    scope: builtins.str
+    """Where else more may be spent, as in BudgetExhausted."""
+    @builtins.property
+    def limits(self) -> containers.ScalarMap[builtins.str, builtins.int]:
+        """The run's own limits that are others now, as in RunStarted."""
+
+    def __init__(
+        self,
+        *,
+        limits: abc.Mapping[builtins.str, builtins.int] | None = ...,
+        scope: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["limits", b"limits", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

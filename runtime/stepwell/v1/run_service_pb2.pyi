@@ -77,6 +77,8 @@ class _WaitingOnEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WaitingOn.Va
     """A time."""
     WAITING_ON_QUEUE: _WaitingOn.ValueType  # 4
     """A place in a queue: GetQueue shows who is in it."""
+    WAITING_ON_BUDGET: _WaitingOn.ValueType  # 5
+    """More to spend: BudgetService.RaiseBudget or SetBudget gives it."""
 
 class WaitingOn(_WaitingOn, metaclass=_WaitingOnEnumTypeWrapper):
     """What a step waits for."""
@@ -91,6 +93,8 @@ WAITING_ON_TIMER: WaitingOn.ValueType  # 3
 """A time."""
 WAITING_ON_QUEUE: WaitingOn.ValueType  # 4
 """A place in a queue: GetQueue shows who is in it."""
+WAITING_ON_BUDGET: WaitingOn.ValueType  # 5
+"""More to spend: BudgetService.RaiseBudget or SetBudget gives it."""
 
 class _OnConflict:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -390,6 +394,9 @@ class Step(message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     WAITING_FOR_FIELD_NUMBER: builtins.int
     CHILD_FIELD_NUMBER: builtins.int
+    TOKENS_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
+    UNPRICED_ANSWERS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Unique in its run."""
     node: builtins.str
@@ -398,6 +405,12 @@ class Step(message.Message):
     """From 1; 0 for a step that never ran."""
     child: builtins.str
     """"runs/{id}": the run that it is."""
+    tokens: builtins.int
+    """Of all attempts: what its models have read and written."""
+    cost: builtins.int
+    """What they have cost, in millionths of a dollar."""
+    unpriced_answers: builtins.int
+    """How many of their answers have a price that nobody knows, and that `cost` lacks."""
     @builtins.property
     def scheduled_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -425,10 +438,13 @@ class Step(message.Message):
         failure: common_pb2.Failure | None = ...,
         waiting_for: abc.Iterable[Waiting] | None = ...,
         child: builtins.str = ...,
+        tokens: builtins.int = ...,
+        cost: builtins.int = ...,
+        unpriced_answers: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["ended_at", b"ended_at", "failure", b"failure", "output", b"output", "scheduled_at", b"scheduled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "child", b"child", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "status", b"status", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "child", b"child", "cost", b"cost", "ended_at", b"ended_at", "failure", b"failure", "id", b"id", "node", b"node", "output", b"output", "scheduled_at", b"scheduled_at", "status", b"status", "tokens", b"tokens", "unpriced_answers", b"unpriced_answers", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -458,6 +474,26 @@ class StartRunRequest(message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @typing.final
+    class LimitsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     REQUEST_ID_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     WORKFLOW_FIELD_NUMBER: builtins.int
@@ -466,6 +502,7 @@ class StartRunRequest(message.Message):
     RUN_KEY_FIELD_NUMBER: builtins.int
     ON_CONFLICT_FIELD_NUMBER: builtins.int
     QUEUE_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The caller's own name for this request, at best a UUID. The same id from the same principal
     again starts nothing and answers with the run that it started the first time.
@@ -486,6 +523,12 @@ class StartRunRequest(message.Message):
     def input(self) -> common_pb2.Data:
         """Unset is an empty object."""
 
+    @builtins.property
+    def limits(self) -> containers.ScalarMap[builtins.str, builtins.int]:
+        """What the run and the runs below it may spend, by unit: "usd_micros" (millionths of a dollar),
+        "tokens", "calls", "rows". Limits of the workflow hold as well.
+        """
+
     def __init__(
         self,
         *,
@@ -497,10 +540,11 @@ class StartRunRequest(message.Message):
         run_key: builtins.str = ...,
         on_conflict: OnConflict.ValueType = ...,
         queue: builtins.str = ...,
+        limits: abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "on_conflict", b"on_conflict", "queue", b"queue", "request_id", b"request_id", "run_key", b"run_key", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "limits", b"limits", "on_conflict", b"on_conflict", "queue", b"queue", "request_id", b"request_id", "run_key", b"run_key", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ import typer
 from stepwell_server.cli import (
     approvals,
     audit,
+    budgets,
     connect,
     controls,
     datasources,
@@ -100,6 +101,7 @@ for group in (
     schedules,
     retention,
     keys,
+    budgets,
     audit,
     tools,
     secret_commands,

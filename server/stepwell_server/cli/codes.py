@@ -62,6 +62,10 @@ _CODES: Final = {
         "Another run has the run key and has not ended.",
         "Wait for that run, which the error names, or say `--on-conflict`.",
     ),
+    Code.BUDGET_NOT_FOUND: (
+        "There is no such budget.",
+        "`stepwell budget list` shows them; `stepwell budget set SCOPE` makes one.",
+    ),
     Code.QUEUE_NOT_FOUND: (
         "There is no such queue.",
         "`stepwell queues list` names them; `stepwell queues put NAME` makes one.",

@@ -6,6 +6,7 @@ import msgspec
 
 from stepwell.client import Event
 from stepwell.engine import events as facts
+from stepwell.engine.budgets import USD_MICROS, amount_text, exhausted_words
 from stepwell.engine.graph import CONTINUE
 from stepwell.engine.values import Data, Failure
 from stepwell_server.cli.times import instant, time_of_day
@@ -52,7 +53,8 @@ def _about(fact: Any, why: str, principal: str) -> str:
         case facts.RunCancelled() | facts.RunPaused() | facts.RunResumed():
             return fact.reason
         case facts.LlmCall():
-            return f"{fact.step}: {fact.model}{failed} {_asked(fact.tools)}".rstrip()
+            cost = "" if fact.cost is None else f" [{amount_text(USD_MICROS, fact.cost)}]"
+            return f"{fact.step}: {fact.model}{failed} {_asked(fact.tools)}".rstrip() + cost
         case facts.ToolCall():
             decision = f" [{fact.decision}]" if fact.decision else ""
             return f"{fact.step}: {fact.tool}({value_text(fact.arguments)}){failed}{decision}"
@@ -87,6 +89,11 @@ def _about(fact: Any, why: str, principal: str) -> str:
         case facts.ApprovalDecided():
             said = f": {fact.reason}" if fact.reason else ""
             return f"{fact.step}: {fact.decision} by {principal}{said}"
+        case facts.BudgetExhausted():
+            return f"{fact.step}: {exhausted_words(fact)}"
+        case facts.BudgetRaised():
+            limits = ", ".join(amount_text(unit, it) for unit, it in fact.limits.items())
+            return f"{limits or fact.scope} by {principal}"
         case facts.Custom():
             return f"{fact.type} {value_text(fact.payload)}"
         case _:

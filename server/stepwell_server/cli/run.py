@@ -7,6 +7,7 @@ import typer
 
 from stepwell.client import OnConflict, Run
 from stepwell.clock import SystemClock
+from stepwell_server.cli.amounts import read_limits
 from stepwell_server.cli.command import (
     HomeOption,
     JsonOption,
@@ -60,6 +61,14 @@ async def run(
         str,
         typer.Option(metavar="NAME", help="Begin when there is a place in it.", show_default=False),
     ] = "",
+    budget: Annotated[
+        str,
+        typer.Option(
+            metavar="DOLLARS",
+            help="What it may spend; it is paused before more.",
+            show_default=False,
+        ),
+    ] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Print the output when it is there.")
     ] = False,
@@ -71,6 +80,7 @@ async def run(
     output = Output(json=json)
     where = home_or_default(home)
     value = read_json(given, "--input")
+    limits = {it: limit or 0 for it, limit in read_limits(budget, "", "", "").items()}
     since = SystemClock().now()
     async with connected(where) as client:
         version = ""
@@ -86,6 +96,7 @@ async def run(
             run_key=key,
             on_conflict=on_conflict,
             queue=queue,
+            limits=limits,
         )
     flag, asked = home_flag(home), Asked(output, home_flag(home), since=since)
     if not (wait or watch):

@@ -1,6 +1,6 @@
 """`stepwell runs`, `show`: the runs that there are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ import typer
 from stepwell.client import Client, Run, RunStatus, Step
 from stepwell.clock import SystemClock
 from stepwell.durations import format_duration
+from stepwell.engine.budgets import USD_MICROS, amount_text
 from stepwell.engine.events import RunForked, RunStarted
 from stepwell.engine.instants import instant_text
 from stepwell.engine.values import Data
@@ -105,7 +106,8 @@ async def show(run: RunArgument, *, home: HomeOption = None, json: JsonOption = 
     if json:
         output.document(run_document(found) | _input_document(given) | {"steps": steps})
         return
-    output.pairs((*_about(found, given), *waits_of(found, steps, home_flag(home))))
+    about = (*_about(found, given), *_cost(steps), *waits_of(found, steps, home_flag(home)))
+    output.pairs(about)
     output.table(
         ("step", "status", "attempt", "from", "took", "output or failure"),
         map(_step_row, steps),
@@ -156,6 +158,17 @@ def _about(run: Run, given: Data) -> Iterator[tuple[str, str]]:
         yield "output", msgspec.json.encode(run.output).decode()
     if run.failure:
         yield "failure", f"{run.failure.reason}: {run.failure.message}"
+
+
+def _cost(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
+    """What the models of a run have cost; of an answer without a price that is said."""
+    tokens = sum(step.tokens for step in steps)
+    unpriced = sum(step.unpriced_answers for step in steps)
+    if not tokens and not unpriced:
+        return
+    cost = amount_text(USD_MICROS, sum(step.cost for step in steps))
+    left_out = f", and {unpriced} answers of models that are unpriced" if unpriced else ""
+    yield "cost", f"{cost} for {tokens} tokens{left_out}"
 
 
 def _filter(given: str, labels: Mapping[str, str], since: timedelta | None) -> str:

@@ -19,6 +19,11 @@ ANSWERS = {"approval": ("approve", "deny"), "outcome": ("done --value JSON", "re
 
 def waits_of(run: Run, steps: Iterable[Step], flag: str) -> Iterator[tuple[str, str]]:
     """What a run that has not ended waits for, each with a heading, and how to answer it."""
+    for one in run.waiting_for:
+        if one.on is WaitingOn.BUDGET:
+            yield "paused", f"budget: {one.reason}"
+            yield "", f"it goes on with: {_more(run.id, one)}{flag}"
+            return
     if run.status is RunStatus.PAUSED:
         yield "paused", f"it goes on with: stepwell resume {run.id}{flag}"
     waits = [one for one in run.waiting_for if not one.step]
@@ -52,6 +57,14 @@ def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
             )
         case _:
             return (f"{one.step} waits for something that this version does not know",)
+
+
+def _more(run: str, one: Waiting) -> str:
+    """The command that lets more be spent."""
+    own = f"run:{run}"
+    if one.about.startswith("run:"):
+        return f"stepwell budget raise {(one.about or own).removeprefix('run:')} --usd DOLLARS"
+    return f"stepwell budget set {shlex.quote(one.about)} --usd DOLLARS"
 
 
 class Asked:

@@ -35,6 +35,7 @@ class RunServicer(rpc.RunServiceServicer):
             run_key=request.run_key,
             on_conflict=translate.ON_CONFLICT[request.on_conflict],
             queue=request.queue,
+            limits=dict(request.limits),
             trace=_trace(context),
         )
         return pb.StartRunResponse(run=translate.run(run), created=created)

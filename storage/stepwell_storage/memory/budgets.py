@@ -37,8 +37,6 @@ class MemoryBudgets:
 
     async def reserve(self, namespace: str, reservation: Reservation, *, now: int) -> Short | None:
         kept = self._database[namespace]
-        for row in reservation.budgets:
-            kept.budgets.setdefault((row.scope, row.unit), row)
         key = reservation.run, reservation.key
         if key in kept.reservations:
             kept.reservations[key].expires_at = reservation.expires_at
@@ -70,7 +68,9 @@ class MemoryBudgets:
 
 
 def settle(kept: KeptNamespace, append: Append) -> None:
-    """Counts what calls have needed, and gives back what was reserved."""
+    """Makes budgets, counts what calls have needed, and gives back what was reserved."""
+    for row in append.budgets:
+        kept.budgets.setdefault((row.scope, row.unit), row)
     limits = {name: row.amount for name, row in kept.budgets.items()}
     for spent in append.spent:
         _give_back(kept, (append.run, spent.key))

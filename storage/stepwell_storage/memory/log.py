@@ -114,7 +114,7 @@ def _write(namespace: KeptNamespace, append: Append) -> int:
     for step in append.left:
         namespace.tickets.pop((append.run, step), None)
     note(namespace, append)
-    if append.spent or append.frees:
+    if append.spent or append.frees or append.budgets:
         budgets.settle(namespace, append)
     if append.head is not None:
         _show(namespace, kept, append.head)

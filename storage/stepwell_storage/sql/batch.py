@@ -254,6 +254,5 @@ def _lease(chain: _Chain, new: NewRun) -> tuple[Any, ...]:
 
 
 def _has_errands(it: Append) -> bool:
-    return bool(
-        it.letters or it.taken or it.approvals or it.withdraws is not None or it.spent or it.frees
-    )
+    is_told = it.letters or it.taken or it.approvals or it.withdraws is not None
+    return bool(is_told or it.spent or it.frees or it.budgets)

@@ -154,9 +154,10 @@ def lock(session: Session, namespace: str) -> None:
 
 
 def settle(session: Session, append: Append) -> None:
-    """Counts what calls of a run have needed, and gives back what was reserved for them."""
+    """Makes budgets, counts what calls have needed, and gives back what was reserved for them."""
     namespace, run = append.namespace, packed(append.run)
     lock(session, namespace)
+    _add(session, namespace, append.budgets)
     for spent in append.spent:
         _give_back(session, _THOSE_OF_CALL, namespace, of=run, by_key=spent.key)
     charges = [charge for spent in append.spent for charge in spent.charges]
@@ -168,7 +169,6 @@ def settle(session: Session, append: Append) -> None:
 
 def _reserve(namespace: str, reservation: Reservation, now: int, session: Session) -> Short | None:
     lock(session, namespace)
-    _add(session, namespace, reservation.budgets)
     call = {"in_namespace": namespace, "of": packed(reservation.run), "by_key": reservation.key}
     if session.change(_RENEW, **call, now=reservation.expires_at):
         return None

@@ -64,7 +64,7 @@ def run_errands(session: Session, appends: Sequence[Append]) -> None:
             note(session, append)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
-        if append.spent or append.frees:
+        if append.spent or append.frees or append.budgets:
             settle(session, append)
     for namespace in sorted(letters):
         deliver(session, namespace, letters[namespace])

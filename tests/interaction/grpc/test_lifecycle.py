@@ -46,6 +46,7 @@ async def test_every_service_is_serving_and_reflected(channel: grpc.aio.Channel)
         "stepwell.v1.ApiKeyService",
         "stepwell.v1.ApprovalService",
         "stepwell.v1.FactorService",
+        "stepwell.v1.BudgetService",
     )
     assert [await health(channel, name) for name in ("", *SERVICES)] == [SERVING] * (
         1 + len(SERVICES)

@@ -291,7 +291,9 @@ async def test_policy_is_asked_again_with_what_is_known_then() -> None:
         assert again.spec is rig.pay.spec
         assert again.facts.at >= before + 60_000_000
         assert again.facts == Facts(
-            at=again.facts.at, usage={"calls_run": 0, "tokens_run": 0}, approved_before=1
+            at=again.facts.at,
+            usage={"calls_run": 0, "tokens_run": 0, "usd_micros_run": 0, "rows_run": 0},
+            approved_before=1,
         )
 
 

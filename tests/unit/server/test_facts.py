@@ -26,6 +26,7 @@ FULL: dict[Any, Any] = {
     Failure | None: Failure("TOOL_ERROR", "it broke", True, {"why": "age"}),
     tuple[str, ...]: ("one", "two"),
     dict[str, str]: {"team": "a"},
+    dict[str, int]: {"calls": 7},
 }
 
 
