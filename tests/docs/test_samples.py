@@ -114,12 +114,12 @@ def test_the_page_shows_every_key_of_a_script() -> None:
     assert {key for key in keys if not re.search(rf"\b{key}\b", script)} == set()
 
 
-@pytest.mark.parametrize("name", ["models", "tools"])
+@pytest.mark.parametrize("name", ["models", "tools", "approving"])
 def test_the_settings_of_a_page_are_settings(name: str, tmp_path: Path) -> None:
     settings = blocks(page(name), "toml")[0]
     (tmp_path / "config.toml").write_text(settings)
     loaded = load_settings(tmp_path, {}, {})
-    assert loaded.models or loaded.tools.paths
+    assert loaded.models or loaded.tools.paths or loaded.approvals.notify
 
 
 # --- clients ----------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """Keys, factors and the page on the command line; and what an agent with a shell cannot do with it."""
 
+import asyncio
 import json
 import os
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +15,9 @@ import pytest
 from tests.e2e.conftest import Command, clean_environment
 from tests.e2e.terminal import at_terminal
 
+from stepwell.client import Client
+from stepwell.clock import SystemClock
+from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.home import Home
 
 
@@ -102,9 +108,6 @@ def test_what_is_secret_is_its_owners_alone(served: Home, command: Command, path
 
 def test_the_wheel_has_the_pages(tmp_path: Path) -> None:
     """A package without its pages would be found out by whoever installs it."""
-    import sys
-    import zipfile
-
     repository = Path(__file__).parents[2]
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
@@ -125,3 +128,47 @@ def test_the_wheel_has_the_pages(tmp_path: Path) -> None:
         assert wanted <= set(opened.namelist())
         for name in wanted:
             assert opened.read(name) == (folder.parents[1] / name).read_bytes()
+
+
+ASK = b"""
+workflow: ask
+nodes:
+  - { id: ok, approval: "Pay 100 to Ann?" }
+"""
+
+
+def test_a_person_at_a_terminal_is_asked_for_the_code_and_a_program_is_not(
+    home: Home, daemon: ChildDaemon
+) -> None:
+    async def asked() -> tuple[str, str]:
+        endpoints = await daemon.start()
+        async with Client(endpoints.grpc, token=home.owner_token()) as client:
+            offer = await client.factors.offer_totp()
+            before = pyotp.HOTP(offer.secret).at(SystemClock().now() // 30_000_000 - 1)
+            await client.factors.enrol_totp(offer.ticket, before)
+            await client.workflows.put(ASK)
+            run = await client.run("ask")
+            async with asyncio.timeout(10):
+                while not (page := await client.approvals.list()).approvals:
+                    await asyncio.sleep(0.02)
+            assert page.approvals[0].run == run.id
+            return offer.secret, page.approvals[0].id
+
+    secret, id = asyncio.run(asked())
+    with at_terminal("approvals", "show", id[:6], environ=environ(home)) as shown:
+        shown.until("Pay 100 to Ann")
+        shown.until(rf"/approvals/{id}")
+        shown.process.wait(30)
+
+    answer = [sys.executable, "-m", "stepwell_server.cli.main", "approvals", "approve", id]
+    refused = subprocess.run(
+        [*answer, "--json"], env=environ(home), stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert json.loads(refused.stdout)["error"]["code"] == "FACTOR_REQUIRED"
+
+    with at_terminal("approvals", "approve", id, "--reason", "fine", environ=environ(home)) as ask:
+        ask.until("code of your authenticator app")
+        code = pyotp.HOTP(secret).at(SystemClock().now() // 30_000_000)
+        ask.type(code)
+        ask.until(f"approval {id} is approved")
+        ask.process.wait(30)
