@@ -246,7 +246,7 @@ def _factors(
         ),
         site=Site(page_url(settings, http_port)),
         clock=clock,
-        record=Audit(storage, clock).record,
+        audit=Audit(storage, clock),
     )
 
 

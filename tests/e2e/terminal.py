@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,13 @@ class Terminal:
                     assert re.search(pattern, self._seen), self._seen
         self._seen = self._seen[found.end() :]
         return found
+
+    def until_unseen(self) -> None:
+        """Waits until what is typed is not shown: what was typed before that is thrown away."""
+        end = time.monotonic() + BOUND
+        while termios.tcgetattr(self._master)[3] & termios.ECHO:
+            assert time.monotonic() < end, "what is typed is still shown"
+            time.sleep(0.01)
 
     def type(self, text: str) -> None:
         """Types a line."""

@@ -168,6 +168,7 @@ def test_a_person_at_a_terminal_is_asked_for_the_code_and_a_program_is_not(
 
     with at_terminal("approvals", "approve", id, "--reason", "fine", environ=environ(home)) as ask:
         ask.until("code of your authenticator app")
+        ask.until_unseen()
         code = pyotp.HOTP(secret).at(SystemClock().now() // 30_000_000)
         ask.type(code)
         ask.until(f"approval {id} is approved")

@@ -19,10 +19,10 @@ from msgspec import Struct
 from stepwell.clock import Clock
 from stepwell.errors import Code, Denied, InvalidRequest, Unavailable
 from stepwell.orchestrator.approvals import Factors, Proof
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authentication import KEY_PREFIX, Unauthenticated
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.deeds import deed
-from stepwell.orchestrator.recording import Record, not_recorded
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.views import ApiKey, api_key_of
 from stepwell.principals import Caller
@@ -56,13 +56,11 @@ class ApiKeys:
         Unavailable: the database cannot be used right now; nothing was changed.
     """
 
-    def __init__(
-        self, storage: Storage, *, factors: Factors, clock: Clock, record: Record = not_recorded
-    ) -> None:
+    def __init__(self, storage: Storage, *, factors: Factors, clock: Clock, audit: Audit) -> None:
         self._storage = storage
         self._factors = factors
         self._clock = clock
-        self._record = record
+        self._audit = audit
         self._known: dict[str, _Known] = {}
 
     async def create(
@@ -109,7 +107,9 @@ class ApiKeys:
         with refusals():
             await self._storage.api_keys.add(namespace, row)
         told = {"subject": subject, "vouched": str(is_vouched).lower()}
-        await self._record(namespace, caller.principal, "api_key.create", f"api_key/{row.id}", told)
+        await self._audit.record(
+            namespace, caller.principal, "api_key.create", f"api_key/{row.id}", told
+        )
         return api_key_of(namespace, row), f"{KEY_PREFIX}{row.id}_{secret}"
 
     async def list_keys(self, caller: Caller, *, namespace: str = "") -> tuple[ApiKey, ...]:
@@ -138,7 +138,9 @@ class ApiKeys:
             row = await self._storage.api_keys.revoke(namespace, id, now=self._clock.now())
         self._known.pop(id, None)
         told = {"subject": row.subject}
-        await self._record(namespace, caller.principal, "api_key.revoke", f"api_key/{id}", told)
+        await self._audit.record(
+            namespace, caller.principal, "api_key.revoke", f"api_key/{id}", told
+        )
         return api_key_of(namespace, row)
 
     async def identify(self, token: str) -> Caller:

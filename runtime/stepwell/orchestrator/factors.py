@@ -22,10 +22,10 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code, DataDamaged, Denied, FailedPrecondition, InvalidRequest
 from stepwell.orchestrator import one_time_codes, passkeys
 from stepwell.orchestrator.approvals import Proof
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.deeds import deed
 from stepwell.orchestrator.passkeys import Passkey, Site, WrongPasskey
-from stepwell.orchestrator.recording import Record, not_recorded
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.views import Factor, factor_of
 from stepwell.principals import Caller
@@ -74,14 +74,14 @@ class FactorKeeping:
         open_boxes: Callable[[], Boxes],
         site: Site,
         clock: Clock,
-        record: Record = not_recorded,
+        audit: Audit,
     ) -> None:
         """`open_boxes` may wait for the keyring of the system."""
         self.site = site
         self._storage = storage
         self._open_boxes = open_boxes
         self._clock = clock
-        self._record = record
+        self._audit = audit
         self._opened: Boxes | None = None
         self._opening = asyncio.Lock()
 
@@ -258,13 +258,13 @@ class FactorKeeping:
         missing = f"{caller.principal} has no factor {id!r}; `stepwell factor list` shows all"
         with refusals(missing, Code.FACTOR_NOT_FOUND):
             await self._storage.factors.remove(caller.namespace, caller.principal, id)
-        await self._record(caller.namespace, caller.principal, REMOVE, f"factor/{id}", {})
+        await self._audit.record(caller.namespace, caller.principal, REMOVE, f"factor/{id}", {})
 
     # --- inside: proving ------------------------------------------------------------------
 
     async def _verify_code(self, caller: Caller, rows: list[FactorRow], code: str) -> None:
         """Every attempt is counted before it is looked at, so that many at once are many."""
-        await self._count_attempt(caller)
+        failed = await self._count_attempt(caller)
         boxes, now = await self._boxes(), self._clock.now()
         for row in rows:
             if row.kind != "totp":
@@ -281,20 +281,24 @@ class FactorKeeping:
                 await self._storage.factors.advance(caller.namespace, row.id, counter=0, now=now)
                 await self._storage.factors.clear_attempts(caller.namespace, caller.principal)
             return
+        if failed == one_time_codes.FREE_ATTEMPTS:
+            told = {"failed": str(failed)}
+            await self._audit.record(*_whose(caller), "factor.lock", "factors", told)
         raise Denied(
             "the code is wrong; enter the one that your app shows now", code=Code.FACTOR_WRONG
         )
 
-    async def _count_attempt(self, caller: Caller) -> None:
-        counted = False
-        while not counted:
+    async def _count_attempt(self, caller: Caller) -> int:
+        """Counts one more; tells how many there were in a row, with it."""
+        while True:
             with refusals():
                 before = await self._storage.factors.attempts(caller.namespace, caller.principal)
                 now = self._clock.now()
                 self._check_not_locked(before, now)
-                counted = await self._storage.factors.attempt(
+                if await self._storage.factors.attempt(
                     caller.namespace, caller.principal, after=before, now=now
-                )
+                ):
+                    return before.failed + 1
 
     def _check_not_locked(self, attempts: Attempts, now: int) -> None:
         until = one_time_codes.locked_until(attempts)
@@ -385,7 +389,9 @@ class FactorKeeping:
                 code=Code.FACTOR_REQUIRED,
             ) from None
         told = {"kind": row.kind, "label": row.label, "first": str(is_first).lower()}
-        await self._record(caller.namespace, caller.principal, ENROL, f"factor/{row.id}", told)
+        await self._audit.record(
+            caller.namespace, caller.principal, ENROL, f"factor/{row.id}", told
+        )
         return factor_of(row)
 
     def _row(self, caller: Caller, kind: str, label: str, secret: bytes, boxes: Boxes) -> FactorRow:

@@ -130,13 +130,9 @@ class Service:
         audit = self._audit = Audit(storage, clock)
         self.audit_log = AuditLog(storage)
         self.factors = factors or FactorKeeping(
-            storage,
-            open_boxes=passing_boxes,
-            site=DEFAULT_SITE,
-            clock=clock,
-            record=audit.record,
+            storage, open_boxes=passing_boxes, site=DEFAULT_SITE, clock=clock, audit=audit
         )
-        self.api_keys = ApiKeys(storage, factors=self.factors, clock=clock, record=audit.record)
+        self.api_keys = ApiKeys(storage, factors=self.factors, clock=clock, audit=audit)
         self.controls = Controls(
             storage,
             worker=worker,

@@ -9,6 +9,7 @@ from stepwell.errors import Code, Denied, InvalidRequest, NotFound
 from stepwell.orchestrator import api_keys
 from stepwell.orchestrator.api_keys import ApiKeys
 from stepwell.orchestrator.approvals import Proof
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authentication import Unauthenticated
 from stepwell.orchestrator.deeds import deed
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
@@ -18,6 +19,10 @@ pytestmark = pytest.mark.anyio
 
 GOOD = Proof(kind="totp", value="good")
 ANN = Caller("team", "user:ann", "k1")
+
+
+def keeping(storage: MemoryStorage, factors: FakeFactors, clock: HandClock) -> ApiKeys:
+    return ApiKeys(storage, factors=factors, clock=clock, audit=Audit(storage, clock))
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def factors() -> FakeFactors:
 
 @pytest.fixture
 def keys(clock: HandClock, factors: FakeFactors) -> ApiKeys:
-    return ApiKeys(MemoryStorage(), factors=factors, clock=clock)
+    return keeping(MemoryStorage(), factors, clock)
 
 
 async def test_a_token_says_whose_it_is(keys: ApiKeys) -> None:
@@ -43,7 +48,7 @@ async def test_a_token_says_whose_it_is(keys: ApiKeys) -> None:
 
 async def test_the_store_never_sees_the_secret(clock: HandClock, factors: FakeFactors) -> None:
     storage = MemoryStorage()
-    keys = ApiKeys(storage, factors=factors, clock=clock)
+    keys = keeping(storage, factors, clock)
     _, token = await keys.create(LOCAL_USER, "agent:bot")
     [row] = await storage.api_keys.list("default")
     assert token.split("_", 2)[2] not in repr(row)
@@ -73,6 +78,8 @@ async def test_a_revoked_key_is_worth_nothing_at_once(keys: ApiKeys) -> None:
     revoked = await keys.revoke(LOCAL_USER, made.id)
 
     assert revoked.revoked_at is not None
+    entries = await keys._storage.audit.read("default")
+    assert [entry.action for entry in entries] == ["api_key.create", "api_key.revoke"]
     with pytest.raises(Unauthenticated, match="revoked"):
         await keys.identify(token)
     with pytest.raises(Unauthenticated, match="revoked"):
@@ -83,7 +90,7 @@ async def test_another_process_notices_within_seconds(
     clock: HandClock, factors: FakeFactors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = MemoryStorage()
-    here, there = (ApiKeys(storage, factors=factors, clock=clock) for _ in range(2))
+    here, there = (keeping(storage, factors, clock) for _ in range(2))
     made, token = await here.create(LOCAL_USER, "agent:bot")
     await there.identify(token)
     await here.revoke(LOCAL_USER, made.id)

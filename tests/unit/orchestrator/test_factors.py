@@ -12,6 +12,7 @@ from tests.unit.orchestrator.people import HandClock
 
 from stepwell.errors import Code, DataDamaged, Denied, InvalidRequest, NotFound
 from stepwell.orchestrator.approvals import Proof
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.passkeys import Site
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
@@ -33,21 +34,16 @@ class People:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.storage = MemoryStorage()
-        self.recorded: list[tuple[str, str, str]] = []
         self.keeping = self.process()
 
     def process(self) -> FactorKeeping:
         """One process that serves the database."""
-
-        async def record(namespace: str, who: str, action: str, what: str, detail: object) -> None:
-            self.recorded.append((namespace, who, action))
-
         return FactorKeeping(
             self.storage,
             open_boxes=lambda: Boxes(b"k" * 32),
             site=SITE,
             clock=self.clock,
-            record=record,
+            audit=Audit(self.storage, self.clock),
         )
 
     def code(self, secret: str, *, later: int = 0) -> str:
@@ -59,6 +55,11 @@ class People:
         await self.keeping.enrol_totp(caller, offer.ticket, self.code(offer.secret))
         self.clock.pass_(timedelta(minutes=2))
         return offer.secret
+
+    async def deeds(self) -> list[tuple[str, str]]:
+        """Who did what, as the audit log has it."""
+        entries = await self.storage.audit.read("default")
+        return [(entry.principal, entry.action) for entry in entries]
 
     async def enrol_passkey(self, caller: Caller = LOCAL_USER) -> Authenticator:
         device = Authenticator(SITE.origin)
@@ -168,6 +169,7 @@ async def test_guessing_ends_after_a_few_codes(people: People) -> None:
     assert codes.count(Code.FACTOR_WRONG) == 5
     assert codes.count(Code.FACTOR_LOCKED) == 35
 
+    assert (await people.deeds())[1:] == [("user:local", "factor.lock")]
     right = shown(people.code(secret))
     message = await refused(people.keeping.verify(LOCAL_USER, right, SUBJECT), Code.FACTOR_LOCKED)
     assert "30 s" in message
@@ -291,7 +293,7 @@ async def test_a_second_factor_takes_the_first(people: People) -> None:
     )
     labels = [factor.label for factor in await people.keeping.list_factors(LOCAL_USER)]
     assert labels == ["authenticator app", "tablet"]
-    assert people.recorded == [("default", "user:local", "factor.enrol")] * 2
+    assert await people.deeds() == [("user:local", "factor.enrol")] * 2
 
 
 async def test_an_enrolment_is_finished_once_by_who_began_it(people: People) -> None:
@@ -345,7 +347,7 @@ async def test_removing_takes_a_proof_for_just_that(people: People) -> None:
     people.clock.pass_(timedelta(minutes=1))
     await people.keeping.remove(LOCAL_USER, factor.id, proof=shown(people.code(secret)))
     assert await people.keeping.list_factors(LOCAL_USER) == ()
-    assert people.recorded[-1] == ("default", "user:local", "factor.remove")
+    assert (await people.deeds())[-1] == ("user:local", "factor.remove")
 
 
 async def test_the_store_has_no_secret_and_takes_no_row_of_another(people: People) -> None:
