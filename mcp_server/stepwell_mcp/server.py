@@ -20,6 +20,8 @@ from mcp_types import (
     INTERNAL_ERROR,
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
+    InputResponses,
     ListToolsResult,
     PaginatedRequestParams,
 )
@@ -31,6 +33,7 @@ from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
 from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.telemetry.tracing import current_traceparent
+from stepwell_mcp.audience import Asked, CallAudience, Questions
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import Sessions, ToolChanges, telling
 from stepwell_mcp.errors import protocol_error, unknown_tool
@@ -111,6 +114,7 @@ class _Door:
         self._service = service
         self._wait = wait
         self._listed: dict[str, Mapping[str, Any]] = {}
+        self._questions = Questions()
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """What a tool takes, as it was last listed: for the check of `Mcp-Param-*` headers.
@@ -138,24 +142,42 @@ class _Door:
 
     async def call_tool(
         self, context: RequestContext, params: CallToolRequestParams
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         with _refusals():
             try:
-                return await self._answer(context, params.name, params.arguments or {})
+                return await self._answer(
+                    context,
+                    params.name,
+                    params.arguments or {},
+                    state=params.request_state,
+                    responses=params.input_responses,
+                )
             except Unavailable:
                 raise
             except StepwellError as error:
                 return refusal_result(error)
 
     async def _answer(
-        self, context: RequestContext, name: str, arguments: Mapping[str, Json]
-    ) -> CallToolResult:
+        self,
+        context: RequestContext,
+        name: str,
+        arguments: Mapping[str, Json],
+        *,
+        state: str | None = None,
+        responses: InputResponses | None = None,
+    ) -> CallToolResult | InputRequiredResult:
         caller = caller_of(context)
         structured = _structured(context)
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
-        run = await self._start(caller, name, arguments, trace=_trace(context))
+        if state:
+            run_id = self._questions.answered(caller, state, responses)
+            run = await self._service.get_run(caller, run_id)
+        else:
+            run = await self._start(caller, name, arguments, trace=_trace(context))
         ended = await self._follow(context, caller, run)
+        if isinstance(ended, InputRequiredResult):
+            return ended
         spec = self._service.find_tool(caller, name)
         return run_result(ended, structured, spec, self._service.approvals.page)
 
@@ -183,13 +205,31 @@ class _Door:
         )
         return run
 
-    async def _follow(self, context: RequestContext, caller: Caller, run: Run) -> Run:
-        """The run when it has ended or the wait is over, with progress for who asked for it."""
+    async def _follow(
+        self, context: RequestContext, caller: Caller, run: Run
+    ) -> Run | InputRequiredResult:
+        """The run when it has ended or the wait is over, with progress for who asked for it.
+
+        A tool of another server may ask the client's user meanwhile; a newer client is asked by
+        what it is answered.
+        """
         if run.status.ended:
             return run
-        if (context.meta or {}).get("progress_token") is None:
-            return await self._service.wait_run(caller, run.id, self._wait)
-        return await wait_reporting(self._service, caller, run.id, self._wait, context.session)
+        audience = CallAudience(context, caller, run.id)
+        leave = self._service.relay.attend(caller.namespace, run.id, audience)
+        reports = (context.meta or {}).get("progress_token") is not None
+        try:
+            outcome = await wait_reporting(
+                self._service,
+                caller,
+                run.id,
+                self._wait,
+                audience,
+                session=context.session if reports else None,
+            )
+        finally:
+            leave()
+        return self._questions.put(outcome) if isinstance(outcome, Asked) else outcome
 
 
 @contextmanager

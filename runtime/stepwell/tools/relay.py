@@ -3,8 +3,11 @@
 A run may be worked on where nobody waits for it: then nobody hears, and nobody is asked.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -34,7 +37,8 @@ class Reply(Struct, frozen=True):
     content: dict[str, Any] | None = None
 
 
-Ask = Callable[[Question], Awaitable[Reply]]
+ARRIVAL: Final = timedelta(seconds=1)
+"""How long a question waits for somebody who waits for the run."""
 
 
 class Audience(Protocol):
@@ -44,7 +48,7 @@ class Audience(Protocol):
         """Takes note of progress."""
         ...
 
-    async def asked(self, question: Question) -> Reply | None:
+    async def ask(self, question: Question) -> Reply | None:
         """Asks; None when this one cannot be asked."""
         ...
 
@@ -54,11 +58,14 @@ class CallRelay:
 
     def __init__(self) -> None:
         self._audiences: dict[tuple[str, str], list[Audience]] = {}
+        self._arrival = asyncio.Event()
 
     def attend(self, namespace: str, run: str, audience: Audience) -> Callable[[], None]:
         """Tells this one what the calls of a run say, until what is answered is called."""
         key = (namespace, run)
         self._audiences.setdefault(key, []).append(audience)
+        self._arrival.set()
+        self._arrival = asyncio.Event()
 
         def leave() -> None:
             there = self._audiences.get(key, [])
@@ -75,9 +82,16 @@ class CallRelay:
             audience.heard(progress)
 
     async def ask(self, namespace: str, run: str, question: Question) -> Reply | None:
-        """Asks the first of those who wait that can be asked; None when nobody can."""
+        """Asks the first of those who wait that can be asked; None when nobody can.
+
+        Who begins a run begins to wait for it a moment later.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ARRIVAL.total_seconds()):
+                while (namespace, run) not in self._audiences:
+                    await self._arrival.wait()
         for audience in tuple(self._audiences.get((namespace, run), ())):
-            reply = await audience.asked(question)
+            reply = await audience.ask(question)
             if reply is not None:
                 return reply
         return None

@@ -1,6 +1,8 @@
 """The calls of one server that are in flight: what is sent, what comes back, who is asked meanwhile."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import mcp_types
@@ -45,6 +47,27 @@ class ServerLost(ToolFailed):
     code = Code.TOOL_CRASHED
 
 
+class _InFlight:
+    """A call that was sent, and the time that it has."""
+
+    def __init__(self, tool: str, context: CallContext, scope: asyncio.Timeout) -> None:
+        self.tool = tool
+        self.context = context
+        self._scope = scope
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Lets no time pass for the server: a person is being asked."""
+        clock = asyncio.get_running_loop().time
+        until, begun = self._scope.when(), clock()
+        self._scope.reschedule(None)
+        try:
+            yield
+        finally:
+            if until is not None and not self._scope.expired():
+                self._scope.reschedule(until + clock() - begun)
+
+
 class Calls:
     """Makes the calls of one server, and knows whose question is whose."""
 
@@ -54,7 +77,7 @@ class Calls:
         self._relay = relay
         self._redactor = redactor
         self._limit = limit
-        self._open: dict[object, tuple[str, CallContext]] = {}
+        self._open: dict[object, _InFlight] = {}
 
     async def make(
         self, client: Client, tool: Offered, arguments: dict[str, Json], context: CallContext
@@ -66,11 +89,11 @@ class Calls:
             ServerLost: the connection ended.
         """
         key = object()
-        self._open[key] = (tool.spec.name, context)
         seconds = None if tool.spec.timeout is None else tool.spec.timeout / 1e6
         try:
-            async with asyncio.timeout(seconds):
-                result = await self._answer(client, tool, arguments, context)
+            async with asyncio.timeout(seconds) as scope:
+                call = self._open[key] = _InFlight(tool.spec.name, context, scope)
+                result = await self._answer(client, tool, arguments, call)
             data = value_of(result, tool.spec, self._limit)
             return Data(self._redactor.json(data.value))
         except TimeoutError as error:
@@ -90,7 +113,7 @@ class Calls:
         except ToolFailed as error:
             raise self._told(error) from error.__cause__
         finally:
-            del self._open[key]
+            self._open.pop(key, None)
 
     async def elicit(
         self, context: ClientRequestContext, params: ElicitRequestParams
@@ -98,11 +121,11 @@ class Calls:
         """Asks for a server that asks on the session, as older ones do, and not within a call."""
         if len(self._open) != 1:
             return _no(f"{len(self._open)} calls are in flight, so that nobody knows who is asked")
-        ((tool, call),) = self._open.values()
-        return await self._ask(tool, call, params)
+        (call,) = self._open.values()
+        return await self._ask(call, params)
 
     async def _answer(
-        self, client: Client, tool: Offered, arguments: dict[str, Json], context: CallContext
+        self, client: Client, tool: Offered, arguments: dict[str, Json], call: "_InFlight"
     ) -> CallToolResult:
         responses: mcp_types.InputResponses | None = None
         state: str | None = None
@@ -114,15 +137,15 @@ class Calls:
                         arguments=arguments,
                         input_responses=responses,
                         request_state=state,
-                        _meta=_meta(context),
+                        _meta=_meta(call.context),
                     )
                 ),
                 Result,
-                progress_callback=_Reports(self._relay, context),
+                progress_callback=_Reports(self._relay, call.context),
             )
             if isinstance(result, CallToolResult):
                 return result
-            responses = await self._fulfil(tool, context, result.input_requests or {})
+            responses = await self._fulfil(call, result.input_requests or {})
             state = result.request_state
         raise ToolFailed(
             f"{tool.spec.name} asked {MOST_ROUNDS} times for more and never answered",
@@ -130,33 +153,36 @@ class Calls:
         )
 
     async def _fulfil(
-        self, tool: Offered, context: CallContext, requests: mcp_types.InputRequests
+        self, call: "_InFlight", requests: mcp_types.InputRequests
     ) -> mcp_types.InputResponses:
         responses: mcp_types.InputResponses = {}
         for key, request in requests.items():
             if not isinstance(request, ElicitRequest):
                 raise ToolFailed(
-                    f"{tool.spec.name} wants {request.method} of its caller, which is not to be "
+                    f"{call.tool} wants {request.method} of its caller, which is not to be "
                     "had here",
                     retryable=False,
                 )
-            response = await self._ask(tool.spec.name, context, request.params)
+            response = await self._ask(call, request.params)
             if isinstance(response, ErrorData):
-                raise ToolFailed(f"{tool.spec.name}: {response.message}", retryable=False)
+                raise ToolFailed(f"{call.tool}: {response.message}", retryable=False)
             responses[key] = response
         if not requests:  # a server that only wants to be asked again
             await asyncio.sleep(REPORT_EVERY)
         return responses
 
     async def _ask(
-        self, tool: str, context: CallContext, params: ElicitRequestParams
+        self, call: "_InFlight", params: ElicitRequestParams
     ) -> ElicitResult | ErrorData:
         message = self._redactor.text(seen(params.message))
         if isinstance(params, ElicitRequestFormParams):
-            question = Question(tool=tool, message=message, schema=dict(params.requested_schema))
+            question = Question(
+                tool=call.tool, message=message, schema=dict(params.requested_schema)
+            )
         else:
-            question = Question(tool=tool, message=message, url=params.url)
-        reply = await self._relay.ask(context.namespace, context.run, question)
+            question = Question(tool=call.tool, message=message, url=params.url)
+        with call.stopped():
+            reply = await self._relay.ask(call.context.namespace, call.context.run, question)
         if reply is None:
             return _no("nobody waits for the call who could be asked")
         return ElicitResult.model_validate({"action": reply.action, "content": reply.content})
