@@ -23,6 +23,7 @@ from bench import goals
 from bench.databases import BOTH, POSTGRES_ONLY, SQLITE_ONLY
 from bench.fanout import measure_fanout
 from bench.footprint import measure_footprint
+from bench.governed import measure_governed
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
 from bench.peers.environment import peer_versions
@@ -50,6 +51,7 @@ PARTS = {
     "waiting": Part(measure_waiting, BOTH),
     "watch": Part(measure_watch, BOTH),
     "scale": Part(measure_scale, BOTH),
+    "governed": Part(measure_governed, SQLITE_ONLY),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -51,6 +51,10 @@ GOALS = (
             at_most(f"{database}.scale_watch_ratio", 1.5),
         )
     ),
+    at_most("sqlite.governed_cpu_ms_per_step", 0.25),
+    at_most("sqlite.unnamed_ratio", 1.05),
+    at_least("sqlite.governed_cpu_times_dbos", 20),
+    at_least("decisions_per_s", 3000),
     at_most("sqlite.watch_p99_ms", 50),
     at_most("postgres.watch_p99_ms", 300),
 )
@@ -68,6 +72,10 @@ def against_peers(figures: dict[str, float]) -> dict[str, float]:
                 figures, f"{of_peer}.cpu_ms_per_step", f"{database}.cpu_ms_per_step"
             ):
                 ratios[f"{database}.cpu_times_{peer}"] = cpu
+            if governed := _quotient(
+                figures, f"{of_peer}.cpu_ms_per_step", f"{database}.governed_cpu_ms_per_step"
+            ):
+                ratios[f"{database}.governed_cpu_times_{peer}"] = governed
             if fanout := _quotient(figures, f"{of_peer}.fanout_s", f"{database}.fanout_s"):
                 ratios[f"{database}.fanout_times_{peer}"] = fanout
     return ratios

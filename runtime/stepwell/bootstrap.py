@@ -25,6 +25,7 @@ from stepwell.orchestrator.notary import Notary
 from stepwell.orchestrator.notifications import Desktop, NotificationLoop, Sender, Webhook
 from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
+from stepwell.orchestrator.policies import Policies, PolicyLoop
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
@@ -34,7 +35,7 @@ from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.survey import Survey
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
-from stepwell.policy.grants import GrantedTools
+from stepwell.policy.book import PolicyBook
 from stepwell.stores import store_of
 from stepwell.telemetry.loop_lag import LoopLag
 from stepwell.telemetry.metrics import Metrics
@@ -140,12 +141,16 @@ async def open_runtime(
                 factors=_factors(settings, storage, environ, http_port),
             )
             survey = Survey(storage, worker, metrics)
+            with refusals():
+                await service.policies.refresh()
             schedules, retention = _loops(settings, storage, service)
             notary = Notary(storage, clock=SystemClock(), every=settings.audit.every)
+            policies = PolicyLoop(service.policies, poll=settings.worker.poll)
             background = Background(
                 schedules=schedules.run,
                 retention=retention.run,
                 notary=notary.run,
+                policies=policies.run,
                 spending=spending.run,
                 **_notifications(settings, storage, service, environ),
             )
@@ -298,10 +303,11 @@ def _compose(
     ids = Uuid7Source(clock)
     journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
     workflows = Workflows(storage, tools=tools.names, clock=clock)
+    policies = Policies(storage, book=PolicyBook(), tools=tools, clock=clock)
     effects = WorldEffects(
         tools=tools,
         models=models,
-        policy=GrantedTools(),
+        policy=policies.book,
         clock=clock,
         max_result=settings.limits.blob_bytes,
         spending=spending,
@@ -339,6 +345,7 @@ def _compose(
         factors=factors,
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
         spending=spending,
+        policies=policies,
     )
     return worker, service
 

@@ -30,7 +30,7 @@ import subprocess
 from stepwell import tool
 
 
-@tool
+@tool(read_only=True)
 async def add(a: int, b: int) -> int:
     """Adds two numbers, and chats."""
     print("a stray print")
@@ -38,7 +38,7 @@ async def add(a: int, b: int) -> int:
     return a + b
 
 
-@tool
+@tool(read_only=True)
 async def hold() -> None:
     """Never ends."""
     await asyncio.Event().wait()

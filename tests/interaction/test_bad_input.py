@@ -13,6 +13,7 @@ import mcp
 import pytest
 from mcp.client._memory import InMemoryTransport
 from mcp_types.version import LATEST_MODERN_VERSION
+from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.client import Client, Event, Run, RunStatus
@@ -221,6 +222,7 @@ async def _open(home: Path) -> AsyncIterator[Stack]:
     }
     async with open_runtime(load_settings(home, {}, overrides)) as runtime:
         service = runtime.service
+        await permit_direct_calls(service)
         server = GrpcServer(service, host="127.0.0.1", port=0, owner_token="owner")
         port = await server.start()
         address = f"127.0.0.1:{port}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
@@ -86,6 +87,7 @@ async def opened(
     async with open_runtime(load_settings(home, {}, overrides), environ=KEYS) as runtime:
         for source in (ECHO, HOLD, PARENT):
             await runtime.service.put_workflow(LOCAL_USER, source)
+        await permit_direct_calls(runtime.service)
         yield runtime.service
 
 

@@ -12,6 +12,7 @@ import pytest
 from mcp.client._memory import InMemoryTransport
 from mcp_types.version import LATEST_MODERN_VERSION
 from tests.interaction.otlp_receiver import OtlpReceiver, receiving
+from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
@@ -107,6 +108,7 @@ async def opened(home: Path) -> AsyncIterator[Service]:
     async with open_runtime(load_settings(home, {}, overrides)) as runtime:
         for source in (ASK, LOOK, NEST, BREAK, HOLD):
             await runtime.service.put_workflow(LOCAL_USER, source)
+        await permit_direct_calls(runtime.service)
         yield runtime.service
 
 

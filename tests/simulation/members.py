@@ -128,6 +128,7 @@ class Member:
             tell=self.controls.tell,
             clock=self.clock,
             factors=Anybody(),
+            audit=Audit(self.link, self.clock),
         )
         self.is_alive = False
         """Whether it can be asked for something."""

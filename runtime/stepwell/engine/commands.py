@@ -69,12 +69,16 @@ class CallModel(Struct, frozen=True, gc=False):
 
 
 class Approval(Struct, frozen=True, gc=False):
-    """A person's yes to one call, as it was shown: to `subject`, which holds a `nonce`."""
+    """A person's yes to one call, as it was shown: to `subject`, which holds a `nonce`.
+
+    It answers the `rules` that asked, and no others.
+    """
 
     subject: str
     nonce: str
     by: str
     at: int
+    rules: tuple[str, ...] = ()
 
 
 class CallTool(Struct, frozen=True, gc=False):

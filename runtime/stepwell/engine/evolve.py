@@ -712,7 +712,8 @@ def _decide(state: RunState, step: StepState, event: ApprovalDecided) -> None:
         step.begun -= {event.call}
         _open_call(state, step, _unapproved(ask.call), None)
     elif event.decision == "approve":
-        approval = Approval(ask.asked.subject, ask.asked.nonce, event.by, event.at)
+        asked = ask.asked
+        approval = Approval(asked.subject, asked.nonce, event.by, event.at, asked.rules)
         state.approved[ask.call.tool] = state.approved.get(ask.call.tool, 0) + 1
         _open_call(state, step, replace(ask.call, approval=approval, withheld=step.withheld), None)
     elif event.decision == "deny":

@@ -15,9 +15,9 @@ from stepwell.engine.inputs import Resolve
 from stepwell.engine.values import Data
 from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
 from stepwell.orchestrator.asked import approval_of
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
-from stepwell.orchestrator.recording import Record, not_recorded
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.views import Approval, ApprovalPage, Run
 from stepwell.principals import Caller
@@ -95,7 +95,7 @@ class Approvals:
         journal: Journal,
         tell: Tell,
         clock: Clock,
-        record: Record = not_recorded,
+        audit: Audit,
         factors: Factors = NO_FACTORS,
         page: PageOf = no_page,
     ) -> None:
@@ -105,7 +105,7 @@ class Approvals:
         self._journal = journal
         self._tell = tell
         self._clock = clock
-        self._record = record
+        self._audit = audit
         self._factors = factors
 
     async def list(
@@ -194,7 +194,7 @@ class Approvals:
         )
         await self._tell(caller, row.run, given)
         told = {"run": row.run, "step": row.step, "about": row.about, "subject": row.subject}
-        await self._record(
+        await self._audit.record(
             caller.namespace, caller.principal, f"approval.{verdict}", f"approval/{id}", told
         )
         return await self.get(caller, id)

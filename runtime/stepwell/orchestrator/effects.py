@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Protocol, TypeAlias
 
+from msgspec.structs import replace
+
 from stepwell.agents.answers import read_reply
 from stepwell.agents.requests import build_request, new_messages
 from stepwell.clock import Clock
@@ -219,7 +221,8 @@ class WorldEffects:
             traceparent=traceparent,
         )
         approval = command.approval
-        allowed = _told(decision.effect, decision.rules, approval.by if approval else "")
+        by = approval.by if approval else ""
+        allowed = _told(decision.effect, decision.rules, by, decision.log_only)
         begun = self._clock.now()
         try:
             result = await invoke(
@@ -317,16 +320,15 @@ class WorldEffects:
         usage: Mapping[str, int],
     ) -> Decision:
         """What policy says of a call now; a person's yes counts for just what was shown."""
-        if command.approval is None:
-            return self._policy.decide(self._action(namespace, state, command, spec, usage))
-        again = self._policy.decide(
-            self._action(namespace, state, command, spec, usage, approved=True)
-        )
+        action = self._action(namespace, state, command, spec, usage)
         approval = command.approval
+        if approval is None:
+            return self._policy.decide(action)
+        again = self._policy.decide(replace(action, approved=True, approved_rules=approval.rules))
         now = self._subject(state, command, spec, again.policy, approval.nonce)
         if now == approval.subject:
             return again
-        return self._policy.decide(self._action(namespace, state, command, spec, usage))
+        return self._policy.decide(action)
 
     def _subject(
         self, state: RunState, command: CallTool, spec: ToolSpec, policy: str, nonce: str
@@ -342,8 +344,6 @@ class WorldEffects:
         command: CallTool,
         spec: ToolSpec,
         usage: Mapping[str, int],
-        *,
-        approved: bool = False,
     ) -> Action:
         return Action(
             namespace=namespace,
@@ -356,7 +356,6 @@ class WorldEffects:
             granted=self._granted(state),
             spec=spec,
             facts=self._facts(state, command, usage),
-            approved=approved,
         )
 
     def _facts(self, state: RunState, command: CallTool, usage: Mapping[str, int]) -> Facts:
@@ -480,10 +479,11 @@ def _failed(command: Call, failure: Failure, at: int) -> Input:
 
 
 @lru_cache(maxsize=256)
-def _told(effect: str, rules: tuple[str, ...], approved_by: str) -> str:
-    """What an event says of a decision."""
+def _told(effect: str, rules: tuple[str, ...], approved_by: str, log_only: str) -> str:
+    """What an event says of a decision, and of what rules on trial would have made of it."""
     by = f"; approved by {approved_by}" if approved_by else ""
-    return f"{effect}: {', '.join(rules)}{by}"
+    trial = f"; on trial {log_only}" if log_only else ""
+    return f"{effect}: {', '.join(rules)}{by}{trial}"
 
 
 def _unknown_tool(name: str) -> Failure:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from stepwell.clock import Clock
 from stepwell.errors import Code, InvalidRequest
-from stepwell.orchestrator.approvals import Factors, Proof
+from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.texts import check_texts
@@ -84,11 +84,12 @@ class Policies:
         book: PolicyBook,
         tools: ToolRegistry,
         clock: Clock,
-        factors: Factors | None = None,
+        factors: Factors = NO_FACTORS,
         audit: Audit | None = None,
     ) -> None:
         self._storage = storage
-        self._book = book
+        self.book = book
+        """What decides here."""
         self._tools = tools
         self._clock = clock
         self._factors = factors
@@ -162,7 +163,7 @@ class Policies:
             with refusals():
                 was_there = await self._storage.policies.withdraw(caller.namespace)
             self._known.pop(caller.namespace, None)
-            self._book.remove(caller.namespace)
+            self.book.remove(caller.namespace)
         if was_there:
             await self._note(caller, "policy.withdraw", "defaults")
         return was_there
@@ -216,7 +217,7 @@ class Policies:
             InvalidRequest: INVALID_POLICY, with every problem.
         """
         if not files:
-            return self._book.get(caller.namespace)
+            return self.book.get(caller.namespace)
         rules, problems = await asyncio.to_thread(self._read, files)
         if problems:
             raise InvalidPolicy(problems)
@@ -236,7 +237,7 @@ class Policies:
             heads = await self._storage.policies.in_force()
             for namespace in self._known.keys() - heads.keys():
                 del self._known[namespace]
-                self._book.remove(namespace)
+                self.book.remove(namespace)
             for namespace, head in heads.items():
                 known = self._known.get(namespace)
                 if known is None or known.version != head.version:
@@ -247,7 +248,7 @@ class Policies:
 
     def _put(self, namespace: str, head: PolicyHead, rules: RuleSet) -> None:
         self._known[namespace] = head
-        self._book.put(namespace, rules)
+        self.book.put(namespace, rules)
 
     def _read(self, files: Sequence[PolicyFile]) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
         """The rules of files, and all that is wrong with them; it may take seconds."""
@@ -266,7 +267,7 @@ class Policies:
 
     async def _prove(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         """Who has a factor shows it: an agent with a shell can be a user, and has none."""
-        if self._factors is not None and await self._factors.is_enrolled(caller):
+        if await self._factors.is_enrolled(caller):
             await self._factors.verify(caller, proof, subject)
 
     async def _note(self, caller: Caller, action: str, version: str) -> None:

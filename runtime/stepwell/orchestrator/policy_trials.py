@@ -195,7 +195,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """How a decision differs from what was expected; "" when it does not."""
         by = f" by {', '.join(decision.rules)}" if decision.rules else ""
         if decision.effect != self.expect:
-            return f"expected {self.expect}, it is {decision.effect}{by}: {decision.reason}"
+            why = f": {decision.reason}" if decision.reason else ""
+            return f"expected {self.expect}, it is {decision.effect}{by}{why}"
         if self.rules is not None and self.rules != frozenset(decision.rules):
             return (
                 f"expected {self.expect} by {', '.join(sorted(self.rules)) or 'no rule'}, it is{by}"

@@ -148,7 +148,7 @@ class Service:
             journal=journal,
             tell=self.controls.tell,
             clock=clock,
-            record=audit.record,
+            audit=audit,
             factors=self.factors,
             page=page,
         )

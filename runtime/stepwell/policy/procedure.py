@@ -34,19 +34,36 @@ class Verdict(Struct, frozen=True):
     defect: str = ""
 
 
+NOBODY: Final = Verdict(is_allowed=False)
+"""No rule permits."""
+
+
+class Stages(Struct, frozen=True):
+    """The ids of rules that a person may lift, and of those that a person or time may."""
+
+    asking: frozenset[str]
+    soft: frozenset[str]
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> "Stages":
+        """Those of these rules."""
+        soft = [rule for rule in rules if rule.is_soft]
+        asking = frozenset(rule.id for rule in soft if rule.effect == "require_approval")
+        return cls(asking, frozenset(rule.id for rule in soft))
+
+
 Ask: TypeAlias = Callable[[bool, frozenset[str]], Verdict]
 """The rules but for some, by id, asked with or without a person's approval."""
 
 
-def decide(action: Action, rules: Iterable[Rule], ask: Ask) -> Decision:
+def decide(action: Action, stages: Stages, ask: Ask) -> Decision:
     """What becomes of an action, as these rules say it."""
-    soft = frozenset(rule.id for rule in rules if rule.is_soft)
-    first = ask(action.approved, _lifted(action, rules))
+    first = ask(action.approved, _lifted(action, stages))
     if first.is_allowed:
         return Decision("allow", tuple(rule.id for rule in first.rules))
     if not _may_change(first):
         return _refused(action, first)
-    second = ask(True, soft)
+    second = ask(True, stages.soft)
     if not second.is_allowed:
         return _refused(action, second)
     if any(rule.effect == "throttle" for rule in first.rules):
@@ -54,13 +71,12 @@ def decide(action: Action, rules: Iterable[Rule], ask: Ask) -> Decision:
     return _held(first.rules)
 
 
-def _lifted(action: Action, rules: Iterable[Rule]) -> frozenset[str]:
+def _lifted(action: Action, stages: Stages) -> frozenset[str]:
     """The rules that a person has answered already."""
     if not action.approved:
         return frozenset()
-    asking = frozenset(rule.id for rule in rules if rule.effect == "require_approval")
     answered = action.approved_rules
-    return asking if answered is None else asking & frozenset(answered)
+    return stages.asking if answered is None else stages.asking & frozenset(answered)
 
 
 def _may_change(verdict: Verdict) -> bool:

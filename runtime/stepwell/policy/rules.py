@@ -16,6 +16,9 @@ Mode: TypeAlias = Literal["enforce", "log_only"]
 RETRY: Final = 10_000_000
 """Microseconds until a call that is throttled is decided on again, where its rule says nothing."""
 
+RECORDS: Final = frozenset({"input", "time", "usage"})
+"""The parts of the context that have parts themselves."""
+
 CALL: Final = "call"
 """The built-in workflow of direct calls."""
 
@@ -25,10 +28,32 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Reads(Struct, frozen=True):
-    """What of the context a rule looks at; None is all of it."""
+    """What of the context a rule looks at; None is all of it.
+
+    `inside` has what it looks at of `input`, `usage` and `time`, each where it does at all.
+    """
 
     context: frozenset[str] | None
-    input: frozenset[str] | None
+    inside: Mapping[str, frozenset[str] | None] = {}
+
+    def of(self, part: str) -> frozenset[str] | None:
+        """What it looks at inside a part of the context; None is all of it."""
+        return None if self.context is None else self.inside.get(part, frozenset())
+
+    @property
+    def input(self) -> frozenset[str] | None:
+        """The arguments that it looks at; None is all of them."""
+        return self.of("input")
+
+    def and_of(self, other: "Reads") -> "Reads":
+        """What either of two looks at."""
+        if self.context is None or other.context is None:
+            return Reads(None)
+        inside = dict(self.inside)
+        for part, names in other.inside.items():
+            have = inside.get(part, frozenset())
+            inside[part] = None if have is None or names is None else have | names
+        return Reads(self.context | other.context, inside)
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -216,25 +241,9 @@ def _named(entity: Mapping[str, Any], type: str) -> str:
 
 
 def reads(source: Mapping[str, Any]) -> Reads:
-    """Which parts of the context, and of `context.input`, the conditions of a rule look at."""
-    context: set[str] = set()
-    given: set[str] = set()
-    whole = Whole()
-    for condition in source.get("conditions", ()):
-        _walk(condition["body"], context, given, whole)
-    input = None if whole.input or whole.context else frozenset(given)
-    return Reads(None if whole.context else frozenset(context), input)
-
-
-class Whole(Struct):
-    """What is looked at as a whole."""
-
-    context: bool = False
-    input: bool = False
-
-
-def _walk(body: Any, context: set[str], given: set[str], whole: Whole) -> None:
-    ahead = [body]
+    """Which parts of the context, and of the records in it, the conditions of a rule look at."""
+    found = Reads(frozenset())
+    ahead: list[Any] = [condition["body"] for condition in source.get("conditions", ())]
     while ahead:
         part = ahead.pop()
         if isinstance(part, list):
@@ -242,25 +251,22 @@ def _walk(body: Any, context: set[str], given: set[str], whole: Whole) -> None:
         if not isinstance(part, dict):
             continue
         for name, inner in part.items():
-            if name == "Value":
-                continue
             if name == "Record":
                 ahead.extend(inner.values())  # its keys are names of the author's
-            elif name == "Var":
-                whole.context = whole.context or inner == "context"
+            elif name == "Var" and inner == "context":
+                return Reads(None)
             elif name in (".", "has") and (path := _path(part)):
-                _note(path, context, given, whole)
-            else:
+                found = found.and_of(_looked_at(path))
+            elif name not in ("Value", "Var"):
                 ahead.append(inner)
+    return found
 
 
-def _note(path: list[str], context: set[str], given: set[str], whole: Whole) -> None:
-    context.add(path[0])
-    if path[0] == "input":
-        if len(path) == 1:
-            whole.input = True
-        else:
-            given.add(path[1])
+def _looked_at(path: list[str]) -> Reads:
+    part, *rest = path
+    if part not in RECORDS:
+        return Reads(frozenset({part}))
+    return Reads(frozenset({part}), {part: frozenset(rest[:1]) if rest else None})
 
 
 def _path(part: Any) -> list[str]:

@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,16 +15,10 @@ from msgspec.structs import replace
 
 from stepwell.policy import procedure
 from stepwell.policy.port import Action, Decision
-from stepwell.policy.procedure import GRANT, INTERNAL, Verdict
+from stepwell.policy.procedure import GRANT, INTERNAL, NOBODY, Stages, Verdict
 from stepwell.policy.rules import CALL, Reads, Rule
-from stepwell.policy.schema import (
-    CONTEXT,
-    PRINCIPALS,
-    USAGE,
-    schema_json,
-    tool_attributes,
-)
-from stepwell.policy.shapes import NOTHING_SEEN, Record, input_shape
+from stepwell.policy.schema import CONTEXT, PRINCIPALS, TIME, USAGE, tool_attributes
+from stepwell.policy.shapes import Record, input_shape
 from stepwell.policy.values import Unreadable, seen
 from stepwell.tools.port import ToolSpec
 
@@ -49,7 +43,7 @@ _GRANT: Final = Rule(
     id=GRANT,
     effect="permit",
     source=_GRANT_SOURCE,
-    reads=Reads(frozenset({"granted"}), frozenset()),
+    reads=Reads(frozenset({"granted"})),
 )
 
 
@@ -128,86 +122,55 @@ def _plan(tool: str, spec: ToolSpec | None, rules: Sequence[Rule]) -> _Plan:
 class _Bench:
     """Some rules over the calls of one tool, with all that Cedar needs parsed but the call itself.
 
-    What no rule looks at is left out: of the context, and of the arguments.
+    What no rule looks at is left out: of the context, and of the arguments. Cedar is not given the
+    schema again, which would double its work: the rules were checked against it, and the arguments
+    are made to fit it. What did not would be a rule that cannot be applied, and those refuse.
     """
 
     def __init__(self, tool: str, spec: ToolSpec | None, rules: Sequence[Rule]) -> None:
         self._tool = tool
         self._spec = spec or ToolSpec(name=tool, description="", input_schema={})
         self._rules = tuple(rules)
+        self._stages = Stages.of(rules)
         self._by_id = {rule.id: rule for rule in (*rules, _GRANT)}
         self.has_forbids = any(rule.effect != "permit" for rule in rules)
-        self._reads = _all_reads(rules)
+        self._reads = reduce(Reads.and_of, (rule.reads for rule in rules), _GRANT.reads)
+        self._parts = _parts(self._reads)
         self._sets: OrderedDict[frozenset[str], cedar.PolicySet] = OrderedDict()
-        self._entities: OrderedDict[str, cedar.Entities] = OrderedDict()
-        self._shape = NOTHING_SEEN
-        self._schema: cedar.Schema | None = None
+        self._worlds: OrderedDict[tuple[str, frozenset[str]], _World] = OrderedDict()
+        self._shape: Record | None = None
 
     def decide(self, action: Action, passes: list[Pass] | None, *, is_granted: bool) -> Decision:
         """What these rules say of an action."""
         if not self._rules and not is_granted:
-            return procedure.decide(action, (), lambda _, __: Verdict(is_allowed=False))
+            return procedure.decide(action, self._stages, lambda _, __: NOBODY)
         if not self.has_forbids and is_granted:
             return Decision("allow", (GRANT,))
-        if self._schema is None:
-            self._prepare()
+        if self._shape is None:
+            self._shape = input_shape(self._spec.input_schema)
         try:
-            context = self._context(action, is_granted=is_granted)
+            given = seen(self._shape, action.arguments, self._reads.input)
         except Unreadable as error:
             return self._unreadable(action, error)
+        context = {"input": given, "granted": is_granted}
+        for name, read in self._parts:
+            context[name] = read(action)
 
         def ask(approved: bool, without: frozenset[str]) -> Verdict:
-            verdict = self._ask(action, context, approved=approved, without=without)
+            context["approved"] = approved
+            verdict = self._ask(action, context, without)
             if passes is not None:
                 passes.append(_pass(approved, verdict))
             return verdict
 
-        return procedure.decide(action, self._rules, ask)
+        return procedure.decide(action, self._stages, ask)
 
-    def _prepare(self) -> None:
-        """Parses the schema, at the first call that needs it."""
-        shape = input_shape(self._spec.input_schema)
-        names = self._reads.input
-        if names is not None:
-            kept = {name: part for name, part in shape.attributes.items() if name in names}
-            shape = Record(kept)
-        self._shape = shape
-        parts = CONTEXT if self._reads.context is None else self._reads.context
-        self._schema = cedar.Schema.from_json_str(schema_json({self._tool: shape}, tuple(parts)))
-
-    def _context(self, action: Action, *, is_granted: bool) -> dict[str, Any]:
-        facts, wanted = action.facts, self._reads.context
-        context: dict[str, Any] = {"input": seen(self._shape, action.arguments)}
-        for name, read in _PARTS.items():
-            if wanted is None or name in wanted:
-                context[name] = read(action)
-        if wanted is None or "granted" in wanted:
-            context["granted"] = is_granted
-        if wanted is None or "usage" in wanted:
-            usage = facts.usage
-            context["usage"] = {name: usage.get(name, 0) for name in USAGE}
-        return context
-
-    def _ask(
-        self,
-        action: Action,
-        context: dict[str, Any],
-        *,
-        approved: bool,
-        without: frozenset[str],
-    ) -> Verdict:
-        if "approved" in context:
-            context["approved"] = approved
-        kind, _, name = action.principal.partition(":")
-        request: dict[str, Any] = {
-            "principal": {"type": PRINCIPALS.get(kind, "Service"), "id": name},
-            "action": {"type": "Action", "id": self._tool},
-            "resource": {"type": "Tool", "id": self._tool},
-        }
+    def _ask(self, action: Action, context: dict[str, Any], without: frozenset[str]) -> Verdict:
+        world = self._world(action)
         try:
-            request["context"] = msgspec.json.encode(context).decode()
+            request = {**world.request, "context": msgspec.json.encode(context).decode()}
             (answer,) = cedar.is_authorized_batch(
-                [request], self._set(without), self._world(action), self._schema, False
+                [request], self._set(without), world.entities, None, False
             )
             return self._verdict(_DECODER.decode(answer))
         except ValueError as error:
@@ -242,22 +205,32 @@ class _Bench:
             _keep(self._sets, without, found, KEPT_VARIANTS)
         return found
 
-    def _world(self, action: Action) -> "cedar.Entities":
-        """The principal with its groups, and the tool."""
-        key = (
-            action.principal if not action.groups else f"{action.principal} {sorted(action.groups)}"
-        )
-        found = self._entities.get(key)
+    def _world(self, action: Action) -> "_World":
+        """The principal with its groups, the tool, and the request that names them."""
+        key = action.principal, action.groups
+        found = self._worlds.get(key)
         if found is None:
-            kind, _, name = action.principal.partition(":")
-            parents = [{"type": "Group", "id": group} for group in sorted(action.groups)]
-            world = [
-                _entity(PRINCIPALS.get(kind, "Service"), name, {}, parents),
-                _entity("Tool", self._tool, tool_attributes(self._spec), []),
-            ]
-            found = cedar.Entities.from_json_str(msgspec.json.encode(world).decode(), None)
-            _keep(self._entities, key, found, KEPT_PRINCIPALS)
+            found = self._new_world(action)
+            _keep(self._worlds, key, found, KEPT_PRINCIPALS)
         return found
+
+    def _new_world(self, action: Action) -> "_World":
+        kind, _, name = action.principal.partition(":")
+        principal = {"type": PRINCIPALS.get(kind, "Service"), "id": name}
+        tool = {"type": "Tool", "id": self._tool}
+        groups = [{"type": "Group", "id": group} for group in sorted(action.groups)]
+        entities = [
+            {"uid": principal, "attrs": {}, "parents": groups},
+            {"uid": tool, "attrs": tool_attributes(self._spec), "parents": []},
+        ]
+        return _World(
+            cedar.Entities.from_json_str(msgspec.json.encode(entities).decode(), None),
+            {
+                "principal": principal,
+                "action": {"type": "Action", "id": self._tool},
+                "resource": tool,
+            },
+        )
 
     def _unreadable(self, action: Action, error: Unreadable) -> Decision:
         rules = tuple(rule.id for rule in self._rules if rule.reads.input != frozenset())
@@ -284,6 +257,13 @@ def _parsed(rules: Iterable[Rule]) -> "cedar.PolicySet":
 
 
 _IN_RULE: Final = re.compile(r"while evaluating policy `([^`]*)`")
+
+
+class _World(Struct, frozen=True):
+    """Who asks for what, as Cedar has it."""
+
+    entities: "cedar.Entities"
+    request: dict[str, Any]
 
 
 class _Diagnostics(Struct):
@@ -315,20 +295,40 @@ _PARTS: Final[Mapping[str, Callable[[Action], Any]]] = {
 }
 
 
-def _entity(
-    type: str, id: str, attrs: Mapping[str, Any], parents: Sequence[Mapping[str, str]]
-) -> dict[str, Any]:
-    return {"uid": {"type": type, "id": id}, "attrs": attrs, "parents": parents}
+_READS: Final[Mapping[str, Callable[[Action], Any]]] = {
+    "approved_before": lambda action: action.facts.approved_before,
+    "direct": lambda action: action.workflow == CALL,
+    "labels": lambda action: list(action.facts.labels),
+    "workflow": lambda action: action.workflow,
+}
 
 
-def _all_reads(rules: Iterable[Rule]) -> Reads:
-    context: frozenset[str] | None = frozenset({"granted"})
-    given: frozenset[str] | None = frozenset()
-    for rule in rules:
-        reads = rule.reads
-        context = None if context is None or reads.context is None else context | reads.context
-        given = None if given is None or reads.input is None else given | reads.input
-    return Reads(context, given)
+def _parts(reads: Reads) -> list[tuple[str, Callable[[Action], Any]]]:
+    """How to read what is looked at of the context; `input`, `granted` and `approved` are there."""
+    wanted = frozenset(CONTEXT) if reads.context is None else reads.context
+    parts: list[tuple[str, Callable[[Action], Any]]] = [
+        (name, read) for name, read in _READS.items() if name in wanted
+    ]
+    if "time" in wanted:
+        parts.append(("time", partial(_some_time, names=_names(reads, "time", TIME))))
+    if "usage" in wanted:
+        parts.append(("usage", partial(_some_usage, names=_names(reads, "usage", USAGE))))
+    return parts
+
+
+def _names(reads: Reads, part: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = reads.of(part)
+    return known if wanted is None else tuple(name for name in known if name in wanted)
+
+
+def _some_usage(action: Action, names: tuple[str, ...]) -> dict[str, int]:
+    usage = action.facts.usage
+    return {name: usage.get(name, 0) for name in names}
+
+
+def _some_time(action: Action, names: tuple[str, ...]) -> dict[str, int]:
+    time = _time(action.facts.at // 1_000_000)
+    return {name: time[name] for name in names}
 
 
 def _pass(approved: bool, verdict: Verdict) -> Pass:

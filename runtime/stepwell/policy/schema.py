@@ -80,14 +80,9 @@ def tool_attributes(spec: ToolSpec) -> dict[str, Any]:
     }
 
 
-def schema_json(tools: Mapping[str, Record], context: Collection[str] = tuple(CONTEXT)) -> str:
-    """The schema for these tools, by name, each with what rules see of its arguments.
-
-    With `context` it has these parts of the context alone; `input` is one of them only where a tool
-    shows something.
-    """
-    parts = {name: type for name, type in CONTEXT.items() if name in context}
-    actions = {name: _action(shape, parts) for name, shape in tools.items()}
+def schema_json(tools: Mapping[str, Record]) -> str:
+    """The schema for these tools, by name, each with what rules see of its arguments."""
+    actions = {name: _action(shape) for name, shape in tools.items()}
     document = {"": {"entityTypes": _ENTITIES, "actions": actions}}
     return msgspec.json.encode(document).decode()
 
@@ -99,8 +94,8 @@ def schema_text(tools: Mapping[str, ToolSpec]) -> str:
     return text.replace("__cedar::", "")
 
 
-def _action(shape: Record, parts: Mapping[str, Any]) -> dict[str, Any]:
-    attributes = {**parts, "input": _type(shape)}
+def _action(shape: Record) -> dict[str, Any]:
+    attributes = {**CONTEXT, "input": _type(shape)}
     return {
         "appliesTo": {
             "principalTypes": list(PRINCIPALS.values()),

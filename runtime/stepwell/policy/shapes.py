@@ -59,9 +59,6 @@ class Attribute(Struct, frozen=True):
         return self.required or self.default is not None
 
 
-NOTHING_SEEN: Final = Record({})
-
-
 class _Unseen(Exception):
     """Rules cannot see this value; the text says why."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.client import Client
@@ -153,6 +154,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     tools.write_text(TOOLS)
     overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
     async with open_runtime(load_settings(tmp_path / "home", {}, overrides)) as runtime:
+        await permit_direct_calls(runtime.service)
         yield runtime.service
 
 

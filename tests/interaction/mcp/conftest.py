@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.client._memory import InMemoryTransport
 from mcp.client.stdio import StdioServerParameters
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
@@ -152,6 +153,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
         for source in (HELLO, WALK, TILL, REFUND, ECHO, INNER):
             await runtime.service.put_workflow(LOCAL_USER, source)
+        await permit_direct_calls(runtime.service)
         yield runtime.service
 
 

@@ -172,7 +172,7 @@ def test_an_approved_call_is_made_with_its_approval() -> None:
     assert run.last(ApprovalDecided) == ApprovalDecided(
         at=9, step="pay", decision="approve", reason="fine", by="user:bob"
     )
-    approval = Approval("s1", "n", "user:bob", 9)
+    approval = Approval("s1", "n", "user:bob", 9, ("big",))
     assert run.calls == [
         CallTool("pay", 1, "", "pay", "pay", plain({"sum": 5}), approval=approval, withheld=1)
     ]
