@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.unit.orchestrator.governed import (
@@ -210,6 +211,28 @@ async def test_a_second_answer_is_refused_and_makes_no_second_call() -> None:
             await approve(service, approval)
         await service.wait_run(BOT, run.id, SOON)
         assert len(rig.pay.calls) == 1
+
+
+@on_virtual_time
+async def test_an_answer_is_in_the_audit_log_without_words_or_arguments() -> None:
+    rig = Governed()
+    async with rig.serving() as service:
+        run, approval = await hold(service)
+        await service.approvals.decide(
+            BOB, approval.id, verdict="approve", reason="secret", proof=CODE
+        )
+        entries = await rig.storage.audit.read(ANN.namespace, after=0, limit=9)
+        [entry] = [it for it in entries if it.action == "approval.approve"]
+        assert (entry.principal, entry.resource) == (
+            "user:bob",
+            f"approval/{approval.id}",
+        )
+        assert msgspec.json.decode(entry.detail) == {
+            "run": run.id,
+            "step": "call",
+            "about": "call",
+            "subject": approval.subject,
+        }
 
 
 @on_virtual_time
