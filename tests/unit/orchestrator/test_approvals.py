@@ -27,6 +27,9 @@ from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, No
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Approval, Run, RunStatus
 from stepwell.policy.port import Action, Decision, Facts, Terms
+from stepwell.policy.read import read_policy
+from stepwell.policy.ruleset import RuleSet
+from stepwell.policy.source import PolicyFile
 from stepwell.tools.port import ToolFailed
 
 SOON = timedelta(seconds=5)
@@ -549,3 +552,60 @@ async def test_labels_of_tools_that_answered_are_known_to_policy() -> None:
             frozenset({"confidential"}),
         ]
         assert rig.policy.asked[1].facts.usage["calls_run"] == 1
+
+
+# --- with rules of Cedar ------------------------------------------------------------------
+
+BIG = """
+@id("work") permit(principal, action, resource);
+@id("big") @effect("require_approval") @approver("other") @expires("PT1H") @reason("more than 3")
+forbid(principal, action, resource) when { context.input has sum && context.input.sum > 3 && !context.approved };
+"""
+SPENT = """
+@id("often") @reason("two calls are enough")
+forbid(principal, action, resource) when { context.usage.calls_run >= 2 };
+"""
+
+
+def rules(text: str, version: str) -> RuleSet:
+    """A policy as it would be applied."""
+    reading = read_policy([PolicyFile("rules.cedar", text)])
+    assert not reading.problems
+    return RuleSet((rule for rule, _ in reading.rules), version=version)
+
+
+@on_virtual_time
+async def test_rules_hold_a_call_and_are_asked_again_before_it_is_made() -> None:
+    rig = Governed()
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}}
+    rig.redefine(input_schema=schema)
+    rig.policy.says = rules(BIG, "v1").decide
+    async with rig.serving() as service:
+        small = await service.call_tool(BOT, "pay", {"sum": 3})
+        assert (await service.wait_run(BOT, small.id, SOON)).status is RunStatus.COMPLETED
+        run, approval = await hold(service)
+        assert (approval.rules, approval.reason, approval.policy) == (("big",), "more than 3", "v1")
+        assert approval.expires_at == approval.requested_at + HOUR
+        await approve(service, approval)
+        assert (await service.wait_run(BOT, run.id, SOON)).status is RunStatus.COMPLETED
+        assert [it["sum"] for it, _ in rig.pay.calls] == [3, 5]
+
+
+@on_virtual_time
+async def test_rules_that_were_changed_meanwhile_want_another_yes_or_say_no() -> None:
+    rig = Governed()
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}}
+    rig.redefine(input_schema=schema)
+    rig.policy.says = rules(BIG, "v1").decide
+    async with rig.serving() as service:
+        run, approval = await hold(service)
+        rig.policy.says = rules(BIG + SPENT, "v2").decide
+        await approve(service, approval)
+        await until_async(lambda: _status(service, run.id), RunStatus.WAITING)
+        [again] = (await service.approvals.list(BOB)).approvals
+        assert (again.policy, rig.pay.calls) == ("v2", [])
+        rig.policy.says = rules(BIG.replace("permit", "forbid") + SPENT, "v2").decide
+        await approve(service, again)
+        ended = await service.wait_run(BOT, run.id, SOON)
+        assert ended.failure is not None
+        assert (ended.failure.reason, rig.pay.calls) == ("POLICY_DENIED", [])
