@@ -48,8 +48,8 @@ async def wait_reporting(
     """
     outcome: Run | Asked | StepwellError = StepwellError("the wait ended without an outcome")
     async with anyio.create_task_group() as tasks:
-        if session is not None:
-            reports = _Reports(session)
+        reports = None if session is None else _Reports(session)
+        if reports is not None:
             audience.listen(reports.note)
             tasks.start_soon(_report, service, caller, run, reports)
             tasks.start_soon(reports.pass_on)
@@ -65,7 +65,7 @@ async def wait_reporting(
             await asyncio.gather(waiting, return_exceptions=True)
         if isinstance(outcome, Run) and outcome.status.ended:
             tasks.cancel_scope.deadline = anyio.current_time() + LAG.total_seconds()
-            if session is not None:
+            if reports is not None:
                 reports.end()
         else:
             tasks.cancel_scope.cancel()

@@ -15,6 +15,7 @@ from stepwell.config import load_settings
 from stepwell.engine.values import Failure
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
+from stepwell.policy.source import PolicyFile
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell.tools.mcp import server as timing
 from stepwell.tools.mcp.server import Health
@@ -48,6 +49,7 @@ def opened(tmp_path: Path, shop: Path) -> Open:
         home.mkdir(exist_ok=True)
         loaded = load_settings(home, {}, overrides)
         async with open_runtime(loaded, environ=environ or {}) as runtime:
+            await allow_all(runtime.service)
             yield runtime.service
 
     return open_home
@@ -58,6 +60,12 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that was lost is started again at once."""
     monkeypatch.setattr(timing, "FIRST_DELAY", timedelta(milliseconds=10))
     monkeypatch.setattr(timing, "LIST_AGAIN", timedelta(milliseconds=10))
+
+
+async def allow_all(service: Service) -> None:
+    """Has nothing held: what tools do is what these tests are about."""
+    allow = PolicyFile("all.cedar", '@id("all") permit(principal, action, resource);')
+    await service.policies.apply(LOCAL_USER, [allow])
 
 
 async def call(service: Service, tool: str, **arguments: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.interaction.tools.conftest import call
+from tests.interaction.tools.conftest import allow_all, call
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
@@ -90,6 +90,7 @@ def opened(tmp_path: Path) -> Open:
         overrides = {f"tools.http.ask.{name}": value for name, value in given.items()}
         loaded = load_settings(tmp_path, {}, overrides | {"storage.url": "memory:"})
         async with open_runtime(loaded, environ={"SHOP_TOKEN": SECRET}) as runtime:
+            await allow_all(runtime.service)
             yield runtime.service
 
     return open_home

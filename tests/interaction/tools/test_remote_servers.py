@@ -11,7 +11,7 @@ import pytest
 from mcp.server.lowlevel import Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp_types import CallToolResult, ListToolsResult, TextContent, Tool
-from tests.interaction.tools.conftest import act, call, health, until
+from tests.interaction.tools.conftest import act, allow_all, call, health, until
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
@@ -78,6 +78,7 @@ def opened_at(tmp_path: Path) -> Open:
         overrides = {f"tools.servers.remote.{key}": value for key, value in given.items()}
         loaded = load_settings(tmp_path / "home", {}, overrides | {"storage.url": "memory:"})
         async with open_runtime(loaded, environ={"TOKEN": "sw_hush-hush-4711"}) as runtime:
+            await allow_all(runtime.service)
             yield runtime.service
 
     return open_home
