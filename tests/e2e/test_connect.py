@@ -215,6 +215,15 @@ def test_settings_that_are_there_are_kept(user: Path, connect: Connect) -> None:
     assert (home / "config.toml").read_text() == settings
 
 
+def test_servers_of_single_projects_are_named(user: Path, connect: Connect) -> None:
+    projects = {"/work/shop": {"mcpServers": {"b": {"command": "y"}}}, "/work/other": {}}
+    tree = {"mcpServers": {"a": {"command": "x"}}, "projects": projects}
+    write(user / ".claude.json", tree)
+    result = connect("claude-code", "--wrap", "--yes")
+    assert "stay where they are: /work/shop; move" in result.stderr
+    assert json.loads((user / ".claude.json").read_text())["projects"] == projects
+
+
 def test_a_client_is_named_or_a_file(connect: Connect) -> None:
     assert connect().exit_code == Exit.USAGE
     assert connect("emacs").exit_code == Exit.USAGE

@@ -28,6 +28,7 @@ class ToolRegistry:
         self._listeners: dict[object, Listener] = {}
         self._open = 0
         self._is_changed = False
+        self._published: tuple[ToolSpec, ...] | None = None
         self.published_names: frozenset[str] = frozenset()
         """The names of the tools that MCP clients may call: every direct call asks for them."""
 
@@ -93,9 +94,11 @@ class ToolRegistry:
 
     def published(self) -> tuple[ToolSpec, ...]:
         """The tools that MCP clients are offered, by name."""
-        return tuple(
-            spec for spec in self.all() if spec.published and spec.name not in self._suspended
-        )
+        if self._published is None:
+            self._published = tuple(
+                spec for spec in self.all() if spec.published and spec.name not in self._suspended
+            )
+        return self._published
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` after each change, until what is answered is called."""
@@ -155,10 +158,12 @@ class ToolRegistry:
             self.published_names |= {spec.name}
         else:
             self.published_names -= {spec.name}
+        self._published = None
         if before is None or before.spec != spec:
             self._changed()
 
     def _changed(self) -> None:
+        self._published = None
         self._is_changed = True
         if self._open:
             return

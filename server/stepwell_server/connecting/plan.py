@@ -67,6 +67,11 @@ def plan(
     if not has_ours:
         kept = {OURS: client.entry(command[0], command[1:]), **kept}
     notes = [note for one in placed for note in one.notes]
+    if others_too := _of_projects(document.value):
+        notes.append(
+            f"servers of single projects stay where they are: {', '.join(others_too)}; move those of "
+            "a project with --config .mcp.json"
+        )
     if gone and document.comments_in(client.key):
         notes.append("comments among the servers that are moved are kept in the backup only")
     names = "prefix" if len(placed) + len(taken) > 1 else "keep"
@@ -77,6 +82,18 @@ def plan(
         left=left,
         notes=tuple(notes),
     )
+
+
+def _of_projects(tree: Mapping[str, Any]) -> list[str]:
+    """The projects that have servers of their own in the file of Claude Code."""
+    projects = tree.get("projects")
+    if not isinstance(projects, Mapping):
+        return []
+    return [
+        path
+        for path, project in projects.items()
+        if isinstance(project, Mapping) and project.get("mcpServers")
+    ]
 
 
 def _placed(servers: list[Moved], taken: Mapping[str, Any]) -> list[Moved]:

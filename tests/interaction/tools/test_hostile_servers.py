@@ -5,12 +5,14 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from tests.interaction.tools.conftest import Open, act, call, health, taking, until
 
 from stepwell.engine.values import Failure
+from stepwell.errors import SetupError
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell.tools.mcp import server as timing
 
@@ -173,6 +175,23 @@ async def test_a_server_that_cannot_be_started_says_why_and_keeps_nobody_waiting
             await until(is_back)
     assert state.tools == ()
     assert state.problem
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"command": ""}, "or `url` says what it is"),
+        ({"url": "https://x/mcp"}, "or `url` says what it is"),
+        ({"command": "", "url": "ftp://x"}, "begins with https://"),
+        ({"networks": ("everywhere",)}, "networks"),
+    ],
+)
+async def test_settings_of_a_server_that_cannot_be_are_named(
+    settings: dict[str, Any], problem: str, opened: Open
+) -> None:
+    with pytest.raises(SetupError, match=problem):
+        async with opened(**settings):
+            pass
 
 
 async def test_a_command_that_is_not_there_is_named(opened: Open) -> None:

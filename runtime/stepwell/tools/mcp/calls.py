@@ -141,7 +141,7 @@ class Calls:
                     )
                 ),
                 Result,
-                progress_callback=_Reports(self._relay, call.context),
+                progress_callback=_Reports(self._relay, call.context, self._redactor),
             )
             if isinstance(result, CallToolResult):
                 return result
@@ -214,9 +214,10 @@ class Calls:
 class _Reports:
     """Passes the progress of one call on, and no more of it than somebody can read."""
 
-    def __init__(self, relay: CallRelay, context: CallContext) -> None:
+    def __init__(self, relay: CallRelay, context: CallContext, redactor: Redactor) -> None:
         self._relay = relay
         self._context = context
+        self._redactor = redactor
         self._next = 0.0
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
@@ -224,7 +225,8 @@ class _Reports:
         if now < self._next:
             return
         self._next = now + REPORT_EVERY
-        report = Progress(self._context.step, progress, total, bounded(seen(message or ""), 500))
+        words = bounded(self._redactor.text(seen(message or "")), 500)
+        report = Progress(self._context.step, progress, total, words)
         self._relay.report(self._context.namespace, self._context.run, report)
 
 

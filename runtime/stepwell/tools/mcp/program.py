@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections import deque
@@ -111,9 +112,12 @@ class Program:
     async def _spawn(self) -> asyncio.subprocess.Process:
         order = self._order
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        command = order.command
+        if sys.platform == "win32":  # where `npx` is a file named npx.cmd
+            command = shutil.which(command, path=order.env.get("PATH")) or command
         try:
             return await asyncio.create_subprocess_exec(
-                order.command,
+                command,
                 *order.args,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -339,7 +339,9 @@ class McpServer:
         async with asyncio.timeout(self._settings.start_timeout.total_seconds()):
             listed, refused = await _listed(client)
         found: dict[str, Offered] = {}
-        for tool in listed:
+        for number, tool in enumerate(listed, 1):
+            if not number % 20:
+                await asyncio.sleep(0)  # compiling a schema takes a millisecond
             if self._is_wanted(tool.name):
                 one = self._offered(tool)
                 try:

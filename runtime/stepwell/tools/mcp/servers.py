@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 from stepwell.config import McpServerSettings
+from stepwell.errors import Code, SetupError
 from stepwell.tools.mcp.server import Admission, Health, McpServer
+from stepwell.tools.network import networks_of
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
@@ -28,6 +30,13 @@ class McpServers:
         secrets: Secrets,
         relay: CallRelay,
     ) -> None:
+        """Knows the servers of the settings; none is started before `running`.
+
+        Raises:
+            SetupError: what is said of one cannot be; the message names the setting.
+        """
+        for name, one in settings.items():
+            _check(name, one)
         self._servers = {
             name: McpServer(
                 name,
@@ -72,3 +81,18 @@ class McpServers:
         """Has every server's tools looked at again: what was pinned has changed."""
         for server in self._servers.values():
             server.list_again()
+
+
+def _check(name: str, settings: McpServerSettings) -> None:
+    if bool(settings.command) == bool(settings.url):
+        raise _invalid(name, "command", "or `url` says what it is: a program or a remote server")
+    if settings.url and not settings.url.startswith(("http://", "https://", "secret://")):
+        raise _invalid(name, "url", "begins with https:// or http://")
+    try:
+        networks_of(settings.networks)
+    except ValueError as error:
+        raise _invalid(name, "networks", str(error)) from error
+
+
+def _invalid(name: str, setting: str, problem: str) -> SetupError:
+    return SetupError(f"tools.servers.{name}.{setting} {problem}", code=Code.INVALID_CONFIG)
