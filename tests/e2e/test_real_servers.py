@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -16,7 +17,10 @@ from tests.e2e.conftest import clean_environment
 from tests.processes import end_processes_in
 from typer.testing import CliRunner
 
+from stepwell.client import Client as Owner
+from stepwell.clock import SystemClock
 from stepwell_server.cli.app import app
+from stepwell_server.home import Home
 
 REAL = Path(__file__).parents[2] / "build" / "real-servers"
 NODE, PYTHON = REAL / "node_modules" / ".bin", REAL / "venv" / "bin"
@@ -68,6 +72,24 @@ async def listed(client: Client) -> set[str]:
             await asyncio.sleep(0.1)
 
 
+async def approve(user: Path, run: str) -> None:
+    """What the person does: looks at the one call that is held, and says yes with a code."""
+    home = Home(user / ".stepwell")
+    endpoints = home.endpoints()
+    assert endpoints is not None
+    async with Owner(endpoints.grpc, token=home.owner_token()) as owner:
+        offer = await owner.factors.offer_totp()
+        app_ = pyotp.TOTP(offer.secret)
+        now = SystemClock().now() // 1_000_000
+        await owner.factors.enrol_totp(offer.ticket, app_.at(now - 30))
+        (waiting,) = (await owner.approvals.list()).approvals
+        one = await owner.approvals.get(waiting.id)
+        assert (one.run, one.tool) == (run, "files_write_file")
+        assert one.arguments == {"path": str(user / "files" / "b.txt"), "content": "b"}
+        code = app_.at(now)
+        await owner.approvals.decide(one.id, "approve", subject=one.subject, code=code)
+
+
 async def converse(user: Path) -> None:
     """What the client does, which is told of one server only."""
     config = json.loads((user / ".config/Claude/claude_desktop_config.json").read_text())
@@ -96,12 +118,14 @@ async def converse(user: Path) -> None:
         assert "outside allowed directories" in words(outside)
         path = user / "files" / "b.txt"
         written = await client.call_tool("files_write_file", {"path": str(path), "content": "b"})
-        if path.exists():  # no policy holds what writes
-            assert "Successfully wrote" in words(written)
-        else:
-            handle = written.structured_content
-            assert handle["status"] == "waiting"
-            assert [one["on"] for one in handle["waiting_for"]] == ["human"]
+        handle = written.structured_content
+        assert handle["status"] == "waiting"
+        assert [one["on"] for one in handle["waiting_for"]] == ["human"]
+        assert not path.exists()
+        await approve(user, handle["run"])
+        ended = await client.call_tool("run_get", {"run": handle["run"], "wait_seconds": 20})
+        assert ended.structured_content["status"] == "completed"
+        assert path.read_text() == "b"
 
 
 def test_the_servers_of_claude_desktop_go_behind_stepwell_and_come_back(user: Path) -> None:

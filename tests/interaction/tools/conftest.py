@@ -35,11 +35,14 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(tmp_path: Path, shop: Path) -> Open:
-    """`opened(rate=10, ...)` is the service of a home whose config has the shop with these settings."""
+    """`opened(rate=10, ...)` is the service of a home whose config has the shop with these settings.
+
+    Nothing is held, unless `holds` leaves it to the policy that is in force by itself.
+    """
 
     @asynccontextmanager
     async def open_home(
-        environ: dict[str, str] | None = None, **more: Any
+        environ: dict[str, str] | None = None, *, holds: bool = False, **more: Any
     ) -> AsyncIterator[Service]:
         settings = {"command": sys.executable, "args": ("-S", str(SHOP), str(shop)), **more}
         overrides = {f"tools.servers.shop.{key}": value for key, value in settings.items()}
@@ -49,7 +52,8 @@ def opened(tmp_path: Path, shop: Path) -> Open:
         home.mkdir(exist_ok=True)
         loaded = load_settings(home, {}, overrides)
         async with open_runtime(loaded, environ=environ or {}) as runtime:
-            await allow_all(runtime.service)
+            if not holds:
+                await allow_all(runtime.service)
             yield runtime.service
 
     return open_home
