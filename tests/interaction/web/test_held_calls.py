@@ -20,7 +20,7 @@ from stepwell.config import load_settings
 from stepwell.errors import Code, StepwellError
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
-from stepwell.policy.port import Action, Decision, Terms
+from stepwell.policy.defaults import HOLD
 from stepwell.principals import LOCAL_USER
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.server import build_server
@@ -46,16 +46,6 @@ async def pay(sum: int, to: str) -> str:
 '''
 
 
-class Holding:
-    """Holds every call until a person has said yes to it."""
-
-    def decide(self, action: Action) -> Decision:
-        if action.approved:
-            return Decision("allow", ("people",))
-        terms = Terms(approver="caller")
-        return Decision("require_approval", ("people",), "Money goes out.", terms=terms)
-
-
 class Served(NamedTuple):
     """A daemon in this process, and where it pays."""
 
@@ -69,8 +59,7 @@ class Served(NamedTuple):
 
 
 @pytest.fixture
-async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr("stepwell.bootstrap.GrantedTools", Holding)
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
     paid, tools = tmp_path / "paid.txt", tmp_path / "tools.py"
     tools.write_text(TOOLS.format(paid=paid))
     overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
@@ -134,11 +123,8 @@ async def test_a_held_call_is_shown_exactly_and_made_once_when_approved(
     run, id = await held(owner, served)
     one = await owner.approvals.get(id)
     assert (one.tool, one.arguments) == ("pay", {"sum": 5, "to": "mallory"})
-    assert (one.principal, one.rules, one.reason) == (
-        "agent:local",
-        ("people",),
-        "Money goes out.",
-    )
+    assert (one.principal, one.rules, one.caller_may_answer) == ("agent:local", (HOLD,), True)
+    assert one.reason
     assert served.payments() == []
 
     told = await owner.approvals.decide(
@@ -219,7 +205,7 @@ async def test_the_page_approves_what_it_shows(owner: Client, served: Served, co
     async with httpx2.AsyncClient(base_url=origin) as http:
         browser = Browser(http, origin)
         page = (await browser.get(f"/approvals/{id}")).text
-        for told in ("Call pay", "mallory", "Money goes out.", "agent:local"):
+        for told in ("Call pay", "mallory", HOLD, "agent:local"):
             assert told in page
         subject = (await owner.approvals.get(id)).subject
         assert subject in page
