@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings
@@ -17,6 +18,7 @@ from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
+from stepwell.orchestrator.budget_loop import BudgetLoop
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.journal import Journal
@@ -54,6 +56,9 @@ from stepwell.vault.vault import Vault
 from stepwell_storage import errors as storage_errors
 from stepwell_storage.open import SQLITE
 from stepwell_storage.ports import Storage
+
+BUDGETS_LOOK: Final = timedelta(minutes=1)
+"""How often it is looked whether a day has begun, for runs that wait for it."""
 
 
 class Runtime:
@@ -152,6 +157,9 @@ async def open_runtime(
                 notary=notary.run,
                 policies=policies.run,
                 spending=spending.run,
+                budgets=BudgetLoop(
+                    storage, service.budgets, clock=SystemClock(), every=BUDGETS_LOOK
+                ).run,
                 **_notifications(settings, storage, service, environ),
             )
             async with (

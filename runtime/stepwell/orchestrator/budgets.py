@@ -182,9 +182,14 @@ class Budgets:
         await self.ease(caller, scope)
         return told
 
-    async def ease(self, caller: Caller, scope: str) -> int:
+    async def ease(self, caller: Caller, scope: str, *, paused_before: int | None = None) -> int:
         """Lets runs go on that are paused because this scope had too little; tells how many."""
-        found = [row.run for row in await self._paused(caller) if scope in exhausted_scopes(row)]
+        found = [
+            row.run
+            for row in await self._paused(caller)
+            if scope in exhausted_scopes(row)
+            and (paused_before is None or row.updated_at < paused_before)
+        ]
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tell(run: str) -> None:

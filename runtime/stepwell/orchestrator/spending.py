@@ -179,6 +179,14 @@ def account_of(scope: str, at: int) -> str:
             return scope
 
 
+def begun_at(scope: str, at: int) -> int:
+    """When the day or the month of a scope has begun, in UTC microseconds."""
+    begun = _date(at).replace(hour=0, minute=0, second=0, microsecond=0)
+    if scope.endswith("/month"):
+        begun = begun.replace(day=1)
+    return int(begun.timestamp()) * 1_000_000
+
+
 def budget_rows(state: RunState, at: int) -> tuple[BudgetRow, ...]:
     """The limits of a run that begins, as the store has them."""
     scope = run_scope(state.run)

@@ -85,6 +85,7 @@ def money_of(event: BudgetExhausted) -> Waiting:
         on="budget",
         about=event.scope,
         tool=event.resource,
+        rules=(event.unit,),
         reason=exhausted_words(event),
     )
 

@@ -36,7 +36,8 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer,
     or until when a person may answer, in UTC microseconds. `call` and `message` are what a person is
     asked about and told; only the steps of a run have the latter. Of a call that policy holds
-    `approval` is the id under which it is answered.
+    `approval` is the id under which it is answered. Of a budget `about` is its scope, and its unit stands
+    in `rules`.
     """
 
     step: str

@@ -344,7 +344,7 @@ class Waiting(message.Message):
     """Which of the calls of the step a person is asked about, as in ToolCall."""
     approval: builtins.str
     """The rest is of a call that policy holds: the id of its approval, which tool it calls, and the
-    rules that hold it, and why.
+    rules that hold it, and why. Of a budget `about` is its scope, and its unit stands in `rules`.
     """
     tool: builtins.str
     reason: builtins.str

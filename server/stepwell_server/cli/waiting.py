@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from stepwell.client import Event, Run, RunStatus, Step, Waiting, WaitingOn
+from stepwell.engine.budgets import USD_MICROS
 from stepwell.engine.events import ApprovalRequested
 from stepwell.engine.subjects import approval_id
 from stepwell.engine.values import Data
@@ -22,7 +23,7 @@ def waits_of(run: Run, steps: Iterable[Step], flag: str) -> Iterator[tuple[str, 
     for one in run.waiting_for:
         if one.on is WaitingOn.BUDGET:
             yield "paused", f"budget: {one.reason}"
-            yield "", f"it goes on with: {_more(run.id, one)}{flag}"
+            yield "", f"it goes on with: {_more(one)}{flag}"
             return
     if run.status is RunStatus.PAUSED:
         yield "paused", f"it goes on with: stepwell resume {run.id}{flag}"
@@ -59,12 +60,13 @@ def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
             return (f"{one.step} waits for something that this version does not know",)
 
 
-def _more(run: str, one: Waiting) -> str:
+def _more(one: Waiting) -> str:
     """The command that lets more be spent."""
-    own = f"run:{run}"
+    unit = one.rules[0] if one.rules else USD_MICROS
+    more = "--usd DOLLARS" if unit == USD_MICROS else f"--{unit} N"
     if one.about.startswith("run:"):
-        return f"stepwell budget raise {(one.about or own).removeprefix('run:')} --usd DOLLARS"
-    return f"stepwell budget set {shlex.quote(one.about)} --usd DOLLARS"
+        return f"stepwell budget raise {one.about.removeprefix('run:')} {more}"
+    return f"stepwell budget set {shlex.quote(one.about)} {more}"
 
 
 class Asked:
