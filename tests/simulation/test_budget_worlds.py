@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from stepwell.policy.grants import GrantedTools
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.config import WorkerSettings
@@ -29,7 +30,6 @@ from stepwell.orchestrator.spending import NAMESPACE_DAY, Spending, account_of, 
 from stepwell.orchestrator.views import Run, run_of_row
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
-from stepwell.policy.grants import GrantedTools
 from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
