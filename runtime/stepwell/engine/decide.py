@@ -149,6 +149,7 @@ def _start(state: RunState, given: Start) -> list[Event]:
         trace=given.trace,
         limits=least(state.graph.limits, given.limits),
         shares=given.shares,
+        called=given.called,
     )
     if queue:
         return [started]  # it begins when it has its place

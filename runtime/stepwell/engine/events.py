@@ -49,6 +49,8 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     trace: str = ""
     limits: dict[str, int] = {}
     shares: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    """Tools that runs above it had called: what they read may have come with the input."""
 
 
 class RunForked(Fact, frozen=True, kw_only=True):
@@ -142,6 +144,8 @@ class StepCompleted(Fact, frozen=True, kw_only=True):
     step: str
     attempt: int = 1
     output: Data = NOTHING
+    called: tuple[str, ...] = ()
+    """Tools that the run had called that the step is: what they read may be in the output."""
 
 
 class StepFailed(Fact, frozen=True, kw_only=True):

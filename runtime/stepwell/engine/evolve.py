@@ -173,6 +173,7 @@ def _begin_run(state: RunState, event: RunStarted) -> None:
     state.started_at = event.at
     state.input = event.input
     _note_seal(state, event.input)
+    _note_called(state, event.called)
     state.waiting = {id: len(node.needs) for id, node in state.graph.nodes.items()}
     state.queue = event.queue
     if event.queue:
@@ -572,6 +573,7 @@ def _complete(state: RunState, step: StepState, event: StepCompleted) -> None:
     _end(state, step, StepPhase.COMPLETED, event.at)
     step.output = event.output
     _note_seal(state, event.output)
+    _note_called(state, event.called)
     if state.signals and isinstance(step.spec, SignalNode):
         _take_message(state, step.spec.signal)
     if step.id == step.node:
@@ -781,6 +783,12 @@ def _withdraw_all(state: RunState, at: int) -> None:
 
 def _tell_all(state: RunState, step: StepState, status: str, at: int) -> None:
     state.ask_changes += (AskChange(ask, status, at) for ask in step.asks.values())
+
+
+def _note_called(state: RunState, tools: tuple[str, ...]) -> None:
+    """What other runs have read has come into this one; their calls are not its own."""
+    for tool in tools:
+        state.calls.setdefault(tool, 0)
 
 
 def _note_seal(state: RunState, data: Data) -> None:

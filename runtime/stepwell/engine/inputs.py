@@ -31,6 +31,7 @@ class Start(Given, frozen=True):
     trace: str = ""
     limits: dict[str, int] = {}
     shares: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
 
 class Fork(Given, frozen=True):
@@ -194,12 +195,16 @@ class ChildStarted(Given, frozen=True):
 
 
 class ChildEnded(Given, frozen=True):
-    """The run that a step is has ended: with an output, or with why there is none."""
+    """The run that a step is has ended: with an output, or with why there is none.
+
+    `called` are the tools that it had called.
+    """
 
     step: str
     attempt: int
     output: Data | None = None
     failure: Failure | None = None
+    called: tuple[str, ...] = ()
 
 
 class Cancel(Given, frozen=True):

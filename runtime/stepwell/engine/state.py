@@ -189,7 +189,7 @@ class RunState(Struct):
     ask_changes: list[AskChange] = field(default_factory=list)
     """What the list of questions is to be told."""
     calls: dict[str, int] = field(default_factory=dict)
-    """How many calls of each tool have come back."""
+    """How many calls of each tool have come back; 0 where only runs above or below it made any."""
     approved: dict[str, int] = field(default_factory=dict)
     """How many calls of each tool a person has said yes to."""
     tokens: int = 0

@@ -1,5 +1,7 @@
 """What a run learns while it waits: for a time, for a place in a queue, for another run."""
 
+from msgspec.structs import replace
+
 from stepwell.engine.commands import child_id, enter_id, fire_id
 from stepwell.engine.ends import complete, give_up
 from stepwell.engine.events import Event, RunAdmitted, StepStarted, TimerFired
@@ -47,6 +49,7 @@ def child_ended(state: RunState, given: ChildEnded) -> list[Event]:
         return []
     step = state.steps[given.step]
     if given.failure is None:
-        return complete(state, step, given, given.output or NOTHING)
+        done, *more = complete(state, step, given, given.output or NOTHING)
+        return [replace(done, called=given.called) if given.called else done, *more]
     failure = withheld(given.failure, quoted(given.failure, state.subject))
     return give_up(state, step, given, failure)

@@ -91,7 +91,13 @@ def child_ended(child: RunState, at: int) -> Letter:
     """A parent is told that its child has ended. How, it reads from the child itself."""
     assert child.parent is not None, f"{child.run} is nobody's child"
     parent = child.parent
-    given = ChildEnded(at=at, principal=child.principal, step=parent.step, attempt=parent.attempt)
+    given = ChildEnded(
+        at=at,
+        principal=child.principal,
+        step=parent.step,
+        attempt=parent.attempt,
+        called=tuple(sorted(child.calls)),
+    )
     body = msgspec.json.encode(given)
     return Letter(
         f"child/{child.run}/{child.sequence}", parent.run, "child_ended", child.principal, body, at

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from stepwell.clock import Clock
 from stepwell.engine.commands import EnterQueue, StartChild, child_run
-from stepwell.engine.events import Parent
+from stepwell.engine.events import Parent, RunStarted, StepCompleted, ToolCall
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Admitted, ChildEnded, ChildStarted, Input, Start
 from stepwell.engine.state import RunState
@@ -122,6 +122,7 @@ class StoredPeers:
             attempt=given.attempt,
             output=output or NOTHING,
             failure=failure,
+            called=given.called,
         )
 
     async def _begin(
@@ -146,6 +147,7 @@ class StoredPeers:
             parent=Parent(state.run, command.step, command.attempt, depth),
             trace=traceparent,
             shares=(*state.shares, state.run) if state.limits else state.shares,
+            called=tuple(sorted(state.calls)),
         )
         with suppress(Conflict):  # somebody has started it since we looked
             begun = await self._start(namespace, child, graph, given)
@@ -161,9 +163,23 @@ class StoredPeers:
         """
         known = run_of_row(await self._storage.runs.get(namespace, child))
         if known.status.ended:
-            ended = ChildEnded(at=self._clock.now(), step=command.step, attempt=command.attempt)
+            called = await self._called(namespace, child)
+            ended = ChildEnded(
+                at=self._clock.now(), step=command.step, attempt=command.attempt, called=called
+            )
             return await self.outcome(namespace, child, ended)
         return self._started(child, command)
+
+    async def _called(self, namespace: str, child: str) -> tuple[str, ...]:
+        """The tools that a run and those around it had called, as its log has it."""
+        called: set[str] = set()
+        async for page in self._journal.read(namespace, child):
+            for event in page:
+                if isinstance(event, ToolCall):
+                    called.add(event.tool)
+                elif isinstance(event, RunStarted | StepCompleted):
+                    called.update(event.called)
+        return tuple(sorted(called))
 
     def _started(self, child: str, command: StartChild) -> ChildStarted:
         return ChildStarted(

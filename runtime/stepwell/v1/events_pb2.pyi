@@ -226,6 +226,7 @@ class RunStarted(message.Message):
     TRACE_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
     SHARES_FIELD_NUMBER: builtins.int
+    CALLED_FIELD_NUMBER: builtins.int
     workflow: builtins.str
     version: builtins.str
     principal: builtins.str
@@ -251,6 +252,10 @@ class RunStarted(message.Message):
     def shares(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The ids of runs above it whose limits hold for it as well."""
 
+    @builtins.property
+    def called(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tools that runs above it had called: what they read may have come with the input."""
+
     def __init__(
         self,
         *,
@@ -265,10 +270,11 @@ class RunStarted(message.Message):
         trace: builtins.str = ...,
         limits: abc.Mapping[builtins.str, builtins.int] | None = ...,
         shares: abc.Iterable[builtins.str] | None = ...,
+        called: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "limits", b"limits", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "shares", b"shares", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["called", b"called", "input", b"input", "labels", b"labels", "limits", b"limits", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "shares", b"shares", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -609,20 +615,26 @@ class StepCompleted(message.Message):
     STEP_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
     OUTPUT_FIELD_NUMBER: builtins.int
+    CALLED_FIELD_NUMBER: builtins.int
     step: builtins.str
     attempt: builtins.int
     @builtins.property
     def output(self) -> common_pb2.Data: ...
+    @builtins.property
+    def called(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tools that the run had called that the step is: what they read may be in the output."""
+
     def __init__(
         self,
         *,
         step: builtins.str = ...,
         attempt: builtins.int = ...,
         output: common_pb2.Data | None = ...,
+        called: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "output", b"output", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "called", b"called", "output", b"output", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -609,3 +609,38 @@ async def test_rules_that_were_changed_meanwhile_want_another_yes_or_say_no() ->
         ended = await service.wait_run(BOT, run.id, SOON)
         assert ended.failure is not None
         assert (ended.failure.reason, rig.pay.calls) == ("POLICY_DENIED", [])
+
+
+READS = "{ workflow: reads, nodes: [{ id: look, tool: look }], output: =look.output }"
+PAYS = """
+workflow: pays
+input: { type: object }
+nodes: [{ id: pay, tool: pay }]
+"""
+FAMILY = """
+workflow: family
+nodes:
+  - { id: read, workflow: reads }
+  - { id: pay, tool: pay, needs: [read] }
+  - { id: below, workflow: pays, needs: [pay], with: { what: "=read.output" } }
+"""
+
+
+@on_virtual_time
+async def test_what_a_child_has_read_is_known_to_its_parent_and_to_other_children() -> None:
+    rig = Governed()
+    rig.look.spec = replace(rig.look.spec, labels=frozenset({"confidential"}))
+    rig.policy.says = lambda action: ALLOW
+    for source in (READS, PAYS, FAMILY):
+        await rig.put_graph(source)
+    async with rig.serving() as service:
+        run, _ = await service.start_run(BOT, "family", {})
+        ended = await service.wait_run(BOT, run.id, timedelta(minutes=1))
+        assert ended.status is RunStatus.COMPLETED, ended
+        secret = frozenset({"confidential"})
+        assert [(it.tool, it.facts.labels) for it in rig.policy.asked] == [
+            ("look", frozenset()),
+            ("pay", secret),
+            ("pay", secret),
+        ]
+        assert [it.facts.usage["calls_run"] for it in rig.policy.asked] == [0, 0, 0]
