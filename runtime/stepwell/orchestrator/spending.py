@@ -212,6 +212,7 @@ def _charges(purses: Iterable[Purse], amounts: Mapping[str, int | None]) -> tupl
         Charge(purse.scope, purse.account, unit, amount, purse.run)
         for purse in purses
         for unit, amount in amounts.items()
+        if amount != 0  # nothing is never too much
     )
 
 

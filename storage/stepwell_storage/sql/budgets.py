@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stepwell_storage.records import Append, BudgetRow, Charge, Reservation, Short, Used
+from stepwell_storage.records import Append, BudgetRow, Charge, Reservation, Short, Spent, Used
 from stepwell_storage.shortage import counted, shortage
 from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
@@ -159,12 +159,30 @@ def settle(session: Session, append: Append) -> None:
     lock(session, namespace)
     _add(session, namespace, append.budgets)
     for spent in append.spent:
-        _give_back(session, _THOSE_OF_CALL, namespace, of=run, by_key=spent.key)
-    charges = [charge for spent in append.spent for charge in spent.charges]
-    for charge in counted(charges, _limits(session, namespace, charges)):
-        _change(session, namespace, charge, used=charge.amount or 0)
+        _settle(session, namespace, run, spent)
     if append.frees:
         _give_back(session, _THOSE_OF_RUN, namespace, of=run)
+
+
+def _settle(session: Session, namespace: str, run: bytes, spent: Spent) -> None:
+    """Counts what one call has needed, in the place of what was reserved for it."""
+    back = {
+        (account, unit): amount
+        for account, unit, amount in _taken_back(
+            session, _THOSE_OF_CALL, namespace, of=run, by_key=spent.key
+        )
+    }
+    needed = [it for it in spent.charges if it.amount]
+    # What was reserved has a limit; of the rest the store is asked.
+    others = [it for it in needed if (it.account, it.unit) not in back]
+    has_limit = counted(others, _limits(session, namespace, others)) if others else []
+    for charge in needed:
+        name = charge.account, charge.unit
+        if name in back or charge in has_limit:
+            reserved = -back.pop(name, 0)
+            _change(session, namespace, charge, used=charge.amount or 0, reserved=reserved)
+    for (account, unit), amount in back.items():
+        _change(session, namespace, Charge("", account, unit, None), reserved=-amount)
 
 
 def _reserve(namespace: str, reservation: Reservation, now: int, session: Session) -> Short | None:
@@ -237,12 +255,20 @@ def _change(
 
 def _give_back(session: Session, which: _Which, namespace: str, **values: Any) -> bool:
     """Gives reservations back; whether there were any."""
-    found = session.rows(which.find, in_namespace=namespace, **values)
-    if found:
-        session.change(which.remove, in_namespace=namespace, **values)
+    found = _taken_back(session, which, namespace, **values)
     for account, unit, amount in found:
         _change(session, namespace, Charge("", account, unit, None), reserved=-amount)
     return bool(found)
+
+
+def _taken_back(
+    session: Session, which: _Which, namespace: str, **values: Any
+) -> list[tuple[Any, ...]]:
+    """Removes reservations: the account, the unit and the amount of each."""
+    found = session.rows(which.find, in_namespace=namespace, **values)
+    if found:
+        session.change(which.remove, in_namespace=namespace, **values)
+    return found
 
 
 def _row(
