@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from stepwell.policy.grants import GrantedTools
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.config import WorkerSettings
@@ -30,6 +29,7 @@ from stepwell.orchestrator.spending import NAMESPACE_DAY, Spending, account_of, 
 from stepwell.orchestrator.views import Run, run_of_row
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
+from stepwell.policy.port import Action, Decision
 from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
@@ -74,6 +74,13 @@ class Work:
         return Data(value=1)
 
 
+class Permissive:
+    """A policy that allows everything."""
+
+    def decide(self, action: Action) -> Decision:
+        return Decision("allow", rules=("all",))
+
+
 class World:
     """One seed."""
 
@@ -101,7 +108,7 @@ class World:
         effects = WorldEffects(
             tools=self.tools,
             models=ModelRouter(),
-            policy=GrantedTools(),
+            policy=Permissive(),
             clock=self.clock,
             max_result=1 << 20,
             spending=spending,
