@@ -32,7 +32,7 @@ TOOLS = '''
 from stepwell import tool
 
 
-@tool(idempotent=True)
+@tool(read_only=True)
 async def add(a: int, b: int) -> int:
     """Adds two numbers."""
     return a + b
