@@ -1,12 +1,19 @@
 """What becomes of a call: the two passes, and what whoever asked is told."""
 
+import json
 from typing import Any
 
 import pytest
+from cedarpy import _internal as cedar
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.policy.saying import LOOK, NOON, POST, REFUND, call, policy
 
 from stepwell.policy.port import Decision, Terms
 from stepwell.policy.ruleset import Pass
+from stepwell.policy.schema import TIME, USAGE, schema_json
+from stepwell.policy.shapes import input_shape
+from stepwell.policy.values import seen
 
 BIG = """
 @id("big") @effect("require_approval") @group("finance") @expires("PT12H") @reason("over 500")
@@ -265,3 +272,62 @@ def test_rules_are_found_by_the_tools_that_they_name() -> None:
         "chat.post": {"two", "tool", "all"},
         "db.look": {"all"},
     }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"decision":"NoDecision","diagnostics":{"errors":["failed to build request"]}}',
+        '{"decision":"Allow","diagnostics":{"reason":[],"errors":["nobody knows this"]}}',
+        "no json",
+    ],
+)
+def test_no_answer_is_a_denial_and_logged_as_our_defect(
+    answer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = policy(BIG)
+    monkeypatch.setattr(cedar, "is_authorized_batch", lambda *_: [answer])
+    assert rules.decide(call()) == Decision(
+        "deny",
+        ("internal",),
+        "the policy could not be asked; that is a defect of Stepwell, and it is logged",
+        policy="v1",
+    )
+    assert [record.levelname for record in caplog.records][-1] == "ERROR"
+
+
+@given(
+    amount=st.integers(-(2**63), 2**63 - 1),
+    to=st.none() | st.text(),
+    fee=st.none() | st.decimals(-(10**9), 10**9, places=4).map(float),
+)
+def test_what_rules_see_fits_the_schema_that_they_are_checked_against(
+    amount: int, to: str | None, fee: float | None
+) -> None:
+    arguments = {"amount": amount, "to": to, "fee": fee}
+    shape = input_shape(REFUND.input_schema)
+    context = {
+        "approved": False,
+        "approved_before": 0,
+        "direct": False,
+        "granted": True,
+        "input": seen(shape, arguments),
+        "labels": [],
+        "time": dict.fromkeys(TIME, 1),
+        "usage": dict.fromkeys(USAGE, 0),
+        "workflow": "flow",
+    }
+    (answer,) = cedar.is_authorized_batch(
+        [
+            {
+                "principal": {"type": "User", "id": "ann"},
+                "action": {"type": "Action", "id": REFUND.name},
+                "resource": {"type": "Tool", "id": REFUND.name},
+                "context": json.dumps(context),
+            }
+        ],
+        "permit(principal, action, resource);",
+        "[]",
+        schema_json({REFUND.name: shape}),
+    )
+    assert json.loads(answer)["decision"] == "Allow", answer
