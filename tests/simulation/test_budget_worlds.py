@@ -29,7 +29,7 @@ from stepwell.orchestrator.spending import NAMESPACE_DAY, Spending, account_of, 
 from stepwell.orchestrator.views import Run, run_of_row
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
-from stepwell.policy.port import Action, Decision
+from stepwell.policy.book import PolicyBook
 from stepwell.principals import Caller
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import ToolRegistry
@@ -74,13 +74,6 @@ class Work:
         return Data(value=1)
 
 
-class Permissive:
-    """A policy that allows everything."""
-
-    def decide(self, action: Action) -> Decision:
-        return Decision("allow", rules=("all",))
-
-
 class World:
     """One seed."""
 
@@ -108,7 +101,7 @@ class World:
         effects = WorldEffects(
             tools=self.tools,
             models=ModelRouter(),
-            policy=Permissive(),
+            policy=PolicyBook(),
             clock=self.clock,
             max_result=1 << 20,
             spending=spending,
