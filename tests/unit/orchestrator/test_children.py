@@ -82,7 +82,7 @@ async def test_a_child_that_failed_fails_its_step_with_the_reason() -> None:
         await until_async(lambda: rig.status(run), "failed")
         failed = next(event for event in await rig.log(run) if isinstance(event, StepFailed))
         assert failed.failure.reason == "CHILD_FAILED"
-        assert failed.failure.detail["reason"] == "TOOL_ERROR"
+        assert failed.failure.detail == {"run": child_run(run, "sub", 1), "reason": "TOOL_ERROR"}
         assert "no luck" in failed.failure.message
 
 
@@ -152,6 +152,7 @@ async def test_a_child_whose_workflow_is_not_there_fails_its_step() -> None:
         ended = (await rig.log(run))[-1]
         assert isinstance(ended, RunFailed)
         assert ended.failure.reason == "WORKFLOW_NOT_FOUND"
+        assert "there is no workflow" in ended.failure.message
 
 
 @on_virtual_time

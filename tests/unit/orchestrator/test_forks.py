@@ -1,7 +1,9 @@
 """Runs that go on from where another was, and runs that are taken up again after they failed."""
 
+from datetime import timedelta
+
 import pytest
-from tests.unit.orchestrator.rig import Rig, on_virtual_time, until_async
+from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until_async
 from tests.unit.orchestrator.test_service import ANN, serving
 
 from stepwell.engine.values import Failure
@@ -24,6 +26,13 @@ nodes:
 """
 
 
+def leased_for(rig: Rig, run: str) -> timedelta:
+    """How long the run belongs to its owner, from now on."""
+    expires_at = rig.storage.claims._database[NAMESPACE].runs[run].expires_at
+    assert expires_at is not None
+    return timedelta(microseconds=expires_at - rig.clock.now())
+
+
 @on_virtual_time
 async def test_a_fork_shares_the_log_and_does_the_step_with_its_new_input() -> None:
     rig = Rig()
@@ -36,6 +45,7 @@ async def test_a_fork_shares_the_log_and_does_the_step_with_its_new_input() -> N
         before = await rig.log(run.id)
         fork, created = await service.controls.fork_run(ANN, run.id, "b", input={"q": "mine"})
         assert created
+        assert leased_for(rig, fork.id) == LEASE
         call = await rig.effects.next()
         assert call.command.arguments.value == {"q": "mine"}  # type: ignore[union-attr]
         call.returns("C")
@@ -117,6 +127,7 @@ async def test_a_run_that_failed_is_taken_up_again() -> None:
         await until_async(lambda: rig.status(run.id), "failed")
         again = await service.controls.retry_step(ANN, run.id, "a")
         assert again.status is RunStatus.RUNNING
+        assert leased_for(rig, run.id) == LEASE
         (await rig.effects.next()).returns("A", attempt=2)
         (await rig.effects.next()).returns("B")
         await until_async(lambda: rig.status(run.id), "completed")

@@ -13,10 +13,11 @@ from stepwell.orchestrator.letters import letter_to
 from stepwell_storage.records import Letter, Rest
 
 HOLD = "{ workflow: hold, nodes: [{ id: hold, signal: go }], output: '=hold.output' }"
-NAP = "{ workflow: nap, nodes: [{ id: nap, wait: 1h }] }"
+NAP = "{ workflow: nap, nodes: [{ id: nap, wait: 3600300ms }] }"
 SHORT = "{ workflow: short, nodes: [{ id: nap, wait: 2s }] }"
 ONE = "{ workflow: one, nodes: [{ id: look, tool: look }] }"
-HOUR = timedelta(hours=1)
+HOUR = timedelta(hours=1, milliseconds=300)
+"""Not a multiple of the time between two looks around."""
 
 
 @on_virtual_time
