@@ -69,8 +69,8 @@ verify: setup ## Prove the generated code fresh, and the protos clean and compat
 ##@ Test
 
 .PHONY: test
-test: setup ## Run the whole test suite
-	$(BIN)/pytest
+test: setup ## Run the whole test suite, a file on each core
+	$(BIN)/pytest --numprocesses logical --dist loadfile
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests that need no process, socket or database file
