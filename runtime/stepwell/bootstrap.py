@@ -27,7 +27,7 @@ from stepwell.orchestrator.notary import Notary
 from stepwell.orchestrator.notifications import Desktop, NotificationLoop, Sender, Webhook
 from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
-from stepwell.orchestrator.policies import Policies, PolicyLoop
+from stepwell.orchestrator.policies import PolicyLoop
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
@@ -311,11 +311,11 @@ def _compose(
     ids = Uuid7Source(clock)
     journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
     workflows = Workflows(storage, tools=tools.names, clock=clock)
-    policies = Policies(storage, book=PolicyBook(), tools=tools, clock=clock)
+    book = PolicyBook()
     effects = WorldEffects(
         tools=tools,
         models=models,
-        policy=policies.book,
+        policy=book,
         clock=clock,
         max_result=settings.limits.blob_bytes,
         spending=spending,
@@ -353,7 +353,7 @@ def _compose(
         factors=factors,
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
         spending=spending,
-        policies=policies,
+        book=book,
     )
     return worker, service
 

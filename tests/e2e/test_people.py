@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pyotp
 import pytest
-from tests.e2e.conftest import Command, clean_environment
+from tests.e2e.conftest import Command, Stepwell, clean_environment
 from tests.e2e.terminal import at_terminal
 
 from stepwell.client import Client
@@ -135,6 +135,34 @@ workflow: ask
 nodes:
   - { id: ok, approval: "Pay 100 to Ann?" }
 """
+
+
+ALLOW_ALL = """
+@id("all")
+permit(principal, action, resource);
+"""
+
+
+def test_an_agent_with_a_shell_changes_no_policy_once_its_user_has_a_factor(
+    home: Home, daemon: ChildDaemon, stepwell: Stepwell, tmp_path: Path
+) -> None:
+    async def enrolled() -> str:
+        endpoints = await daemon.start()
+        async with Client(endpoints.grpc, token=home.owner_token()) as client:
+            offer = await client.factors.offer_totp()
+            before = pyotp.HOTP(offer.secret).at(SystemClock().now() // 30_000_000 - 1)
+            await client.factors.enrol_totp(offer.ticket, before)
+            return offer.secret
+
+    secret = asyncio.run(enrolled())
+    file = tmp_path / "all.cedar"
+    file.write_text(ALLOW_ALL)
+    for arguments in (("apply", str(file)), ("withdraw",)):
+        refused = stepwell("policy", *arguments, "--json")
+        assert json.loads(refused.stdout)["error"]["code"] == "FACTOR_REQUIRED"
+    code = pyotp.HOTP(secret).at(SystemClock().now() // 30_000_000)
+    assert stepwell("policy", "apply", str(file), "--code", code).returncode == 0
+    assert "policy.apply" in stepwell("audit", "list").stdout
 
 
 def test_a_person_at_a_terminal_is_asked_for_the_code_and_a_program_is_not(

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from stepwell.clock import Clock
 from stepwell.errors import Code, InvalidRequest
-from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof
+from stepwell.orchestrator.approvals import Factors, Proof
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.texts import check_texts
@@ -84,8 +84,8 @@ class Policies:
         book: PolicyBook,
         tools: ToolRegistry,
         clock: Clock,
-        factors: Factors = NO_FACTORS,
-        audit: Audit | None = None,
+        factors: Factors,
+        audit: Audit,
     ) -> None:
         self._storage = storage
         self.book = book
@@ -271,8 +271,7 @@ class Policies:
             await self._factors.verify(caller, proof, subject)
 
     async def _note(self, caller: Caller, action: str, version: str) -> None:
-        if self._audit is not None:
-            await self._audit.record(caller.namespace, caller.principal, action, version, {})
+        await self._audit.record(caller.namespace, caller.principal, action, version, {})
 
 
 class PolicyLoop:

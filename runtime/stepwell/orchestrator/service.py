@@ -105,7 +105,7 @@ class Service:
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
-        policies: Policies | None = None,
+        book: PolicyBook | None = None,
         factors: FactorKeeping | None = None,
         page: PageOf = no_page,
         servers: McpServers | None = None,
@@ -115,8 +115,8 @@ class Service:
     ) -> None:
         """`page` tells where people see an approval.
 
-        Without `policies` callers can ask about policies, and none is followed here; without
-        `factors` none outlives the process.
+        `book` is what the worker's effects decide by. Without it callers can apply policies, and none
+        is followed here; without `factors` none outlives the process.
         """
         self._storage = storage
         self._worker = worker
@@ -165,8 +165,13 @@ class Service:
         )
         self.queues = Queues(storage, clock, audit)
         self.retention = Retention(storage, audit)
-        self.policies = policies or Policies(
-            storage, book=PolicyBook(), tools=tools, clock=clock, audit=audit
+        self.policies = Policies(
+            storage,
+            book=book or PolicyBook(),
+            tools=tools,
+            clock=clock,
+            factors=self.factors,
+            audit=audit,
         )
         self.policy_trials = PolicyTrials(self.policies, tools=tools, clock=clock)
         self.policy_replay = PolicyReplay(

@@ -10,7 +10,8 @@ from tests.unit.policy.saying import LOOK, POST, REFUND, call
 from stepwell.clock import SystemClock
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, Denied, InvalidRequest, NotFound
-from stepwell.orchestrator.approvals import Proof
+from stepwell.orchestrator.approvals import NO_FACTORS, Proof
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.policies import Policies, PolicyLoop
 from stepwell.orchestrator.policy_trials import CaseResult, PolicyTrials, Question
 from stepwell.policy.book import PolicyBook
@@ -61,8 +62,8 @@ class House:
         self.trials = PolicyTrials(self.policies, tools=self.tools, clock=SystemClock())
 
     def _policies(self, book: PolicyBook, **given: Any) -> Policies:
-        clock = SystemClock()
-        return Policies(self.storage, book=book, tools=self.tools, clock=clock, **given)
+        parts = {"factors": NO_FACTORS, "audit": Audit(self.storage, SystemClock()), **given}
+        return Policies(self.storage, book=book, tools=self.tools, clock=SystemClock(), **parts)
 
 
 async def test_what_is_applied_is_in_force_at_once_and_elsewhere_within_a_poll() -> None:

@@ -9,6 +9,8 @@ from tests.unit.orchestrator.test_service import ANN, SOON, serving
 from tests.unit.policy.saying import policy
 
 from stepwell.errors import Denied, InvalidRequest
+from stepwell.orchestrator.approvals import NO_FACTORS
+from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.policy_replay import NO_RULE, PolicyReplay, Replay
 from stepwell.orchestrator.service import Service
@@ -47,7 +49,10 @@ async def three_runs(rig: Rig, *, rules: RuleSet | None) -> AsyncIterator[Policy
 
 def replay_of(rig: Rig, service: Service, book: PolicyBook) -> PolicyReplay:
     tools = service._tools
-    policies = Policies(rig.storage, book=book, tools=tools, clock=rig.clock)
+    audit = Audit(rig.storage, rig.clock)
+    policies = Policies(
+        rig.storage, book=book, tools=tools, clock=rig.clock, factors=NO_FACTORS, audit=audit
+    )
     return PolicyReplay(
         rig.storage, policies, journal=rig.journal, workflows=rig.workflows, tools=tools
     )
