@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from mcp_types import CallToolResult, TextContent
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.approvals import PageOf, no_page
-from stepwell.orchestrator.views import Run, RunStatus, Waiting
+from stepwell.orchestrator.views import Run, RunStatus, Waiting, WaitsOn
 from stepwell.tools.mcp.answers import result_of
 from stepwell.tools.port import ToolSpec
 
@@ -57,7 +57,7 @@ class Wait(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     step: str
-    on: str
+    on: WaitsOn
     about: str = ""
     until: datetime | None = None
     approval: str = ""
@@ -89,6 +89,11 @@ def instant(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def moment_text(microseconds: int) -> str:
+    """An engine time as it stands in a sentence."""
+    return f"{instant(microseconds):%Y-%m-%d %H:%M:%S} UTC"
+
+
 HANDLE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "description": Handle.__doc__,
@@ -105,7 +110,7 @@ HANDLE_SCHEMA: Final[dict[str, Any]] = {
                 "required": ["step", "on"],
                 "properties": {
                     "step": {"type": "string"},
-                    "on": {"enum": ["human", "signal", "timer", "queue"]},
+                    "on": {"enum": list(get_args(WaitsOn))},
                     "about": {"type": "string"},
                     "until": {"type": "string"},
                     "approval": {"type": "string"},
@@ -210,6 +215,8 @@ def advice(run: Run, page: PageOf = no_page) -> str:
     follow = f"Call run_get with run={run.id!r} and wait_seconds=20"
     said = [*dict.fromkeys(map(partial(_advice_on, run.id, page), run.waiting))]
     match run.status:
+        case RunStatus.PAUSED if any(one.on == "budget" for one in run.waiting):
+            said.append(f"The run goes on by itself then. {follow} to see it end.")
         case RunStatus.PAUSED:
             said.append(
                 f"Somebody has paused the run. It goes on when a person runs `stepwell resume "
@@ -242,8 +249,13 @@ def _advice_on(run: str, page: PageOf, one: Waiting) -> str:
         case "queue":
             who = f"step {one.step!r}" if one.step else "run"
             return f"The {who} waits for a place in the queue {one.about!r}, behind others."
-        case _:
-            until = "its time" if one.until is None else instant(one.until).isoformat()
+        case "budget":
+            return (
+                f"A budget is spent: {one.reason}. Only a person can allow more: tell the user that "
+                f"`stepwell show {run}` names the command, and do not start it again."
+            )
+        case "timer":
+            until = "its time" if one.until is None else moment_text(one.until)
             return f"The step {one.step!r} waits until {until}."
 
 
@@ -251,7 +263,7 @@ def _advice_on_held(one: Waiting, page: str) -> str:
     rules = f" by the rule {', '.join(one.rules)}" if one.rules else ""
     why = f": {one.reason}" if one.reason else ""
     where = f" on {page}" if page else ""
-    until = f" until {instant(one.until).isoformat()}" if one.until is not None else ""
+    until = f" until {moment_text(one.until)}" if one.until is not None else ""
     return (
         f"The call of {one.tool} has not been made: policy holds it{rules}{why}. Only a person can "
         f"approve it{until}. Tell the user that the approval {one.approval} waits{where}, with the "

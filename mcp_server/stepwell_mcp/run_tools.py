@@ -23,6 +23,8 @@ MAX_WAIT_SECONDS: Final = 50
 """Below the 60 seconds after which many clients give a request up."""
 SHOWN_BYTES: Final = 2000
 """A value in an event that is longer than this is named, so that a page stays readable."""
+MOMENTS: Final = frozenset({"at", "retry_at", "expires_at"})
+"""The fields of events that are instants."""
 
 RunId = Annotated[str, Meta(min_length=1, description="The id of the run, as a call answered it.")]
 
@@ -154,7 +156,7 @@ async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
 async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsView:
     batch = await service.list_events(caller, run=given.run, cursor=given.cursor, limit=given.limit)
     return EventsView(
-        events=[_event(event) for event in batch.events],
+        events=[event_view(event) for event in batch.events],
         cursor=batch.cursor,
         caught_up=batch.caught_up,
     )
@@ -185,9 +187,12 @@ def _view(service: Service, run: Run) -> RunView:
     )
 
 
-def _event(given: RunEvent) -> dict[str, Any]:
+def event_view(given: RunEvent) -> dict[str, Any]:
+    """An event as a model reads it: instants in ISO 8601, and long values named instead of shown."""
     fields = msgspec.structs.asdict(given.event)
-    at = instant(fields.pop("at")).isoformat()
+    for name in MOMENTS & fields.keys():
+        fields[name] = None if fields[name] is None else instant(fields[name])
+    at = msgspec.to_builtins(fields.pop("at"))
     view = {"sequence": given.sequence, "kind": given.kind, "at": at, "by": given.principal}
     for name, value in fields.items():
         view[name] = _brief(value) if isinstance(value, Data) else msgspec.to_builtins(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -29,8 +29,11 @@ class RunStatus(StrEnum):
         return self in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
+WaitsOn = Literal["human", "signal", "timer", "queue", "budget"]
+
+
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a step of a run waits for: `on` is human, signal, timer, queue or budget.
+    """What a step of a run waits for.
 
     `about` is `approval`, `outcome` or `call` where a person is asked, else the name of the message or
     the queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer,
@@ -41,7 +44,7 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     step: str
-    on: str
+    on: WaitsOn
     about: str = ""
     until: int | None = None
     call: str = ""

@@ -151,12 +151,15 @@ def test_a_refusal_says_each_thing_once() -> None:
 ASKED = Waiting(step="ok", on="human", about="approval")
 MESSAGE = Waiting(step="go", on="signal", about="paid")
 PLACE = Waiting(step="", on="queue", about="db")
+MONEY = Waiting(
+    step="go", on="budget", about="namespace/day", rules=("calls",), reason="2 of 2 are taken"
+)
 TIME = Waiting(step="nap", on="timer", until=1_700_000_000_000_000)
 
 
 @pytest.mark.parametrize("status", [RunStatus.WAITING, RunStatus.PAUSED])
 def test_a_run_that_waits_answers_a_handle_that_says_for_what(status: RunStatus) -> None:
-    found = run(status, waiting=(ASKED, MESSAGE, TIME, PLACE))
+    found = run(status, waiting=(ASKED, MESSAGE, TIME, PLACE, MONEY))
     result = run_result(found, Structured.OBJECTS)
     assert result.structured_content == {
         "run": "r1",
@@ -168,6 +171,13 @@ def test_a_run_that_waits_answers_a_handle_that_says_for_what(status: RunStatus)
             {"step": "go", "on": "signal", "about": "paid"},
             {"step": "nap", "on": "timer", "until": "2023-11-14T22:13:20Z"},
             {"step": "", "on": "queue", "about": "db"},
+            {
+                "step": "go",
+                "on": "budget",
+                "about": "namespace/day",
+                "rules": ("calls",),
+                "reason": "2 of 2 are taken",
+            },
         ),
     }
     assert Draft202012Validator(HANDLE_SCHEMA).is_valid(result.structured_content)
@@ -184,7 +194,7 @@ def test_a_model_is_told_which_message_is_waited_for_and_until_when() -> None:
     said = advice(run(RunStatus.WAITING, waiting=(MESSAGE, TIME, MESSAGE)))
     assert said == (
         "The step 'go' waits for the message 'paid': send it with run_signal if that is yours to "
-        "do. The step 'nap' waits until 2023-11-14T22:13:20+00:00. The run goes on by itself when "
+        "do. The step 'nap' waits until 2023-11-14 22:13:20 UTC. The run goes on by itself when "
         "that has come. Call run_get with run='r1' and wait_seconds=20 to see it end."
     )
 
@@ -202,6 +212,15 @@ def test_a_model_leaves_a_paused_run_to_who_paused_it() -> None:
     said = advice(run(RunStatus.PAUSED))
     assert "`stepwell resume r1`" in said
     assert "do not start it again" in said
+
+
+def test_a_model_is_told_that_a_person_allows_more_than_the_budget() -> None:
+    said = advice(run(RunStatus.PAUSED, waiting=(MONEY,)))
+    assert said == (
+        "A budget is spent: 2 of 2 are taken. Only a person can allow more: tell the user that "
+        "`stepwell show r1` names the command, and do not start it again. The run goes on by itself "
+        "then. Call run_get with run='r1' and wait_seconds=20 to see it end."
+    )
 
 
 def test_of_a_run_that_has_ended_there_is_nothing_to_do() -> None:
@@ -229,7 +248,7 @@ def test_a_held_call_says_that_it_is_and_by_which_rule_and_where_to_decide() -> 
     assert wait.page == "http://localhost/approvals/0123456789abcdef0123"
     assert handle.next.startswith(
         "The call of pay has not been made: policy holds it by the rule big, late: more than 3. Only a "
-        "person can approve it until 1970-01-01T00:01:00+00:00. Tell the user that the approval "
+        "person can approve it until 1970-01-01 00:01:00 UTC. Tell the user that the approval "
         "0123456789abcdef0123 waits on http://localhost/approvals/0123456789abcdef0123, with the exact "
         "arguments, and do not call the tool again: once approved, this call is made."
     )
