@@ -4,7 +4,7 @@ from stepwell.orchestrator.service import Service
 from stepwell.policy.source import PolicyFile
 from stepwell.principals import LOCAL_USER
 
-ANYBODY = '@id("anybody") permit(principal, action, resource) when { context.direct };'
+ANYBODY = '@id("anybody") permit(principal, action, resource);'
 
 
 async def permit_direct_calls(service: Service) -> None:

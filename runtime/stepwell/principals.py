@@ -10,6 +10,15 @@ Kind: TypeAlias = Literal["user", "agent", "service"]
 DEFAULT_NAMESPACE = "default"
 
 
+SCHEDULE = "service:schedule/"
+"""How the principals begin that the runs of schedules have; no key is ever one of these."""
+
+
+def is_user(principal: str) -> bool:
+    """Whether it is a person."""
+    return principal.startswith("user:")
+
+
 class Caller(Struct, frozen=True):
     """An authenticated asker: `principal` is `user:...`, `agent:...` or `service:...`.
 
@@ -23,7 +32,7 @@ class Caller(Struct, frozen=True):
     @property
     def is_user(self) -> bool:
         """Whether it is a person; some things are theirs to decide."""
-        return self.principal.startswith("user:")
+        return is_user(self.principal)
 
     @property
     def is_owner(self) -> bool:

@@ -439,8 +439,11 @@ class Runs(Protocol):
 class Definitions(Protocol):
     """Workflow versions. Immutable: the newest one put is what a bare name means."""
 
-    async def put(self, namespace: str, row: DefinitionRow) -> bool:
-        """Adds a version, or makes one that exists the newest again; True when it is new."""
+    async def put(self, namespace: str, row: DefinitionRow, *, takes_over: bool = False) -> bool:
+        """Adds a version, or makes one that exists the newest again; True when it is new.
+
+        Who put it first stays its author, unless this one `takes_over`.
+        """
         ...
 
     async def get(self, namespace: str, name: str, version: str | None = None) -> DefinitionRow:

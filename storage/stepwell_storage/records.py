@@ -540,7 +540,7 @@ class Census(Struct, frozen=True):
 
 
 class DefinitionRow(Struct, frozen=True):
-    """An immutable version of a workflow, named by the digest of its source."""
+    """An immutable version of a workflow, named by the digest of its source, and its author."""
 
     name: str
     version: str

@@ -24,6 +24,18 @@ async def test_the_newest_version_is_the_one_put_last(storage: Storage) -> None:
     assert await storage.definitions.get("default", "w", "v2") == two
 
 
+async def test_another_author_takes_a_version_over_where_he_says_so(storage: Storage) -> None:
+    await storage.definitions.put("default", DefinitionRow("w", "v1", b"s", "agent:bot", 1))
+    await storage.definitions.put("default", DefinitionRow("w", "v2", b"t", "agent:bot", 2))
+    mine = DefinitionRow("w", "v1", b"s", "user:ann", 3)
+
+    assert await storage.definitions.put("default", mine, takes_over=True) is False
+
+    assert await storage.definitions.get("default", "w") == mine
+    other = await storage.definitions.get("default", "w", "v2")
+    assert other.principal == "agent:bot"
+
+
 async def test_the_newest_versions_are_listed_by_name(storage: Storage) -> None:
     rows = [
         DefinitionRow("b", "v1", b"b", "user:ann", 1),

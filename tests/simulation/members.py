@@ -18,7 +18,7 @@ from stepwell.config import WorkerSettings
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input
 from stepwell.engine.state import RunState
-from stepwell.orchestrator.approvals import Approvals, Proof
+from stepwell.orchestrator.approvals import NO_FACTORS, Approvals, Proof
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.journal import Journal
@@ -67,6 +67,10 @@ class Anybody:
     """Everybody has shown his factor."""
 
     async def is_enrolled(self, caller: Caller) -> bool:
+        """Whoever asks."""
+        return True
+
+    async def is_wanted(self, caller: Caller) -> bool:
         """Whoever asks."""
         return True
 
@@ -121,6 +125,7 @@ class Member:
             ids=ids,
             get_run=self._get_run,
             audit=Audit(self.link, self.clock),
+            factors=NO_FACTORS,
         )
         self.approvals = Approvals(
             self.link,

@@ -14,12 +14,12 @@ import pytest
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.config import WorkerSettings
-from stepwell.definitions.compile import compile_definition
 from stepwell.engine.budgets import CALLS
 from stepwell.engine.events import BudgetExhausted, ToolCall
 from stepwell.engine.inputs import Start
 from stepwell.engine.values import Data, Json
 from stepwell.llm.router import ModelRouter
+from stepwell.orchestrator.approvals import NO_FACTORS
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.budgets import Budgets
 from stepwell.orchestrator.controls import Controls
@@ -131,6 +131,7 @@ class World:
             ids=self,
             get_run=self._get_run,
             audit=Audit(self.storage, self.clock),
+            factors=NO_FACTORS,
         )
         return Budgets(
             self.storage,
@@ -138,6 +139,7 @@ class World:
             tell=controls.tell,
             audit=Audit(self.storage, self.clock),
             clock=self.clock,
+            factors=NO_FACTORS,
         )
 
     async def _get_run(self, caller: Caller, id: str) -> Run:
@@ -193,7 +195,7 @@ async def play(world: World) -> tuple[int, int]:
         given = Start(
             at=world.clock.now(), principal="user:ann", input=Data(value={}), limits=limits
         )
-        graph = compile_definition(ROOT.encode(), tools=world.tools.names())
+        graph = await world.workflows.graph("default", "root")
         await world.workers[0].start("default", root, graph, given)
         disturbing = asyncio.get_running_loop().create_task(world.disturb())
         await follow(world, root, limits[CALLS])

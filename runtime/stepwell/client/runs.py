@@ -186,8 +186,11 @@ class Runs:
         input: Json | msgspec.UnsetType = msgspec.UNSET,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        code: str = "",
     ) -> Run:
-        """Starts a run that goes on from where another was, which takes the owner's token.
+        """Starts a run that goes on from where another was, which is for users.
+
+        It takes the one-time `code` once anybody has a factor: `Denied`, FACTOR_REQUIRED.
 
         The step, and what comes after it, is done anew; what had ended before is not. `input` takes
         the place of what the step was given, `labels` that of the other run's. `request_id` is as
@@ -199,6 +202,7 @@ class Runs:
             input=None if input is msgspec.UNSET else data(input),
             labels=labels or {},
             request_id=request_id or self._ids.new_id(),
+            proof=code_proof(code),
         )
         answer = await self._connection.call(self._connection.runs.ForkRun, request)
         return decode.run(answer.run, created=answer.created)

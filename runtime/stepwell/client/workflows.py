@@ -2,6 +2,7 @@
 
 from stepwell.client import decode
 from stepwell.client.connection import Connection
+from stepwell.client.encode import code_proof
 from stepwell.client.types import Problem, Workflow
 from stepwell.v1 import workflow_service_pb2 as pb
 
@@ -18,13 +19,16 @@ class Workflows:
         answer = await self._connection.call(self._connection.workflows.CheckWorkflow, request)
         return tuple(map(decode.problem, answer.problems))
 
-    async def put(self, source: bytes | str) -> Workflow:
+    async def put(self, source: bytes | str, *, code: str = "") -> Workflow:
         """Stores a version and makes it the newest.
+
+        Of a user it is a permit if it lists tools that may change something, and once anybody has a
+        factor that takes the one-time `code`: `Denied`, FACTOR_REQUIRED.
 
         A document with problems is `InvalidRequest`, INVALID_DEFINITION, with the first of
         them; `check` tells all.
         """
-        request = pb.PutWorkflowRequest(source=_bytes(source))
+        request = pb.PutWorkflowRequest(source=_bytes(source), proof=code_proof(code))
         answer = await self._connection.call(self._connection.workflows.PutWorkflow, request)
         return decode.workflow(answer.workflow, created=answer.created)
 

@@ -202,6 +202,9 @@ class Graph(Struct, frozen=True, kw_only=True):
     """Every message that a step of it may wait for."""
     published: bool = True
     """Whether MCP clients are offered it as a tool."""
+    author: str = ""
+    """The user who put this version, "" where it was none: its list of tools permits their calls
+    in the runs that he starts."""
     queue: str = ""
     """The queue in which each run needs a place before it begins."""
     limits: dict[str, int] = {}

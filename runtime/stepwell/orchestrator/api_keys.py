@@ -75,7 +75,7 @@ class ApiKeys:
         """A new key for a subject, `user:ann`, `agent:bot` or `service:ci`; and its token.
 
         Nobody can ask for the token again. Only the owner of the home makes keys for other
-        namespaces than his own. Who has enrolled a factor must show it: a key outlives a call.
+        namespaces than his own. Once anybody in the namespace has a factor, the caller shows his: a key outlives a call.
 
         Raises:
             Denied: POLICY_DENIED, the caller may not; FACTOR_REQUIRED, FACTOR_WRONG, FACTOR_LOCKED.
@@ -89,7 +89,7 @@ class ApiKeys:
                 f"{caller.principal} belongs to the namespace {caller.namespace}, and keys of "
                 "other namespaces are made by the owner of the home"
             )
-        is_vouched = await self._factors.is_enrolled(caller)
+        is_vouched = await self._factors.is_wanted(caller)
         if is_vouched:
             await self._factors.verify(caller, proof, deed("api_key.create", namespace, subject))
         now = self._clock.now()

@@ -42,6 +42,10 @@ class Factors(Protocol):
         """Whether the caller has a factor."""
         ...
 
+    async def is_wanted(self, caller: Caller) -> bool:
+        """Whether the caller has to show one: as soon as anybody in the namespace has."""
+        ...
+
     async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         """Returns when the proof is the caller's and for this subject.
 
@@ -55,6 +59,10 @@ class NoFactors:
     """Where nobody can enrol one: no held call is ever approved."""
 
     async def is_enrolled(self, caller: Caller) -> bool:
+        """Nobody has one."""
+        return False
+
+    async def is_wanted(self, caller: Caller) -> bool:
         """Nobody has one."""
         return False
 
@@ -96,7 +104,7 @@ class Approvals:
         tell: Tell,
         clock: Clock,
         audit: Audit,
-        factors: Factors = NO_FACTORS,
+        factors: Factors,
         page: PageOf = no_page,
     ) -> None:
         """`page` tells where people see an approval."""
@@ -228,12 +236,14 @@ class Approvals:
 async def demand_factor(
     factors: Factors, caller: Caller, proof: Proof | None, subject: str, *, always: bool = False
 ) -> None:
-    """Wants a proof: always, or of whoever has enrolled a factor.
+    """Wants a proof: always, or as soon as anybody in the namespace has enrolled a factor.
+
+    Not only of those who have: a program that was there first may have made itself another user.
 
     Raises:
         Denied: FACTOR_REQUIRED, FACTOR_WRONG.
     """
-    if always or await factors.is_enrolled(caller):
+    if always or await factors.is_wanted(caller):
         await factors.verify(caller, proof, subject)
 
 

@@ -15,7 +15,7 @@ from stepwell.clock import Clock
 from stepwell.engine.budgets import UNITS, amount_text
 from stepwell.engine.inputs import RaiseBudget
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest, NotFound, StepwellError
-from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof
+from stepwell.orchestrator.approvals import Factors, Proof, demand_factor
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.deeds import deed
@@ -67,7 +67,7 @@ class Budgets:
         tell: Callable[[Caller, str, RaiseBudget], Awaitable[Run]],
         audit: Audit,
         clock: Clock,
-        factors: Factors = NO_FACTORS,
+        factors: Factors,
     ) -> None:
         """`tell` tells a run something, whoever owns it; `factors` prove who raises a budget."""
         self._storage = storage
@@ -94,7 +94,7 @@ class Budgets:
         demand_user(caller, "budgets are set", "stepwell budget set")
         _check_scope(scope)
         check_limits({unit: limit for unit, limit in limits.items() if limit is not None})
-        await self._prove(caller, proof, deed("budget.set", scope))
+        await demand_factor(self._factors, caller, proof, deed("budget.set", scope))
         now = self._clock.now()
         with refusals():
             for unit, limit in limits.items():
@@ -115,7 +115,7 @@ class Budgets:
             NotFound: BUDGET_NOT_FOUND.
         """
         demand_user(caller, "budgets are removed", "stepwell budget remove")
-        await self._prove(caller, proof, deed("budget.remove", scope))
+        await demand_factor(self._factors, caller, proof, deed("budget.remove", scope))
         with refusals():
             is_gone = await self._storage.budgets.remove(caller.namespace, scope, unit)
         if not is_gone:
@@ -169,7 +169,7 @@ class Budgets:
                     "only raised",
                     code=Code.NOT_APPLICABLE,
                 )
-        await self._prove(caller, proof, deed("budget.raise", run))
+        await demand_factor(self._factors, caller, proof, deed("budget.raise", run))
         scope, now = run_scope(run), self._clock.now()
         with refusals():
             # Before the run hears of it: it tries again at once.
@@ -233,11 +233,6 @@ class Budgets:
         return tuple(
             _budget(row, by_account.get((account_of(row.scope, now), row.unit))) for row in rows
         )
-
-    async def _prove(self, caller: Caller, proof: Proof | None, subject: str) -> None:
-        """A factor is asked for from whoever has one."""
-        if await self._factors.is_enrolled(caller):
-            await self._factors.verify(caller, proof, subject)
 
     async def _record(
         self, caller: Caller, verb: str, scope: str, detail: Mapping[str, str]

@@ -26,7 +26,7 @@ from stepwell.errors import (
     StepwellError,
     Unavailable,
 )
-from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof, demand_factor
+from stepwell.orchestrator.approvals import Factors, Proof, demand_factor
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.folds import SharedFolds
 from stepwell.orchestrator.forks import find_fork
@@ -66,7 +66,7 @@ class Controls:
         ids: IdSource,
         get_run: Callable[[Caller, str], Awaitable[Run]],
         audit: Audit,
-        factors: Factors = NO_FACTORS,
+        factors: Factors,
     ) -> None:
         self._storage = storage
         self._audit = audit
@@ -209,6 +209,7 @@ class Controls:
         input: Json | msgspec.UnsetType = msgspec.UNSET,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        proof: Proof | None = None,
     ) -> tuple[Run, bool]:
         """Starts a run that goes on from where another one was before it scheduled a step.
 
@@ -216,7 +217,7 @@ class Controls:
         place of what the step was given. The flag is False for a repeat.
 
         Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
+            Denied: POLICY_DENIED, the caller is not a user; FACTOR_REQUIRED, FACTOR_WRONG.
             NotFound: RUN_NOT_FOUND; STEP_NOT_FOUND, the step never ran.
             FailedPrecondition: NOT_APPLICABLE, the step has no input that could be another.
             AlreadyExists: REQUEST_ID_REUSED.
@@ -232,6 +233,7 @@ class Controls:
         if edited:
             check_payload("input", input)
         await self._get_run(caller, run)
+        await demand_factor(self._factors, caller, proof, answer_subject(run, step, None))
         new = self._ids.new_id()
         with refusals():
             of, until = await find_fork(self._journal, caller.namespace, run, step)

@@ -22,7 +22,7 @@ from stepwell.engine.budgets import CALLS, ROWS
 from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
 from stepwell.engine.depth import TooDeep
 from stepwell.engine.due import put_back
-from stepwell.engine.graph import AgentNode
+from stepwell.engine.graph import AgentNode, Graph
 from stepwell.engine.inputs import (
     BudgetShort,
     CallDenied,
@@ -44,6 +44,7 @@ from stepwell.orchestrator.estimates import estimate
 from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.orchestrator.spending import Spending
 from stepwell.policy.port import Action, Decision, Facts, Policy, Terms
+from stepwell.principals import SCHEDULE
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
 from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpec
@@ -354,6 +355,8 @@ class WorldEffects:
             tool=command.tool,
             arguments=command.arguments.value,
             granted=self._granted(state),
+            is_own=is_own(state.graph, state.principal),
+            author=state.graph.author,
             spec=spec,
             facts=self._facts(state, command, usage),
         )
@@ -435,6 +438,11 @@ class WorldEffects:
     def _specs(self, names: tuple[str, ...]) -> Mapping[str, ToolSpec]:
         tools = ((name, self._tools.get(name)) for name in names)
         return {name: tool.spec for name, tool in tools if tool is not None}
+
+
+def is_own(graph: Graph, principal: str) -> bool:
+    """Whether a run is its author's: he has started it, or made a schedule that has."""
+    return graph.author != "" and (principal == graph.author or principal.startswith(SCHEDULE))
 
 
 def failure_of(error: StepwellError) -> Failure:

@@ -123,6 +123,10 @@ class FactorKeeping:
         """Whether the caller has a factor."""
         return bool(await self._rows(caller))
 
+    async def is_wanted(self, caller: Caller) -> bool:
+        """Whether the caller has to show one: as soon as anybody in the namespace has."""
+        return await self.is_anybody_enrolled(caller.namespace)
+
     async def is_anybody_enrolled(self, namespace: str) -> bool:
         """Whether anybody in a namespace has one."""
         with refusals():

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from stepwell.clock import Clock
 from stepwell.errors import Code, InvalidRequest
-from stepwell.orchestrator.approvals import Factors, Proof
+from stepwell.orchestrator.approvals import Factors, Proof, demand_factor
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.texts import check_texts
@@ -124,7 +124,7 @@ class Policies:
         rules, problems = await asyncio.to_thread(self._read, files)
         if problems:
             raise InvalidPolicy(problems)
-        await self._prove(caller, proof, rules.version)
+        await demand_factor(self._factors, caller, proof, rules.version)
         now = self._clock.now()
         row = PolicyRow(rules.version, _source(files), caller.principal, now)
         head = PolicyHead(rules.version, caller.principal, now)
@@ -158,7 +158,7 @@ class Policies:
             Denied: as `apply`.
         """
         demand_user(caller, "policies are withdrawn", "stepwell policy withdraw")
-        await self._prove(caller, proof, WITHDRAWAL)
+        await demand_factor(self._factors, caller, proof, WITHDRAWAL)
         async with self._turn:
             with refusals():
                 was_there = await self._storage.policies.withdraw(caller.namespace)
@@ -264,11 +264,6 @@ class Policies:
     def _specs(self) -> dict[str, ToolSpec]:
         found = ((name, self._tools.get(name)) for name in self._tools.names())
         return {name: tool.spec for name, tool in found if tool is not None}
-
-    async def _prove(self, caller: Caller, proof: Proof | None, subject: str) -> None:
-        """Who has a factor shows it: an agent with a shell can be a user, and has none."""
-        if await self._factors.is_enrolled(caller):
-            await self._factors.verify(caller, proof, subject)
 
     async def _note(self, caller: Caller, action: str, version: str) -> None:
         await self._audit.record(caller.namespace, caller.principal, action, version, {})

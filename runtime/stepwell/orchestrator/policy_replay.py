@@ -17,6 +17,7 @@ from stepwell.engine.events import LlmCall, ToolCall
 from stepwell.engine.values import Json
 from stepwell.errors import InvalidRequest, StepwellError
 from stepwell.orchestrator.authority import demand_user
+from stepwell.orchestrator.effects import is_own
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.refusals import refusals
@@ -138,6 +139,8 @@ class _Run(Struct):
     principal: str
     workflow: str
     tools: frozenset[str]
+    is_own: bool
+    author: str
     calls: int = 0
     tokens: int = 0
     labels: frozenset[str] = frozenset()
@@ -157,7 +160,8 @@ class _Past(Struct, frozen=True):
             graph = await self.workflows.graph(namespace, row.workflow, row.version)
         except (StorageError, StepwellError):
             return None
-        return _Run(row.principal, row.workflow, frozenset(graph.tools))
+        own = is_own(graph, row.principal)
+        return _Run(row.principal, row.workflow, frozenset(graph.tools), own, graph.author)
 
     async def arguments(self, namespace: str, run: str, event: ToolCall) -> Json:
         """The arguments of a call.
@@ -242,6 +246,8 @@ class _Again:
             tool=event.tool,
             arguments=arguments,
             granted=frozenset({event.tool}) if run.workflow == CALL.name else run.tools,
+            is_own=run.is_own,
+            author=run.author,
             spec=tool.spec,
             facts=Facts(at=event.at, usage=usage, labels=run.labels),
         )

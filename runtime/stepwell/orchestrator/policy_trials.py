@@ -32,7 +32,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A call that nobody makes. `granted` says whether its workflow lists the tool: as a rule it does.
+    """A call that nobody makes. `granted` says whether its workflow permits the tool: as a rule it does.
 
     `at` is UTC microseconds, now by default.
     """
@@ -42,6 +42,7 @@ class Question(Struct, frozen=True, kw_only=True):
     principal: str = "agent:local"
     groups: frozenset[str] = frozenset()
     workflow: str = CALL.name
+    author: str = ""
     granted: bool = True
     approved: bool = False
     approved_before: int = 0
@@ -133,6 +134,7 @@ class PolicyTrials:
             step="",
             tool=question.tool,
             arguments=dict(question.arguments),
+            author=question.author,
             granted=frozenset({question.tool}) if question.granted else frozenset(),
             spec=spec,
             facts=Facts(
@@ -168,6 +170,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     principal: str = "agent:local"
     groups: frozenset[str] = frozenset()
     workflow: str = CALL.name
+    author: str = ""
     granted: bool = True
     approved: bool = False
     approved_before: int = 0
@@ -183,6 +186,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             principal=self.principal,
             groups=self.groups,
             workflow=self.workflow,
+            author=self.author,
             granted=self.granted,
             approved=self.approved,
             approved_before=self.approved_before,

@@ -30,7 +30,7 @@ from stepwell.orchestrator.schedule_rules import (
 from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.views import Run, Schedule
 from stepwell.orchestrator.workflows import Workflows
-from stepwell.principals import Caller
+from stepwell.principals import SCHEDULE, Caller
 from stepwell.tools.registry import ToolRegistry
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import ScheduleRow
@@ -256,7 +256,7 @@ class Schedules:
     ) -> tuple[Run, bool]:
         return await self._start_run(
             # Nobody else can be this, so nobody else can have used its request ids.
-            Caller(namespace, f"service:schedule/{name}"),
+            Caller(namespace, f"{SCHEDULE}{name}"),
             spec.workflow,
             spec.input,
             version=spec.version or None,

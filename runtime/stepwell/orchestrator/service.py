@@ -24,12 +24,13 @@ from stepwell.errors import (
     KeyDestroyed,
 )
 from stepwell.orchestrator.api_keys import ApiKeys
-from stepwell.orchestrator.approvals import Approvals, PageOf, no_page
+from stepwell.orchestrator.approvals import Approvals, PageOf, Proof, demand_factor, no_page
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.audit_log import AuditLog
 from stepwell.orchestrator.budgets import Budgets, check_limits
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.deeds import deed
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
@@ -115,8 +116,8 @@ class Service:
     ) -> None:
         """`page` tells where people see an approval.
 
-        `book` is what the worker's effects decide by. Without it callers can apply policies, and none
-        is followed here; without `factors` none outlives the process.
+        `book` is what decides here: without it policies are kept, and none is followed; without
+        `factors` none outlives the process.
         """
         self._storage = storage
         self._worker = worker
@@ -433,15 +434,31 @@ class Service:
         """Everything that is wrong with a definition, at once; () when nothing is."""
         return self._workflows.check(source)
 
-    async def put_workflow(self, caller: Caller, source: bytes) -> tuple[Workflow, bool]:
+    async def put_workflow(
+        self, caller: Caller, source: bytes, *, proof: Proof | None = None
+    ) -> tuple[Workflow, bool]:
         """Stores a version and makes it the newest; the flag tells whether it is new.
+
+        Of a user it is a permit, if it lists tools that may change something, and takes his factor
+        once anybody has one; unless a user has put this version before.
 
         Raises:
             InvalidRequest: INVALID_DEFINITION, with every problem.
+            Denied: FACTOR_REQUIRED, FACTOR_WRONG.
         """
+
+        async def permit(graph: Graph) -> None:
+            if any(map(self._may_change, graph.tools)):
+                subject = deed("workflow.put", caller.namespace, graph.version)
+                await demand_factor(self.factors, caller, proof, subject)
+
         with refusals():
             row, created = await self._workflows.put(
-                caller.namespace, source, principal=caller.principal, now=self._clock.now()
+                caller.namespace,
+                source,
+                principal=caller.principal,
+                now=self._clock.now(),
+                permit=permit,
             )
         await self._audit.record(
             caller.namespace,
@@ -548,6 +565,10 @@ class Service:
             await self._storage.ping()
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _may_change(self, tool: str) -> bool:
+        known = self._tools.get(tool)
+        return known is None or not known.spec.read_only
 
     async def _graph_of(self, caller: Caller, run: Run) -> Graph | None:
         """The graph of a run; None where this version refuses what an older one has taken."""

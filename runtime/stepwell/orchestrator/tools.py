@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from stepwell.errors import Code, Denied, NotFound
-from stepwell.orchestrator.approvals import NO_FACTORS, Factors, Proof, demand_factor
+from stepwell.orchestrator.approvals import Factors, Proof, demand_factor
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.pins import Difference, Pinning
 from stepwell.principals import DEFAULT_NAMESPACE, Caller
@@ -35,7 +35,7 @@ class Tools:
         *,
         servers: McpServers | None = None,
         pinning: Pinning | None = None,
-        factors: Factors = NO_FACTORS,
+        factors: Factors,
     ) -> None:
         self._registry = registry
         self._servers = servers

@@ -1,9 +1,11 @@
 """Workflow versions: stored as source, compiled once, kept for the runs that use them."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from difflib import get_close_matches
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from stepwell.clock import Clock
 from stepwell.definitions.builtin import CALL
@@ -11,6 +13,7 @@ from stepwell.definitions.compile import check_definition, compile_definition
 from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
 from stepwell.errors import Code, NotFound
+from stepwell.principals import is_user
 from stepwell_storage.errors import Missing
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import DefinitionRow
@@ -24,6 +27,10 @@ newer version; a version put by this process is what the name means at once."""
 
 KEPT = 256
 """Versions that stay compiled: those used last. A run in progress holds its own besides."""
+
+
+async def _freely(graph: Graph) -> None:
+    """Nobody is asked."""
 
 
 class Workflows:
@@ -44,16 +51,30 @@ class Workflows:
         return check_definition(source, tools=self._tools())
 
     async def put(
-        self, namespace: str, source: bytes, *, principal: str, now: int
+        self,
+        namespace: str,
+        source: bytes,
+        *,
+        principal: str,
+        now: int,
+        permit: Callable[[Graph], Awaitable[None]] = _freely,
     ) -> tuple[DefinitionRow, bool]:
         """Stores a version and makes it the newest; the flag tells whether it is new.
 
+        A user is its author from the first time that one puts it, and his `permit` is asked for.
+
         Raises:
             InvalidDefinition: with every problem.
+            Whatever `permit` raises.
         """
         graph = compile_definition(source, tools=self._tools())
         row = DefinitionRow(graph.name, graph.version, source, principal, now)
-        created = await self._storage.definitions.put(namespace, row)
+        is_permit = is_user(principal) and not await self._has_author(namespace, row)
+        if is_permit:
+            await permit(graph)
+        created = await self._storage.definitions.put(namespace, row, takes_over=is_permit)
+        row = await self.get(namespace, row.name, row.version)
+        graph = replace(graph, author=_author(row))
         _keep(self._graphs, (namespace, graph.name, graph.version), graph)
         _keep(self._newest, (namespace, graph.name), (graph, now + NEWEST_FOR))
         return row, created
@@ -82,6 +103,14 @@ class Workflows:
         graph = self._compiled(namespace, name, version)
         return graph or self._compile(namespace, await self.get(namespace, name, version))
 
+    async def _has_author(self, namespace: str, row: DefinitionRow) -> bool:
+        """Whether a user has put this version before."""
+        try:
+            known = await self._storage.definitions.get(namespace, row.name, row.version)
+        except Missing:
+            return False
+        return is_user(known.principal)
+
     async def _not_found(self, namespace: str, name: str, version: str | None) -> NotFound:
         """Tells the nearest name, or that there is another version."""
         names = [row.name for row in await self._storage.definitions.list(namespace)]
@@ -104,7 +133,9 @@ class Workflows:
             # One asks the store, whoever comes meanwhile goes by what was true a moment ago.
             _keep(self._newest, (namespace, name), (known, now + NEWEST_FOR))
         row = await self.get(namespace, name)
-        graph = self._compiled(namespace, name, row.version) or self._compile(namespace, row)
+        graph = self._compiled(namespace, name, row.version)
+        if graph is None or graph.author != _author(row):
+            graph = self._compile(namespace, row)
         _keep(self._newest, (namespace, name), (graph, now + NEWEST_FOR))
         return graph
 
@@ -116,9 +147,13 @@ class Workflows:
 
     def _compile(self, namespace: str, row: DefinitionRow) -> Graph:
         # Tools may have gone since the version was put: that is told when they are called.
-        graph = compile_definition(row.source, tools=None)
+        graph = replace(compile_definition(row.source, tools=None), author=_author(row))
         _keep(self._graphs, (namespace, row.name, row.version), graph)
         return graph
+
+
+def _author(row: DefinitionRow) -> str:
+    return row.principal if is_user(row.principal) else ""
 
 
 def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:

@@ -1,32 +1,31 @@
 """What is decided where nobody has applied a policy.
 
-A workflow may call the tools that it lists. Whoever calls a tool himself may read; all else is held
-for a person, who may be the one that asked. `TEXT` says the same as a policy, to begin one's own with.
+A workflow may call the tools that it lists, in the runs that its author starts, who is a user. Anybody
+may read; all else is held for a person, who may be the one that asked. `TEXT` says the same as a policy, to begin one's own with.
 """
 
 from typing import Final
 
 from stepwell.policy.port import Action, Decision, Terms
-from stepwell.policy.procedure import GRANT
-from stepwell.policy.rules import CALL
+from stepwell.policy.procedure import GRANT, is_granted
 
 READ: Final = "default.read"
 HOLD: Final = "default.hold"
 
 TEXT: Final = """\
 // What Stepwell does where nobody has applied a policy.
-// A workflow may call the tools that it lists, whatever is written here, unless a rule forbids it.
+// The runs of a workflow's own author may call the tools that it lists, whatever is written here,
+// unless a rule forbids it.
 
-@id("direct")
-permit(principal, action, resource)
-when { context.direct };
+@id("any")
+permit(principal, action, resource);
 
 @id("hold")
 @effect("require_approval")
 @approver("caller")
 @reason("the tool may change something, and no policy allows it")
 forbid(principal, action, resource)
-when { context.direct && !resource.read_only };
+when { !context.granted && !resource.read_only };
 """
 
 _GRANTED: Final = Decision("allow", (GRANT,))
@@ -45,7 +44,7 @@ def decide(action: Action) -> Decision:
     """The decision where there is no policy."""
     if action.tool not in action.granted:
         return _not_listed(action)
-    if action.workflow != CALL:
+    if is_granted(action):
         return _GRANTED
     if action.spec is not None and action.spec.read_only:
         return _READ

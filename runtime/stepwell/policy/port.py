@@ -33,7 +33,8 @@ class Action(Struct, frozen=True, kw_only=True):
     """One thing that somebody is about to do.
 
     `granted` are the tools that the workflow version of the run names; a direct call is a
-    run of the built-in workflow `call`, which grants the tools that are published. `spec` is the
+    run of the built-in workflow `call`, which grants the tools that are published. They are a
+    permit when `is_own`: a user is the `author` of the version, and the run is his. `spec` is the
     tool as it is now. It is `approved` when a person has said yes to this very call, which answers
     the rules `approved_rules`; None is all that ask. `groups` are those of the principal.
     """
@@ -46,6 +47,8 @@ class Action(Struct, frozen=True, kw_only=True):
     tool: str
     arguments: Json
     granted: frozenset[str]
+    is_own: bool = True
+    author: str = ""
     spec: ToolSpec | None = None
     facts: Facts = NO_FACTS
     approved: bool = False

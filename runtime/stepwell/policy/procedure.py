@@ -11,13 +11,22 @@ from msgspec import Struct
 
 from stepwell.policy.port import Action, Decision, Terms
 from stepwell.policy.remedies import remedy
-from stepwell.policy.rules import Rule
+from stepwell.policy.rules import CALL, Rule
 
 GRANT: Final = "tools"
 """The id of the rule that lets a workflow call the tools that it lists."""
 
 INTERNAL: Final = "internal"
 """The id that stands for a defect of ours."""
+
+
+def is_granted(action: Action) -> bool:
+    """Whether the workflow's list of tools is a permit for this call.
+
+    It is one for the runs of its author, who is a user. An agent that could put a workflow, or start
+    that of a user with an input of its own, would otherwise call what is held when it calls it directly.
+    """
+    return action.workflow != CALL and action.is_own and action.tool in action.granted
 
 
 class Verdict(Struct, frozen=True):

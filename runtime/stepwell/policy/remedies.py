@@ -31,7 +31,7 @@ def _ways(rule: Rule) -> Iterator[str]:
         yield "a run that has read less"
     if "time" in context:
         yield "another time"
-    if context & {"workflow", "direct", "granted"}:
+    if context & {"author", "workflow", "direct", "granted"}:
         yield "another workflow"
     if rule.names_principal:
         yield "another principal"

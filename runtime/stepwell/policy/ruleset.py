@@ -79,7 +79,7 @@ class RuleSet:
         if self._is_closed:
             return Decision("deny", (INTERNAL,), _CLOSED, policy=self.version)
         plan = self._plan(action)
-        is_granted = action.workflow != CALL and action.tool in action.granted
+        is_granted = procedure.is_granted(action)
         if plan.trial is None and not plan.enforced.has_forbids and is_granted:
             return self._allowed
         decision = plan.enforced.decide(action, passes, is_granted=is_granted)
@@ -288,6 +288,7 @@ def _time(seconds: int) -> dict[str, int]:
 _PARTS: Final[Mapping[str, Callable[[Action], Any]]] = {
     "approved": lambda action: action.approved,
     "approved_before": lambda action: action.facts.approved_before,
+    "author": lambda action: action.author,
     "direct": lambda action: action.workflow == CALL,
     "labels": lambda action: list(action.facts.labels),
     "time": lambda action: _time(action.facts.at // 1_000_000),
@@ -297,6 +298,7 @@ _PARTS: Final[Mapping[str, Callable[[Action], Any]]] = {
 
 _READS: Final[Mapping[str, Callable[[Action], Any]]] = {
     "approved_before": lambda action: action.facts.approved_before,
+    "author": lambda action: action.author,
     "direct": lambda action: action.workflow == CALL,
     "labels": lambda action: list(action.facts.labels),
     "workflow": lambda action: action.workflow,

@@ -40,6 +40,7 @@ CONTEXT: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "approved": _TRUTH,
         "approved_before": _LONG,
+        "author": _TEXT,
         "direct": _TRUTH,
         "granted": _TRUTH,
         "labels": _TEXTS,

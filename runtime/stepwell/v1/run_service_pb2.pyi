@@ -929,6 +929,7 @@ class ForkRunRequest(message.Message):
     STEP_FIELD_NUMBER: builtins.int
     INPUT_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    PROOF_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The caller's own name for this request, as in StartRun."""
     run: builtins.str
@@ -943,6 +944,10 @@ class ForkRunRequest(message.Message):
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
         """Empty means those of the other run."""
 
+    @builtins.property
+    def proof(self) -> common_pb2.Proof:
+        """Needed once anybody in the namespace has enrolled a factor."""
+
     def __init__(
         self,
         *,
@@ -951,10 +956,11 @@ class ForkRunRequest(message.Message):
         step: builtins.str = ...,
         input: common_pb2.Data | None = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        proof: common_pb2.Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "request_id", b"request_id", "run", b"run", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["input", b"input", "labels", b"labels", "proof", b"proof", "request_id", b"request_id", "run", b"run", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,7 +1070,7 @@ class ResolveStepRequest(message.Message):
 
     @builtins.property
     def proof(self) -> common_pb2.Proof:
-        """Needed to approve a call, and by whoever has enrolled a factor."""
+        """Needed once anybody in the namespace has enrolled a factor."""
 
     def __init__(
         self,

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stepwell.v1 import common_pb2 as stepwell_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"stepwell/v1/workflow_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x01\n\x08Workflow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x14\n\x0cinput_schema\x18\x04 \x01(\x0c\x12\x0e\n\x06source\x18\x05 \x01(\x0c\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x07Problem\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\"3\n\x14\x43heckWorkflowRequest\x12\x1b\n\x06source\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"?\n\x15\x43heckWorkflowResponse\x12&\n\x08problems\x18\x01 \x03(\x0b\x32\x14.stepwell.v1.Problem\"1\n\x12PutWorkflowRequest\x12\x1b\n\x06source\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"O\n\x13PutWorkflowResponse\x12\'\n\x08workflow\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Workflow\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"I\n\x12GetWorkflowRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x07version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\">\n\x13GetWorkflowResponse\x12\'\n\x08workflow\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Workflow\"P\n\x14ListWorkflowsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x15ListWorkflowsResponse\x12(\n\tworkflows\x18\x01 \x03(\x0b\x32\x15.stepwell.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf9\x02\n\x0fWorkflowService\x12[\n\rCheckWorkflow\x12!.stepwell.v1.CheckWorkflowRequest\x1a\".stepwell.v1.CheckWorkflowResponse\"\x03\x90\x02\x01\x12U\n\x0bPutWorkflow\x12\x1f.stepwell.v1.PutWorkflowRequest\x1a .stepwell.v1.PutWorkflowResponse\"\x03\x90\x02\x02\x12U\n\x0bGetWorkflow\x12\x1f.stepwell.v1.GetWorkflowRequest\x1a .stepwell.v1.GetWorkflowResponse\"\x03\x90\x02\x01\x12[\n\rListWorkflows\x12!.stepwell.v1.ListWorkflowsRequest\x1a\".stepwell.v1.ListWorkflowsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"stepwell/v1/workflow_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\xa7\x01\n\x08Workflow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x14\n\x0cinput_schema\x18\x04 \x01(\x0c\x12\x0e\n\x06source\x18\x05 \x01(\x0c\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x07Problem\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\"3\n\x14\x43heckWorkflowRequest\x12\x1b\n\x06source\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"?\n\x15\x43heckWorkflowResponse\x12&\n\x08problems\x18\x01 \x03(\x0b\x32\x14.stepwell.v1.Problem\"T\n\x12PutWorkflowRequest\x12\x1b\n\x06source\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\x12!\n\x05proof\x18\x02 \x01(\x0b\x32\x12.stepwell.v1.Proof\"O\n\x13PutWorkflowResponse\x12\'\n\x08workflow\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Workflow\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"I\n\x12GetWorkflowRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x07version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\">\n\x13GetWorkflowResponse\x12\'\n\x08workflow\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Workflow\"P\n\x14ListWorkflowsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x15ListWorkflowsResponse\x12(\n\tworkflows\x18\x01 \x03(\x0b\x32\x15.stepwell.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf9\x02\n\x0fWorkflowService\x12[\n\rCheckWorkflow\x12!.stepwell.v1.CheckWorkflowRequest\x1a\".stepwell.v1.CheckWorkflowResponse\"\x03\x90\x02\x01\x12U\n\x0bPutWorkflow\x12\x1f.stepwell.v1.PutWorkflowRequest\x1a .stepwell.v1.PutWorkflowResponse\"\x03\x90\x02\x02\x12U\n\x0bGetWorkflow\x12\x1f.stepwell.v1.GetWorkflowRequest\x1a .stepwell.v1.GetWorkflowResponse\"\x03\x90\x02\x01\x12[\n\rListWorkflows\x12!.stepwell.v1.ListWorkflowsRequest\x1a\".stepwell.v1.ListWorkflowsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,26 +54,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKFLOWSERVICE'].methods_by_name['GetWorkflow']._serialized_options = b'\220\002\001'
   _globals['_WORKFLOWSERVICE'].methods_by_name['ListWorkflows']._loaded_options = None
   _globals['_WORKFLOWSERVICE'].methods_by_name['ListWorkflows']._serialized_options = b'\220\002\001'
-  _globals['_WORKFLOW']._serialized_start=114
-  _globals['_WORKFLOW']._serialized_end=281
-  _globals['_PROBLEM']._serialized_start=283
-  _globals['_PROBLEM']._serialized_end=367
-  _globals['_CHECKWORKFLOWREQUEST']._serialized_start=369
-  _globals['_CHECKWORKFLOWREQUEST']._serialized_end=420
-  _globals['_CHECKWORKFLOWRESPONSE']._serialized_start=422
-  _globals['_CHECKWORKFLOWRESPONSE']._serialized_end=485
-  _globals['_PUTWORKFLOWREQUEST']._serialized_start=487
-  _globals['_PUTWORKFLOWREQUEST']._serialized_end=536
-  _globals['_PUTWORKFLOWRESPONSE']._serialized_start=538
-  _globals['_PUTWORKFLOWRESPONSE']._serialized_end=617
-  _globals['_GETWORKFLOWREQUEST']._serialized_start=619
-  _globals['_GETWORKFLOWREQUEST']._serialized_end=692
-  _globals['_GETWORKFLOWRESPONSE']._serialized_start=694
-  _globals['_GETWORKFLOWRESPONSE']._serialized_end=756
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=758
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=838
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=840
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=930
-  _globals['_WORKFLOWSERVICE']._serialized_start=933
-  _globals['_WORKFLOWSERVICE']._serialized_end=1310
+  _globals['_WORKFLOW']._serialized_start=140
+  _globals['_WORKFLOW']._serialized_end=307
+  _globals['_PROBLEM']._serialized_start=309
+  _globals['_PROBLEM']._serialized_end=393
+  _globals['_CHECKWORKFLOWREQUEST']._serialized_start=395
+  _globals['_CHECKWORKFLOWREQUEST']._serialized_end=446
+  _globals['_CHECKWORKFLOWRESPONSE']._serialized_start=448
+  _globals['_CHECKWORKFLOWRESPONSE']._serialized_end=511
+  _globals['_PUTWORKFLOWREQUEST']._serialized_start=513
+  _globals['_PUTWORKFLOWREQUEST']._serialized_end=597
+  _globals['_PUTWORKFLOWRESPONSE']._serialized_start=599
+  _globals['_PUTWORKFLOWRESPONSE']._serialized_end=678
+  _globals['_GETWORKFLOWREQUEST']._serialized_start=680
+  _globals['_GETWORKFLOWREQUEST']._serialized_end=753
+  _globals['_GETWORKFLOWRESPONSE']._serialized_start=755
+  _globals['_GETWORKFLOWRESPONSE']._serialized_end=817
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=819
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=899
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=901
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=991
+  _globals['_WORKFLOWSERVICE']._serialized_start=994
+  _globals['_WORKFLOWSERVICE']._serialized_end=1371
 # @@protoc_insertion_point(module_scope)

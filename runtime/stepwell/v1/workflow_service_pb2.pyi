@@ -8,6 +8,7 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from stepwell.v1 import common_pb2 as common_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -41,7 +42,7 @@ class Workflow(message.Message):
     source: builtins.bytes
     """The document, byte for byte. Left out of lists."""
     principal: builtins.str
-    """Who put it."""
+    """Who put it: the first user who did, else whoever was first."""
     @builtins.property
     def created_at(self) -> timestamp_pb2.Timestamp: ...
     def __init__(
@@ -143,15 +144,19 @@ class PutWorkflowRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     SOURCE_FIELD_NUMBER: builtins.int
+    PROOF_FIELD_NUMBER: builtins.int
     source: builtins.bytes
+    @builtins.property
+    def proof(self) -> common_pb2.Proof: ...
     def __init__(
         self,
         *,
         source: builtins.bytes = ...,
+        proof: common_pb2.Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["proof", b"proof", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

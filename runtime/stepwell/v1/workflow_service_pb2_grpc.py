@@ -74,6 +74,10 @@ class WorkflowServiceServicer:
         """Stores a document as a version of the workflow that it names, and makes it the newest. The
         same document again is the same version. A document with problems gives INVALID_ARGUMENT,
         reason INVALID_DEFINITION; BadRequest lists the first of them, CheckWorkflow lists all.
+
+        A version is its author's, the first user who puts it: its list of tools permits their calls in
+        the runs that he starts. If they may change something, that needs a proof once anybody in the
+        namespace has enrolled a factor: PERMISSION_DENIED (FACTOR_REQUIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,6 +41,10 @@ class WorkflowServiceStub:
     """Stores a document as a version of the workflow that it names, and makes it the newest. The
     same document again is the same version. A document with problems gives INVALID_ARGUMENT,
     reason INVALID_DEFINITION; BadRequest lists the first of them, CheckWorkflow lists all.
+
+    A version is its author's, the first user who puts it: its list of tools permits their calls in
+    the runs that he starts. If they may change something, that needs a proof once anybody in the
+    namespace has enrolled a factor: PERMISSION_DENIED (FACTOR_REQUIRED).
     """
     GetWorkflow: grpc.UnaryUnaryMultiCallable[workflow_service_pb2.GetWorkflowRequest, workflow_service_pb2.GetWorkflowResponse]
     """Returns one version, the newest unless the request says otherwise."""
@@ -60,6 +64,10 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     """Stores a document as a version of the workflow that it names, and makes it the newest. The
     same document again is the same version. A document with problems gives INVALID_ARGUMENT,
     reason INVALID_DEFINITION; BadRequest lists the first of them, CheckWorkflow lists all.
+
+    A version is its author's, the first user who puts it: its list of tools permits their calls in
+    the runs that he starts. If they may change something, that needs a proof once anybody in the
+    namespace has enrolled a factor: PERMISSION_DENIED (FACTOR_REQUIRED).
     """
     GetWorkflow: aio.UnaryUnaryMultiCallable[workflow_service_pb2.GetWorkflowRequest, workflow_service_pb2.GetWorkflowResponse]  # type: ignore[assignment]
     """Returns one version, the newest unless the request says otherwise."""
@@ -88,6 +96,10 @@ class WorkflowServiceServicer(metaclass=abc_1.ABCMeta):
         """Stores a document as a version of the workflow that it names, and makes it the newest. The
         same document again is the same version. A document with problems gives INVALID_ARGUMENT,
         reason INVALID_DEFINITION; BadRequest lists the first of them, CheckWorkflow lists all.
+
+        A version is its author's, the first user who puts it: its list of tools permits their calls in
+        the runs that he starts. If they may change something, that needs a proof once anybody in the
+        namespace has enrolled a factor: PERMISSION_DENIED (FACTOR_REQUIRED).
         """
 
     @abc_1.abstractmethod

@@ -122,6 +122,7 @@ async def fork(
     ] = None,
     label: LabelOption = None,
     request_id: RequestIdOption = "",
+    code: CodeOption = "",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -129,12 +130,17 @@ async def fork(
     output = Output(json=json)
     value = msgspec.UNSET if given is None else read_json(given, "--input")
     async with connected(home_or_default(home)) as client:
-        forked = await client.fork(
-            await full_id(client, run),
-            step,
-            input=value,
-            labels=read_labels(label),
-            request_id=request_id or None,
+        id = await full_id(client, run)
+        forked = await proven(
+            code,
+            lambda shown: client.fork(
+                id,
+                step,
+                input=value,
+                labels=read_labels(label),
+                request_id=request_id or None,
+                code=shown,
+            ),
         )
     print_started(forked, output, home_flag(home))
 

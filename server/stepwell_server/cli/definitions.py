@@ -10,6 +10,7 @@ from stepwell.client import Client, Problem, Workflow
 from stepwell.definitions.problems import Problem as Finding
 from stepwell.definitions.problems import render
 from stepwell.errors import Code, InvalidRequest
+from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
@@ -53,11 +54,17 @@ async def check(file: FileArgument, *, home: HomeOption = None, json: JsonOption
         raise typer.Exit(Exit.USAGE)
 
 
-async def put(file: FileArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
+async def put(
+    file: FileArgument,
+    *,
+    code: CodeOption = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Store a workflow; its new version is the one that its name means from now on."""
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
-        stored = await put_file(client, file, output)
+        stored = await put_file(client, file, output, code)
     if json:
         output.document({"name": stored.name, "version": stored.version, "created": stored.created})
         return
@@ -128,7 +135,7 @@ def read_definition(file: Path) -> bytes:
         ) from error
 
 
-async def put_file(client: Client, file: Path, output: Output) -> Workflow:
+async def put_file(client: Client, file: Path, output: Output, code: str = "") -> Workflow:
     """Stores a definition; one with problems is shown with all of them instead.
 
     Raises:
@@ -137,7 +144,7 @@ async def put_file(client: Client, file: Path, output: Output) -> Workflow:
     source = read_definition(file)
     problems = await _problems(client, source)
     if not problems:
-        return await client.workflows.put(source)
+        return await proven(code, lambda shown: client.workflows.put(source, code=shown))
     if not output.json:
         _print_problems(problems, file, source)
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"

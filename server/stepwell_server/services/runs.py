@@ -113,6 +113,7 @@ class RunServicer(rpc.RunServiceServicer):
             input=translate.read_json(request.input, "input", default=msgspec.UNSET),
             labels=dict(request.labels) or None,
             request_id=request.request_id or None,
+            proof=translate.proof(request.proof),
         )
         return pb.ForkRunResponse(run=translate.run(run), created=created)
 

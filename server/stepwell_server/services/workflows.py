@@ -28,7 +28,9 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         self, request: pb.PutWorkflowRequest, context: Context
     ) -> pb.PutWorkflowResponse:
         """Stores a version."""
-        workflow, created = await self._service.put_workflow(current_caller(), request.source)
+        workflow, created = await self._service.put_workflow(
+            current_caller(), request.source, proof=translate.proof(request.proof)
+        )
         return pb.PutWorkflowResponse(workflow=translate.workflow(workflow), created=created)
 
     async def GetWorkflow(

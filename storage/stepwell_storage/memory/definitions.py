@@ -11,11 +11,12 @@ class MemoryDefinitions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, namespace: str, row: DefinitionRow) -> bool:
+    async def put(self, namespace: str, row: DefinitionRow, *, takes_over: bool = False) -> bool:
         kept = self._database[namespace]
         versions = kept.definitions.setdefault(row.name, {})
         is_new = row.version not in versions
-        versions.setdefault(row.version, row)
+        if is_new or takes_over:
+            versions[row.version] = row
         kept.newest[row.name] = row.version
         return is_new
 

@@ -40,6 +40,15 @@ _NEWEST = (
 )
 _NEWEST_OF_NAME = _NEWEST.where(definitions.c.name == _NAME)
 _ADD = sa.insert(definitions)
+_TAKE_OVER = (
+    sa.update(definitions)
+    .where(
+        definitions.c.namespace == sa.bindparam("in_namespace"),
+        definitions.c.name == sa.bindparam("of"),
+        definitions.c.version == sa.bindparam("taken"),
+    )
+    .values(principal=sa.bindparam("author"), created_at=sa.bindparam("at"))
+)
 _MOVE_HEAD = (
     sa.update(definition_heads)
     .where(
@@ -58,12 +67,21 @@ class SqlDefinitions:
         self._writer = writer
         self._reader = reader
 
-    async def put(self, namespace: str, row: DefinitionRow) -> bool:
+    async def put(self, namespace: str, row: DefinitionRow, *, takes_over: bool = False) -> bool:
         def add_and_point(session: Session) -> bool:
             key = {"namespace": namespace, "name": row.name, "version": row.version}
             is_new = not session.rows(_OF_VERSION, **key)
             if is_new:
                 session.change(_ADD, namespace=namespace, **structs.asdict(row))
+            elif takes_over:
+                session.change(
+                    _TAKE_OVER,
+                    in_namespace=namespace,
+                    of=row.name,
+                    taken=row.version,
+                    author=row.principal,
+                    at=row.created_at,
+                )
             if not session.change(
                 _MOVE_HEAD, in_namespace=namespace, of=row.name, newest=row.version
             ):

@@ -38,7 +38,7 @@ async def test_what_was_done_is_listed_and_checked(client: Client) -> None:
         while (await verified(client)).unnoted_events:
             pass
     entries = [it async for it in client.audit.entries()]
-    assert [it.action for it in entries[:2]] == ["workflow.put", "workflow.put"]
+    assert [it.action for it in entries[:2]] == ["policy.apply", "workflow.put"]
     [put] = [it for it in entries if it.action == "queue.put"]
     assert (put.principal, put.resource) == ("user:local", "queue/mail")
     assert [it async for it in client.audit.entries(after=put.sequence)] == entries[put.sequence :]

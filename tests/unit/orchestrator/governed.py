@@ -60,6 +60,9 @@ class Codes:
     async def is_enrolled(self, caller: Caller) -> bool:
         return caller.principal in self.enrolled
 
+    async def is_wanted(self, caller: Caller) -> bool:
+        return bool(self.enrolled)
+
     async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         if proof is None or caller.principal not in self.enrolled:
             raise Denied("show a code", code=Code.FACTOR_REQUIRED)

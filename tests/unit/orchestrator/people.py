@@ -30,6 +30,9 @@ class FakeFactors:
     async def is_enrolled(self, caller: Caller) -> bool:
         return caller in self.enrolled
 
+    async def is_wanted(self, caller: Caller) -> bool:
+        return bool(self.enrolled)
+
     async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         if proof is None or caller not in self.enrolled:
             raise Denied("show a factor", code=Code.FACTOR_REQUIRED)

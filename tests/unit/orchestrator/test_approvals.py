@@ -275,15 +275,17 @@ async def test_a_held_call_is_not_answered_as_a_question_of_a_step() -> None:
 
 
 @on_virtual_time
-async def test_who_has_a_factor_shows_it_for_every_yes() -> None:
+async def test_once_anybody_has_a_factor_every_yes_takes_one() -> None:
+    """Or a user whom a program has made before anybody enrolled would say it."""
     rig = Governed()
     graph = await rig.put_graph("{ workflow: ask, nodes: [{ id: ok, approval: Really? }] }")
     async with rig.serving() as service:
         run, _ = await service.start_run(ANN, graph.name, {})
-        with pytest.raises(Denied) as refused:
-            await service.controls.resolve_step(ANN, run.id, "ok", "approve")
-        assert refused.value.code == Code.FACTOR_REQUIRED
-        await service.controls.resolve_step(EVE, run.id, "ok", "approve")
+        for caller in (ANN, EVE):
+            with pytest.raises(Denied) as refused:
+                await service.controls.resolve_step(caller, run.id, "ok", "approve")
+            assert refused.value.code == Code.FACTOR_REQUIRED
+        await service.controls.resolve_step(ANN, run.id, "ok", "approve", proof=CODE)
         assert (await service.wait_run(ANN, run.id, SOON)).status is RunStatus.COMPLETED
 
 
@@ -296,7 +298,7 @@ async def test_an_approval_node_is_in_the_list_and_answered_from_there() -> None
         [approval] = (await service.approvals.list(ANN)).approvals
         assert (approval.about, approval.step, approval.principal) == ("approval", "ok", "user:ann")
         assert (await service.approvals.get(ANN, approval.id)).message == Data(value="Really?")
-        await service.approvals.decide(EVE, approval.id, verdict="approve")
+        await service.approvals.decide(ANN, approval.id, verdict="approve", proof=CODE)
         assert (await service.wait_run(ANN, run.id, SOON)).status is RunStatus.COMPLETED
 
 
@@ -509,7 +511,10 @@ async def test_a_fork_asks_for_itself() -> None:
         run, _ = await service.start_run(BOT, graph.name, {})
         await until_async(lambda: _status(service, run.id), RunStatus.WAITING)
         [approval] = (await service.approvals.list(BOB)).approvals
-        fork, _ = await service.controls.fork_run(ANN, run.id, "pay")
+        with pytest.raises(Denied) as refused:
+            await service.controls.fork_run(ANN, run.id, "pay")
+        assert refused.value.code == Code.FACTOR_REQUIRED
+        fork, _ = await service.controls.fork_run(ANN, run.id, "pay", proof=CODE)
         await until_async(lambda: _status(service, fork.id), RunStatus.WAITING)
         await approve(service, approval)
         await service.wait_run(BOT, run.id, SOON)

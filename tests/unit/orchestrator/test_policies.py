@@ -62,8 +62,9 @@ class House:
         self.trials = PolicyTrials(self.policies, tools=self.tools, clock=SystemClock())
 
     def _policies(self, book: PolicyBook, **given: Any) -> Policies:
-        parts = {"factors": NO_FACTORS, "audit": Audit(self.storage, SystemClock()), **given}
-        return Policies(self.storage, book=book, tools=self.tools, clock=SystemClock(), **parts)
+        clock = SystemClock()
+        given = {"factors": NO_FACTORS, "audit": Audit(self.storage, clock), **given}
+        return Policies(self.storage, book=book, tools=self.tools, clock=clock, **given)
 
 
 async def test_what_is_applied_is_in_force_at_once_and_elsewhere_within_a_poll() -> None:
@@ -195,6 +196,9 @@ class Enrolled:
 
     async def is_enrolled(self, caller: Caller) -> bool:
         return caller == ANN
+
+    async def is_wanted(self, caller: Caller) -> bool:
+        return True
 
     async def verify(self, caller: Caller, proof: Proof | None, subject: str) -> None:
         self.asked.append(subject)

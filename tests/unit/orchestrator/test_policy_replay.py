@@ -49,9 +49,13 @@ async def three_runs(rig: Rig, *, rules: RuleSet | None) -> AsyncIterator[Policy
 
 def replay_of(rig: Rig, service: Service, book: PolicyBook) -> PolicyReplay:
     tools = service._tools
-    audit = Audit(rig.storage, rig.clock)
     policies = Policies(
-        rig.storage, book=book, tools=tools, clock=rig.clock, factors=NO_FACTORS, audit=audit
+        rig.storage,
+        book=book,
+        tools=tools,
+        clock=rig.clock,
+        factors=NO_FACTORS,
+        audit=Audit(rig.storage, rig.clock),
     )
     return PolicyReplay(
         rig.storage, policies, journal=rig.journal, workflows=rig.workflows, tools=tools

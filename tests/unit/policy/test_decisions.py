@@ -309,6 +309,7 @@ def test_what_rules_see_fits_the_schema_that_they_are_checked_against(
     context = {
         "approved": False,
         "approved_before": 0,
+        "author": "user:ann",
         "direct": False,
         "granted": True,
         "input": seen(shape, arguments),

@@ -72,7 +72,11 @@ async def test_a_result_becomes_the_json_that_the_log_will_hold(context: CallCon
     )
 
 
-@pytest.mark.parametrize("result", [object(), {(1, 2): 3}, "\ud800", [complex(1)]], ids=["object", "pair as key", "surrogate", "complex"])
+@pytest.mark.parametrize(
+    "result",
+    [object(), {(1, 2): 3}, "\ud800", [complex(1)]],
+    ids=["object", "pair as key", "surrogate", "complex"],
+)
 async def test_a_result_that_is_no_json_is_an_error(context: CallContext, result: object) -> None:
     @tool
     async def odd() -> Any:

@@ -134,7 +134,11 @@ def test_each_rule_has_its_sentence(schema: dict[str, Any], value: object, told:
     assert told in problem
 
 
-@pytest.mark.parametrize("value", [b"x", {1: 2}, "\ud800", [object()]], ids=["bytes", "number as key", "surrogate", "object"])
+@pytest.mark.parametrize(
+    "value",
+    [b"x", {1: 2}, "\ud800", [object()]],
+    ids=["bytes", "number as key", "surrogate", "object"],
+)
 def test_a_value_that_is_no_json_is_told_so(value: object) -> None:
     (problem,) = Schema({"items": {"type": "string"}, "minLength": 1, "minProperties": 1}).problems(
         value
