@@ -168,7 +168,10 @@ class Controls:
             value=Data(value=value),
         )
         detail = {"step": step, "call": call or "", "verdict": verdict}
-        return await self._recorded(caller, "resolve", run, self.tell(caller, run, given), detail)
+        await self._get_run(caller, run)
+        # Before the run hears of it, as in `Approvals.decide`.
+        await self._record(caller, "resolve", run, detail)
+        return await self.tell(caller, run, given)
 
     async def retry_step(self, caller: Caller, run: str, step: str = "", reason: str = "") -> Run:
         """Takes a run up again that has failed, with another attempt of the step it failed over.

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from stepwell.orchestrator.answers import Answers
 from stepwell.orchestrator.audit import RUNS_DELETED
 from stepwell.orchestrator.notary import LOG_NOTED, Noted
 from stepwell_storage.chain import NOTHING, Digest, Digests, hash_of
@@ -94,6 +95,7 @@ class _Check:
         self._hash = NOTHING
         self._entries = self._events = self._noted = 0
         self._unnoted = 0
+        self._answers = Answers()
         self._deleted: set[str] = set()
         self._suspicions: list[_Suspicion] = []
         self._findings: list[Finding] = []
@@ -141,6 +143,7 @@ class _Check:
                 self._find("the entry cannot be read", where)
 
     async def _content(self, entry: AuditEntry) -> None:
+        self._answers.record(entry)
         if entry.action == RUNS_DELETED:
             self._deleted.update(msgspec.json.decode(entry.detail, type=_Deleted).runs)
         elif entry.action == LOG_NOTED:
@@ -176,6 +179,9 @@ class _Check:
             where = f"entry {head.sequence + 1}"
             self._find("the audit log goes on behind the end that is noted for it", where)
         await self._end_of_log()
+        for run, step, by in self._answers.unrecorded():
+            what = f"an approval by {by} that was given at no door, and may be forged"
+            self._find(what, f"run {run}, step {step}")
         self._findings += [it.finding for it in self._suspicions if it.run not in self._deleted]
 
     async def _end_of_log(self) -> None:
@@ -197,6 +203,8 @@ class _Check:
             self._namespace, after=at, to=noted.to, limit=ROWS
         ):
             digests.add(rows)
+            for row in rows:
+                self._answers.find(row)
             at = rows[-1].position
         self._events += digests.events
         self._compare(noted.digests(), digests.result(), f"entry {sequence}")
