@@ -32,6 +32,7 @@ from bench.scale import measure_scale
 from bench.steps import measure_steps
 from bench.waiting import measure_waiting
 from bench.watch import measure_watch
+from bench.wrapped import measure_wrapped
 from stepwell.garbage import rarely_collected
 
 
@@ -52,6 +53,7 @@ PARTS = {
     "watch": Part(measure_watch, BOTH),
     "scale": Part(measure_scale, BOTH),
     "governed": Part(measure_governed, SQLITE_ONLY),
+    "wrapped": Part(measure_wrapped, SQLITE_ONLY),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -52,13 +52,15 @@ class Engine:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
+        self.limits: dict[str, int] = {}
+        """What each run that begins may spend, by unit."""
 
     async def run(self) -> None:
         await self.ended(await self.start("chain"))
 
     async def start(self, workflow: str, input: Json = None) -> str:
         """Begins a run; it is committed when this tells its id."""
-        run, _ = await self.service.start_run(LOCAL_USER, workflow, input or {})
+        run, _ = await self.service.start_run(LOCAL_USER, workflow, input or {}, limits=self.limits)
         return run.id
 
     async def ended(self, run: str) -> None:

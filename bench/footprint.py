@@ -7,7 +7,6 @@ there can be, so that both meet the same machine. Memory is resident, in MB of a
 
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,14 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 from msgspec import Struct
 
+from bench.daemons import STEPWELL, environment, up
 from stepwell.client import Client, RunStatus
 from stepwell_server.home import Endpoints, Home
 
-STEPWELL = [sys.executable, "-m", "stepwell_server.cli.main"]
 EMPTY = [sys.executable, str(Path(__file__).with_name("mcp_empty.py"))]
 CONFIG = "[server]\ngrpc_port = 0\nhttp_port = 0\n[tools]\npaths = ['tools.py']\n"
 TOOLS = '''
@@ -136,7 +134,7 @@ def _seconds(turns: "list[_Turn] | tuple[_Turn, ...]") -> float:
 
 
 def _daemon(home: Home, size: _Size) -> dict[str, float]:
-    with _up(home) as (daemon, seconds, found):
+    with up(home) as (daemon, seconds, found):
         new = _Turn(seconds, sum(daemon.cpu_times()[:2]), _rss_mb(daemon))
         with _conversation([*STEPWELL, "mcp", "--home", str(home.path)]) as process:
             for _ in range(size.runs):
@@ -144,7 +142,7 @@ def _daemon(home: Home, size: _Size) -> dict[str, float]:
         after_tools = _rss_mb(daemon)
         asyncio.run(_run_workflows(found, size.runs))
         after_runs = _rss_mb(daemon)
-    with _up(home) as (daemon, _, _):
+    with up(home) as (daemon, _, _):
         again = _rss_mb(daemon)
     return {
         "daemon.start_s": new.seconds,
@@ -164,30 +162,6 @@ async def _run_workflows(found: Endpoints, runs: int) -> None:
             assert ended.status is RunStatus.COMPLETED, ended
 
 
-@contextmanager
-def _up(home: Home) -> Iterator[tuple[psutil.Process, float, Endpoints]]:
-    """A daemon while the block lasts: its process, the seconds until it listened, and where."""
-    began = time.perf_counter()
-    command = [*STEPWELL, "up", "--json", "--home", str(home.path)]
-    with (
-        home.log_file.open("ab") as log,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, env=_environment()
-        ) as process,
-    ):
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        seconds = time.perf_counter() - began
-        try:
-            yield (
-                psutil.Process(process.pid),
-                seconds,
-                msgspec.convert(said["endpoints"], Endpoints),
-            )
-        finally:
-            process.terminate()
-
-
 # --- processes ------------------------------------------------------------------------------
 
 
@@ -195,7 +169,7 @@ def _up(home: Home) -> Iterator[tuple[psutil.Process, float, Endpoints]]:
 def _conversation(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
     """An MCP server on stdio while the block lasts."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=_environment()) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:
         assert process.stdin is not None
         try:
             yield process
@@ -216,7 +190,7 @@ def _call(process: "subprocess.Popen[bytes]") -> None:
 
 def _stop(home: Home) -> None:
     command = [*STEPWELL, "down", "--home", str(home.path)]
-    subprocess.run(command, check=True, capture_output=True, env=_environment())
+    subprocess.run(command, check=True, capture_output=True, env=environment())
 
 
 def _furnished(path: Path) -> Home:
@@ -225,15 +199,6 @@ def _furnished(path: Path) -> Home:
     home.config_file.write_text(CONFIG)
     (path / "tools.py").write_text(TOOLS)
     return home
-
-
-def _environment() -> dict[str, str]:
-    """Ours without settings; Python keeps what it has compiled, as it does unless forbidden."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("STEPWELL_", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE"))
-    }
 
 
 def _rss_mb(process: psutil.Process) -> float:

@@ -55,6 +55,8 @@ GOALS = (
     at_most("sqlite.unnamed_ratio", 1.05),
     at_least("sqlite.governed_cpu_times_dbos", 20),
     at_least("decisions_per_s", 3000),
+    at_most("wrapped.look_added_p50_ms", 5),
+    at_most("wrapped.note_added_p50_ms", 5),
     at_most("sqlite.watch_p99_ms", 50),
     at_most("postgres.watch_p99_ms", 300),
 )

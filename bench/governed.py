@@ -1,17 +1,18 @@
-"""What it costs that rules decide: steps under ten rules, under rules about other tools, and under none.
+"""What it costs to be governed: steps under rules and budgets, under parts of that, and under nothing.
 
-The three take turns on one engine, in short rounds, so that whatever else the machine does falls on all
+All take turns on one engine, in short rounds, so that whatever else the machine does falls on all
 of them; each figure is the median of its rounds. Decisions alone are timed without an engine.
 """
 
 import statistics
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from bench.databases import place_for
 from bench.engine import TOOLS, Engine, open_engine
 from bench.trial import STEPS, Load, together
+from stepwell.orchestrator.spending import ANYBODY_DAY
 from stepwell.policy.port import Action, Facts
 from stepwell.policy.read import read_policy
 from stepwell.policy.ruleset import RuleSet
@@ -51,25 +52,40 @@ TEN: Final = APPLYING + ELSEWHERE
 NAMED_ELSEWHERE: Final = "".join(ELSEWHERE.replace("other.", f"other.{part}.") for part in range(5))
 
 
+class _Regime(NamedTuple):
+    """What governs a step."""
+
+    policy: str = ""
+    limits: Mapping[str, int] = {}
+    """What a run may spend."""
+    day: Mapping[str, int] = {}
+    """What each principal may spend in a day."""
+
+
+AMPLE: Final = {"calls": 1_000_000_000}
+REGIMES: Final = {
+    "ungoverned": _Regime(),
+    "unnamed": _Regime(NAMED_ELSEWHERE),
+    "governed": _Regime(TEN, limits=AMPLE),
+    "governed_day": _Regime(TEN, limits=AMPLE, day=AMPLE),
+    "decided": _Regime(TEN),
+}
+
+
 async def measure_governed(database: str, *, quick: bool) -> dict[str, float]:
     """CPU of a step under each, the shares between them, and decisions in a second."""
     load, rounds = (QUICK, 1) if quick else (FULL, ROUNDS)
-    taken: dict[str, list[float]] = {"governed": [], "unnamed": [], "ungoverned": []}
+    taken: dict[str, list[float]] = {name: [] for name in REGIMES}
     with place_for(database) as place:
         async with open_engine(place.new_home("home"), place.new_url("governed")) as engine:
             await together(engine, load.warm_up, load.in_flight)
             for _ in range(rounds):
-                for name, text in (
-                    ("ungoverned", ""),
-                    ("governed", TEN),
-                    ("unnamed", NAMED_ELSEWHERE),
-                ):
-                    await _put(engine, text)
+                for name, regime in REGIMES.items():
+                    await _put(engine, regime)
                     taken[name].append(await _cpu_ms(engine, load))
     cpu = {name: statistics.median(each) for name, each in taken.items()}
     return {
-        f"{database}.governed_cpu_ms_per_step": cpu["governed"],
-        f"{database}.ungoverned_cpu_ms_per_step": cpu["ungoverned"],
+        **{f"{database}.{name}_cpu_ms_per_step": cpu[name] for name in REGIMES},
         f"{database}.governed_ratio": cpu["governed"] / cpu["ungoverned"],
         f"{database}.unnamed_ratio": _typical_ratio(taken["unnamed"], taken["ungoverned"]),
         "decisions_per_s": await _decisions_per_s(10 if quick else DECISIONS),
@@ -81,12 +97,17 @@ def _typical_ratio(one: Sequence[float], other: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
-async def _put(engine: Engine, text: str) -> None:
-    policies = engine.service.policies
-    if text:
-        await policies.apply(LOCAL_USER, [PolicyFile("bench.cedar", text)])
+async def _put(engine: Engine, regime: _Regime) -> None:
+    policies, budgets = engine.service.policies, engine.service.budgets
+    if regime.policy:
+        await policies.apply(LOCAL_USER, [PolicyFile("bench.cedar", regime.policy)])
     else:
         await policies.withdraw(LOCAL_USER)
+    for budget in await budgets.list_budgets(LOCAL_USER):
+        await budgets.remove_budget(LOCAL_USER, budget.scope, budget.unit)
+    if regime.day:
+        await budgets.set_budget(LOCAL_USER, ANYBODY_DAY, regime.day)
+    engine.limits = dict(regime.limits)
     await together(engine, 1, 1)  # what is parsed at the first use is there then
 
 
