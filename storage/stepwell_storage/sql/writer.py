@@ -2,14 +2,17 @@
 
 There is no timer. The thread takes whatever waits, commits it in one transaction, and by then
 the next group has gathered: alone, an append waits for nobody, and under load a commit is shared
-by hundreds. Everything is answered after the commit that holds it, by one call into the event
-loop for the whole group.
+by hundreds. What one turn of the event loop asks for is handed over at its end, so that a turn that
+computes for long makes one commit and not many small ones, beside which the loop would fight for the
+interpreter. Everything is answered after the commit that holds it, by one call into the event loop for
+the whole group.
 """
 
 import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -29,6 +32,9 @@ MOST_ITEMS = 4096
 MOST_BYTES = 32 * 1024 * 1024
 """In one transaction. A group that a database cannot write in the time that it has is refused, is
 asked for again as a whole, and would never be written."""
+
+FULL_TURN = 32
+"""How much of one turn of the event loop is handed over at once: the thread writes it meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +99,17 @@ class Writer:
         self._announced = announced
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._gathered: list[_Item] = []
+        """What this turn of the loop has asked for so far."""
+        self._queue: SimpleQueue[list[_Item] | None] = SimpleQueue()
+        """What turns have asked for; None is the end."""
+        self._left: deque[_Item] = deque()
+        """What was handed over, and is in no group yet; of the thread alone."""
+        self._asked = 0
+        self._taken = 0
+        """What groups have taken of what was asked for; written by the thread alone."""
+        self._has_ended = False
+        """Whether nothing more is handed over; of the thread alone."""
         self._stopped: asyncio.Future[None] | None = None
         # A daemon: a process that ends without `stop` is a crash, and safe as one.
         self._thread = threading.Thread(target=self._work, name="stepwell-writer", daemon=True)
@@ -102,7 +118,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How much is queued that no transaction has taken yet."""
-        return self._queue.qsize()
+        return self._asked - self._taken
 
     def append(self, append: Append) -> asyncio.Future[int]:
         """Queues an append; the result is the position of its last record."""
@@ -119,15 +135,26 @@ class Writer:
     async def stop(self) -> None:
         """Waits for what is queued, then disconnects. What comes later is refused."""
         if self._stopped is None:
+            self._hand_over()
             self._stopped = self._loop.create_future()
             self._queue.put(None)
         await asyncio.shield(self._stopped)
 
     def _put(self, what: Append | Job[Any], future: asyncio.Future[Any]) -> None:
-        if self._stopped is None:
-            self._queue.put((what, future))
-        else:
+        if self._stopped is not None:
             future.set_exception(Unavailable("The store is closed; nothing was written."))
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((what, future))
+        self._asked += 1
+        if len(self._gathered) == FULL_TURN:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._queue.put(gathered)
 
     # --- on the thread ------------------------------------------------------------------
 
@@ -144,18 +171,26 @@ class Writer:
 
     def _take(self) -> tuple[list[_Item], bool]:
         """Whatever waits, at least one thing and not too much; and whether it is the end."""
+        is_last = self._fetch()
         group: list[_Item] = []
         size = 0
-        item = self._queue.get()
+        while self._left and len(group) < MOST_ITEMS and size < MOST_BYTES:
+            item = self._left.popleft()
+            group.append(item)
+            size += _size(item[0])
+        self._taken += len(group)
+        return group, is_last and not self._left
+
+    def _fetch(self) -> bool:
+        """Takes what was handed over, and waits for it where nothing is left; whether it is the end."""
         with suppress(Empty):
-            while item is not None:
-                group.append(item)
-                size += _size(item[0])
-                if len(group) == MOST_ITEMS or size >= MOST_BYTES:
-                    return group, False
-                item = self._queue.get_nowait()
-            return group, True
-        return group, False
+            while not self._has_ended and len(self._left) < MOST_ITEMS:
+                items = self._queue.get_nowait() if self._left else self._queue.get()
+                if items is None:
+                    self._has_ended = True
+                else:
+                    self._left += items
+        return self._has_ended
 
     def _write(self, group: list[_Item]) -> Written:
         try:

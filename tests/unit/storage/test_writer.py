@@ -1,5 +1,6 @@
 """The writer's thread: it groups, answers in order, and outlives whatever its database does."""
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from stepwell_storage.errors import Full, Unavailable
 from stepwell_storage.records import Append, Blob, Record
 from stepwell_storage.sql.session import Job
-from stepwell_storage.sql.writer import MOST_BYTES, MOST_ITEMS, Writer, Written
+from stepwell_storage.sql.writer import FULL_TURN, MOST_BYTES, MOST_ITEMS, Writer, Written
 
 pytestmark = pytest.mark.anyio
 
@@ -48,14 +49,40 @@ class Recording:
         self.is_closed = True
 
 
+async def test_what_one_turn_of_the_loop_asks_for_is_one_group() -> None:
+    database = Recording()
+    database.gate.set()
+    writer = Writer(database, advanced=lambda heads: None, announced=never)
+    asked = [writer.append(APPEND) for _ in range(FULL_TURN - 1)]
+
+    await asyncio.wait(asked)
+    assert database.groups == [FULL_TURN - 1]
+    await writer.stop()
+
+
+async def test_a_turn_that_asks_for_much_has_it_written_before_it_is_over() -> None:
+    database = Recording()
+    writer = Writer(database, advanced=lambda heads: None, announced=never)
+    asked = [writer.append(APPEND) for _ in range(FULL_TURN)]
+    assert database.taken.wait(5)
+    asked.append(writer.append(APPEND))
+    database.gate.set()
+
+    await asyncio.wait(asked)
+    assert database.groups == [FULL_TURN, 1]
+    await writer.stop()
+
+
 async def test_what_waits_while_a_group_is_written_is_the_next_group() -> None:
     database = Recording()
     seen: list[Mapping[str, int]] = []
     writer = Writer(database, advanced=seen.append, announced=never)
     first = writer.append(APPEND)
+    await asyncio.sleep(0)  # the end of this turn
     assert database.taken.wait(5)
     rest = [writer.append(APPEND) for _ in range(50)]
     assert writer.waiting == 50
+    await asyncio.sleep(0)  # the end of this turn
     database.gate.set()
 
     assert await first == 1
@@ -77,6 +104,7 @@ async def test_a_group_is_no_larger_than_can_be_written(append: Append, groups: 
     database = Recording()
     writer = Writer(database, advanced=lambda heads: None, announced=lambda: None)
     queued = [writer.append(append)]
+    await asyncio.sleep(0)  # the end of this turn
     assert database.taken.wait(5)
     queued += [writer.append(append) for _ in range(MOST_ITEMS + 2)]
     database.gate.set()
