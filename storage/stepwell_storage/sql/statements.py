@@ -5,8 +5,32 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+
+FEW = 16
+"""Values of a list up to which the text is kept."""
+
+
+class _Text(Struct, frozen=True):
+    """A statement as the driver takes it: `places` are names, or a name and a place in its list."""
+
+    sql: str
+    places: tuple[str | tuple[str, int], ...]
+
+
+class _Ready(Struct, frozen=True):
+    """A statement that was compiled.
+
+    `brought` are values that it has itself, `lists` the names of lists of values. Its text has a
+    place for each value of a list, so there is one for each of their lengths.
+    """
+
+    compiled: SQLCompiler
+    brought: Mapping[str, Any]
+    lists: tuple[str, ...]
+    texts: dict[tuple[int, ...], _Text] = {}
 
 
 class Statements:
@@ -19,24 +43,33 @@ class Statements:
         if schema is not None:
             self._options["schema_translate_map"] = {None: schema}
             self._options["render_schema_translate"] = True
-        self._compiled: WeakKeyDictionary[sa.Executable, SQLCompiler] = WeakKeyDictionary()
+        self._ready: WeakKeyDictionary[sa.Executable, _Ready] = WeakKeyDictionary()
 
     def bind(self, statement: sa.Executable, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The text of a statement, and the values in the order in which it takes them."""
-        compiled = self.compiled(statement, values)
-        if compiled.post_compile_params:  # lists of values: as many places as there are values
-            state = compiled.construct_expanded_state(dict(values))
-            return state.statement, list(state.positional_parameters)
-        brought = compiled.params
-        return compiled.string, [
-            values[name] if name in values else brought[name] for name in compiled.positiontup or ()
+        ready = self._made_ready(statement, values)
+        given = {**ready.brought, **values}
+        lengths = tuple([len(given[name]) for name in ready.lists])
+        text = ready.texts.get(lengths)
+        if text is None:
+            text = _text(ready, given)
+            if max(lengths, default=0) <= FEW:
+                ready.texts[lengths] = text
+        return text.sql, [
+            given[place] if isinstance(place, str) else given[place[0]][place[1]]
+            for place in text.places
         ]
 
     def compiled(self, statement: sa.Executable, names: Iterable[str] = ()) -> SQLCompiler:
         """The statement in the words of the dialect; an insert has the columns of these names."""
-        found = self._compiled.get(statement)
+        return self._made_ready(statement, names).compiled
+
+    def _made_ready(self, statement: sa.Executable, names: Iterable[str]) -> _Ready:
+        found = self._ready.get(statement)
         if found is None:
-            found = self._compiled[statement] = self._compile(statement, names)
+            compiled = self._compile(statement, names)
+            lists = tuple(sorted(compiled.bind_names[it] for it in compiled.post_compile_params))
+            found = self._ready[statement] = _Ready(compiled, compiled.params, lists)
         return found
 
     def _compile(self, statement: sa.Executable, names: Iterable[str]) -> SQLCompiler:
@@ -48,3 +81,16 @@ class Statements:
         )
         assert isinstance(compiled, SQLCompiler)
         return compiled
+
+
+def _text(ready: _Ready, values: dict[str, Any]) -> _Text:
+    compiled = ready.compiled
+    if not ready.lists:
+        return _Text(compiled.string, tuple(compiled.positiontup or ()))
+    state = compiled.construct_expanded_state(values)
+    of_list = {
+        place: (name, at)
+        for name, places in state.parameter_expansion.items()
+        for at, place in enumerate(places)
+    }
+    return _Text(state.statement, tuple(of_list.get(it, it) for it in state.positiontup or ()))
