@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 from msgspec import Struct
 
-from stepwell.client import Event, Run
+from stepwell.client import Event, PolicyFile, Run
 from stepwell.errors import Code, StepwellError
 from stepwell_server.cli.child_daemon import ChildDaemon
 from stepwell_server.cli.command import HomeOption, JsonOption, command
@@ -118,6 +118,10 @@ async def _start_run(home: Home, folder: Path) -> str:
         await client.datasources.create("shop", f"sqlite:///{folder / 'shop.db'}")
         source = (folder / "answer-question.yaml").read_bytes()
         stored = await client.workflows.put(source)
+        # An agent starts it too, over MCP; without this rule its message would wait for a person.
+        await client.policies.apply(
+            [PolicyFile("policy.cedar", (folder / "policy.cedar").read_text())]
+        )
         run = await client.run(stored.name, {"question": QUESTION}, version=stored.version)
     return run.id
 
