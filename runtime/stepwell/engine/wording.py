@@ -21,7 +21,7 @@ def bounded(text: str, limit: int = MAX_WORDS) -> str:
 
 def refusal(reason: str, remedy: str) -> str:
     """Why policy refused something, and what would change that."""
-    return f"{reason}; {remedy}" if reason and remedy else reason or remedy
+    return f"{reason}; what would change it: {remedy}" if reason and remedy else reason or remedy
 
 
 def said_no(by: str, reason: str) -> str:

@@ -334,7 +334,9 @@ def test_an_approved_call_may_still_be_denied() -> None:
     )  # fmt: skip
     run.give(denied)
     assert run.failure == Failure(
-        "POLICY_DENIED", "the budget is spent; raise it", detail={"rules": "spent"}
+        "POLICY_DENIED",
+        "the budget is spent; what would change it: raise it",
+        detail={"rules": "spent"},
     )
 
 

@@ -334,7 +334,7 @@ async def test_policy_may_say_no_after_a_person_has_said_yes() -> None:
         await approve(service, approval)
         ended = await service.wait_run(BOT, run.id, SOON)
         assert ended.failure is not None
-        assert ended.failure.message == "the budget is spent; raise it"
+        assert ended.failure.message == "the budget is spent; what would change it: raise it"
         assert rig.pay.calls == []
 
 
