@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from stepwell.client import Event, Run, RunStatus, Step, Waiting, WaitingOn
-from stepwell.engine.budgets import USD_MICROS
-from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.budgets import USD_MICROS, exhausted_words
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted
 from stepwell.engine.subjects import approval_id
 from stepwell.engine.values import Data
 from stepwell_server.cli.event_line import held_text, message_text
@@ -22,8 +22,9 @@ def waits_of(run: Run, steps: Iterable[Step], flag: str) -> Iterator[tuple[str, 
     """What a run that has not ended waits for, each with a heading, and how to answer it."""
     for one in run.waiting_for:
         if one.on is WaitingOn.BUDGET:
-            yield "paused", f"budget: {one.reason}"
-            yield "", f"it goes on with: {_more(one)}{flag}"
+            first, second = waiting_lines(run.id, one, flag)
+            yield "paused", first
+            yield "", second
             return
     if run.status is RunStatus.PAUSED:
         yield "paused", f"it goes on with: stepwell resume {run.id}{flag}"
@@ -56,6 +57,8 @@ def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
                 f"{one.step or 'the run'} waits for a place in the queue {one.about}",
                 f"stepwell queues show {one.about}{flag}",
             )
+        case WaitingOn.BUDGET:
+            return f"budget: {one.reason}", f"it goes on with: {_more(one)}{flag}"
         case _:
             return (f"{one.step} waits for something that this version does not know",)
 
@@ -79,9 +82,25 @@ class Asked:
 
     def see(self, event: Event) -> None:
         """An event that may ask something."""
-        if isinstance(event.fact, ApprovalRequested) and event.fact.at >= self._since:
-            for line in waiting_lines(event.run, _asked_by(event.run, event.fact), self._flag):
+        if event.fact is None or event.fact.at < self._since:
+            return
+        one = _asked_in(event)
+        if one is not None:
+            for line in waiting_lines(event.run, one, self._flag):
                 self._output.note(line)
+
+
+def _asked_in(event: Event) -> Waiting | None:
+    match event.fact:
+        case ApprovalRequested():
+            return _asked_by(event.run, event.fact)
+        case BudgetExhausted(step=step, scope=scope, unit=unit):
+            reason = exhausted_words(event.fact)
+            return Waiting(
+                step=step, on=WaitingOn.BUDGET, about=scope, rules=(unit,), reason=reason
+            )
+        case _:
+            return None
 
 
 def _asked_by(run: str, event: ApprovalRequested) -> Waiting:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from stepwell.client import Event, Run, RunStatus, Step, StepStatus, Waiting, WaitingOn
-from stepwell.engine.events import ApprovalRequested
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted
 from stepwell.engine.values import BlobRef, Data
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.times import day_and_time
@@ -112,6 +112,20 @@ def test_a_question_is_told_when_it_is_newer_than_who_waits(
     told = capsys.readouterr().err.splitlines()
 
     assert (told[0], len(told)) == ("ok asks a person: at 5", 3)
+
+
+def test_whoever_waits_is_told_that_a_budget_is_spent(capsys: pytest.CaptureFixture[str]) -> None:
+    fact = BudgetExhausted(
+        at=7, step="s", resource="note", scope="run:r-1", unit="calls", limit=2, taken=2, wanted=1
+    )
+    event = Event(
+        run="r-1", sequence=4, kind="budget_exhausted", principal="user:local", at=AT, fact=fact
+    )
+    Asked(Output(), " --home /srv", since=0).see(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "budget: note may need 1 call, and of the 2 calls of run:r-1 2 calls are taken",
+        "it goes on with: stepwell budget raise r-1 --calls N --home /srv",
+    ]
 
 
 def test_a_held_call_is_answered_by_its_approval() -> None:
