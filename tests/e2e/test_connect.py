@@ -72,6 +72,8 @@ def test_the_servers_of_a_client_move_and_come_back_to_the_byte(
     assert TOKEN not in result.output
     assert "Old One stays where it is: it speaks the old SSE transport" in result.stderr
     assert "+[tools.servers.github]" in result.stdout
+    assert "1 secret goes into the store" in result.stderr
+    assert "stepwell factor enroll" in result.stderr
     assert "secret://store/github-GITHUB_TOKEN" in result.stdout
     after = json.loads(path.read_text())
     assert list(after) == ["theme", key, "projects"]

@@ -107,8 +107,9 @@ def connect(
     redactor = _redactor(made.secrets)
     _show(output, target.path, before, made.client_text, redactor)
     _show(output, place.config_file, settings, made.settings_text, redactor)
-    if made.secrets:
-        output.note(f"{len(made.secrets)} secrets go into the store of {place.path}")
+    if count := len(made.secrets):
+        secrets = "1 secret goes" if count == 1 else f"{count} secrets go"
+        output.note(f"{secrets} into the store of {place.path}")
     if print_only:
         _document(output, target, made, written=False)
         return
@@ -119,10 +120,20 @@ def connect(
     output.note(f"{target.title}: {target.restart}")
     if made.moved and place.endpoints():
         output.note(f"the daemon reads this at its next start: stepwell down{home_flag(home)}")
+    if made.moved:
+        _tell_of_held_calls(output, home_flag(home))
     flag = f" --config {target.path}" if config else ""
     output.note(
         f"take it back with: stepwell connect {client or ''}{flag} --undo".replace("  ", " ")
     )
+
+
+def _tell_of_held_calls(output: Output, flag: str) -> None:
+    output.note(
+        "from then on calls that only read go through, and every other waits for you. To approve one you "
+        f"need a second factor: stepwell factor enroll{flag}, once the program is started"
+    )
+    output.note(f"what waits is on the page: stepwell page{flag}")
 
 
 def _target(client: str | None, config: Path | None) -> McpClient:

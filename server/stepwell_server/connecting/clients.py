@@ -78,7 +78,7 @@ def client_of_file(path: Path, content: Mapping[str, Any]) -> McpClient:
         path=path,
         key=key,
         says_type=key == "servers" or path.name in (".mcp.json", ".claude.json"),
-        restart="start the program that reads it again",
+        restart="restart the program that reads this file",
     )
 
 
