@@ -77,13 +77,13 @@ def test_a_key_is_made_shown_once_and_revoked(command: Command) -> None:
 def test_nothing_waits_and_nothing_is_enrolled_at_first(command: Command) -> None:
     for arguments in (("approvals",), ("approvals", "list")):
         assert "nothing waits for you" in command(*arguments).stderr
-    assert json.loads(command("approvals", "list", "--json").stdout) == {
-        "approvals": [],
-        "more": False,
-    }
+        assert json.loads(command(*arguments, "--json").stdout) == {"approvals": [], "more": False}
     missing = json.loads(command("approvals", "show", "abc", "--json").stdout)
     assert missing["error"]["code"] == "APPROVAL_NOT_FOUND"
     assert "no factors yet" in command("factor", "list").stderr
+    checks = json.loads(command("doctor", "--json").stdout)["checks"]
+    [factor] = [one for one in checks if one["name"] == "factor"]
+    assert (factor["status"], factor["fix"]) == ("warn", "stepwell factor enroll")
     assert command("factor", "enroll").exit_code != 0  # nobody is there
 
 

@@ -29,10 +29,12 @@ def add_to(app: typer.Typer) -> None:
     list_all = command(group, "list")(list_approvals)
 
     @group.callback(invoke_without_command=True)
-    def list_by_default(context: typer.Context) -> None:
+    def list_by_default(
+        context: typer.Context, *, home: HomeOption = None, json: JsonOption = False
+    ) -> None:
         """What runs ask you, and what you answer; alone, a list of what waits."""
         if context.invoked_subcommand is None:
-            list_all()
+            list_all(home=home, json=json)
 
     command(group)(show)
     command(group)(approve)

@@ -103,6 +103,14 @@ def check_ports(settings: Settings) -> Iterator[Check]:
             yield Check(f"server.{name}", Status.OK, f"{host}:{port} is free")
 
 
+def check_factors(count: int) -> Check:
+    """Whether the owner of the home can approve what is held for him."""
+    if not count:
+        message = "nobody has enrolled one, so no call that is held can be approved"
+        return Check("factor", Status.WARN, message, "stepwell factor enroll")
+    return Check("factor", Status.OK, f"{count} enrolled, with which held calls are approved")
+
+
 def check_datasource(name: str, url: str) -> Check:
     """Whether the file of a datasource is still there."""
     path = Path(url.removeprefix("sqlite:///"))

@@ -83,6 +83,7 @@ async def _live(home: Home, endpoints: Endpoints) -> AsyncIterator[Check]:
         async with connected(home) as client:
             datasources = await client.datasources.list()
             servers = await client.tools.servers()
+            factors = await client.factors.list()
     except StepwellError as error:
         yield Check("datasources", Status.FAIL, error.message, "repair the database first")
         return
@@ -90,6 +91,7 @@ async def _live(home: Home, endpoints: Endpoints) -> AsyncIterator[Check]:
         yield checks.check_datasource(one.name, one.url)
     for server in servers:
         yield checks.check_tool_server(server)
+    yield checks.check_factors(len(factors))
 
 
 async def _health(endpoints: Endpoints) -> Check:
