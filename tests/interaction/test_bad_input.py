@@ -2,6 +2,7 @@
 message that says what to do, at the gRPC door and at the MCP door.
 """
 
+import math
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from stepwell.config import load_settings
 from stepwell.engine.events import LlmCall, ToolCall
 from stepwell.errors import Code, Denied, InvalidRequest, StepwellError
 from stepwell.orchestrator.service import Service
-from stepwell.principals import LOCAL_USER
+from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell_mcp.server import build_server
 from stepwell_server.grpc_server import GrpcServer
 
@@ -762,6 +763,16 @@ async def test_arguments_over_the_limit_are_refused_over_mcp(stack: Stack) -> No
     assert answer.is_error
     assert "LIMIT_EXCEEDED" in str(answer.structured_content or answer.content)
     assert "the limit is 4194304" in str(answer.content)
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan, [{"a": math.nan}], "\ud800"])
+async def test_what_the_log_could_not_hold_as_it_is_is_no_argument(stack: Stack, odd: Any) -> None:
+    """A person would be shown null, and approve it; `1e400` is an infinity to some readers."""
+    for arguments in ({"fuse": odd}, {"fuse": "x", "more": odd}):
+        with pytest.raises(InvalidRequest, match="cannot be JSON"):
+            await stack.service.call_tool(LOCAL_AGENT, "explode", arguments)
+    answer = await stack.mcp.call_tool("explode", {"fuse": 1.5, "more": None})
+    assert "INVALID_ARGUMENTS" in _text(answer)
 
 
 async def test_a_garbage_cursor_and_an_ended_run_are_told_over_mcp(stack: Stack) -> None:

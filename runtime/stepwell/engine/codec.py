@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from stepwell.engine.depth import MAX_LEVELS, TooDeep, is_too_deep
+from stepwell.engine.depth import MAX_LEVELS, TooDeep, is_finite, is_too_deep
 from stepwell.engine.events import (
     KINDS,
     Event,
@@ -114,6 +114,7 @@ def size(value: Json) -> int:
 
     Raises:
         TooDeep: no log could hold it.
+        ValueError: it has a number or a character that JSON has not; the log would hold another.
     """
     try:
         content = _encode(value)
@@ -122,6 +123,9 @@ def size(value: Json) -> int:
     # Few brackets are no levels; to count these takes no time.
     if content.count(b"[") + content.count(b"{") > MAX_LEVELS and is_too_deep(value):
         raise TooDeep
+    # What JSON has no number for is written as null: what a person is shown would not be what is done.
+    if b"null" in content and not is_finite(value):
+        raise ValueError("it has a number that is not finite, which JSON cannot hold")
     return len(content)
 
 

@@ -5,6 +5,7 @@ folded any more, nor cancelled. What comes in is held far below that.
 """
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final
 
 from stepwell.engine.values import Json
@@ -28,6 +29,15 @@ def is_too_deep(value: Json) -> bool:
             part for whole in level for part in (whole.values() if type(whole) is dict else whole)
         )
     return bool(level)
+
+
+def is_finite(value: Json) -> bool:
+    """Whether all numbers of a value, which is not too deep, are numbers that JSON has."""
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_finite, value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _containers(parts: Iterable[Json]) -> list[Json]:

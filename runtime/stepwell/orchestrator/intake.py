@@ -53,8 +53,14 @@ def check_payload(field: str, value: Json) -> None:
 
     Raises:
         LimitExceeded: it is too large, or too deep.
+        InvalidRequest: it has a number that is not finite, or half a character.
     """
-    size = codec.size(value)
+    try:
+        size = codec.size(value)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"the {field} cannot be JSON: {error}", detail={field: f"cannot be JSON: {error}"}
+        ) from error
     if size > MAX_INPUT:
         raise LimitExceeded(
             f"the {field} has {size} bytes, the limit is {MAX_INPUT}; put the data where a tool "
