@@ -85,6 +85,53 @@ async def test_ten_that_reserve_at_once_do_not_exceed_a_limit(storage: Storage) 
     assert await storage.budgets.used("default", [ACCOUNT]) == [Used(ACCOUNT, "calls", 0, 30)]
 
 
+async def test_of_many_that_reserve_at_once_each_gets_its_own_answer(storage: Storage) -> None:
+    await storage.budgets.put("default", limit(100))
+    await storage.budgets.put("elsewhere", limit(5))
+    sizes = [60, 50, 30, 20, 10, *[1] * 60]
+    answers = await asyncio.gather(
+        *(
+            storage.budgets.reserve(namespace, call(f"{n}", charge(size)), now=1)
+            for n, size in enumerate(sizes)
+            for namespace in ("default", "elsewhere")
+        )
+    )
+    here, there = answers[::2], answers[1::2]
+    assert [short is None for short in here] == [n in (0, 2, 4) for n in range(len(sizes))]
+    assert here[3] == Short(DAY, "calls", 100, 90, 20)
+    assert [short is None for short in there] == [5 <= n < 10 for n in range(len(sizes))]
+    for namespace, reserved in (("default", 100), ("elsewhere", 5)):
+        used = await storage.budgets.used(namespace, [ACCOUNT])
+        assert used == [Used(ACCOUNT, "calls", 0, reserved)]
+
+
+async def test_a_call_that_is_reserved_twice_at_once_counts_once(storage: Storage) -> None:
+    await storage.budgets.put("default", limit(10))
+    twice = [storage.budgets.reserve("default", call("a", charge(7)), now=1) for _ in range(2)]
+    assert await asyncio.gather(*twice) == [None, None]
+    assert await storage.budgets.used("default", [ACCOUNT]) == [Used(ACCOUNT, "calls", 0, 7)]
+
+
+async def test_calls_of_several_runs_that_are_settled_at_once_are_not_mixed_up(
+    storage: Storage,
+) -> None:
+    await storage.budgets.put("default", limit(100))
+    await asyncio.gather(*(storage.log.append(begin(run)) for run in (RUN, OTHER)))
+    for run in (RUN, OTHER):
+        for key in "abc":
+            await storage.budgets.reserve("default", call(key, charge(10), run=run), now=1)
+    await asyncio.gather(
+        storage.log.append(
+            spending(go_on(RUN, after=1), Spent("a", (charge(4),)), Spent("b", (charge(3),)))
+        ),
+        storage.log.append(spending(end(OTHER, after=1), Spent("c", (charge(1),)), frees=True)),
+    )
+    # What is left is reserved for call c of the one; of the other nothing.
+    assert await storage.budgets.used("default", [ACCOUNT]) == [Used(ACCOUNT, "calls", 8, 10)]
+    await storage.log.append(spending(go_on(RUN, after=2), Spent("c", (charge(2),))))
+    assert await storage.budgets.used("default", [ACCOUNT]) == [Used(ACCOUNT, "calls", 10, 0)]
+
+
 async def test_all_of_a_reservation_is_taken_or_nothing(storage: Storage) -> None:
     await storage.budgets.put("default", limit(10))
     await storage.budgets.put("default", limit(10, "tokens"))

@@ -2,15 +2,19 @@
 
 Whoever reserves or counts holds the lock of the namespace until the commit: so nobody else takes what
 was there when he looked. Whether there is enough is for `stepwell_storage.shortage` to say.
+
+Many do so at once, and most of what a statement costs is the same for all of them: what one turn of the
+event loop reserves, and what a group of appends has spent, is looked up and written together.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
-from stepwell_storage.records import Append, BudgetRow, Charge, Reservation, Short, Spent, Used
+from stepwell_storage.records import Append, BudgetRow, Charge, Reservation, Short, Used
 from stepwell_storage.shortage import counted, shortage
 from stepwell_storage.sql.ids import packed, packed_or_none, unpacked
 from stepwell_storage.sql.reader import Reader
@@ -70,36 +74,48 @@ _AMOUNTS = (
     )
     .order_by(amounts.c.account, amounts.c.unit)
 )
-_CHANGE = (
-    sa.update(amounts)
-    .where(
-        amounts.c.namespace == _NAMESPACE, amounts.c.account == _ACCOUNT, amounts.c.unit == _UNIT
-    )
-    .values(
-        used=amounts.c.used + sa.bindparam("more_used", type_=sa.BigInteger),
-        reserved=amounts.c.reserved + sa.bindparam("more_reserved", type_=sa.BigInteger),
-    )
-)
-_RESERVED = (reservations.c.account, reservations.c.unit, reservations.c.amount)
-_OF_CALL = (
+_OF_RUNS = (
     reservations.c.namespace == _NAMESPACE,
-    reservations.c.run == _RUN,
-    reservations.c.key == _KEY,
+    reservations.c.run.in_(sa.bindparam("runs", type_=sa.LargeBinary, expanding=True)),
 )
-_RENEW = sa.update(reservations).where(*_OF_CALL).values(expires_at=_NOW)
+_OVER = (reservations.c.namespace == _NAMESPACE, reservations.c.expires_at <= _NOW)
+_RESERVED = sa.select(
+    reservations.c.run,
+    reservations.c.key,
+    reservations.c.account,
+    reservations.c.unit,
+    reservations.c.amount,
+).where(*_OF_RUNS)
+_CALLS = sa.select(reservations.c.run, reservations.c.key).distinct().where(*_OF_RUNS)
+_FIND_OVER = sa.select(reservations.c.account, reservations.c.unit, reservations.c.amount).where(
+    *_OVER
+)
+_REMOVE_OVER = sa.delete(reservations).where(*_OVER)
+_REMOVE_CALLS = sa.delete(reservations).where(*_OF_RUNS, reservations.c.key == _KEY)
+_REMOVE_RUNS = sa.delete(reservations).where(*_OF_RUNS)
+_RENEW = (
+    sa.update(reservations)
+    .where(
+        reservations.c.namespace == _NAMESPACE,
+        reservations.c.run == _RUN,
+        reservations.c.key == _KEY,
+    )
+    .values(expires_at=_NOW)
+)
+
+MOST_TOGETHER = 32
+"""Reservations that one job makes: the writer begins with these while more are asked for."""
+
+_Name: TypeAlias = tuple[str, str]
+"""An account and a unit."""
 
 
-class _Which:
-    """Some reservations."""
+class _Asked(NamedTuple):
+    """A reservation that somebody waits for."""
 
-    def __init__(self, *where: sa.ColumnElement[bool]) -> None:
-        self.find = sa.select(*_RESERVED).where(*where)
-        self.remove = sa.delete(reservations).where(*where)
-
-
-_THOSE_OF_CALL = _Which(*_OF_CALL)
-_THOSE_OF_RUN = _Which(reservations.c.namespace == _NAMESPACE, reservations.c.run == _RUN)
-_THOSE_OVER = _Which(reservations.c.namespace == _NAMESPACE, reservations.c.expires_at <= _NOW)
+    reservation: Reservation
+    now: int
+    answer: asyncio.Future[Short | None]
 
 
 class SqlBudgets:
@@ -108,6 +124,8 @@ class SqlBudgets:
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
+        self._asked: dict[str, list[_Asked]] = {}
+        """What this turn of the event loop reserves, by namespace."""
 
     async def put(self, namespace: str, row: BudgetRow) -> None:
         def replace(session: Session) -> None:
@@ -133,7 +151,15 @@ class SqlBudgets:
         return [(namespace, _row(*it)) for namespace, *it in await self._reader.rows(_SHARED)]
 
     async def reserve(self, namespace: str, reservation: Reservation, *, now: int) -> Short | None:
-        return await self._writer.call(partial(_reserve, namespace, reservation, now))
+        loop = asyncio.get_running_loop()
+        asked = self._asked.setdefault(namespace, [])
+        if not asked:
+            loop.call_soon(self._send, namespace, asked)
+        at = len(asked)
+        asked.append(_Asked(reservation, now, loop.create_future()))
+        if len(asked) == MOST_TOGETHER:
+            self._send(namespace, asked)
+        return await asked[at].answer
 
     async def used(self, namespace: str, accounts: Sequence[str]) -> list[Used]:
         found: list[Used] = []
@@ -145,6 +171,26 @@ class SqlBudgets:
     async def list(self, namespace: str) -> list[BudgetRow]:
         return [_row(*it) for it in await self._reader.rows(_LIST, in_namespace=namespace)]
 
+    def _send(self, namespace: str, asked: Sequence[_Asked]) -> None:
+        if self._asked.get(namespace) is not asked:
+            return  # it was sent before the turn was over
+        del self._asked[namespace]
+        wanted = [it.reservation for it in asked]
+        now = max(it.now for it in asked)
+        made = self._writer.call(partial(_reserve, namespace, wanted, now))
+        made.add_done_callback(partial(_answer, asked))
+
+
+def _answer(asked: Sequence[_Asked], made: asyncio.Future[list[Short | None]]) -> None:
+    error = made.exception()
+    for at, it in enumerate(asked):
+        if it.answer.done():
+            continue
+        if error is None:
+            it.answer.set_result(made.result()[at])
+        else:  # one for each, as a traceback grows wherever an exception is raised again
+            it.answer.set_exception(type(error)(*error.args))
+
 
 def lock(session: Session, namespace: str) -> None:
     """Nobody else reserves or counts in this namespace until the commit."""
@@ -153,58 +199,189 @@ def lock(session: Session, namespace: str) -> None:
         session.rows(_LOCK, in_namespace=namespace)
 
 
-def settle(session: Session, append: Append) -> None:
+def settle(session: Session, appends: Iterable[Append]) -> None:
     """Makes budgets, counts what calls have needed, and gives back what was reserved for them."""
-    namespace, run = append.namespace, packed(append.run)
+    by_namespace: dict[str, list[Append]] = {}
+    for append in appends:
+        by_namespace.setdefault(append.namespace, []).append(append)
+    for namespace in sorted(by_namespace):  # in one order, so that no two wait for each other
+        _settle(session, namespace, by_namespace[namespace])
+
+
+def _settle(session: Session, namespace: str, appends: Sequence[Append]) -> None:
     lock(session, namespace)
-    _add(session, namespace, append.budgets)
-    for spent in append.spent:
-        _settle(session, namespace, run, spent)
-    if append.frees:
-        _give_back(session, _THOSE_OF_RUN, namespace, of=run)
-
-
-def _settle(session: Session, namespace: str, run: bytes, spent: Spent) -> None:
-    """Counts what one call has needed, in the place of what was reserved for it."""
-    back = {
-        (account, unit): amount
-        for account, unit, amount in _taken_back(
-            session, _THOSE_OF_CALL, namespace, of=run, by_key=spent.key
-        )
-    }
-    needed = [it for it in spent.charges if it.amount]
+    _add(session, namespace, [row for append in appends for row in append.budgets])
+    runs = [packed(append.run) for append in appends]
+    reserved = _Reserved(
+        session,
+        namespace,
+        [run for run, it in zip(runs, appends, strict=True) if it.spent or it.frees],
+    )
     # What was reserved has a limit; of the rest the store is asked.
-    others = [it for it in needed if (it.account, it.unit) not in back]
-    has_limit = counted(others, _limits(session, namespace, others)) if others else []
-    for charge in needed:
-        name = charge.account, charge.unit
-        if name in back or charge in has_limit:
-            reserved = -back.pop(name, 0)
-            _change(session, namespace, charge, used=charge.amount or 0, reserved=reserved)
-    for (account, unit), amount in back.items():
-        _change(session, namespace, Charge("", account, unit, None), reserved=-amount)
+    others = [
+        charge
+        for run, append in zip(runs, appends, strict=True)
+        for spent in append.spent
+        for charge in spent.charges
+        if charge.amount and (charge.account, charge.unit) not in reserved.of_call(run, spent.key)
+    ]
+    limits = _limits(session, namespace, others)
+    changes = _Changes()
+    for run, append in zip(runs, appends, strict=True):
+        for spent in append.spent:
+            back = reserved.take(run, spent.key)
+            for charge in spent.charges:
+                name = charge.account, charge.unit
+                if charge.amount and (name in back or (charge.scope, charge.unit) in limits):
+                    changes.add(name, used=charge.amount, run=charge.run)
+            changes.give_back(back)
+        if append.frees:
+            for back in reserved.take_all(run):
+                changes.give_back(back)
+    reserved.remove_taken()
+    changes.write(session, namespace)
 
 
-def _reserve(namespace: str, reservation: Reservation, now: int, session: Session) -> Short | None:
+def _reserve(
+    namespace: str, wanted: Sequence[Reservation], now: int, session: Session
+) -> list[Short | None]:
+    """Reserves what can be, in this order; of each what is short."""
     lock(session, namespace)
-    call = {"in_namespace": namespace, "of": packed(reservation.run), "by_key": reservation.key}
-    if session.change(_RENEW, **call, now=reservation.expires_at):
-        return None
-    limits = _limits(session, namespace, reservation.charges)
-    charges = counted(reservation.charges, limits)
-    short = shortage(charges, limits, _taken(session, namespace, charges))
-    if short is not None and _give_back(session, _THOSE_OVER, namespace, now=now):
-        short = shortage(charges, limits, _taken(session, namespace, charges))
-    if short is not None:
-        return short
+    calls = [(packed(it.run), it.key) for it in wanted]
+    known = _renewed(session, namespace, calls, wanted)
+    limits = _limits(session, namespace, [charge for it in wanted for charge in it.charges])
+    counting = [counted(it.charges, limits) for it in wanted]
+    taken = _taken(session, namespace, [charge for charges in counting for charge in charges])
+    changes = _Changes()
     values: list[Any] = []
-    for charge in charges:
-        if charge.amount is not None:
-            _change(session, namespace, charge, reserved=charge.amount)
-            values += (namespace, call["of"], reservation.key, charge.account, charge.unit)
-            values += (charge.amount, reservation.expires_at)
+    answers: list[Short | None] = []
+    is_swept = False
+    for (run, key), reservation, charges in zip(calls, wanted, counting, strict=True):
+        if (run, key) in known:
+            answers.append(None)
+            continue
+        short = shortage(charges, limits, taken)
+        if short is not None and not is_swept:
+            is_swept = True
+            for name, amount in _swept(session, namespace, now):
+                changes.add(name, reserved=-amount)
+                taken[name] = taken.get(name, 0) - amount
+            short = shortage(charges, limits, taken)
+        answers.append(short)
+        if short is not None:
+            continue
+        known.add((run, key))
+        for charge in charges:
+            if charge.amount is not None:
+                name = charge.account, charge.unit
+                changes.add(name, reserved=charge.amount, run=charge.run)
+                taken[name] = taken.get(name, 0) + charge.amount
+                values += (namespace, run, key, *name, charge.amount, reservation.expires_at)
+    changes.write(session, namespace)
     session.add_missing(reservations, values)
-    return None
+    return answers
+
+
+def _renewed(
+    session: Session,
+    namespace: str,
+    calls: Sequence[tuple[bytes, str]],
+    wanted: Sequence[Reservation],
+) -> set[tuple[bytes, str]]:
+    """The calls that have reserved before, which keep what they have for longer."""
+    runs = {run for run, _ in calls}
+    known = {
+        (bytes(run), key)
+        for share in shares(sorted(runs))
+        for run, key in session.rows(_CALLS, in_namespace=namespace, runs=share)
+    } & set(calls)
+    for (run, key), it in zip(calls, wanted, strict=True):
+        if (run, key) in known:
+            until = it.expires_at
+            session.change(_RENEW, in_namespace=namespace, of=run, by_key=key, now=until)
+    return known
+
+
+def _swept(session: Session, namespace: str, now: int) -> list[tuple[_Name, int]]:
+    """Removes reservations whose time is over: the name and the amount of each."""
+    found = session.rows(_FIND_OVER, in_namespace=namespace, now=now)
+    if found:
+        session.change(_REMOVE_OVER, in_namespace=namespace, now=now)
+    return [((account, unit), amount) for account, unit, amount in found]
+
+
+class _Changes:
+    """What is to be added to the amounts of accounts."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[_Name, list[Any]] = {}
+
+    def add(self, name: _Name, *, used: int = 0, reserved: int = 0, run: str | None = None) -> None:
+        """Adds to one; with `run` it goes when that run is deleted."""
+        found = self._by_name.get(name)
+        if found is None:
+            of = None if run is None else packed(run)
+            self._by_name[name] = [used, reserved, of]
+            return
+        found[0] += used
+        found[1] += reserved
+
+    def give_back(self, amounts: Mapping[_Name, int]) -> None:
+        """Takes away what was reserved."""
+        for name, amount in amounts.items():
+            self.add(name, reserved=-amount)
+
+    def write(self, session: Session, namespace: str) -> None:
+        """Makes them."""
+        values: list[Any] = []
+        for (account, unit), (used, reserved, run) in self._by_name.items():
+            values += (namespace, account, unit, used, reserved, run)
+        session.add_up(amounts, values)
+
+
+class _Reserved:
+    """What is reserved for some runs, until it is taken."""
+
+    def __init__(self, session: Session, namespace: str, runs: Iterable[bytes]) -> None:
+        self._session = session
+        self._namespace = namespace
+        self._by_run: dict[bytes, dict[str, dict[_Name, int]]] = {}
+        self._taken: dict[str, list[bytes]] = {}
+        self._freed: list[bytes] = []
+        for share in shares(sorted(set(runs))):
+            for run, key, *name, amount in session.rows(
+                _RESERVED, in_namespace=namespace, runs=share
+            ):
+                of_call = self._by_run.setdefault(bytes(run), {}).setdefault(key, {})
+                of_call[name[0], name[1]] = amount
+
+    def of_call(self, run: bytes, key: str) -> Mapping[_Name, int]:
+        """What is reserved for a call."""
+        return self._by_run.get(run, {}).get(key, {})
+
+    def take(self, run: bytes, key: str) -> Mapping[_Name, int]:
+        """What was reserved for a call."""
+        taken = self._by_run.get(run, {}).pop(key, None)
+        if taken is None:
+            return {}
+        self._taken.setdefault(key, []).append(run)
+        return taken
+
+    def take_all(self, run: bytes) -> Iterable[Mapping[_Name, int]]:
+        """What was reserved for the calls of a run that are left."""
+        taken = self._by_run.pop(run, {})
+        if taken:
+            self._freed.append(run)
+        return taken.values()
+
+    def remove_taken(self) -> None:
+        """Removes what was taken from the store."""
+        change, namespace = self._session.change, self._namespace
+        for key, runs in self._taken.items():
+            for share in shares(runs):
+                change(_REMOVE_CALLS, in_namespace=namespace, runs=share, by_key=key)
+        for share in shares(self._freed):
+            change(_REMOVE_RUNS, in_namespace=namespace, runs=share)
 
 
 def _add(session: Session, namespace: str, rows: Iterable[BudgetRow]) -> None:
@@ -236,39 +413,6 @@ def _taken(
             _AMOUNTS, in_namespace=namespace, accounts=share
         )
     }
-
-
-def _change(
-    session: Session, namespace: str, charge: Charge, *, used: int = 0, reserved: int = 0
-) -> None:
-    if not session.change(
-        _CHANGE,
-        in_namespace=namespace,
-        in_account=charge.account,
-        in_unit=charge.unit,
-        more_used=used,
-        more_reserved=reserved,
-    ):
-        run = None if charge.run is None else packed(charge.run)
-        session.add_missing(amounts, [namespace, charge.account, charge.unit, used, reserved, run])
-
-
-def _give_back(session: Session, which: _Which, namespace: str, **values: Any) -> bool:
-    """Gives reservations back; whether there were any."""
-    found = _taken_back(session, which, namespace, **values)
-    for account, unit, amount in found:
-        _change(session, namespace, Charge("", account, unit, None), reserved=-amount)
-    return bool(found)
-
-
-def _taken_back(
-    session: Session, which: _Which, namespace: str, **values: Any
-) -> list[tuple[Any, ...]]:
-    """Removes reservations: the account, the unit and the amount of each."""
-    found = session.rows(which.find, in_namespace=namespace, **values)
-    if found:
-        session.change(which.remove, in_namespace=namespace, **values)
-    return found
 
 
 def _row(

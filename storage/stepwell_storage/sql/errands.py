@@ -64,8 +64,7 @@ def run_errands(session: Session, appends: Sequence[Append]) -> None:
             note(session, append)
         if append.letters:
             letters.setdefault(append.namespace, []).extend(append.letters)
-        if append.spent or append.frees or append.budgets:
-            settle(session, append)
+    settle(session, (it for it in appends if it.spent or it.frees or it.budgets))
     for namespace in sorted(letters):
         deliver(session, namespace, letters[namespace])
 

@@ -26,6 +26,13 @@ class Session(Protocol):
         """
         ...
 
+    def add_up(self, table: sa.Table, values: Sequence[Any]) -> None:
+        """As `add_missing`; of rows that are there the columns `used` and `reserved` become the sums.
+
+        No key may come twice.
+        """
+        ...
+
     def announce(self) -> None:
         """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""
         ...
@@ -33,3 +40,8 @@ class Session(Protocol):
 
 Job: TypeAlias = Callable[[Session], T]
 """Something to do in a transaction of its own; all of it is undone when it raises."""
+
+
+def sums(table: sa.Table, added: sa.ColumnCollection[str, Any]) -> dict[str, Any]:
+    """What `add_up` makes of a row that is there."""
+    return {name: table.c[name] + added[name] for name in ("used", "reserved")}

@@ -11,10 +11,10 @@ from sqlalchemy.dialects import sqlite
 from stepwell_storage.errors import Full, StorageError, Unavailable
 from stepwell_storage.records import Append
 from stepwell_storage.sql.batch import Batch, place
-from stepwell_storage.sql.bulk import Bulk
+from stepwell_storage.sql.bulk import Bulk, Rows
 from stepwell_storage.sql.errands import leave_queues, reopen, run_errands
 from stepwell_storage.sql.log import advance, why_refused, written_before
-from stepwell_storage.sql.session import Job
+from stepwell_storage.sql.session import Job, sums
 from stepwell_storage.sql.sqlite_dialect import DIALECT
 from stepwell_storage.sql.statements import Statements
 from stepwell_storage.sql.tables import blobs, events, labels, leases, requests, runs
@@ -43,6 +43,18 @@ def _insert_new(table: sa.Table) -> Bulk:
         ),
         dialect=DIALECT,
     )
+
+
+def _insert_sums(table: sa.Table) -> Bulk:
+    names = table.c.keys()
+
+    def statement(rows: Rows) -> sa.ClauseElement:
+        insert = sqlite.insert(table).values([dict(zip(names, row, strict=True)) for row in rows])
+        return insert.on_conflict_do_update(
+            index_elements=table.primary_key.columns, set_=sums(table, insert.excluded)
+        )
+
+    return Bulk(names, statement, dialect=DIALECT)
 
 
 def _update(names: Sequence[str], statement: Callable[[sa.CTE], sa.Update]) -> Bulk:
@@ -111,6 +123,7 @@ class SqliteTransactions:
         self._connection = connection
         self._statements = Statements(DIALECT)
         self._add_missing = cache(_insert_new)
+        self._add_up = cache(_insert_sums)
         self._is_announced = False
 
     # --- session ------------------------------------------------------------------------
@@ -126,6 +139,10 @@ class SqliteTransactions:
     def add_missing(self, table: sa.Table, values: Sequence[Any]) -> None:
         """Adds rows, but not those that a unique index has already."""
         self._add_missing(table).run(self._connection.execute, values)
+
+    def add_up(self, table: sa.Table, values: Sequence[Any]) -> None:
+        """Adds rows; of those that are there `used` and `reserved` become the sums."""
+        self._add_up(table).run(self._connection.execute, values)
 
     def announce(self) -> None:
         """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""

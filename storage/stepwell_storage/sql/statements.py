@@ -1,6 +1,6 @@
 """SQL text and values for the driver, from statements that SQLAlchemy Core has compiled once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -8,9 +8,6 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
-
-FEW = 16
-"""Values of a list up to which the text is kept."""
 
 
 class _Text(Struct, frozen=True):
@@ -24,7 +21,8 @@ class _Ready(Struct, frozen=True):
     """A statement that was compiled.
 
     `brought` are values that it has itself, `lists` the names of lists of values. Its text has a
-    place for each value of a list, so there is one for each of their lengths.
+    place for each value of a list, so there is one for each of their lengths; they are made as long as
+    a power of two, by the last value again, so that there are few.
     """
 
     compiled: SQLCompiler
@@ -49,12 +47,12 @@ class Statements:
         """The text of a statement, and the values in the order in which it takes them."""
         ready = self._made_ready(statement, values)
         given = {**ready.brought, **values}
+        for name in ready.lists:
+            given[name] = _padded(given[name])
         lengths = tuple([len(given[name]) for name in ready.lists])
         text = ready.texts.get(lengths)
         if text is None:
-            text = _text(ready, given)
-            if max(lengths, default=0) <= FEW:
-                ready.texts[lengths] = text
+            text = ready.texts[lengths] = _text(ready, given)
         return text.sql, [
             given[place] if isinstance(place, str) else given[place[0]][place[1]]
             for place in text.places
@@ -81,6 +79,13 @@ class Statements:
         )
         assert isinstance(compiled, SQLCompiler)
         return compiled
+
+
+def _padded(values: Sequence[Any]) -> Sequence[Any]:
+    """With the last one again and again, which changes nothing where it is asked what is among them."""
+    count = len(values)
+    more = (1 << (count - 1).bit_length()) - count if count else 0
+    return [*values, *[values[-1]] * more] if more else values
 
 
 def _text(ready: _Ready, values: dict[str, Any]) -> _Text:

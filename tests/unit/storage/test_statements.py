@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from stepwell_storage.sql.sqlite_dialect import DIALECT
-from stepwell_storage.sql.statements import FEW, Statements
+from stepwell_storage.sql.statements import Statements
 
 THINGS = sa.table("things", sa.column("name"), sa.column("size"))
 LARGER = sa.select(THINGS.c.name).where(
@@ -16,12 +16,23 @@ LARGER = sa.select(THINGS.c.name).where(
 )
 
 
-@pytest.mark.parametrize("names", [[], ["a"], ["b", "a"], [f"n{it}" for it in range(FEW + 1)]])
-def test_a_list_of_any_length_is_given_value_by_value(names: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("names", "given"),
+    [
+        ([], []),
+        (["a"], ["a"]),
+        (["b", "a"], ["b", "a"]),
+        (["a", "b", "c"], ["a", "b", "c", "c"]),
+        (list("abcde"), list("abcdeeee")),
+    ],
+)
+def test_a_list_is_given_value_by_value_and_the_last_one_fills_it_up(
+    names: list[str], given: list[str]
+) -> None:
     statements = Statements(DIALECT)
     for _ in range(2):
         text, values = statements.bind(LARGER, {"least": 3, "names": names})
-        assert values == [*names, 3, "none"]
+        assert values == [*given, 3, "none"]
         assert text.count("?") == len(values)
 
 

@@ -107,6 +107,7 @@ async def test_a_group_is_no_larger_than_can_be_written(append: Append, groups: 
     await asyncio.sleep(0)  # the end of this turn
     assert database.taken.wait(5)
     queued += [writer.append(append) for _ in range(MOST_ITEMS + 2)]
+    await asyncio.sleep(0)  # the end of this turn
     database.gate.set()
 
     assert [await future for future in queued] == list(range(1, MOST_ITEMS + 4))

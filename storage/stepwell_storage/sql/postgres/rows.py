@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from stepwell_storage.sql.session import sums
+
 
 def given(*columns: sa.ColumnClause[Any]) -> sa.TableValuedAlias:
     """The rows that a statement is given, as a table with columns of these names and types."""
@@ -39,3 +41,12 @@ def insertion(table: sa.Table) -> postgresql.Insert:
 def insertion_of_missing(table: sa.Table) -> postgresql.Insert:
     """As `insertion`, but leaves out what a unique index has already."""
     return insertion(table).on_conflict_do_nothing()
+
+
+@cache
+def insertion_of_sums(table: sa.Table) -> postgresql.Insert:
+    """As `insertion`, but adds `used` and `reserved` up where the primary key is there already."""
+    insert = insertion(table)
+    return insert.on_conflict_do_update(
+        index_elements=table.primary_key.columns, set_=sums(table, insert.excluded)
+    )

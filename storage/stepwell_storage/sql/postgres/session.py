@@ -22,7 +22,7 @@ from stepwell_storage.sql.postgres.connection import (
     refusal,
 )
 from stepwell_storage.sql.postgres.dialect import PostgresStatements, Request
-from stepwell_storage.sql.postgres.rows import insertion_of_missing
+from stepwell_storage.sql.postgres.rows import insertion_of_missing, insertion_of_sums
 
 BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 """Always this level: who has waited for a lock must see what was written meanwhile."""
@@ -63,6 +63,11 @@ class PostgresSession:
         """Adds rows, but not those that a unique index has already."""
         if values:
             self.later(self.many(insertion_of_missing(table), values))
+
+    def add_up(self, table: sa.Table, values: Sequence[Any]) -> None:
+        """Adds rows; of those that are there `used` and `reserved` become the sums."""
+        if values:
+            self.later(self.many(insertion_of_sums(table), values))
 
     def announce(self) -> None:
         """Once this is committed, wakes who waits for a letter, a run to claim or a free place."""
