@@ -6,6 +6,7 @@ Runs are started through the service, with policy, validation, journal and lease
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 from bench.trial import STEPS, stored_bytes
@@ -21,6 +22,12 @@ CHAIN = "workflow: chain\nnodes:\n" + "".join(
     f"  - {{ id: s{n}, tool: step, with: {{ number: {n} }}{f', needs: [s{n - 1}]' if n else ''} }}\n"
     for n in range(STEPS)
 )
+VARIED = "workflow: varied\ninput: { type: object }\nnodes:\n" + "".join(
+    f"  - {{ id: s{n}, tool: step, with: {{ number: '=input.first + {n}' }}"
+    f"{f', needs: [s{n - 1}]' if n else ''} }}\n"
+    for n in range(STEPS)
+)
+"""As `chain`, but no step of any run has the arguments of another."""
 FAN = """\
 workflow: fan
 input: { type: object, required: [items], properties: { items: { type: array } } }
@@ -41,22 +48,29 @@ async def open_engine(home: Path, url: str) -> AsyncIterator["Engine"]:
     """The engine on a database."""
     settings = load_settings(home, {}, {"tools.paths": [str(TOOLS)], "storage.url": url})
     async with open_runtime(settings) as runtime:
-        for workflow in (CHAIN, FAN, HOLD):
+        for workflow in (CHAIN, VARIED, FAN, HOLD):
             await runtime.service.put_workflow(LOCAL_USER, workflow.encode())
         yield Engine(runtime.service, url)
 
 
 class Engine:
-    """Runs of the workflow `chain` are what is measured; see `trial.Subject`."""
+    """Runs of the workflow `chain`, or `varied`, are what is measured; see `trial.Subject`."""
 
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
         self.limits: dict[str, int] = {}
         """What each run that begins may spend, by unit."""
+        self.is_varied = False
+        """Whether runs are those of `varied`."""
+        self._numbers = count(0, STEPS)
 
     async def run(self) -> None:
-        await self.ended(await self.start("chain"))
+        if self.is_varied:
+            run = await self.start("varied", {"first": next(self._numbers)})
+        else:
+            run = await self.start("chain")
+        await self.ended(run)
 
     async def start(self, workflow: str, input: Json = None) -> str:
         """Begins a run; it is committed when this tells its id."""

@@ -52,6 +52,7 @@ GOALS = (
         )
     ),
     at_most("sqlite.governed_cpu_ms_per_step", 0.25),
+    at_most("sqlite.governed_anew_cpu_ms_per_step", 0.25),
     at_most("sqlite.unnamed_ratio", 1.05),
     at_least("sqlite.governed_cpu_times_dbos", 20),
     at_least("decisions_per_s", 3000),
@@ -74,10 +75,10 @@ def against_peers(figures: dict[str, float]) -> dict[str, float]:
                 figures, f"{of_peer}.cpu_ms_per_step", f"{database}.cpu_ms_per_step"
             ):
                 ratios[f"{database}.cpu_times_{peer}"] = cpu
-            if governed := _quotient(
-                figures, f"{of_peer}.cpu_ms_per_step", f"{database}.governed_cpu_ms_per_step"
-            ):
-                ratios[f"{database}.governed_cpu_times_{peer}"] = governed
+            for name in ("governed", "governed_anew"):
+                own = f"{database}.{name}_cpu_ms_per_step"
+                if governed := _quotient(figures, f"{of_peer}.cpu_ms_per_step", own):
+                    ratios[f"{database}.{name}_cpu_times_{peer}"] = governed
             if fanout := _quotient(figures, f"{of_peer}.fanout_s", f"{database}.fanout_s"):
                 ratios[f"{database}.fanout_times_{peer}"] = fanout
     return ratios

@@ -34,11 +34,11 @@ when { context.labels.contains("confidential") && resource.labels.contains("exte
 @id("often") @effect("throttle") @retry("10s")
 forbid(principal, action, resource) when { context.usage.calls_day > 1000000 };
 @id("large") @effect("require_approval") @group("finance")
-forbid(principal, action == Action::"step", resource) when { context.input.number > 50000 };
+forbid(principal, action == Action::"step", resource) when { context.input.number > 5000000 };
 @id("small") forbid(principal, action == Action::"step", resource)
 when { context.input.number < 0 };
 @id("agents") forbid(principal is Agent, action == Action::"step", resource)
-when { context.input.number > 1000 };
+when { context.input.number > 1000000 };
 @id("night") forbid(principal, action == Action::"step", resource)
 when { context.time.hour > 23 };
 @id("people") permit(principal is User, action == Action::"step", resource);
@@ -60,6 +60,8 @@ class _Regime(NamedTuple):
     """What a run may spend."""
     day: Mapping[str, int] = {}
     """What each principal may spend in a day."""
+    is_varied: bool = False
+    """Whether no two steps have the same arguments, so that no question was asked before."""
 
 
 AMPLE: Final = {"calls": 1_000_000_000}
@@ -67,6 +69,7 @@ REGIMES: Final = {
     "ungoverned": _Regime(),
     "unnamed": _Regime(NAMED_ELSEWHERE),
     "governed": _Regime(TEN, limits=AMPLE),
+    "governed_anew": _Regime(TEN, limits=AMPLE, is_varied=True),
     "governed_day": _Regime(TEN, limits=AMPLE, day=AMPLE),
     "decided": _Regime(TEN),
 }
@@ -107,7 +110,7 @@ async def _put(engine: Engine, regime: _Regime) -> None:
         await budgets.remove_budget(LOCAL_USER, budget.scope, budget.unit)
     if regime.day:
         await budgets.set_budget(LOCAL_USER, ANYBODY_DAY, regime.day)
-    engine.limits = dict(regime.limits)
+    engine.limits, engine.is_varied = dict(regime.limits), regime.is_varied
     await together(engine, 1, 1)  # what is parsed at the first use is there then
 
 
@@ -139,7 +142,7 @@ async def _decisions_per_s(count: int) -> float:
         )
         for number in range(count)
     ]
-    rules.decide(actions[0])
+    rules.decide(actions[0])  # of the others none asks what was asked before
     began = time.thread_time()
     for action in actions:
         assert rules.decide(action).effect == "allow"

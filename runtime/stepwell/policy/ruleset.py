@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial, reduce
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from cedarpy import _internal as cedar
@@ -25,6 +25,9 @@ from stepwell.tools.port import ToolSpec
 KEPT_TOOLS: Final = 1024
 KEPT_PRINCIPALS: Final = 256
 KEPT_VARIANTS: Final = 16
+KEPT_VERDICTS: Final = 4096
+LONGEST_KEPT: Final = 1024
+"""Characters of what rules look at in a question whose answer is kept."""
 
 _CLOSED: Final = "the policy in force cannot be read by this version of Stepwell"
 
@@ -72,6 +75,7 @@ class RuleSet:
             for action in rule.actions or ():
                 self._by_action[action] = (*self._by_action.get(action, ()), rule)
         self._plans: OrderedDict[str, _Plan] = OrderedDict()
+        self._verdicts: _Verdicts = {}
         self._allowed = Decision("allow", (GRANT,), policy=version)
 
     def decide(self, action: Action, passes: list[Pass] | None = None) -> Decision:
@@ -100,7 +104,7 @@ class RuleSet:
         plan = self._plans.get(action.tool)
         if plan is not None and plan.spec is action.spec:
             return plan
-        plan = _plan(action.tool, action.spec, self.naming(action.tool))
+        plan = _plan(action.tool, action.spec, self.naming(action.tool), self._verdicts)
         _keep(self._plans, action.tool, plan, KEPT_TOOLS)
         return plan
 
@@ -113,10 +117,10 @@ class _Plan(Struct, frozen=True):
     trial: "_Bench | None"
 
 
-def _plan(tool: str, spec: ToolSpec | None, rules: Sequence[Rule]) -> _Plan:
+def _plan(tool: str, spec: ToolSpec | None, rules: Sequence[Rule], verdicts: "_Verdicts") -> _Plan:
     enforced = [rule for rule in rules if rule.mode == "enforce"]
-    trial = _Bench(tool, spec, rules) if len(enforced) < len(rules) else None
-    return _Plan(spec, _Bench(tool, spec, enforced), trial)
+    trial = _Bench(tool, spec, rules, verdicts) if len(enforced) < len(rules) else None
+    return _Plan(spec, _Bench(tool, spec, enforced, verdicts), trial)
 
 
 class _Bench:
@@ -127,8 +131,11 @@ class _Bench:
     are made to fit it. What did not would be a rule that cannot be applied, and those refuse.
     """
 
-    def __init__(self, tool: str, spec: ToolSpec | None, rules: Sequence[Rule]) -> None:
+    def __init__(
+        self, tool: str, spec: ToolSpec | None, rules: Sequence[Rule], verdicts: "_Verdicts"
+    ) -> None:
         self._tool = tool
+        self._verdicts = verdicts
         self._spec = spec or ToolSpec(name=tool, description="", input_schema={})
         self._rules = tuple(rules)
         self._stages = Stages.of(rules)
@@ -166,16 +173,30 @@ class _Bench:
         return procedure.decide(action, self._stages, ask)
 
     def _ask(self, action: Action, context: dict[str, Any], without: frozenset[str]) -> Verdict:
-        world = self._world(action)
+        """What Cedar says; asked the very same again, it would say the same, and is not asked."""
         try:
-            request = {**world.request, "context": msgspec.json.encode(context).decode()}
-            (answer,) = cedar.is_authorized_batch(
-                [request], self._set(without), world.entities, None, False
-            )
-            return self._verdict(_DECODER.decode(answer))
+            text = msgspec.json.encode(context).decode()
+            question = _Question(self, action.principal, action.groups, without, text)
+            found = self._verdicts.get(question)
+            if found is not None:
+                return found
+            verdict = self._answer(action, text, without)
         except ValueError as error:
             log.exception("the policy could not be asked about %s", self._tool)
             return Verdict(is_allowed=False, defect=str(error) or "no answer")
+        if len(text) <= LONGEST_KEPT and not verdict.defect and not verdict.broken:
+            if len(self._verdicts) >= KEPT_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[question] = verdict
+        return verdict
+
+    def _answer(self, action: Action, text: str, without: frozenset[str]) -> Verdict:
+        world = self._world(action)
+        request = {**world.request, "context": text}
+        (answer,) = cedar.is_authorized_batch(
+            [request], self._set(without), world.entities, None, False
+        )
+        return self._verdict(_DECODER.decode(answer))
 
     def _verdict(self, answer: "_Answer") -> Verdict:
         if answer.decision == "NoDecision":
@@ -236,6 +257,20 @@ class _Bench:
         rules = tuple(rule.id for rule in self._rules if rule.reads.input != frozenset())
         reason = f"the rules for {action.tool} look at its arguments and cannot read {error}"
         return Decision("deny", rules, reason, "other arguments")
+
+
+class _Question(NamedTuple):
+    """All that an answer of Cedar depends on. A tool that changes has another bench."""
+
+    bench: _Bench
+    principal: str
+    groups: frozenset[str]
+    without: frozenset[str]
+    context: str
+    """What the rules look at of the call and its facts, as Cedar reads it."""
+
+
+_Verdicts: TypeAlias = dict[_Question, Verdict]
 
 
 def can_hold(rules: Iterable[Rule]) -> bool:

@@ -7,9 +7,10 @@ import pytest
 from cedarpy import _internal as cedar
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.policy.saying import LOOK, NOON, POST, REFUND, call, policy
 
-from stepwell.policy.port import Decision, Terms
+from stepwell.policy.port import Action, Decision, Terms
 from stepwell.policy.ruleset import Pass
 from stepwell.policy.schema import TIME, USAGE, schema_json
 from stepwell.policy.shapes import input_shape
@@ -64,6 +65,59 @@ def test_what_a_rule_wants_approved_is_held_on_its_terms() -> None:
         terms=Terms(expires_us=12 * 3_600_000_000, groups=("finance",)),
         policy="v1",
     )
+
+
+def counted_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The contexts that Cedar is asked with from now on."""
+    asked: list[str] = []
+    ask = cedar.is_authorized_batch
+
+    def told(requests: list[dict[str, Any]], *rest: Any) -> list[str]:
+        asked.extend(request["context"] for request in requests)
+        return ask(requests, *rest)
+
+    monkeypatch.setattr(cedar, "is_authorized_batch", told)
+    return asked
+
+
+def test_cedar_is_not_asked_the_very_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, asked = policy(BIG), counted_questions(monkeypatch)
+    first, again = (rules.decide(call(arguments={"amount": 501})) for _ in range(2))
+    assert first == again
+    assert first.effect == "require_approval"
+    assert len(asked) == 2  # the two passes of the first
+    assert rules.decide(call(arguments={"amount": 500})).effect == "allow"
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        call(granted=False),
+        call(principal="agent:b"),
+        call(groups=frozenset({"ops"})),
+        call(approved=True),
+        call(usage=SPENT),
+        call(arguments={"amount": 2}),
+        call(replace(REFUND, labels=frozenset({"money"}))),
+    ],
+)
+def test_what_rules_can_tell_apart_is_asked_apart(
+    monkeypatch: pytest.MonkeyPatch, other: Action
+) -> None:
+    rules = policy(
+        """
+        @id("all") forbid(principal, action == Action::"pay.refund", resource) when {
+            context.input.amount == 0 && context.approved && context.usage.usd_micros_run == 7 };
+        @id("seen") forbid(principal in Group::"nobody", action == Action::"pay.refund", resource)
+        when { resource.labels.contains("secret") };
+        """
+    )
+    asked = counted_questions(monkeypatch)
+    rules.decide(call())
+    before = len(asked)
+    rules.decide(other)
+    assert len(asked) > before
 
 
 def test_two_rules_that_ask_hold_on_the_strictest_terms() -> None:
