@@ -102,8 +102,8 @@ class FactorKeeping:
         rows = await self._rows(caller)
         if not rows:
             raise Denied(
-                f"{caller.principal} has enrolled nothing to prove with that it is he; "
-                "`stepwell factor enroll` does, and so does the page /factor",
+                f"{caller.principal} has no second factor yet, and this takes one; enrol it with "
+                "`stepwell factor enroll`, or on the page /factor",
                 code=Code.FACTOR_REQUIRED,
             )
         if proof is None:
