@@ -117,9 +117,17 @@ class Approvals:
         self._factors = factors
 
     async def list(
-        self, caller: Caller, *, status: str = WAITING, page_size: int = 50, page_token: str = ""
+        self,
+        caller: Caller,
+        *,
+        status: str = WAITING,
+        page_size: int = 50,
+        page_token: str = "",
+        is_told: bool = False,
     ) -> ApprovalPage:
-        """Newest first, without what the person is told; `status` "" is all of them.
+        """Newest first; `status` "" is all of them.
+
+        With `is_told` each has what the person is told, which costs a read of its run's log.
 
         Raises:
             InvalidRequest: INVALID_CURSOR, the token is not one of this list.
@@ -135,7 +143,8 @@ class Approvals:
         shown = rows[:size]
         more = len(rows) > size
         token = run_token(status, shown[-1].requested_at, shown[-1].id) if more else ""
-        return ApprovalPage(approvals=tuple(map(approval_of, shown)), next_token=token)
+        found = [await self._told(caller, row) if is_told else approval_of(row) for row in shown]
+        return ApprovalPage(approvals=tuple(found), next_token=token)
 
     async def get(self, caller: Caller, id: str) -> Approval:
         """One of them, with what the person is told; of a run that was erased that is left out.
@@ -143,7 +152,9 @@ class Approvals:
         Raises:
             NotFound: APPROVAL_NOT_FOUND.
         """
-        row = await self._row(caller, id)
+        return await self._told(caller, await self._row(caller, id))
+
+    async def _told(self, caller: Caller, row: ApprovalRow) -> Approval:
         approval = approval_of(row)
         message = await self._message(caller, row)
         if message is None:

@@ -62,6 +62,7 @@ class ApprovalPages:
             status="" if status == "all" else status,
             page_size=PAGE,
             page_token=request.query_params.get("page", ""),
+            is_told=True,
         )
         return await self._site.page(
             viewer,

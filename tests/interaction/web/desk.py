@@ -48,13 +48,21 @@ class Desk:
         return made
 
     async def list(
-        self, caller: Caller, *, status: str = "waiting", page_size: int = 50, page_token: str = ""
+        self,
+        caller: Caller,
+        *,
+        status: str = "waiting",
+        page_size: int = 50,
+        page_token: str = "",
+        is_told: bool = False,
     ) -> ApprovalPage:
         rows = [one for (space, _), one in self._kept.items() if space == caller.namespace]
         rows = [one for one in rows if status in ("", one.status)]
         rows.sort(key=lambda one: one.requested_at, reverse=True)
         begin = int(page_token or 0)
         shown, more = rows[begin : begin + page_size], len(rows) > begin + page_size
+        if not is_told:
+            shown = [replace(one, message=None, arguments=None) for one in shown]
         return ApprovalPage(
             approvals=tuple(shown), next_token=str(begin + page_size) if more else ""
         )

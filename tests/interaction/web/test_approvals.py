@@ -21,7 +21,7 @@ async def test_what_waits_is_read_without_signing_in(browser: Browser, desk: Des
     one = desk.put({"path": "a.txt", "content": "hello"})
     page = await browser.get("/approvals")
     assert page.status_code == 200
-    for told in ("write_file", "agent:local", "default.hold", f"/approvals/{one.id}"):
+    for told in ("write_file", "agent:local", "default.hold", f"/approvals/{one.id}", "a.txt"):
         assert told in page.text
     for told in ("it writes", one.subject, "a.txt", "hello"):
         assert told in (await browser.get(f"/approvals/{one.id}")).text

@@ -209,6 +209,7 @@ async def test_the_page_approves_what_it_shows(owner: Client, served: Served, co
             assert told in page
         subject = (await owner.approvals.get(id)).subject
         assert subject in page
+        assert "mallory" in (await browser.get("/approvals")).text
         refused = await browser.post(f"/approvals/{id}/decide", verdict="approve", subject=subject)
         assert refused.status_code == 403
         done = await browser.post(
