@@ -183,6 +183,9 @@ def test_a_person_at_a_terminal_is_asked_for_the_code_and_a_program_is_not(
             return offer.secret, page.approvals[0].id
 
     secret, id = asyncio.run(asked())
+    with at_terminal("approvals", environ=environ(home)) as listed:
+        listed.until("ok: Pay 100 to Ann")
+        listed.process.wait(30)
     with at_terminal("approvals", "show", id[:6], environ=environ(home)) as shown:
         shown.until("Pay 100 to Ann")
         shown.until(rf"/approvals/{id}")

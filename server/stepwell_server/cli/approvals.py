@@ -1,8 +1,9 @@
 """`stepwell approvals`: what runs ask you, and what you answer."""
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
+import msgspec
 import typer
 
 from stepwell.client import Approval, Client
@@ -14,6 +15,9 @@ from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected, endpoints_of
 from stepwell_server.cli.times import day_and_time
 from stepwell_server.visible import pretty, visible, visible_line
+
+GLANCE: Final = 60
+"""Characters of what is asked that stand in the list."""
 
 ReasonOption: TypeAlias = Annotated[
     str, typer.Option("--reason", help="Why; goes into the log.", show_default=False)
@@ -55,13 +59,14 @@ async def list_approvals(
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
         page = await client.approvals.list(status=status, page_size=limit)
-    if json:
-        more = bool(page.next_page_token)
-        output.document({"approvals": page.approvals, "more": more})
-        return
+        if json:
+            more = bool(page.next_page_token)
+            output.document({"approvals": page.approvals, "more": more})
+            return
+        told = [await client.approvals.get(one.id) for one in page.approvals]
     output.table(
         ("approval", "asked", "by", "what", "rule", "status"),
-        map(_row, page.approvals),
+        map(_row, told),
         empty="nothing waits for you",
         is_cut=True,
     )
@@ -209,10 +214,20 @@ def _row(one: Approval) -> tuple[str, ...]:
         one.id,
         _age(one.requested_at),
         visible_line(one.principal),
-        visible_line(_what(one)),
+        visible_line(_glance(one)),
         visible_line(", ".join(one.rules)),
         one.status,
     )
+
+
+def _glance(one: Approval) -> str:
+    """What is asked in a line, so that two calls of one tool can be told apart."""
+    asked = one.arguments if one.about == "call" else one.message
+    if asked is None or one.about == "outcome":
+        return _what(one)
+    text = asked if isinstance(asked, str) else msgspec.json.encode(asked).decode()
+    shown = text if len(text) <= GLANCE else f"{text[:GLANCE]}…"
+    return f"{one.tool or one.step}: {shown}"
 
 
 def _age(at: datetime) -> str:
