@@ -179,7 +179,7 @@ def test_a_client_without_servers_gets_stepwell_and_loses_it_again(
     path = user / ".cursor" / "mcp.json"
     missing = connect("cursor", "--wrap", "--yes")
     assert missing.exit_code == Exit.USAGE
-    assert "is Cursor installed" in missing.stderr
+    assert "is the program installed" in missing.stderr
     assert connect("cursor", "--yes").exit_code == Exit.OK
     assert list(json.loads(path.read_text())["mcpServers"]) == ["stepwell"]
     assert connect("cursor", "--undo", "--yes").exit_code == Exit.OK

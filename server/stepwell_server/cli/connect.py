@@ -151,7 +151,7 @@ def _target(client: str | None, config: Path | None) -> McpClient:
 def _read(target: McpClient, *, must_exist: bool) -> str:
     if must_exist and not target.path.exists():
         raise InvalidRequest(
-            f"there is no {target.path}: is {target.title} installed, and has it a server? Name "
+            f"there is no {target.path}: is the program installed, and has it a server? Name "
             "another file with --config, or leave --wrap out to add Stepwell alone",
             code=Code.INVALID_CONFIG,
         )
