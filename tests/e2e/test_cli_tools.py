@@ -66,6 +66,8 @@ def test_a_tool_is_shown_with_what_it_takes_and_may_do(command: Command) -> None
     missing = command("tools", "show", "nope")
     assert missing.exit_code == Exit.FAILED
     assert "TOOL_NOT_FOUND" in missing.stderr
+    for almost in ("write_not", "note"):
+        assert "did you mean 'write_note'?" in command("tools", "show", almost).stderr
 
 
 def test_doctor_finds_servers_that_are_away_and_tools_that_have_changed(command: Command) -> None:

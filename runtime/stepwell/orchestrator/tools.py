@@ -1,5 +1,7 @@
 """Tools, as people look at them: what there is, where it comes from, and what was approved."""
 
+from difflib import get_close_matches
+
 from msgspec import Struct
 
 from stepwell.errors import Code, Denied, NotFound
@@ -62,11 +64,14 @@ class Tools:
         Raises:
             NotFound: TOOL_NOT_FOUND.
         """
-        for tool in await self.list_tools(caller):
-            if tool.spec.name == name:
-                return tool
+        found = {tool.spec.name: tool for tool in await self.list_tools(caller)}
+        if name in found:
+            return found[name]
+        near = [one for one in found if one.endswith(f"_{name}")] or get_close_matches(name, found)
+        hint = f"did you mean {near[0]!r}? " if near else ""
         raise NotFound(
-            f"there is no tool {name!r}; `stepwell tools list` shows all", code=Code.TOOL_NOT_FOUND
+            f"there is no tool {name!r}; {hint}`stepwell tools list` shows those that there are",
+            code=Code.TOOL_NOT_FOUND,
         )
 
     async def list_servers(self, caller: Caller) -> tuple[Health, ...]:
