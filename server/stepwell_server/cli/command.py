@@ -18,7 +18,8 @@ from stepwell_server.home import Home, locate_home
 P = ParamSpec("P")
 
 
-def _home(value: str) -> Home:
+def read_home(value: str) -> Home:
+    """The home that a flag names."""
     return locate_home(Path(value), os.environ)
 
 
@@ -27,7 +28,7 @@ HomeOption: TypeAlias = Annotated[
     typer.Option(
         "--home",
         metavar="PATH",
-        parser=_home,
+        parser=read_home,
         help="The home folder; else STEPWELL_HOME, else ~/.stepwell.",
         show_default=False,
     ),

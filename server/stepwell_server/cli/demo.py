@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec import Struct
 from stepwell.client import Event, PolicyFile, Run
 from stepwell.errors import Code, StepwellError
 from stepwell_server.cli.child_daemon import ChildDaemon
-from stepwell_server.cli.command import HomeOption, JsonOption, command
+from stepwell_server.cli.command import JsonOption, command, read_home
 from stepwell_server.cli.demo_home import furnish
 from stepwell_server.cli.event_line import EventLines
 from stepwell_server.cli.exits import Exit
@@ -73,7 +73,20 @@ def add_to(app: typer.Typer) -> None:
     command(app)(demo)
 
 
-async def demo(*, home: HomeOption = None, json: JsonOption = False) -> None:
+async def demo(
+    *,
+    home: Annotated[
+        Home | None,
+        typer.Option(
+            "--home",
+            metavar="PATH",
+            parser=read_home,
+            help="The home folder; else a new one, which is named at the end.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Kill a daemon in the middle of a run, start it, and see the run end. No key, no network."""
     output = Output(json=json)
     where = home or _new_home()
