@@ -1,6 +1,8 @@
 """What a person sees of a call: all of it, and nothing that hides."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stepwell.engine.values import Data
 from stepwell_server.visible import pretty, visible, visible_line
@@ -50,6 +52,27 @@ def test_a_comparison_has_each_line_once_with_its_number() -> None:
     )
 
 
+def test_a_long_file_with_many_equal_lines_is_compared_where_it_changes() -> None:
+    old = ["", "}"] * 700
+    new = [*old[:600], "here", *old[600:]]
+    rows = compared("\n".join(old), "\n".join(new))
+    assert rows is not None
+    assert [row.kind for row in rows if row.kind != "same"] == ["gap", "added", "gap"]
+    (added,) = [row for row in rows if row.kind == "added"]
+    assert (added.right, added.right_number) == ("here", 601)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_a_comparison_has_every_line_of_both_texts(old: list[str], new: list[str]) -> None:
+    rows = compared("\n".join(old), "\n".join(new))
+    assert rows is not None
+    left = [row.left_number for row in rows if row.left_number]
+    right = [row.right_number for row in rows if row.right_number]
+    hidden = sum(row.gap for row in rows)
+    assert (len(left) + hidden, len(right) + hidden) == (max(len(old), 1), max(len(new), 1))
+    assert (left, right) == (sorted(set(left)), sorted(set(right)))
+
+
 def test_lines_far_from_any_change_are_counted_and_left_out() -> None:
     lines = [str(n) for n in range(100)]
     changed = [*lines[:50], "new", *lines[51:]]
@@ -67,7 +90,10 @@ def test_nothing_is_left_out_where_all_is_the_same_or_other() -> None:
     assert [row.kind for row in rows] == ["changed", "removed"]
 
 
-@pytest.mark.parametrize(("old", "new"), [("x\n" * 2000, "y"), ("x" * 300_000, "y")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("x\n" * 2000, "y"), ("x" * 300_000, "y"), ("a\n" * 1400, "a\nb\n" * 700)],
+)
 def test_what_would_take_too_long_is_not_compared(old: str, new: str) -> None:
     assert compared(old, new) is None
 
