@@ -20,6 +20,7 @@ from stepwell.definitions.compile import compile_definition
 from stepwell.engine.instants import instant
 from stepwell.engine.values import Json
 from stepwell.errors import AlreadyExists, Code
+from stepwell.orchestrator.approvals import NO_FACTORS
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
@@ -143,6 +144,7 @@ class World:
             queues=Queues(self.storage, self.clock, audit),
             start_run=self.starts.start_run,
             audit=audit,
+            factors=NO_FACTORS,
             clock=self.clock,
             ids=None,  # type: ignore[arg-type]
         )

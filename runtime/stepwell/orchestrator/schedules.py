@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from stepwell.clock import Clock, IdSource
 from stepwell.engine.instants import instant_text
 from stepwell.engine.values import Failure, Json
-from stepwell.errors import Code, NotFound, StepwellError
+from stepwell.errors import Code, Denied, NotFound, StepwellError
+from stepwell.orchestrator.approvals import Factors
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authority import demand_user
 from stepwell.orchestrator.intake import check_input
@@ -75,11 +76,13 @@ class Schedules:
         queues: Queues,
         start_run: StartRun,
         audit: Audit,
+        factors: Factors,
         clock: Clock,
         ids: IdSource,
     ) -> None:
         self._storage = storage
         self._audit = audit
+        self._factors = factors
         self._workflows = workflows
         self._tools = tools
         self._queues = queues
@@ -96,11 +99,13 @@ class Schedules:
         lost unless the times become others.
 
         Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
+            Denied: POLICY_DENIED, the caller is not a user; FACTOR_REQUIRED, he has no factor, and
+                others have.
             InvalidRequest: INVALID_REQUEST, it would never fire; INVALID_INPUT.
             NotFound: WORKFLOW_NOT_FOUND, QUEUE_NOT_FOUND.
         """
         demand_user(caller, "schedules are made", f"stepwell schedules put {name}")
+        await self._demand_enrolled(caller)
         check_texts(
             spec.labels,
             name=name,
@@ -266,6 +271,15 @@ class Schedules:
             on_conflict="cancel_existing" if spec.overlap == "cancel_other" else "fail",
             queue=spec.queue,
         )
+
+    async def _demand_enrolled(self, caller: Caller) -> None:
+        """What a workflow lists is permitted in the runs of schedules, whoever of the users made them."""
+        if await self._factors.is_wanted(caller) and not await self._factors.is_enrolled(caller):
+            raise Denied(
+                f"others in the namespace have enrolled a factor, and {caller.principal} has not; "
+                "schedules are made by users who have (stepwell factor enroll)",
+                code=Code.FACTOR_REQUIRED,
+            )
 
     async def _check_start(self, caller: Caller, spec: ScheduleSpec) -> None:
         """Whether a run could be started now."""

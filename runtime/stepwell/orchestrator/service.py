@@ -187,6 +187,7 @@ class Service:
             queues=self.queues,
             start_run=self.start_run,
             audit=audit,
+            factors=self.factors,
             clock=clock,
             ids=ids,
         )

@@ -188,6 +188,9 @@ CHANGES: dict[str, Change] = {
     ),
     "no budget": lambda service, who: service.budgets.remove_budget(who, "namespace/day", "calls"),
     "a key": lambda service, who: service.api_keys.create(who, "user:ann"),
+    "a schedule": lambda service, who: service.schedules.put_schedule(
+        who, "nightly", ScheduleSpec(cron="0 3 * * *", workflow="write", input=GOLD)
+    ),
     "a factor": lambda service, who: service.factors.offer_totp(who),
 }
 
