@@ -320,17 +320,6 @@ def _time(seconds: int) -> dict[str, int]:
     return {"seconds": seconds, "hour": at.hour, "weekday": at.isoweekday()}
 
 
-_PARTS: Final[Mapping[str, Callable[[Action], Any]]] = {
-    "approved": lambda action: action.approved,
-    "approved_before": lambda action: action.facts.approved_before,
-    "author": lambda action: action.author,
-    "direct": lambda action: action.workflow == CALL,
-    "labels": lambda action: list(action.facts.labels),
-    "time": lambda action: _time(action.facts.at // 1_000_000),
-    "workflow": lambda action: action.workflow,
-}
-
-
 _READS: Final[Mapping[str, Callable[[Action], Any]]] = {
     "approved_before": lambda action: action.facts.approved_before,
     "author": lambda action: action.author,
