@@ -5,7 +5,7 @@ from tests.unit.engine.story import Story, wish
 from stepwell.engine.calls import REPAIR
 from stepwell.engine.commands import CallModel, CallTool, Stop, WakeAt
 from stepwell.engine.due import due
-from stepwell.engine.events import PolicyDecided, StepRetryScheduled
+from stepwell.engine.events import PolicyDecided, StepRetryScheduled, ToolCall
 from stepwell.engine.inputs import CallDenied, Expire
 from stepwell.engine.messages import Message, Opaque, ToolRequest
 from stepwell.engine.state import RunPhase
@@ -231,3 +231,16 @@ def test_what_is_sealed_once_seals_all_that_is_said_later() -> None:
     run.tool("ask", 1, call="1.0", sealed="datasource:shop")
     run.model("ask", 2, tools=(wish("c2", n=1),))
     assert run.calls[0].arguments == Data(value={"n": 1}, sealed="datasource:shop")
+
+
+def test_what_an_agent_asks_for_is_as_sealed_as_what_it_was_given() -> None:
+    run = Story(
+        "{workflow: w, agents: {a: {model: small, tools: [look]}}, nodes: [{id: rows, tool: look},"
+        "{id: ask, agent: a, with: {message: =rows.output}}]}"
+    )
+    run.start()
+    run.tool("rows", "Ada", sealed="datasource:shop")
+    run.model("ask", 1, tools=(wish("a"),))
+    assert run.calls[0].arguments.sealed == "datasource:shop"
+    run.tool("ask", 1, call="1.0", at=1)
+    assert run.last(ToolCall).arguments.sealed == "datasource:shop"

@@ -61,6 +61,20 @@ def test_a_run_that_has_too_little_is_paused_once_and_its_calls_wait() -> None:
     assert set(asked) <= run.state.open.keys()
 
 
+def test_a_run_is_paused_before_the_very_call_of_a_model_that_cannot_be_paid() -> None:
+    run = Story(
+        "{ workflow: w, agents: { a: { model: small } },"
+        " nodes: [{ id: ask, agent: a, with: { message: hello } }] }"
+    )
+    run.start()
+    [asked] = run.due
+    run.give(short("ask", call=2))
+    assert not run.state.is_paused
+    run.give(short("ask", call=1))
+    assert run.state.is_paused
+    assert asked.id in run.state.open
+
+
 def test_a_run_goes_on_when_its_budget_is_raised() -> None:
     run = begun()
     run.give(short("a"))
@@ -105,7 +119,8 @@ def test_a_budget_is_only_raised_and_only_where_there_is_one() -> None:
         found = objection(run.state, RaiseBudget(at=6, limits=limits))
         assert found is not None
         assert found.code is Code.NOT_APPLICABLE
-    assert objection(run.state, RaiseBudget(at=6, limits={"calls": 10})) is None
+    for limit in (9, 10):
+        assert objection(run.state, RaiseBudget(at=6, limits={"calls": limit})) is None
 
 
 def test_the_smaller_of_two_limits_holds() -> None:

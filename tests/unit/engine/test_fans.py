@@ -6,7 +6,7 @@ import pytest
 from tests.unit.engine.story import Story, plain
 
 from stepwell.engine.inputs import Expire
-from stepwell.engine.values import Failure
+from stepwell.engine.values import Data, Failure
 
 EACH = """
 workflow: each
@@ -113,6 +113,15 @@ def test_sealed_items_and_results_seal_what_a_map_gives() -> None:
     run.start({"items": [1], "add": 0})
     run.tool("each[0]", {"row": 1}, sealed="datasource:shop")
     assert run.state.output.sealed == "datasource:shop"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_sealed_result_seals_what_a_map_gives_whenever_it_came(order: tuple[int, int]) -> None:
+    run = Story(EACH)
+    run.start({"items": [1, 2], "add": 0})
+    for index in order:
+        run.tool(f"each[{index}]", index, sealed="" if index else "datasource:shop")
+    assert run.state.output == Data(value=[0, 1], sealed="datasource:shop")
 
 
 def test_a_loop_goes_on_while_its_condition_holds() -> None:

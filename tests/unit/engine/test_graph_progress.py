@@ -207,6 +207,40 @@ def test_the_time_of_another_attempt_is_counted_from_when_it_may_begin() -> None
     assert (call.id, wake) == ("a/2/tool/", WakeAt(11_000_000))
 
 
+def test_a_call_whose_time_is_over_is_stopped_though_the_run_goes_on() -> None:
+    run = Story(
+        "{workflow: w, nodes: [{id: a, tool: look, timeout: 1s, on_error: continue},"
+        "{id: b, tool: look}]}"
+    )
+    run.start()
+    run.give(Expire(at=1_000_000, step="a", attempt=1))
+    assert run.stopped == ["a/1/tool/"]
+    assert list(run.state.open) == ["b/1/tool/"]
+
+
+def test_a_node_that_takes_over_may_wait_for_another_first() -> None:
+    run = Story(
+        "{workflow: w, nodes: [{id: a, tool: look, on_error: b}, {id: b, tool: look, needs: [d]},"
+        "{id: c, tool: look, needs: [a]}, {id: d, tool: look}]}"
+    )
+    run.start()
+    failed = run.tool("a", failure=Failure("TOOL_ERROR", "no"), at=1)
+    assert failed[-1] == StepSkipped(at=1, step="c", node="c", reason="needs")
+    began = StepScheduled(at=2, step="b", node="b", input=Data(value={}))
+    assert run.tool("d", 1, at=2)[-1] == began
+
+
+def test_what_needs_two_nodes_that_others_took_over_is_skipped() -> None:
+    run = Story(
+        "{workflow: w, nodes: [{id: a, tool: look, on_error: x}, {id: b, tool: look, on_error: y},"
+        "{id: c, tool: look, needs: [a, b]}, {id: x, tool: look}, {id: y, tool: look}]}"
+    )
+    run.start()
+    run.tool("a", failure=Failure("TOOL_ERROR", "no"))
+    events = run.tool("b", failure=Failure("TOOL_ERROR", "no"), at=2)
+    assert StepSkipped(at=2, step="c", node="c", reason="needs") in events
+
+
 def test_cancel_ends_the_run_and_stops_what_is_in_flight() -> None:
     run = Story(BRANCHES)
     run.start()

@@ -244,12 +244,16 @@ def test_a_denied_call_fails_its_step_with_the_reason() -> None:
 
 
 def test_a_call_that_nobody_answers_about_expires() -> None:
-    run = holding()
+    run = holding(rules=("big", "late"))
     run.give(AskExpired(at=HOUR, step="pay", attempt=1, call="", until=HOUR))
     assert ApprovalExpired(at=HOUR, step="pay", attempt=1) in run.log
     assert run.failure == Failure(
-        "APPROVAL_EXPIRED", "nobody answered in time", detail={"rules": "big"}
+        "APPROVAL_EXPIRED", "nobody answered in time", detail={"rules": "big, late"}
     )
+    assert [(it.status, it.at) for it in run.state.ask_changes] == [
+        ("waiting", 0),
+        ("expired", HOUR),
+    ]
 
 
 def test_the_end_of_an_earlier_question_is_not_that_of_a_later_one() -> None:
@@ -525,14 +529,14 @@ def test_a_run_that_is_taken_up_again_asks_policy_about_its_held_calls() -> None
     run = Story(TWO)
     run.start()
     run.give(held())
-    run.tool("look", failure=Failure("TOOL_ERROR", "no"))
+    run.tool("look", at=5, failure=Failure("TOOL_ERROR", "no"))
     run.give(RetryStep(at=9, step="look"))
     assert list(run.state.asking) == ["ok"]
     assert sorted(call.step for call in run.calls) == ["look", "pay"]
-    assert [(it.ask.asked.step, it.status) for it in run.state.ask_changes[2:]] == [
-        ("ok", "withdrawn"),
-        ("pay", "withdrawn"),
-        ("ok", "waiting"),
+    assert [(it.ask.asked.step, it.status, it.at) for it in run.state.ask_changes[2:]] == [
+        ("ok", "withdrawn", 5),
+        ("pay", "withdrawn", 5),
+        ("ok", "waiting", 9),
     ]
     assert run.fold_again().asking == run.state.asking
 
@@ -561,6 +565,7 @@ def test_a_fork_asks_policy_itself_and_has_questions_of_its_own() -> None:
     assert sorted(call.step for call in fork.calls) == ["end", "pay"]
     [again] = fork.state.ask_changes
     assert (again.ask.asked.step, again.status, again.ask.sequence) == ("ok", "waiting", 0)
+    assert again.at == 9
 
 
 UNDONE = """
@@ -577,9 +582,10 @@ def test_questions_are_withdrawn_before_a_run_is_undone_and_undoing_may_ask() ->
     run.start()
     run.tool("book", 1)
     run.give(held())
-    run.tool("look", failure=Failure("TOOL_ERROR", "no"))
+    run.tool("look", at=5, failure=Failure("TOOL_ERROR", "no"))
     assert run.state.is_compensating
-    assert run.state.ask_changes[-1].status == "withdrawn"
+    withdrawn = run.state.ask_changes[-1]
+    assert (withdrawn.status, withdrawn.at) == ("withdrawn", 5)
     [undo] = run.calls
     run.give(held(undo.step, subject="u"))
     run.resolve(undo.step, "deny", subject="u", principal="user:bob")
@@ -597,3 +603,12 @@ def test_a_run_knows_what_it_has_called_read_and_spent() -> None:
     run.tool("ask", call="1.1", failure=Failure("TOOL_ERROR", "no"))
     state = run.state
     assert (state.calls, state.read) == ({"pay": 1, "look": 1}, {"datasource:shop"})
+
+
+def test_a_run_counts_every_row_that_it_has_read() -> None:
+    run = Story(AGENT)
+    run.start()
+    run.model("ask", 1, tools=(wish("a", "look"), wish("b", "look"), wish("c", "look")))
+    for call, rows in (("1.0", [[1], [2]]), ("1.1", [[3]]), ("1.2", [])):
+        run.tool("ask", {"rows": rows}, call=call, sealed="datasource:shop")
+    assert run.state.rows == 3

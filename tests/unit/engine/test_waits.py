@@ -7,7 +7,7 @@ from tests.unit.engine.story import RUN, Story, plain
 
 from stepwell.engine.commands import EnterQueue, FireTimer, StartChild, WakeAt, child_run
 from stepwell.engine.due import due, put_back
-from stepwell.engine.events import StepCompleted
+from stepwell.engine.events import RunAdmitted, StepCompleted, StepStarted
 from stepwell.engine.inputs import (
     Admitted,
     Cancel,
@@ -17,6 +17,7 @@ from stepwell.engine.inputs import (
     Fired,
     Pause,
     Resume,
+    RetryStep,
     Signal,
     ToolBegun,
 )
@@ -203,6 +204,18 @@ def test_a_retry_keeps_the_place_in_the_queue() -> None:
     assert "look" in run.state.tickets
 
 
+def test_a_step_that_is_tried_again_has_its_place_for_that_attempt() -> None:
+    run = Story(QUEUED)
+    run.start()
+    run.give(Admitted(at=0, step=""))
+    run.give(Admitted(at=0, step="look"))
+    run.tool("look", failure=Failure("TOOL_ERROR", "no"))
+    run.give(RetryStep(at=5, step="look"))
+    assert run.give(Admitted(at=6, step="")) == [RunAdmitted(at=6)]
+    assert run.give(Admitted(at=7, step="look")) == [StepStarted(at=7, step="look", attempt=2)]
+    assert [(call.step, call.attempt) for call in run.calls] == [("look", 2)]
+
+
 def test_a_child_has_the_same_id_whoever_starts_it() -> None:
     run = Story(PARENT)
     run.start()
@@ -226,6 +239,17 @@ def test_a_child_that_failed_is_followed_by_another_where_the_node_says_so() -> 
     run.give(ChildEnded(at=2, step="sub", attempt=1, failure=failed))
     assert run.kinds[-1] == "step_retry_scheduled"
     assert due(run.state, 10_000_000)[0].id == "sub/2/child"  # type: ignore[union-attr]
+
+
+def test_a_child_is_cancelled_when_its_time_is_over_and_the_run_goes_on() -> None:
+    run = Story(
+        "{workflow: w, nodes: [{id: sub, workflow: other, timeout: 1s, on_error: continue},"
+        "{id: a, tool: look}]}"
+    )
+    run.start()
+    run.give(Expire(at=1_000_000, step="sub", attempt=1))
+    assert run.state.orphans == [child_run(RUN, "sub", 1)]
+    assert not run.state.has_ended
 
 
 def test_a_child_is_cancelled_with_its_parent() -> None:

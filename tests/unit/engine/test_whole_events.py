@@ -351,6 +351,17 @@ def test_what_could_not_be_undone() -> None:
     assert events[2:] == [RunFailed(at=8, step="d", failure=told)]
 
 
+def test_nothing_could_be_undone() -> None:
+    run = begun(
+        "{id: a, tool: pay, compensate: {tool: refund, with: {id: =output.id}}},"
+        "{id: b, tool: look, needs: [a]}"
+    )
+    run.tool("a", {})
+    [*_, ended] = run.tool("b", failure=NO, at=7)
+    told = replace(NO, detail={"not_undone": "a"})
+    assert ended == RunFailed(at=7, step="b", failure=told)
+
+
 # --- calls --------------------------------------------------------------------------------
 
 
