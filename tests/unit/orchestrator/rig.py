@@ -24,6 +24,8 @@ from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.effects import Begin
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.spans import NO_SPANS
+from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.tools.registry import ToolRegistry
@@ -229,6 +231,8 @@ class Rig:
         self.journal = Journal(self.storage, inline_limit=16 * 1024)
         self.effects = HandEffects()
         self.workflows = Workflows(self.storage, tools=lambda: TOOLS, clock=self.clock)
+        self.spending: Spending | None = None
+        self.spans = NO_SPANS
         self._runs = 0
 
     def worker(self, owner: str = "one") -> Worker:
@@ -243,6 +247,8 @@ class Rig:
             clock=self.clock,
             settings=WorkerSettings(lease=LEASE),
             jitter=lambda: 0.0,
+            spending=self.spending,
+            spans=self.spans,
         )
 
     @asynccontextmanager
@@ -263,15 +269,16 @@ class Rig:
         self._runs += 1
         return f"01930000-0000-7000-8000-{self._runs:012x}"
 
-    async def start(self, worker: Worker, graph: Graph, input: Any = None) -> str:
+    async def start(self, worker: Worker, graph: Graph, input: Any = None, **more: Any) -> str:
         """Starts a run; its id."""
         id = self.new_id()
-        await worker.start(NAMESPACE, id, graph, self.given(input))
+        await worker.start(NAMESPACE, id, graph, self.given(input, **more))
         return id
 
-    def given(self, input: Any = None) -> Start:
+    def given(self, input: Any = None, **more: Any) -> Start:
         """What a run is started with now."""
-        return Start(at=self.clock.now(), principal="user:ann", input=Data(value=input or {}))
+        data = Data(value=input or {})
+        return Start(at=self.clock.now(), principal="user:ann", input=data, **more)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Does something beside the test."""

@@ -13,11 +13,11 @@ from tests.unit.orchestrator.rig import (
 )
 
 from stepwell.engine.commands import child_run
-from stepwell.engine.events import RunFailed, StepFailed
+from stepwell.engine.events import Parent, RunFailed, RunStarted, StepFailed
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Cancel, Expire
 from stepwell.engine.state import RunState
-from stepwell.engine.values import Failure
+from stepwell.engine.values import Data, Failure
 from stepwell_storage.errors import Missing, Unavailable
 
 CHILD = """
@@ -30,6 +30,10 @@ PARENT = """
 workflow: parent
 nodes: [{ id: sub, workflow: child, with: { n: 1 } }]
 output: "=sub.output"
+"""
+CALLED = """
+workflow: called
+nodes: [{ id: first, tool: look }, { id: sub, workflow: child, with: { n: 1 }, needs: [first] }]
 """
 MANY = """
 workflow: many
@@ -57,6 +61,32 @@ async def test_a_parent_goes_on_with_the_output_of_its_child() -> None:
         call.returns({"found": 7})
         await until_async(lambda: rig.status(run), "completed")
         assert (await rig.log(run))[-1].output.value == {"found": 7}  # type: ignore[union-attr]
+
+
+@on_virtual_time
+async def test_a_child_is_a_run_of_whoever_runs_its_parent_and_knows_where_it_comes_from() -> None:
+    rig = Rig()
+    child = await rig.put(CHILD)
+    async with rig.working() as worker:
+        limits = {"calls": 5}
+        run = await rig.start(worker, await rig.put(CALLED), trace="00-1", limits=limits)
+        (await rig.effects.next()).returns(1)
+        await until(lambda: len(rig.effects.calls) == 2)
+        id = child_run(run, "sub", 1)
+        first, *_ = await rig.log(id)
+        assert first == RunStarted(
+            at=first.at,
+            workflow="child",
+            version=child.version,
+            principal="user:ann",
+            input=Data(value={"n": 1}),
+            parent=Parent(run, "sub", 1, depth=1),
+            trace="00-1",
+            shares=(run,),
+            called=("look",),
+        )
+        assert (await rig.storage.runs.get(NAMESPACE, id)).principal == "user:ann"
+        assert {it.principal for it in await rig.storage.log.read(NAMESPACE, id)} == {"user:ann"}
 
 
 @on_virtual_time

@@ -4,7 +4,14 @@ import msgspec
 import pytest
 from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time
 
-from stepwell.engine.events import Event, RunCompleted, RunFailed, RunStarted, StepCompleted
+from stepwell.engine.events import (
+    ApprovalRequested,
+    Event,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    StepCompleted,
+)
 from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.views import Outcome
@@ -109,3 +116,29 @@ async def test_the_list_of_runs_shows_a_sealed_output_by_reference() -> None:
     assert outcome.output is not None
     output = await rig.journal.resolve(NAMESPACE, run, outcome.output)
     assert (output.value, output.sealed) == (SECRET.value, SECRET.sealed)
+
+
+@on_virtual_time
+async def test_a_question_from_before_a_fork_is_found_without_what_else_is_in_the_log() -> None:
+    """The rest may be large, or gone."""
+    rig = Rig()
+    ask = ApprovalRequested(at=3, step="ok", about="approval", message=LARGE)
+    other = ApprovalRequested(at=3, step="other", about="approval", message=Data(value="other"))
+    run = await write(rig, completed(Data(value="y" * 1000)), ask, other)
+    blobs = rig.storage.log._database[NAMESPACE].runs[run].blobs
+    [gone] = [digest for digest, blob in blobs.items() if b"yyy" in blob.data]
+    del blobs[gone]
+    found = await rig.journal.asked(NAMESPACE, run, 0, "ok")
+    assert found is not None
+    assert (found.step, found.message.value) == ("ok", LARGE.value)
+    assert found == await rig.journal.asked(NAMESPACE, run, 3, "ok")
+    assert await rig.journal.asked(NAMESPACE, run, 0, "none") is None
+    assert await rig.journal.asked(NAMESPACE, run, 1, "ok") is None
+
+
+@on_virtual_time
+async def test_the_list_of_runs_has_no_detail_of_a_run_that_waits_for_nothing() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put("{workflow: w, nodes: [{id: a, tool: look}]}"))
+        assert (await rig.storage.runs.get(NAMESPACE, run)).detail == b""

@@ -12,12 +12,14 @@ from tests.unit.orchestrator.rig import (
     until_async,
 )
 
+from stepwell.engine.commands import CallModel
 from stepwell.engine.events import RunFailed
-from stepwell.engine.inputs import Cancel, Pause, Publish, Resolve, Resume
-from stepwell.engine.values import NOTHING, Failure
+from stepwell.engine.inputs import Answer, Cancel, ModelAnswered, Pause, Publish, Resolve, Resume
+from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.orchestrator.owned import NotWritten
 from stepwell_storage.errors import Full
 from stepwell_storage.errors import Unavailable as StorageUnavailable
+from stepwell_storage.records import Append
 
 TWO = """
 workflow: two
@@ -38,6 +40,11 @@ workflow: timed
 nodes:
   - { id: a, tool: look, timeout: 5s }
   - { id: b, tool: look }
+"""
+AGENT = """
+workflow: asking
+agents: { a: { model: small } }
+nodes: [{ id: ask, agent: a, with: { message: hello } }]
 """
 BUSY = Failure("TOOL_ERROR", "busy", retryable=True)
 
@@ -367,6 +374,135 @@ async def test_a_run_that_is_dropped_takes_nothing_more() -> None:
         run = await rig.start(worker, await rig.put(TWO))
         owned = rig.owned(worker, run)
         owned.drop()
+        assert owned.is_at_rest is False
         assert not await owned.record(Cancel(at=rig.clock.now()))
         assert worker.open_runs == 0
     assert await rig.status(run) == "running"
+
+
+@on_virtual_time
+async def test_a_letter_is_to_be_dropped_only_where_it_teaches_nothing() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        note = Publish(at=rig.clock.now(), type="note", payload=NOTHING)
+        assert owned.take("m1", note) is True
+        assert owned.take("m1", note) is True
+        assert owned.take("m2", Resume(at=rig.clock.now())) is False
+        await until(lambda: owned.committed == owned.state.sequence)
+        assert (await rig.kinds(run)).count("custom") == 1
+
+
+@on_virtual_time
+async def test_a_letter_to_a_run_that_is_lost_or_broken_is_left_to_the_next_owner() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        note = Publish(at=rig.clock.now(), type="note", payload=NOTHING)
+        lost = rig.owned(worker, await rig.start(worker, await rig.put(TWO)))
+        lost.drop()
+        assert lost.take("m1", note) is True
+        broken = rig.owned(worker, await rig.start(worker, await rig.put(TWO)))
+        rig.storage.log.refusal = StorageUnavailable()
+        (await rig.effects.next()).fails(UNWRITABLE)
+        await until(lambda: rig.storage.log.refused > 0)
+        assert broken.take("m1", note) is True
+        assert not broken.has_ended
+        rig.storage.log.refusal = None
+        await until(lambda: worker.open_runs == 0)
+        assert "custom" not in await rig.kinds(broken.state.run)
+
+
+@on_virtual_time
+async def test_a_run_whose_place_in_a_queue_cannot_be_asked_for_ends_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+
+    async def defect(*_: object, **__: object) -> bool:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(rig.storage.queues, "enter", defect)
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO.replace("{ id: a", "{ queue: db, id: a")))
+        await until(lambda: worker.open_runs == 0)
+    (*_, last) = await rig.log(run)
+    assert isinstance(last, RunFailed)
+    assert last.failure.reason == "INTERNAL"
+    assert "the run broke over its place in a queue (RuntimeError)" in last.failure.message
+
+
+@on_virtual_time
+async def test_a_model_is_asked_for_the_run_and_its_answer_is_taken() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(AGENT))
+        call = await rig.effects.next()
+        assert isinstance(call.command, CallModel)
+        call.answer.set_result(
+            ModelAnswered(
+                at=rig.clock.now(),
+                step="ask",
+                attempt=1,
+                call=1,
+                model="small",
+                messages=NOTHING,
+                answer=Answer(text=Data(value="hi"), final=Data(value="hi")),
+            )
+        )
+        await until(lambda: worker.open_runs == 0)
+        assert await rig.status(run) == "completed"
+
+
+@on_virtual_time
+async def test_the_log_says_who_told_a_run_and_else_whose_it_is() -> None:
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        said = Publish(at=rig.clock.now(), principal="user:bob", type="note", payload=NOTHING)
+        assert await owned.record(said)
+        (await rig.effects.next()).returns(1)
+        await until(lambda: len(rig.effects.calls) == 2)
+        records = await rig.storage.log.read(NAMESPACE, run)
+        by = {it.kind: it.principal for it in records}
+        assert (by["custom"], by["tool_call"]) == ("user:bob", "user:ann")
+
+
+@on_virtual_time
+async def test_what_a_run_did_not_learn_is_told_as_the_refusal_of_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It had ended already; who asks must not take what was not told for something that is kept."""
+    rig = Rig()
+    async with rig.working() as worker:
+        run = await rig.start(worker, await rig.put(TWO))
+        owned = rig.owned(worker, run)
+        held = asyncio.Event()
+
+        def refused_later(it: Append) -> asyncio.Future[int]:
+            async def refuse() -> int:
+                await held.wait()
+                raise Full
+
+            return asyncio.ensure_future(refuse())
+
+        monkeypatch.setattr(rig.storage.log, "append", refused_later)
+        ending = asyncio.ensure_future(owned.ask(Cancel(at=rig.clock.now())))
+        late = asyncio.ensure_future(
+            owned.ask(Publish(at=rig.clock.now(), type="note", payload=NOTHING))
+        )
+        patient = asyncio.ensure_future(
+            owned.record(Publish(at=rig.clock.now(), type="note", payload=NOTHING))
+        )
+        await asyncio.sleep(0.1)
+        assert [ending.done(), late.done()] == [False, False]
+        held.set()
+        with pytest.raises(NotWritten):
+            await ending
+        with pytest.raises(Full):
+            await late
+        assert not patient.done()
+        monkeypatch.undo()
+        assert await patient is False
+        assert await rig.status(run) == "cancelled"

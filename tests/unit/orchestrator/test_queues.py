@@ -1,9 +1,11 @@
 """Queues, as callers make and change them while runs wait in them."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from tests.unit.orchestrator.rig import Rig, on_virtual_time, until_async
+from tests.unit.orchestrator.rig import Rig, on_virtual_time, until, until_async
 from tests.unit.orchestrator.test_service import ANN, BOB, ONE, serving
 
 from stepwell.engine.values import Failure
@@ -11,6 +13,7 @@ from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, No
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Queue, RunStatus, Waiting
 from stepwell.principals import Caller
+from stepwell_storage.records import Ticket
 
 AGENT = Caller(ANN.namespace, "agent:a")
 PLACES = b"""
@@ -117,6 +120,33 @@ async def test_a_step_that_is_tried_again_has_a_place_again() -> None:
         await service.controls.retry_step(ANN, run.id, "a")
         await rig.effects.next()
         assert await load(service, "db") == (1, 0)
+
+
+@on_virtual_time
+async def test_a_place_is_asked_for_under_the_lease_of_the_run_and_from_when_it_was_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    enter, tickets = rig.storage.queues.enter, list[Ticket]()
+
+    async def seen(namespace: str, asked: Sequence[Ticket], *, now: int) -> Any:
+        assert namespace == ANN.namespace
+        tickets.extend(asked)
+        return await enter(namespace, asked, now=now)
+
+    monkeypatch.setattr(rig.storage.queues, "enter", seen)
+    async with serving(rig) as service:
+        await service.queues.put_queue(ANN, "db", concurrency=1)
+        await service.put_workflow(ANN, PLACES)
+        await rig.pass_time(MINUTE)
+        run, _ = await service.start_run(ANN, "places", {})
+        began = rig.clock.now()
+        await rig.effects.next()
+    again = rig.clock.now()
+    async with rig.working("two"):
+        await until(lambda: len(tickets) > 2)
+    assert tickets[:2] == [Ticket("db", run.id, step, began, 1) for step in ("a", "b")]
+    assert tickets[2:] == [Ticket("db", run.id, "b", again, 2)]
 
 
 @on_virtual_time

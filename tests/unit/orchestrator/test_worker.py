@@ -1,11 +1,14 @@
 """Runs are taken over, kept, and given back."""
 
 import asyncio
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.unit.orchestrator.rig import LEASE, NAMESPACE, Rig, on_virtual_time, until, until_async
 
-from stepwell.engine.events import RunCancelled
+from stepwell.engine.events import Event, RunCancelled
 from stepwell.engine.inputs import Cancel, Expire, Resolve, Signal
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
@@ -15,6 +18,7 @@ from stepwell.orchestrator.letters import letter_to
 from stepwell.orchestrator.worker import Worker
 from stepwell_storage.errors import Full
 from stepwell_storage.errors import Unavailable as StorageUnavailable
+from stepwell_storage.records import Append, Lease, Letter
 
 ONE = """
 workflow: one
@@ -307,6 +311,13 @@ async def test_letters_to_a_run_that_cannot_be_read_keep_none_from_the_others(
         run = await rig.start(worker, await rig.put(PAY))
     monkeypatch.delitem(rig.workflows._graphs, (NAMESPACE, graph.name, graph.version))
     monkeypatch.setitem(rig.storage.log._database[NAMESPACE].definitions, graph.name, {})
+    fetch, limits = rig.storage.inbox.fetch, set[int]()
+
+    async def counted(owner: str, *, limit: int) -> list[tuple[str, Letter]]:
+        limits.add(limit)
+        return await fetch(owner, limit=limit)
+
+    monkeypatch.setattr(rig.storage.inbox, "fetch", counted)
     async with rig.working("two"):
         for number in range(7):
             said = Signal(at=rig.clock.now(), name="go", payload=Data(value=7))
@@ -315,6 +326,8 @@ async def test_letters_to_a_run_that_cannot_be_read_keep_none_from_the_others(
         await rig.storage.inbox.send(NAMESPACE, letter_to(run, "z1", cancel))
         await until_async(lambda: rig.status(run), "cancelled")
         assert await rig.storage.inbox.is_waiting(NAMESPACE, unreadable, "m0")
+        await rig.pass_time(LEASE)
+        assert max(limits) == 7 + 3
 
 
 @on_virtual_time
@@ -351,6 +364,132 @@ async def test_a_call_that_was_begun_and_never_came_back_waits_for_a_person() ->
         assert await rig.owned(worker, run).record(answer)
     assert await rig.status(run) == "completed"
     assert len(rig.effects.calls) == 1
+
+
+@on_virtual_time
+async def test_a_lease_is_extended_three_times_in_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    beats: list[int] = []
+    heartbeat = rig.storage.claims.heartbeat
+
+    async def counted(owner: str, *, expires_at: int) -> int:
+        beats.append(rig.clock.now())
+        assert timedelta(microseconds=expires_at - rig.clock.now()) == LEASE
+        return await heartbeat(owner, expires_at=expires_at)
+
+    monkeypatch.setattr(rig.storage.claims, "heartbeat", counted)
+    async with rig.working():
+        await rig.pass_time(LEASE + timedelta(seconds=1))
+    gaps = {round((later - at) / 1e6, 3) for at, later in pairwise(beats)}
+    assert gaps == {LEASE.total_seconds() / 3}
+
+
+@on_virtual_time
+async def test_a_run_goes_on_with_the_version_that_it_began_with() -> None:
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        await rig.effects.next()
+    newer = await rig.put(ONE.replace("look.output", "[look.output]"))
+    assert newer.version != graph.version
+    async with rig.working("two") as worker:
+        assert rig.owned(worker, run).state.graph.version == graph.version
+        (await rig.effects.next()).returns(1)
+        ended = await worker.wait_ended(NAMESPACE, run, timeout=5)
+        assert ended is not None
+        assert ended.output.value == 1
+
+
+@on_virtual_time
+async def test_a_worker_that_looks_for_what_it_holds_takes_up_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One run is in its hands, of another it does not know yet that its start is written."""
+    rig = Rig()
+    graph = await rig.put(ONE)
+    append, history = rig.storage.log.append, rig.journal.history
+    late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    folded: list[str] = []
+
+    def answered_late(it: Append) -> asyncio.Future[int]:
+        append(it)
+        return late
+
+    async def counted(namespace: str, run: str, **how: Any) -> list[Event]:
+        folded.append(run)
+        return await history(namespace, run, **how)
+
+    monkeypatch.setattr(rig.journal, "history", counted)
+    async with rig.working() as worker:
+        await rig.start(worker, graph)
+        await rig.effects.next()
+        monkeypatch.setattr(rig.storage.log, "append", answered_late)
+        beginning = asyncio.ensure_future(rig.start(worker, graph))
+        rig.storage.claims.refusal = StorageUnavailable()
+        await rig.pass_time(LEASE / 2)
+        rig.storage.claims.refusal = None
+        await rig.pass_time(2 * LEASE)
+        assert (folded, len(rig.effects.calls)) == ([], 1)
+        late.set_result(1)
+        assert rig.owned(worker, await beginning).epoch == 1
+        await until(lambda: len(rig.effects.calls) == 2)
+
+
+@on_virtual_time
+async def test_a_run_that_came_back_under_a_newer_lease_is_folded_anew() -> None:
+    """Another held it meanwhile, so what we know of it is old."""
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        first = await rig.effects.next()
+        old = rig.owned(worker, run)
+        kept = rig.storage.claims._database[NAMESPACE].runs[run]
+        kept.owner, kept.expires_at = None, rig.clock.now()
+        rig.storage.claims._database.bell.ring()
+        await until(lambda: worker.find(NAMESPACE, run) is not old)
+        again = rig.owned(worker, run)
+        assert (again.epoch, worker.open_runs) == (2, 1)
+        await until(lambda: first.is_cancelled)
+        (await rig.effects.next()).returns(1)
+        await until_async(lambda: rig.status(run), "completed")
+
+
+@on_virtual_time
+async def test_a_run_that_is_found_to_be_ours_in_two_ways_is_taken_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer to a claim is under way while the worker looks for what it holds."""
+    rig = Rig()
+    graph = await rig.put(ONE)
+    async with rig.working() as worker:
+        run = await rig.start(worker, graph)
+        await rig.effects.next()
+    claim, heartbeat = rig.storage.claims.claim, rig.storage.claims.heartbeat
+    answers, refusals = asyncio.Event(), [StorageUnavailable()]
+
+    async def answered_late(owner: str, **how: Any) -> list[Lease]:
+        leases = await claim(owner, **how)
+        await answers.wait()
+        return leases
+
+    async def refused_once(owner: str, *, expires_at: int) -> int:
+        if refusals:
+            raise refusals.pop()
+        return await heartbeat(owner, expires_at=expires_at)
+
+    monkeypatch.setattr(rig.storage.claims, "claim", answered_late)
+    monkeypatch.setattr(rig.storage.claims, "heartbeat", refused_once)
+    async with rig.working("two", alone=False) as worker:
+        await until(lambda: len(rig.effects.calls) == 2)
+        owned = rig.owned(worker, run)
+        answers.set()
+        await rig.pass_time(LEASE)
+        assert worker.find(NAMESPACE, run) is owned
+        assert [call.is_cancelled for call in rig.effects.calls] == [True, False]
 
 
 async def _work_and_raise(rig: Rig, run: str) -> None:
