@@ -621,7 +621,6 @@ def _end(state: RunState, step: StepState, phase: StepPhase, at: int) -> None:
         for command in tuple(step.open):
             _close(state, step, command, stop=True)
     step.conversation = None
-    step.in_queue = False
     if step.asks:
         _withdraw(state, step, at)
     if state.napping:
@@ -673,6 +672,7 @@ def _end_of_child(state: RunState, step: StepState, output: Data) -> None:
 def _give_back(state: RunState, ticket: str) -> None:
     del state.tickets[ticket]
     state.left.append(ticket)
+    state.steps[ticket].in_queue = False
 
 
 # --- people and messages ------------------------------------------------------------------

@@ -216,6 +216,20 @@ def test_a_step_that_is_tried_again_has_its_place_for_that_attempt() -> None:
     assert [(call.step, call.attempt) for call in run.calls] == [("look", 2)]
 
 
+def test_a_step_that_waits_for_its_place_waits_no_more_when_its_run_is_undone() -> None:
+    run = Story(
+        "{workflow: w, nodes: [{id: a, tool: pay, compensate: {tool: refund}},"
+        "{id: b, tool: look}, {id: c, tool: look, queue: db}]}"
+    )
+    run.start()
+    run.tool("a", 1)
+    run.tool("b", failure=Failure("TOOL_ERROR", "no"))
+    assert run.state.is_compensating
+    assert (run.state.left, run.state.tickets) == (["c"], {})
+    assert not run.state.steps["c"].in_queue
+    assert run.give(Admitted(at=1, step="c")) == []
+
+
 def test_a_child_has_the_same_id_whoever_starts_it() -> None:
     run = Story(PARENT)
     run.start()
