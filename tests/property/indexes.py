@@ -25,8 +25,8 @@ def contradiction(state: RunState) -> str:
         "who waits for a place asks for one": list(state.queueing)
         == [it.step for it in state.open.values() if isinstance(it, EnterQueue)],
         "what is open is fresh, has a time, or was handed out": _placed(state),
-        "only what is active calls for something": all(
-            not step.open for id, step in state.steps.items() if id not in active
+        "only what is active calls for something, or asks": all(
+            not (step.open or step.asks) for id, step in state.steps.items() if id not in active
         ),
         "who may still answer is asked": state.has_ended
         or all(
@@ -80,7 +80,7 @@ def _counted(state: RunState) -> bool:
         if fan is None or step.phase is not StepPhase.ACTIVE:
             continue
         left = {it.id for it in state.steps.values() if it.owner == step.id}
-        is_bounded = not isinstance(step.spec, MapNode) or fan.next <= len(fan.items)
+        is_bounded = not isinstance(step.spec, MapNode) or fan.next <= len(fan.outputs)
         in_flight = len(fan.active) == fan.next - fan.ended
         if not (fan.active.keys() <= left and in_flight and is_bounded):
             return False

@@ -87,7 +87,8 @@ def guard(state: RunState) -> None:
     state.signals = {name: GuardedDeque(kept) for name, kept in state.signals.items()}
     for step in dict(dict.items(state.steps)).values():
         if step.fan is not None:
-            step.fan.items = GuardedList(step.fan.items)
+            if isinstance(step.input.value, list):
+                step.input = replace(step.input, value=GuardedList(step.input.value))
             step.fan.outputs = GuardedList(step.fan.outputs)
             step.fan.active = GuardedDict(step.fan.active)
         if step.conversation is not None:

@@ -71,7 +71,7 @@ def _step(step: StepState) -> list[Any]:
 
 def _fan(fan: Fan) -> list[Any]:
     done = [fan.next, fan.ended, fan.last, list(fan.active), fan.sealed]
-    return [fan.items, fan.outputs, *done]
+    return [fan.outputs, *done]
 
 
 def _ask(ask: Ask) -> list[Any]:

@@ -290,7 +290,7 @@ def _forget_open(state: RunState) -> None:
 def _settle(state: RunState, node: str) -> None:
     """A node has ended: those that wait for it wait for one less."""
     state.ended += 1
-    for dependent in state.graph.dependents.get(node, ()):
+    for dependent in state.graph.dependents[node]:
         state.waiting[dependent] -= 1
 
 
@@ -354,7 +354,7 @@ def _resume(state: RunState, step: StepState, *, since: int, not_before: int | N
         case MapNode() | LoopNode():
             if step.fan is None:
                 items = step.input.value if isinstance(spec, MapNode) else []
-                step.fan = Fan(items, [None] * len(items), sealed=step.input.sealed)
+                step.fan = Fan([None] * len(items), sealed=step.input.sealed)
         case ApprovalNode():
             pass  # what is asked is an event of its own
         case TransformNode() | SwitchNode():
@@ -547,8 +547,6 @@ def _take_up(state: RunState, step: StepState, talk: Conversation) -> bool:
 def _retry(state: RunState, step: StepState, event: StepRetryScheduled) -> None:
     for id in tuple(step.open):
         _close(state, step, id, stop=True)
-    if step.asks:
-        _withdraw(state, step, event.at)
     step.attempt = event.attempt
     if step.phase is StepPhase.FAILED:
         _revive(state, step, since=event.at)
@@ -621,8 +619,6 @@ def _end(state: RunState, step: StepState, phase: StepPhase, at: int) -> None:
         for command in tuple(step.open):
             _close(state, step, command, stop=True)
     step.conversation = None
-    if step.asks:
-        _withdraw(state, step, at)
     if state.napping:
         state.napping.pop(step.id, None)
     if state.listening and isinstance(step.spec, SignalNode):
@@ -765,14 +761,6 @@ def _ask_again(state: RunState, step: StepState, at: int) -> None:
         _tell_all(state, step, "waiting", at)
     else:
         state.asking.pop(step.id, None)
-
-
-def _withdraw(state: RunState, step: StepState, at: int) -> None:
-    """Nobody is asked about the step any more."""
-    if step.id in state.asking:
-        _tell_all(state, step, "withdrawn", at)
-        del state.asking[step.id]
-    step.asks.clear()
 
 
 def _withdraw_all(state: RunState, at: int) -> None:

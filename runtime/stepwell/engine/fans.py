@@ -41,7 +41,7 @@ class FanView:
         """`fan` is None when the step is scheduled in this very decision."""
         self.owner = owner
         self.node = node
-        self._items = fan.items if fan is not None else _items(input)
+        self._items = _items(input)
         self._seal = input.sealed
         self._outputs = fan.outputs if fan is not None else [None] * len(self._items)
         self._added: dict[int, Data] = {}

@@ -107,7 +107,7 @@ def _not_waited_for(state: RunState, name: str) -> str:
         return (
             f"{told}, or for any other; a run that it started as a step is told under its own name"
         )
-    near = get_close_matches(name[:64], known, n=1)
+    near = get_close_matches(name[:64], known)
     nearest = f"; did you mean {near[0]!r}?" if near else ""
     more = ", ..." if len(known) > MOST_NAMED else ""
     return f"{told}; its steps wait for {', '.join(known[:MOST_NAMED])}{more}{nearest}"

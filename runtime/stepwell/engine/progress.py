@@ -142,7 +142,7 @@ class Progress:
     def _end(self, node: str, ended: Ended) -> None:
         self._sight.add(node, ended)
         graph, state = self._state.graph, self._state
-        for dependent in graph.dependents.get(node, ()):
+        for dependent in graph.dependents[node]:
             left = self._waiting.get(dependent)
             if left is None:
                 needs = graph.nodes[dependent].needs

@@ -95,11 +95,10 @@ class AskChange(Struct, frozen=True):
 class Fan(Struct):
     """The steps that a map or a loop makes of its body; how far it is.
 
-    `next` is the index of the step to be scheduled next. A map knows its `items` and keeps the
-    `outputs` in their places, a loop keeps the `last` one.
+    `next` is the index of the step to be scheduled next. A map, whose items are its input, keeps
+    the `outputs` in their places, a loop keeps the `last` one.
     """
 
-    items: list[Json]
     outputs: list[Json] = field(default_factory=list)
     next: int = 0
     ended: int = 0

@@ -335,7 +335,7 @@ class OwnedRun:
         if state.ask_changes:
             outgoing.approvals += take_rows(state)
         if self._spending is not None and self._spending.is_limited(self.namespace, state):
-            outgoing.spent += self._spending.spent(self.namespace, state, outgoing.events)
+            outgoing.spent = self._spending.spent(self.namespace, state, outgoing.events)
             outgoing.frees = state.has_ended or self._is_broken
         if state.orphans:
             outgoing.letters += (

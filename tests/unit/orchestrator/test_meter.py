@@ -20,7 +20,9 @@ from stepwell_storage.errors import Full, Unavailable
 
 LOOK = ToolNode(id="a", tool="look")
 EACH = MapNode(id="each", items=Template([1]), body=ToolNode(id="each", tool="look"))
-GRAPH = Graph(name="w", version="v", nodes={"a": LOOK, "each": EACH}, dependents={})
+GRAPH = Graph(
+    name="w", version="v", nodes={"a": LOOK, "each": EACH}, dependents={"a": (), "each": ()}
+)
 
 
 def run_with(*steps: str) -> RunState:
