@@ -16,22 +16,26 @@ from stepwell.engine.events import (
     StepFailed,
 )
 from stepwell.engine.inputs import (
+    Answer,
     AskExpired,
     CallDenied,
     CallHeld,
     CallLost,
     CallThrottled,
     Cancel,
+    ChildEnded,
     Expire,
     Fork,
+    ModelAnswered,
     Pause,
     Resume,
     RetryStep,
     Start,
     ToolBegun,
 )
+from stepwell.engine.messages import Usage
 from stepwell.engine.state import StepPhase
-from stepwell.engine.values import Data, Failure
+from stepwell.engine.values import NOTHING, Data, Failure
 
 ONE = "workflow: one\nnodes: [{ id: pay, tool: pay, with: { sum: 5 } }]"
 TIMED = "workflow: one\nnodes: [{ id: pay, tool: pay, timeout: 1m, retry: { max: 1 } }]"
@@ -262,6 +266,23 @@ def test_the_end_of_an_earlier_question_is_not_that_of_a_later_one() -> None:
     run.give(held(at=5, subject="s2", expires_at=2 * HOUR, withheld=1))
     assert run.give(AskExpired(at=HOUR, step="pay", attempt=1, call="", until=HOUR)) == []
     assert run.state.wakes_at == 2 * HOUR
+
+
+def test_a_question_of_a_later_attempt_ends_with_its_own_time_or_its_answer() -> None:
+    run = Story(TIMED)
+    run.start()
+    run.tool("pay", failure=Failure("TOOL_ERROR", "busy", retryable=True))
+    run.give(held(attempt=2))
+    assert ExpireAsk("pay", 2, "", HOUR) in due(run.fold_again(), HOUR)
+    approve(run, at=5)
+    assert [it for it in run.state.open.values() if isinstance(it, ExpireAsk)] == []
+
+
+def test_the_time_of_a_step_goes_on_when_nobody_has_answered() -> None:
+    run = asked_twice()
+    for call in ("1.0", "1.2"):
+        run.give(AskExpired(at=HOUR, step="ask", attempt=1, call=call, until=HOUR))
+    assert run.state.wakes_at == HOUR + 60_000_000
 
 
 # --- used once ----------------------------------------------------------------------------
@@ -612,3 +633,84 @@ def test_a_run_counts_every_row_that_it_has_read() -> None:
     for call, rows in (("1.0", [[1], [2]]), ("1.1", [[3]]), ("1.2", [])):
         run.tool("ask", {"rows": rows}, call=call, sealed="datasource:shop")
     assert run.state.rows == 3
+
+
+def test_a_run_counts_what_people_approved_and_a_fork_begins_anew() -> None:
+    run = asked_twice()
+    approve(run, "ask", "s1", call="1.0")
+    approve(run, "ask", "s2", call="1.2")
+    assert run.state.approved == {"pay": 2}
+    fork = Story(AGENT, run="01930000-0000-7000-8000-000000000001")
+    fork.fold(run.log)
+    fork.give(Fork(at=9, principal="user:ann", run=RUN, sequence=len(run.log), step="ask"))
+    assert fork.state.approved == {}
+
+
+def test_a_call_that_is_put_off_again_and_again_says_how_often() -> None:
+    run = Story(ONE)
+    run.start()
+    for number in range(2):
+        put_off = CallThrottled(at=0, step="pay", attempt=1, call="", until=5, withheld=number)
+        assert run.give(put_off)
+    assert run.state.steps["pay"].withheld == 2
+
+
+def test_a_run_counts_all_that_its_models_cost() -> None:
+    run = Story(AGENT)
+    run.start()
+    for number, cost in enumerate((5, 7, None, None), 1):
+        wishes = (wish("a"),) if number < 4 else ()
+        run.give(
+            ModelAnswered(
+                at=0,
+                step="ask",
+                attempt=1,
+                call=number,
+                model="fake",
+                messages=NOTHING,
+                answer=Answer(text=plain("..."), tools=wishes),
+                usage=Usage(input=10, output=1),
+                cost=cost,
+            )
+        )
+        if wishes:
+            run.tool("ask", 1, call=f"{number}.0")
+    state = run.state
+    assert (state.tokens, state.usd_micros, state.unpriced) == (44, 12, 2)
+
+
+def test_an_agent_that_has_read_something_sealed_goes_on_under_that_seal() -> None:
+    run = Story(AGENT)
+    run.start()
+    run.model("ask", 1, tools=(wish("a"), wish("b")))
+    run.tool("ask", 1, call="1.0", sealed="datasource:shop")
+    run.tool("ask", 1, call="1.1")
+    run.model("ask", 2, tools=(wish("c"),))
+    assert run.calls[0].arguments.sealed == "datasource:shop"
+
+
+def test_a_run_knows_what_it_was_given_and_what_its_children_read() -> None:
+    run = Story(
+        "{workflow: w, input: {type: object}, nodes: [{id: sub, workflow: v}, {id: a, tool: look}]}"
+    )
+    run.give(Start(at=0, principal="user:ann", input=Data(value={}, sealed="subject:eve")))
+    assert run.state.read == {"subject:eve"}
+    found = Data(value=1, sealed="datasource:shop")
+    run.give(ChildEnded(at=1, step="sub", attempt=1, output=found, called=("pay",)))
+    assert run.state.read == {"subject:eve", "datasource:shop"}
+    assert run.state.calls == {"pay": 0}
+    run.tool("a", 1)
+    assert run.state.calls == {"pay": 0, "look": 1}
+
+
+def test_an_answer_to_one_begun_call_leaves_the_others_begun() -> None:
+    run = Story(AGENT)
+    run.start()
+    run.model("ask", 1, tools=(wish("a", "pay"), wish("b", "pay"), wish("c", "pay")))
+    for call in ("1.0", "1.1", "1.2"):
+        run.give(ToolBegun(at=0, step="ask", attempt=1, call=call))
+    run.tool("ask", 1, call="1.0")
+    assert run.state.steps["ask"].begun == {"1.1", "1.2"}
+    run.give(CallLost(at=1, step="ask", attempt=1, call="1.1"))
+    run.resolve("ask", "retry", call="1.1")
+    assert run.state.steps["ask"].begun == {"1.2"}
