@@ -37,12 +37,11 @@ def paused(command: Command, run: str) -> dict[str, Any]:
     raise AssertionError(shown)
 
 
-def settled(command: Command) -> list[dict[str, Any]]:
+def settled(command: Command, *words: str) -> list[dict[str, Any]]:
     """The budgets, once nothing is reserved any more: a paused run may still have a call in flight."""
     for _ in range(200):
-        listed: list[dict[str, Any]] = json.loads(command("budget", "list", "--json").stdout)[
-            "budgets"
-        ]
+        told = command("budget", *(words or ("list",)), "--json").stdout
+        listed: list[dict[str, Any]] = json.loads(told)["budgets"]
         if not any(it["reserved"] for it in listed):
             return listed
     raise AssertionError(listed)
@@ -55,6 +54,7 @@ def test_a_run_over_its_budget_says_so_and_goes_on_when_it_is_raised(command: Co
     assert f"budget: post_message may need 1 call, and of the 1 call of run:{run}" in shown
     [raising] = re.findall(r"it goes on with: stepwell (budget raise .*) --calls N", shown)
 
+    settled(command, "show", run)
     budget = command("budget", "show", run).stdout
     assert re.search(rf"run:{run} +\$0.50 +\$0.00", budget)
     assert re.search(rf"run:{run} +1 call +1 call", budget)
