@@ -143,10 +143,6 @@ async def test_daemons_outlive_a_network_that_is_cut(
             show(await matrix.measure(f"network {how} for {OUTAGE:g} s", cluster, strike))
 
 
-@pytest.mark.skipif(
-    "STEPWELL_CRASH_KILLS" not in os.environ,
-    reason="a short load may leave the daemon nothing to write when it wakes up: `make crash`",
-)
 async def test_a_daemon_that_was_frozen_writes_nothing_of_what_it_has_lost(
     tmp_path: Path, matrix: Matrix, postgres_url: str, show: Callable[[object], None]
 ) -> None:

@@ -452,6 +452,7 @@ class Worker:
         for key in known - held.keys():
             owned = self._runs.get(key)
             if owned is not None and owned.is_at_rest:
+                log.warning("run %s is not ours any more: its lease went while it rested", key[1])
                 owned.drop()
         for key, lease in held.items():
             is_known = key in self._runs or key in self._beginning or key in self._unreadable
