@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from stepwell.errors import InvalidRequest
 from stepwell.principals import Caller
-from stepwell.tools.relay import Progress, Question, Reply
+from stepwell.tools.relay import Message, Progress, Question, Reply
 
 PATIENCE: Final = timedelta(minutes=10)
 """How long a user may take to answer what a tool asks."""
@@ -92,20 +92,20 @@ class CallAudience:
         self._context = context
         self._caller = caller
         self._run = run
-        self._listener: Callable[[Progress], None] | None = None
+        self._listener: Callable[[Progress | Message], None] | None = None
         self.is_asking = False
         """A user is being asked; the request stays open for it."""
         self.asked: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
         """What a newer client is to be asked, once a tool asks."""
 
-    def listen(self, listener: Callable[[Progress], None]) -> None:
-        """Hands progress to `listener` from now on."""
+    def listen(self, listener: Callable[[Progress | Message], None]) -> None:
+        """Hands what tools say to `listener` from now on."""
         self._listener = listener
 
-    def heard(self, progress: Progress) -> None:
-        """Takes note of progress."""
+    def heard(self, said: Progress | Message) -> None:
+        """Takes note of what a tool says."""
         if self._listener is not None:
-            self._listener(progress)
+            self._listener(said)
 
     async def ask(self, question: Question) -> Reply | None:
         """Asks the client's user; None when this client asks nobody."""

@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
-from contextlib import aclosing, suppress
+from collections import deque
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 
 import anyio
-from mcp.server.session import ServerSession
+from anyio.abc import TaskGroup
+from mcp.server.connection import allowed_log_levels
+from mcp_types import LoggingMessageNotification, LoggingMessageNotificationParams
 
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
-from stepwell.tools.relay import Progress
+from stepwell.tools.relay import Message, Progress
 from stepwell_mcp.audience import Asked, CallAudience
+from stepwell_mcp.callers import RequestContext
 
 MAX_REPORTS: Final = 1000
 """A run of more events than this has a reader, and its name is run_events."""
@@ -35,10 +39,9 @@ async def wait_reporting(
     run: str,
     wait: timedelta,
     audience: CallAudience,
-    *,
-    session: ServerSession | None,
+    context: RequestContext,
 ) -> Run | Asked:
-    """As `service.wait_run`, while `session` is told of each event and of what tools report.
+    """As `service.wait_run`, while the client is told of each event and of what tools say.
 
     Ends earlier with what a newer client is to be asked; while an older one is being asked it
     goes on.
@@ -48,11 +51,11 @@ async def wait_reporting(
     """
     outcome: Run | Asked | StepwellError = StepwellError("the wait ended without an outcome")
     async with anyio.create_task_group() as tasks:
-        reports = None if session is None else _Reports(session)
-        if reports is not None:
-            audience.listen(reports.note)
+        has_token = (context.meta or {}).get("progress_token") is not None
+        reports = _Reports(context, tasks, has_token=has_token)
+        audience.listen(reports.note)
+        if has_token:
             tasks.start_soon(_report, service, caller, run, reports)
-            tasks.start_soon(reports.pass_on)
         waiting = asyncio.ensure_future(_wait(service, caller, run, wait, audience))
         try:
             either: list[asyncio.Future[Any]] = [waiting, audience.asked]
@@ -65,8 +68,6 @@ async def wait_reporting(
             await asyncio.gather(waiting, return_exceptions=True)
         if isinstance(outcome, Run) and outcome.status.ended:
             tasks.cancel_scope.deadline = anyio.current_time() + LAG.total_seconds()
-            if reports is not None:
-                reports.end()
         else:
             tasks.cancel_scope.cancel()
     if isinstance(outcome, StepwellError):
@@ -84,40 +85,58 @@ async def _wait(
 
 
 class _Reports:
-    """What one client is told, in numbers that only grow: those of the run's events, and between."""
+    """What one client is told: progress, and messages of tools.
 
-    def __init__(self, session: ServerSession) -> None:
-        self._session = session
+    The numbers of progress only grow: they are those of the run's events, and between.
+    """
+
+    def __init__(self, context: RequestContext, tasks: TaskGroup, *, has_token: bool) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._has_token = has_token
+        self._levels = allowed_log_levels(context.protocol_version, context.meta)
         self._last = 0.0
-        self._send, self._heard = anyio.create_memory_object_stream[Progress](MOST_HEARD)
+        self._heard: deque[Progress | Message] = deque()
+        self._is_passing_on = False
 
     async def event(self, number: int, text: str) -> None:
         """Reports an event."""
         await self._tell(max(float(number), self._last + STEP), text)
 
-    def note(self, progress: Progress) -> None:
-        """Takes what a tool reports; what comes faster than it can be told is left out."""
-        with suppress(anyio.WouldBlock, anyio.ClosedResourceError):
-            self._send.send_nowait(progress)
+    def note(self, said: Progress | Message) -> None:
+        """Takes what a tool says; what comes faster than it can be told is left out."""
+        is_wanted = said.level in self._levels if isinstance(said, Message) else self._has_token
+        if not is_wanted or len(self._heard) >= MOST_HEARD:
+            return
+        self._heard.append(said)
+        if not self._is_passing_on:
+            self._is_passing_on = True
+            self._tasks.start_soon(self._pass_on)
 
-    def end(self) -> None:
-        """Takes no more."""
-        self._send.close()
+    async def _pass_on(self) -> None:
+        while self._heard:
+            said = self._heard.popleft()
+            if isinstance(said, Message):
+                await self._say(said)
+                continue
+            done = f"{said.done:g}"
+            if said.total:
+                done += f" of {said.total:g}"
+            await self._tell(self._last + STEP, f"{said.step}: {done} {said.words}".rstrip())
+        self._is_passing_on = False
 
-    async def pass_on(self) -> None:
-        """Reports what tools report, until the end."""
-        with self._send, self._heard:
-            async for progress in self._heard:
-                done = f"{progress.done:g}"
-                if progress.total:
-                    done += f" of {progress.total:g}"
-                await self._tell(
-                    self._last + STEP, f"{progress.step}: {done} {progress.words}".rstrip()
-                )
+    async def _say(self, said: Message) -> None:
+        # Not by `send_log_message`, which warns that logging goes out of the protocol one day.
+        params = LoggingMessageNotificationParams(
+            level=said.level, data=said.data, logger=said.logger or None
+        )
+        await self._context.session.send_notification(
+            LoggingMessageNotification(params=params), self._context.request_id
+        )
 
     async def _tell(self, number: float, text: str) -> None:
         self._last = number
-        await self._session.report_progress(number, message=text)
+        await self._context.session.report_progress(number, message=text)
 
 
 async def _report(service: Service, caller: Caller, run: str, reports: _Reports) -> None:

@@ -217,7 +217,6 @@ class _Door:
             return run
         audience = CallAudience(context, caller, run.id)
         leave = self._service.relay.attend(caller.namespace, run.id, audience)
-        reports = (context.meta or {}).get("progress_token") is not None
         try:
             outcome = await wait_reporting(
                 self._service,
@@ -225,7 +224,7 @@ class _Door:
                 run.id,
                 self._wait,
                 audience,
-                session=context.session if reports else None,
+                context,
             )
         finally:
             leave()

@@ -321,6 +321,7 @@ def _compose(
         spending=spending,
         prices=Prices(settings.prices, classes=settings.models, providers=settings.providers),
         spans=spans,
+        relay=relay,
     )
     worker = Worker(
         storage,

@@ -35,7 +35,7 @@ from stepwell.engine.inputs import (
 )
 from stepwell.engine.state import RunState
 from stepwell.engine.subjects import call_subject
-from stepwell.engine.values import NOTHING, Data, Failure
+from stepwell.engine.values import NOTHING, Data, Failure, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.llm.port import Models
@@ -45,10 +45,14 @@ from stepwell.orchestrator.spans import NO_SPANS, Spans
 from stepwell.orchestrator.spending import Spending
 from stepwell.policy.port import Action, Decision, Facts, Policy, Terms
 from stepwell.principals import SCHEDULE
+from stepwell.tools.asking import Level, Line
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
 from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpec
+from stepwell.tools.questions import Question, Reply
 from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.relay import CallRelay, Message, Progress
+from stepwell.tools.relay import Question as Relayed
 from stepwell_storage.records import Short
 
 Call: TypeAlias = CallModel | CallTool | StartChild
@@ -100,8 +104,12 @@ class WorldEffects:
         prices: Prices | None = None,
         spans: Spans = NO_SPANS,
         nonce: Callable[[], str] = new_nonce,
+        relay: CallRelay | None = None,
     ) -> None:
-        """`max_result` bounds what one tool may answer, in bytes; without `spending` nothing limits it."""
+        """`max_result` bounds what one tool may answer, in bytes; without `spending` nothing limits it.
+
+        Whoever waits for a run hears of its calls by the `relay`.
+        """
         self._tools = tools
         self._models = models
         self._policy = policy
@@ -111,6 +119,7 @@ class WorldEffects:
         self._prices = prices or Prices()
         self._spans = spans
         self._nonce = nonce
+        self._relay = relay or CallRelay()
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
@@ -231,6 +240,7 @@ class WorldEffects:
                 command.arguments.value,
                 context,
                 begin=None if may_repeat else partial(begin, allowed),
+                line=self._line(namespace, state.run, command),
             )
             self._check_size(command.tool, result)
         except NotBegun:
@@ -247,6 +257,24 @@ class WorldEffects:
             latency_us=now - begun,
             decision=allowed,
         )
+
+    def _line(self, namespace: str, run: str, command: CallTool) -> Line:
+        async def ask(questions: Mapping[str, Question]) -> Mapping[str, Reply]:
+            replies = {}
+            for key, it in questions.items():
+                schema = None if it.schema is None else dict(it.schema)
+                asked = Relayed(command.tool, it.message, schema, it.url)
+                said = await self._relay.ask(namespace, run, asked)
+                replies[key] = Reply("cancel") if said is None else Reply(said.action, said.content)
+            return replies
+
+        def report(done: float, total: float | None, words: str) -> None:
+            self._relay.tell(namespace, run, Progress(command.step, done, total, words))
+
+        def log(level: Level, data: Json, logger: str) -> None:
+            self._relay.tell(namespace, run, Message(command.step, level, data, logger))
+
+        return Line(ask, report=report, log=log)
 
     def _check_size(self, tool: str, result: Data) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
+from stepwell.tools.asking import Line, speaking
 from stepwell.tools.outcomes import described, stack
 from stepwell.tools.port import Begin, CallContext, NotBegun, SelfTimed, Tool, ToolFailed
 from stepwell.tools.schema import compiled
@@ -14,12 +15,17 @@ logger = logging.getLogger(__name__)
 
 
 async def invoke(
-    tool: Tool, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    tool: Tool,
+    arguments: dict[str, Json],
+    context: CallContext,
+    *,
+    begin: Begin | None = None,
+    line: Line | None = None,
 ) -> Data:
     """Calls a tool with arguments that fit its schema; gives a result that fits its schema.
 
     Cancelling the caller stops the tool. `begin` is awaited right before the tool is called;
-    what only waits for a worker process has not begun.
+    what only waits for a worker process has not begun. On the `line` the tool says and asks.
 
     Raises:
         NotBegun: `begin` answered False, the tool was not called;
@@ -35,24 +41,31 @@ async def invoke(
             code=Code.INVALID_ARGUMENTS,
             retryable=False,
         )
-    if isinstance(tool, SelfTimed):
-        result = await _outcome(tool, tool.call(arguments, context, begin=begin), context)
-    elif begin is not None and not await begin():
-        raise NotBegun
-    elif spec.timeout is None:
-        result = await _call(tool, arguments, context)
-    else:
-        result = await _call_within(spec.timeout, tool, arguments, context)
+    with speaking(line):
+        if isinstance(tool, SelfTimed):
+            result = await _outcome(tool, tool.call(arguments, context, begin=begin), context)
+        elif begin is not None and not await begin():
+            raise NotBegun
+        elif spec.timeout is None:
+            result = await _call(tool, arguments, context)
+        else:
+            result = await _call_within(spec.timeout, tool, arguments, context, line)
     if spec.output_schema is not None and spec.kind != "mcp":
         _check_result(tool, result)  # what an MCP server's schema is of was checked already
     return result
 
 
 async def _call_within(
-    timeout: int, tool: Tool, arguments: dict[str, Json], context: CallContext
+    timeout: int,
+    tool: Tool,
+    arguments: dict[str, Json],
+    context: CallContext,
+    line: Line | None,
 ) -> Data:
     try:
         async with asyncio.timeout(timeout / 1e6) as scope:
+            if line is not None:
+                line.runs_within(scope)
             result = await _call(tool, arguments, context)
     except TimeoutError as error:
         raise _late(tool) from error

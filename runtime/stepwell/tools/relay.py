@@ -7,9 +7,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
+
+from stepwell.engine.values import Json
+from stepwell.tools.asking import Level
 
 
 class Progress(Struct, frozen=True):
@@ -19,6 +22,15 @@ class Progress(Struct, frozen=True):
     done: float
     total: float | None = None
     words: str = ""
+
+
+class Message(Struct, frozen=True):
+    """What a tool says to a client that wants to know."""
+
+    step: str
+    level: Level
+    data: Json
+    logger: str = ""
 
 
 class Question(Struct, frozen=True):
@@ -33,7 +45,7 @@ class Question(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """What the person did: `accept` with what was asked for, `decline` or `cancel`."""
 
-    action: str
+    action: Literal["accept", "decline", "cancel"]
     content: dict[str, Any] | None = None
 
 
@@ -44,8 +56,8 @@ ARRIVAL: Final = timedelta(seconds=1)
 class Audience(Protocol):
     """Who waits for a run, and what they can be told."""
 
-    def heard(self, progress: Progress) -> None:
-        """Takes note of progress."""
+    def heard(self, said: Progress | Message) -> None:
+        """Takes note of progress, or of a message."""
         ...
 
     async def ask(self, question: Question) -> Reply | None:
@@ -76,10 +88,10 @@ class CallRelay:
 
         return leave
 
-    def report(self, namespace: str, run: str, progress: Progress) -> None:
+    def tell(self, namespace: str, run: str, said: Progress | Message) -> None:
         """Tells whoever waits for the run."""
         for audience in tuple(self._audiences.get((namespace, run), ())):
-            audience.heard(progress)
+            audience.heard(said)
 
     async def ask(self, namespace: str, run: str, question: Question) -> Reply | None:
         """Asks the first of those who wait that can be asked; None when nobody can.

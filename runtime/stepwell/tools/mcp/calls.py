@@ -227,7 +227,7 @@ class _Reports:
         self._next = now + REPORT_EVERY
         words = bounded(self._redactor.text(seen(message or "")), 500)
         report = Progress(self._context.step, progress, total, words)
-        self._relay.report(self._context.namespace, self._context.run, report)
+        self._relay.tell(self._context.namespace, self._context.run, report)
 
 
 def _meta(context: CallContext) -> Any:
