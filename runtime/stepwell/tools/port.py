@@ -3,13 +3,18 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
+
+TaskUse: TypeAlias = Literal["auto", "eager", "required", "never"]
+"""When a call becomes a task, for a client that takes tasks: once it takes long (`auto`), at once
+(`eager`), at once and for nobody else (`required`), never."""
+TASK_USES: Final[tuple[TaskUse, ...]] = get_args(TaskUse)
 
 
 class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
@@ -18,7 +23,8 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     `timeout` is in microseconds. `destructive` is None when nobody said, and so is `open_world`,
     which tells whether it reaches what is outside of our knowledge. `published` tools are offered
     to MCP clients. `kind` is how it is called: `python`, `sql`, `mcp`, `http`. What a tool
-    answers carries its `labels`; it reads at most `most_rows` of a datasource.
+    answers carries its `labels`; it reads at most `most_rows` of a datasource. `task` says when an
+    MCP client is answered a task instead of a result.
     """
 
     name: str
@@ -35,6 +41,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     open_world: bool | None = None
     labels: frozenset[str] = frozenset()
     most_rows: int = 0
+    task: TaskUse = "auto"
 
     @cached_property
     def described(self) -> dict[str, Any]:

@@ -21,7 +21,15 @@ from stepwell.tools.declaration import Declaration, Function
 from stepwell.tools.frames import DECLARATION
 from stepwell.tools.modules import source_of
 from stepwell.tools.outcomes import as_json
-from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
+from stepwell.tools.port import (
+    TASK_USES,
+    Begin,
+    CallContext,
+    SelfTimed,
+    TaskUse,
+    Tool,
+    ToolSpec,
+)
 from stepwell.tools.process import ProcessPool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +50,7 @@ def tool(
     idempotent: bool | None = None,
     timeout: timedelta | None = None,
     published: bool = True,
+    task: TaskUse = "auto",
 ) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
@@ -57,6 +66,7 @@ def tool(
     idempotent: bool | None = None,
     timeout: timedelta | None = None,
     published: bool = True,
+    task: TaskUse = "auto",
 ) -> F | Callable[[F], F]:
     """Declares a function as a tool and returns the function itself.
 
@@ -69,7 +79,9 @@ def tool(
     lost, None that it is not known; `idempotent` promises that a repeat with the same
     `CallContext.key` does no harm (a read-only tool is, unless it says otherwise): any other
     call is never repeated by itself when a crash leaves its outcome open. `published` tools
-    are offered to MCP clients. An async function runs in the daemon and must not block; any
+    are offered to MCP clients. To a client that takes tasks a call is answered as one when it takes
+    long or waits for a person (`task="auto"`), at once (`"eager"`), at once while all other clients
+    are refused (`"required"`), or never. An async function runs in the daemon and must not block; any
     other one runs in a process of its own and has to be at the top level of its module.
 
     Raises:
@@ -86,7 +98,10 @@ def tool(
         idempotent=read_only if idempotent is None else idempotent,
         timeout=_microseconds(timeout),
         published=published,
+        task=task,
     )
+    if task not in TASK_USES:
+        raise TypeError(f"@tool: task must be one of {', '.join(TASK_USES)}, it is {task!r}")
     if read_only and destructive:
         raise TypeError("@tool: it cannot be read_only and destructive")
 

@@ -42,6 +42,7 @@ class Receipt(TypedDict):
     idempotent=True,
     timeout=timedelta(seconds=2),
     published=False,
+    task="eager",
 )
 async def place_order(
     items: list[Item],
@@ -143,6 +144,7 @@ def test_everything_that_a_function_says_is_in_its_spec() -> None:
             idempotent=True,
             timeout=2000000,
             published=False,
+            task="eager",
         )
     )
 
@@ -162,6 +164,11 @@ def test_without_options_a_tool_promises_nothing() -> None:
             "additionalProperties": False,
         },
     )
+
+
+def test_a_use_of_tasks_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(TypeError, match="auto, eager, required, never, it is 'always'"):
+        tool(task="always")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def test_a_read_only_tool_is_idempotent_unless_it_says_otherwise() -> None:
