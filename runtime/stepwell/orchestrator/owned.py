@@ -111,13 +111,15 @@ class OwnedRun:
         calls: Calls,
         jitter: Callable[[], float],
         on_end: Callable[["OwnedRun"], None],
+        on_standing: Callable[["OwnedRun"], None],
         seal: Sealer | None = None,
         meter: RunMeter | None = None,
         spending: Spending | None = None,
     ) -> None:
         """`on_end` is called once: when the run has ended, or its lease is lost.
 
-        `jitter` draws a number in [0, 1) that spreads the retries of many.
+        `on_standing` is called whenever the list of runs shows another standing of it. `jitter`
+        draws a number in [0, 1) that spreads the retries of many.
         """
         self.namespace = namespace
         self.state = state
@@ -130,6 +132,7 @@ class OwnedRun:
         self._calls = calls
         self._jitter = jitter
         self._on_end = on_end
+        self._on_standing = on_standing
         self._seal = seal
         self._meter = meter
         self._spending = spending
@@ -140,7 +143,8 @@ class OwnedRun:
         has written it, and could not say so, takes the same again for what it is."""
         self._told: set[str] = set()
         """The ids of letters that the run has been told and that the store still has."""
-        self._shown = standing_of(state)
+        self.standing = standing_of(state)
+        """Where the run stands, as the list of runs shows it."""
         self._appending = False
         self._is_draining = False
         self._gone = False
@@ -300,7 +304,7 @@ class OwnedRun:
             self._send(self._sent)
 
     def _send(self, outgoing: Outgoing) -> None:
-        is_news = outgoing.standing != self._shown
+        is_news = outgoing.standing != self.standing
         try:
             append = self._journal.append(
                 self.namespace,
@@ -357,7 +361,8 @@ class OwnedRun:
         self.committed += len(outgoing.events)
         if self._meter is not None:
             self._meter.committed(self.state, outgoing.events)
-        self._shown = outgoing.standing
+        is_news = outgoing.standing != self.standing
+        self.standing = outgoing.standing
         self._blocked_by = None
         if outgoing.taken:
             self._told.difference_update(outgoing.taken)
@@ -365,6 +370,8 @@ class OwnedRun:
             commit = self._commits.pop(0)
             if not commit.done.done():
                 commit.done.set_result(True)
+        if is_news:
+            self._on_standing(self)
         self._carry_out(outgoing.commands)
         if self._next.events:
             self._flush()

@@ -47,7 +47,7 @@ from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.spending import Spending
-from stepwell.orchestrator.standing import run_of_state
+from stepwell.orchestrator.standing import RUNNING, run_of_state
 from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.tools import Tools
@@ -59,6 +59,7 @@ from stepwell.orchestrator.views import (
     Step,
     Workflow,
     datasource_of,
+    ended,
     run_of_row,
 )
 from stepwell.orchestrator.worker import Worker
@@ -71,7 +72,7 @@ from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.vault.factor_key import passing_boxes
 from stepwell.vault.vault import Vault
-from stepwell_storage.errors import Duplicate, Exists, KeyTaken
+from stepwell_storage.errors import Duplicate, Exists, KeyTaken, Missing
 from stepwell_storage.ports import Storage
 from stepwell_storage.records import DatasourceRow, DefinitionRow
 
@@ -310,8 +311,10 @@ class Service:
         run, _ = await self.start_run(caller, CALL.name, given, request_id=request_id, trace=trace)
         return run
 
-    async def get_run(self, caller: Caller, run: str) -> Run:
+    async def get_run(self, caller: Caller, run: str, *, is_own: bool = False) -> Run:
         """One run, with its output where it has one; of one that was erased a reference is left.
+
+        With `is_own` there is none but those that the caller's principal has begun.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
@@ -319,6 +322,8 @@ class Service:
         check_texts(run=run)
         with refusals(no_run(run)):
             view = run_of_row(await self._storage.runs.get(caller.namespace, run))
+            if is_own and view.principal != caller.principal:
+                raise Missing
             if view.output is None:
                 return view
             try:
@@ -327,26 +332,42 @@ class Service:
                 return msgspec.structs.replace(view, is_erased=True)
         return msgspec.structs.replace(view, output=output)
 
-    async def wait_run(self, caller: Caller, run: str, timeout: timedelta) -> Run:
-        """The run when it has ended, or as it is after `timeout`.
+    async def wait_run(
+        self,
+        caller: Caller,
+        run: str,
+        timeout: timedelta,
+        *,
+        until: Callable[[Run], bool] = ended,
+    ) -> Run:
+        """The run when it has ended or `until` says so, or as it is after `timeout`.
+
+        `until` is asked whenever the run comes to wait for something, or goes on.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
         left, clock = timeout.total_seconds(), asyncio.get_running_loop().time
-        until = clock() + left
+        end, or_stands = clock() + left, until is not ended
         while True:
             patience = left
-            if self._worker.find(caller.namespace, run) is None:
+            owned = self._worker.find(caller.namespace, run)
+            stood = RUNNING if owned is None else owned.standing
+            if owned is None or (or_stands and stood != RUNNING):
                 view = await self.get_run(caller, run)
-                if view.status.ended or left <= 0:
+                if view.status.ended or until(view) or left <= 0:
                     return view
-                # Whoever owns it elsewhere tells nobody here: the list is looked at again.
-                patience = min(left, LOOK_AGAIN)
-            state = await self._worker.wait_ended(caller.namespace, run, patience)
+                if owned is None:
+                    # Whoever owns it elsewhere tells nobody here: the list is looked at again.
+                    patience = min(left, LOOK_AGAIN)
+                elif owned.standing != stood:
+                    continue  # it stirred while we looked, and nobody waited
+            state = await self._worker.wait_ended(
+                caller.namespace, run, patience, or_stands=or_stands
+            )
             if state is not None:
                 return run_of_state(state)
-            left = max(until - clock(), 0)
+            left = max(end - clock(), 0)
             if not left:
                 return await self.get_run(caller, run)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,8 @@ class RunStatus(StrEnum):
 
 
 WaitsOn = Literal["human", "signal", "timer", "queue", "budget"]
+BY_SOMEBODY: Final = frozenset[WaitsOn](("human", "signal", "budget"))
+"""What does not come by itself."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +90,18 @@ class Run(Struct, frozen=True, kw_only=True):
     forked_from: str = ""
     is_erased: bool = False
     """Whether its output cannot be read any more, because the key has been destroyed."""
+
+
+def ended(run: Run) -> bool:
+    """Whether nothing will happen to a run any more."""
+    return run.status.ended
+
+
+def stuck(run: Run) -> bool:
+    """Whether nothing will happen to a run, which has not ended, until somebody does something."""
+    if run.status is RunStatus.PAUSED:
+        return True
+    return run.status is RunStatus.WAITING and all(one.on in BY_SOMEBODY for one in run.waiting)
 
 
 class Step(Struct, frozen=True, kw_only=True):

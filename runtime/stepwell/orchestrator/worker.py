@@ -107,8 +107,9 @@ class Worker:
             spans=spans,
         )
         self._runs: dict[tuple[str, str], OwnedRun] = {}
-        self._waiting: dict[tuple[str, str], set[asyncio.Future[RunState | None]]] = {}
-        """Who waits for the end of a run, by namespace and run."""
+        self._waiting: dict[tuple[str, str], dict[asyncio.Future[RunState | None], bool]] = {}
+        """Who waits for the end of a run, by namespace and run; and whether for another standing
+        of it too."""
         self._claimed: deque[Lease] = deque()
         """Leases that are ours and whose logs are still to be folded."""
         self._unreadable: dict[tuple[str, str], int] = {}
@@ -355,22 +356,25 @@ class Worker:
         """The run, if it is in our hands."""
         return self._runs.get((namespace, run))
 
-    async def wait_ended(self, namespace: str, run: str, timeout: float) -> RunState | None:
+    async def wait_ended(
+        self, namespace: str, run: str, timeout: float, *, or_stands: bool = False
+    ) -> RunState | None:
         """The state of a run once it has ended in our hands.
 
-        None when that takes longer, or when the run leaves them before.
+        None when that takes longer, or when the run leaves them before; with `or_stands` also as
+        soon as the list of runs shows another standing of it.
         """
         key, loop = (namespace, run), asyncio.get_running_loop()
         waiter: asyncio.Future[RunState | None] = loop.create_future()
         # A timer of our own: `asyncio.wait` takes 6 us longer, and every run is waited for.
         timer = loop.call_later(timeout, _tell, waiter, None)
-        waiting = self._waiting.setdefault(key, set())
-        waiting.add(waiter)
+        waiting = self._waiting.setdefault(key, {})
+        waiting[waiter] = or_stands
         try:
             return await waiter
         finally:
             timer.cancel()
-            waiting.remove(waiter)
+            del waiting[waiter]
             if not waiting:
                 del self._waiting[key]
 
@@ -695,6 +699,7 @@ class Worker:
             calls=self._calls,
             jitter=self._jitter,
             on_end=self._let_go,
+            on_standing=self._tell_of,
             seal=seal,
             meter=meter or self._meter.of_run(),
             spending=self._spending,
@@ -703,6 +708,12 @@ class Worker:
             owned.drain()
         self._runs[namespace, state.run] = owned
         return owned
+
+    def _tell_of(self, owned: OwnedRun) -> None:
+        """Wakes those who wait for another standing of a run."""
+        for waiter, is_wanted in self._waiting.get((owned.namespace, owned.state.run), {}).items():
+            if is_wanted:
+                _tell(waiter, None)
 
     def _let_go(self, owned: OwnedRun) -> None:
         key = owned.namespace, owned.state.run

@@ -105,7 +105,7 @@ class ScriptedService(Service):
         if isinstance(self.failure, StepwellError):
             raise self.failure
 
-    async def get_run(self, caller: Caller, run: str) -> Run:
+    async def get_run(self, caller: Caller, run: str, *, is_own: bool = False) -> Run:
         raise self.failure or AssertionError("the test has said nothing")
 
     async def watch_events(

@@ -25,7 +25,7 @@ from stepwell.engine.events import PolicyDecided, ToolCall, ToolCallStarted
 from stepwell.engine.values import Data
 from stepwell.errors import Code, Denied, FailedPrecondition, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import Approval, Run, RunStatus
+from stepwell.orchestrator.views import Approval, Run, RunStatus, stuck
 from stepwell.policy.port import Action, Decision, Facts, Terms
 from stepwell.policy.read import read_policy
 from stepwell.policy.ruleset import RuleSet
@@ -34,6 +34,7 @@ from stepwell.tools.port import ToolFailed
 
 SOON = timedelta(seconds=5)
 HOUR = 3_600_000_000
+HOURS = timedelta(hours=3)
 
 
 async def hold(service: Service, amount: int = 5) -> tuple[Run, Approval]:
@@ -80,6 +81,33 @@ async def test_a_held_call_is_in_the_list_with_all_but_its_arguments() -> None:
         assert (waiting.on, waiting.about, waiting.approval) == ("human", "call", approval.id)
         assert (waiting.rules, waiting.reason) == (("big",), "more than 3")
         assert rig.pay.calls == []
+
+
+@on_virtual_time
+async def test_who_waits_for_a_run_may_be_told_as_soon_as_it_is_held() -> None:
+    rig = Governed()
+    async with rig.serving() as service:
+        begun = await service.call_tool(BOT, "pay", {"sum": 5})
+        run = await service.wait_run(BOT, begun.id, HOURS, until=stuck)
+        assert (run.status, run.waiting[0].on) == (RunStatus.WAITING, "human")
+        [approval] = (await service.approvals.list(BOB)).approvals
+        await approve(service, approval)
+        ended = await service.wait_run(BOT, begun.id, HOURS, until=stuck)
+        assert ended.status is RunStatus.COMPLETED
+
+
+@on_virtual_time
+async def test_a_run_of_another_is_not_there_for_who_asks_for_his_own() -> None:
+    async with Governed().serving() as service:
+        run = await service.call_tool(BOT, "look", {})
+        assert (await service.get_run(BOT, run.id, is_own=True)).id == run.id
+        with pytest.raises(NotFound) as foreign:
+            await service.get_run(BOB, run.id, is_own=True)
+        with pytest.raises(NotFound) as unknown:
+            await service.get_run(BOB, run.id.replace("0", "1"), is_own=True)
+        assert foreign.value.message == unknown.value.message.replace(
+            run.id.replace("0", "1"), run.id
+        )
 
 
 @on_virtual_time
