@@ -12,40 +12,73 @@ if TYPE_CHECKING:
     from stepwell.tools.asking import ask_url as ask_url
     from stepwell.tools.asking import log as log
     from stepwell.tools.asking import report as report
+    from stepwell.tools.content import Audio as Audio
+    from stepwell.tools.content import Content as Content
+    from stepwell.tools.content import EmbeddedResource as EmbeddedResource
+    from stepwell.tools.content import Image as Image
+    from stepwell.tools.content import Message as Message
+    from stepwell.tools.content import ResourceLink as ResourceLink
+    from stepwell.tools.content import Text as Text
     from stepwell.tools.port import CallContext as CallContext
     from stepwell.tools.port import ToolFailed as ToolFailed
+    from stepwell.tools.prompts import prompt as prompt
     from stepwell.tools.python import tool as tool
     from stepwell.tools.questions import Question as Question
     from stepwell.tools.questions import Reply as Reply
+    from stepwell.tools.resources import resource as resource
+    from stepwell.tools.shelf import Icon as Icon
+    from stepwell.tools.shelf import resource_changed as resource_changed
 
 _PUBLIC = {
+    "Audio": "stepwell.tools.content",
     "CallContext": "stepwell.tools.port",
+    "Content": "stepwell.tools.content",
     "Do": "stepwell.definitions.do",
+    "EmbeddedResource": "stepwell.tools.content",
+    "Icon": "stepwell.tools.shelf",
+    "Image": "stepwell.tools.content",
+    "Message": "stepwell.tools.content",
     "Question": "stepwell.tools.questions",
     "Reply": "stepwell.tools.questions",
+    "ResourceLink": "stepwell.tools.content",
     "Retry": "stepwell.definitions.do",
+    "Text": "stepwell.tools.content",
     "ToolFailed": "stepwell.tools.port",
     "Workflow": "stepwell.definitions.builder",
     "ask": "stepwell.tools.asking",
     "ask_all": "stepwell.tools.asking",
     "ask_url": "stepwell.tools.asking",
     "log": "stepwell.tools.asking",
+    "prompt": "stepwell.tools.prompts",
     "report": "stepwell.tools.asking",
+    "resource": "stepwell.tools.resources",
+    "resource_changed": "stepwell.tools.shelf",
     "tool": "stepwell.tools.python",
 }
 __all__ = [
+    "Audio",
     "CallContext",
+    "Content",
     "Do",
+    "EmbeddedResource",
+    "Icon",
+    "Image",
+    "Message",
     "Question",
     "Reply",
+    "ResourceLink",
     "Retry",
+    "Text",
     "ToolFailed",
     "Workflow",
     "ask",
     "ask_all",
     "ask_url",
     "log",
+    "prompt",
     "report",
+    "resource",
+    "resource_changed",
     "tool",
 ]
 

@@ -80,7 +80,8 @@ def _serve(call: frames.Call, outgoing: BinaryIO) -> None:
             else declaration.bind(call.arguments, call.context)
         )
         frames.write(outgoing, frames.encode(frames.Begun(call.number)))
-        body = _encoded(call.number, function(**keywords))
+        result = function(**keywords)
+        body = _encoded(call.number, declaration.value(result) if declaration else result)
     except BaseException as error:  # noqa: BLE001 - even SystemExit is the function's answer
         body = frames.encode(_raised(call.number, error))
     frames.write(outgoing, body)

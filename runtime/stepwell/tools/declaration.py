@@ -11,7 +11,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
+from stepwell.tools import content
 from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
+from stepwell.tools.shelf import Offer
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 """What a tool may be called: what MCP clients and every model provider accept, less a little."""
@@ -23,12 +25,28 @@ class Declaration(Struct, frozen=True, kw_only=True):
     """A function as a tool.
 
     `parameters` decodes the arguments; None hands them over as the JSON that they are.
-    `context` is the parameter that takes the `CallContext`, if there is one.
+    `context` is the parameter that takes the `CallContext`, if there is one. `offer` is the
+    resource or the prompt that it is, where it is one.
     """
 
     spec: ToolSpec
     parameters: type[Struct] | None = None
     context: str = ""
+    offer: Offer | None = None
+
+    def value(self, result: object) -> object:
+        """What the function has returned, as the log will hold it; not yet encoded.
+
+        Raises:
+            ToolFailed: INVALID_RESULT, it is no resource, or no prompt.
+        """
+        match self.spec.role:
+            case "tool":
+                return content.tool_value(result)
+            case "resource":
+                return content.resource_value(result)
+            case "prompt":
+                return content.prompt_value(result)
 
     def bind(self, arguments: Mapping[str, Json], context: CallContext | None) -> dict[str, Any]:
         """The keyword arguments for the function.
@@ -120,7 +138,9 @@ def input_schema(function: Function, name: str, parameters: type[Struct]) -> dic
 def output_schema(function: Function, name: str) -> dict[str, Any] | None:
     """The JSON Schema of a result with named fields; None for every other one."""
     returned = _hints(function, name).get("return")
-    if not isinstance(returned, type) or not (
+    if not isinstance(returned, type) or content.is_rich(returned):
+        return None
+    if not (
         issubclass(returned, Struct)
         or hasattr(returned, "__dataclass_fields__")
         or typing.is_typeddict(returned)

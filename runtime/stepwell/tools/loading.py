@@ -12,16 +12,21 @@ from stepwell.tools.outcomes import described
 from stepwell.tools.port import Tool
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.python import declaration_of, function_tool
+from stepwell.tools.shelf import Shelf
 
 
-def load_tools(places: Iterable[str], *, processes: ProcessPool) -> tuple[Tool, ...]:
+def load_tools(
+    places: Iterable[str], *, processes: ProcessPool, shelf: Shelf | None = None
+) -> tuple[Tool, ...]:
     """The tools of these files and modules, in the order in which they are written.
 
-    A module's tools are the functions with `@tool` that it holds, imported ones too.
+    A module's tools are the functions with `@tool` that it holds, imported ones too; and those with
+    `@resource` and `@prompt`, which are put on the `shelf`.
 
     Raises:
         SetupError: a place is not there, cannot be imported, or has no tool; or two different
             functions have the same name.
+        AlreadyExists: two resources have the same URI.
     """
     found: dict[str, tuple[object, str]] = {}
     tools: list[Tool] = []
@@ -41,6 +46,8 @@ def load_tools(places: Iterable[str], *, processes: ProcessPool) -> tuple[Tool, 
                 )
             found[name] = (function, where)
             tools.append(_tool(function, place, processes))
+            if shelf is not None and declared.offer is not None:
+                shelf.add(declared.offer)
     return tuple(tools)
 
 
@@ -49,7 +56,8 @@ def _functions(place: str) -> list[object]:
     functions = [value for value in vars(module).values() if declaration_of(value)]
     if not functions:
         raise SetupError(
-            f"{place} has no tool: decorate a function with @tool (from stepwell import tool)"
+            f"{place} has no tool: decorate a function with @tool, @resource or @prompt "
+            "(from stepwell import tool)"
         )
     return functions
 

@@ -24,7 +24,8 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     which tells whether it reaches what is outside of our knowledge. `published` tools are offered
     to MCP clients. `kind` is how it is called: `python`, `sql`, `mcp`, `http`. What a tool
     answers carries its `labels`; it reads at most `most_rows` of a datasource. `task` says when an
-    MCP client is answered a task instead of a result.
+    MCP client is answered a task instead of a result. What has another `role` is called when a
+    resource is read or a prompt is got, and is in no list of tools.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     labels: frozenset[str] = frozenset()
     most_rows: int = 0
     task: TaskUse = "auto"
+    role: Literal["tool", "resource", "prompt"] = "tool"
 
     @cached_property
     def described(self) -> dict[str, Any]:

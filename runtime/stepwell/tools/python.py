@@ -31,6 +31,7 @@ from stepwell.tools.port import (
     ToolSpec,
 )
 from stepwell.tools.process import ProcessPool
+from stepwell.tools.shelf import Offer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +97,7 @@ def tool(
         read_only=read_only,
         destructive=destructive,
         idempotent=read_only if idempotent is None else idempotent,
-        timeout=_microseconds(timeout),
+        timeout=microseconds(timeout),
         published=published,
         task=task,
     )
@@ -106,7 +107,7 @@ def tool(
         raise TypeError("@tool: it cannot be read_only and destructive")
 
     def declared(decorated: F) -> F:
-        return _declared(decorated, said, has_schema=input_schema is not None)
+        return declare(decorated, said, has_schema=input_schema is not None)
 
     return declared if function is None else declared(function)
 
@@ -137,12 +138,13 @@ class AsyncTool:
     def __init__(self, function: Function, declared: Declaration) -> None:
         self._function = function
         self._bind = declared.bind
+        self._value = declared.value
         self.spec: ToolSpec = declared.spec
 
     async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
         """Calls the function."""
         call = self._function(**self._bind(arguments, context))
-        return Data(as_json(await watched(call, self.spec.name)))
+        return Data(as_json(self._value(await watched(call, self.spec.name))))
 
 
 class ProcessTool(SelfTimed):
@@ -173,8 +175,20 @@ class ProcessTool(SelfTimed):
         )
 
 
-def _declared(function: F, said: ToolSpec, *, has_schema: bool) -> F:
-    """Adds to what was said of a tool what its function says itself."""
+def declare(
+    function: F,
+    said: ToolSpec,
+    *,
+    has_schema: bool = False,
+    offer: Callable[[ToolSpec], Offer] | None = None,
+) -> F:
+    """Leaves on a function what was said of it, with what it says itself.
+
+    `offer` makes the resource or the prompt that it is.
+
+    Raises:
+        TypeError: as `tool`.
+    """
     name = said.name or getattr(function, "__name__", "")
     _check_function(function, name)
     parameters: type[Struct] | None = None
@@ -188,13 +202,22 @@ def _declared(function: F, said: ToolSpec, *, has_schema: bool) -> F:
         name=name,
         description=said.description or _described(function, name),
         input_schema=input_schema,
-        output_schema=said.output_schema or declaration.output_schema(function, name),
+        output_schema=said.output_schema
+        or (declaration.output_schema(function, name) if offer is None else None),
     )
-    setattr(function, DECLARATION, Declaration(spec=spec, parameters=parameters, context=context))
+    declared = Declaration(
+        spec=spec,
+        parameters=parameters,
+        context=context,
+        offer=None if offer is None else offer(spec),
+    )
+    setattr(function, DECLARATION, declared)
     return function
 
 
 def _check_function(function: Function, name: str) -> None:
+    if getattr(function, DECLARATION, None) is not None:
+        raise TypeError(f"{name}: one function is one tool, one resource or one prompt")
     if not inspect.isfunction(function):
         raise TypeError(
             f"@tool goes on a function, {function!r} is none; "
@@ -219,7 +242,12 @@ def _described(function: Function, name: str) -> str:
     return description
 
 
-def _microseconds(timeout: timedelta | None) -> int | None:
+def microseconds(timeout: timedelta | None) -> int | None:
+    """The longest time of a call, as a spec has it.
+
+    Raises:
+        TypeError: it is none.
+    """
     if timeout is None:
         return None
     if not isinstance(timeout, timedelta):

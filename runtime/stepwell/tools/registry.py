@@ -96,7 +96,7 @@ class ToolRegistry:
         """The tools that MCP clients are offered, by name."""
         if self._published is None:
             self._published = tuple(
-                spec for spec in self.all() if spec.published and spec.name not in self._suspended
+                spec for spec in self.all() if is_listed(spec) and spec.name not in self._suspended
             )
         return self._published
 
@@ -154,7 +154,7 @@ class ToolRegistry:
         spec = tool.spec
         before = self._tools.get(spec.name)
         self._tools[spec.name] = tool
-        if spec.published:
+        if is_listed(spec):
             self.published_names |= {spec.name}
         else:
             self.published_names -= {spec.name}
@@ -170,3 +170,8 @@ class ToolRegistry:
         self._is_changed = False
         for listener in tuple(self._listeners.values()):
             listener()
+
+
+def is_listed(spec: ToolSpec) -> bool:
+    """Whether MCP clients see it among the tools, when it is not suspended."""
+    return spec.published and spec.role == "tool"

@@ -114,7 +114,8 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_file_without_a_tool_is_told_how_to_make_one(write: Write) -> None:
     place = write("none.py", "def plain() -> None: ...\n")
     assert refusal(place) == (
-        f"{place} has no tool: decorate a function with @tool (from stepwell import tool)"
+        f"{place} has no tool: decorate a function with @tool, @resource or @prompt "
+        "(from stepwell import tool)"
     )
 
 
