@@ -36,6 +36,7 @@ from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.intake import check_input, check_repeat, request_digest
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.keys import KeyKeeping
+from stepwell.orchestrator.offered import OfferedTools
 from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import Policies
@@ -167,9 +168,11 @@ class Service:
         )
         self.queues = Queues(storage, clock, audit)
         self.retention = Retention(storage, audit)
+        book = book or PolicyBook()
+        self._offered = OfferedTools(tools, book)
         self.policies = Policies(
             storage,
-            book=book or PolicyBook(),
+            book=book,
             tools=tools,
             clock=clock,
             factors=self.factors,
@@ -511,8 +514,11 @@ class Service:
     # --- tools and datasources ------------------------------------------------------------
 
     async def list_tools(self, caller: Caller) -> tuple[ToolSpec, ...]:
-        """The published tools, by name."""
-        return self._tools.published()
+        """The published tools, by name, but for those that policy denies him whatever he asks.
+
+        It is the same tuple for as long as nothing changes.
+        """
+        return self._offered.to(caller)
 
     def tool_names(self, caller: Caller) -> frozenset[str]:
         """The names of the published tools, with those that are suspended and not listed."""

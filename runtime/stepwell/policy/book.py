@@ -1,8 +1,11 @@
 """The policies in force, one per namespace: what every effect is decided by."""
 
+from collections.abc import Iterable
+
 from stepwell.policy import defaults
 from stepwell.policy.port import Action, Decision
 from stepwell.policy.ruleset import Pass, RuleSet
+from stepwell.tools.port import ToolSpec
 
 
 class PolicyBook:
@@ -17,6 +20,22 @@ class PolicyBook:
         if rules is None:
             return defaults.decide(action)
         return rules.decide(action, passes)
+
+    def never_allowed(
+        self, namespace: str, principal: str, groups: frozenset[str], tools: Iterable[ToolSpec]
+    ) -> frozenset[str]:
+        """The names of those of the tools of which every direct call is denied, whatever it holds.
+
+        Not all of them: what may turn out either way is left out.
+        """
+        rules = self._in_force.get(namespace)
+        return frozenset() if rules is None else rules.never_allowed(principal, groups, tools)
+
+    def could_allow(
+        self, namespace: str, principal: str, groups: frozenset[str], spec: ToolSpec
+    ) -> bool:
+        """Whether there may be a direct call of this tool that is not denied: False is certain."""
+        return spec.name not in self.never_allowed(namespace, principal, groups, [spec])
 
     def get(self, namespace: str) -> RuleSet | None:
         """The policy in force; None where the defaults are."""

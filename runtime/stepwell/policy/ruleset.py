@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepwell.policy import procedure
+from stepwell.policy.outlook import Outlook
 from stepwell.policy.port import Action, Decision
 from stepwell.policy.procedure import GRANT, INTERNAL, NOBODY, Stages, Verdict
 from stepwell.policy.rules import CALL, Reads, Rule
@@ -76,6 +77,7 @@ class RuleSet:
                 self._by_action[action] = (*self._by_action.get(action, ()), rule)
         self._plans: OrderedDict[str, _Plan] = OrderedDict()
         self._verdicts: _Verdicts = {}
+        self._outlook = Outlook()
         self._allowed = Decision("allow", (GRANT,), policy=version)
 
     def decide(self, action: Action, passes: list[Pass] | None = None) -> Decision:
@@ -94,6 +96,19 @@ class RuleSet:
         if (other.effect, other.rules) == (decision.effect, decision.rules):
             return decision
         return replace(decision, log_only=f"{other.effect}: {', '.join(other.rules)}")
+
+    def never_allowed(
+        self, principal: str, groups: frozenset[str], tools: Iterable[ToolSpec]
+    ) -> frozenset[str]:
+        """The names of those of the tools that `could_allow` tells to be in vain."""
+        if self._is_closed:
+            return frozenset()  # whoever calls one is told what is the matter
+        named = ((spec, self.naming(spec.name)) for spec in tools)
+        return self._outlook.refused(principal, groups, named)
+
+    def could_allow(self, principal: str, groups: frozenset[str], spec: ToolSpec) -> bool:
+        """Whether there may be a direct call of this tool that is not denied: False is certain."""
+        return spec.name not in self.never_allowed(principal, groups, [spec])
 
     def naming(self, tool: str) -> tuple[Rule, ...]:
         """The rules that can apply to a call of this tool."""

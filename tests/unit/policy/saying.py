@@ -65,6 +65,7 @@ def call(
     at: int = NOON,
     usage: dict[str, int] | None = None,
     labels: frozenset[str] = frozenset(),
+    approved_before: int = 0,
     **other: Any,
 ) -> Action:
     """A call of a tool, of a workflow that lists it."""
@@ -78,6 +79,6 @@ def call(
         arguments={"amount": 5} if arguments is None else arguments,
         granted=frozenset({tool.name}) if granted else frozenset(),
         spec=tool,
-        facts=Facts(at=at, usage=usage or {}, labels=labels),
+        facts=Facts(at=at, usage=usage or {}, labels=labels, approved_before=approved_before),
         **other,
     )
