@@ -9,7 +9,7 @@ from mcp.server.context import ServerRequestContext
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from stepwell.orchestrator.authentication import Authentication
+from stepwell.config import McpSettings
 from stepwell.principals import LOCAL_AGENT, Caller
 
 CALLER: Final = "stepwell.caller"
@@ -22,11 +22,11 @@ FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-
 RequestContext: TypeAlias = ServerRequestContext[Any, Any]
 
 
-def allowed_hosts(page_url: str) -> tuple[str, ...]:
-    """The names under which we may be reached: those of this machine, and that of the page."""
-    name = urlsplit(page_url).hostname or ""
-    name = f"[{name}]" if ":" in name else name
-    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, name))) if name else LOOPBACK_HOSTS
+def allowed_hosts(*urls: str) -> tuple[str, ...]:
+    """The names under which we may be reached: those of this machine, and those of our URLs."""
+    found = (urlsplit(url).hostname or "" for url in urls)
+    names = (f"[{name}]" if ":" in name else name for name in found if name)
+    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, *names)))
 
 
 def caller_of(context: RequestContext) -> Caller:
@@ -37,21 +37,16 @@ def caller_of(context: RequestContext) -> Caller:
     return caller
 
 
-async def authenticate(scope: Scope, authentication: Authentication) -> None:
-    """Writes the caller of an HTTP request into its scope.
+def admit(scope: Scope, caller: Caller) -> None:
+    """Writes the caller of an HTTP request into its scope, and takes the credential out of it.
 
     A session belongs to whoever began it: the SDK goes by `user`.
-
-    Raises:
-        Unauthenticated: as `Authentication.authenticate`.
-        Unavailable: the key cannot be looked up at the moment.
     """
-    headers = Headers(scope=scope)
-    caller = await authentication.authenticate(
-        headers.get("authorization"), is_local=is_local(scope, headers)
-    )
     scope[CALLER] = caller
-    if caller.key:
+    scope["headers"] = [
+        (name, value) for name, value in scope["headers"] if name.lower() != b"authorization"
+    ]
+    if caller != LOCAL_AGENT:
         name = f"{caller.namespace}/{caller.principal}/{caller.key}"
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
 
@@ -72,3 +67,8 @@ def is_local(scope: Scope, headers: Headers) -> bool:
         and host_name(headers) in LOOPBACK_HOSTS
         and not any(header in headers for header in FORWARDED)
     )
+
+
+def is_keyless(settings: McpSettings) -> bool:
+    """Whether calls over HTTP from this machine need no credential."""
+    return settings.keyless == "loopback" or not (settings.keyless or settings.oauth.issuer)

@@ -4,27 +4,22 @@ Serve it with uvicorn's `http="h11"`: httptools keeps the white space at the end
 value, so that `Mcp-Name` would not match.
 """
 
-import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecuritySettings
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from stepwell.errors import StepwellError
-from stepwell.orchestrator.authentication import Authentication, Unauthenticated
-from stepwell_mcp.callers import LOOPBACK_HOSTS, authenticate, host_name
+from stepwell.orchestrator.authentication import Authentication
+from stepwell.orchestrator.resource_server import MCP_PATH, ResourceServer
+from stepwell_mcp.credentials import CredentialGate, ScopeGate
+from stepwell_mcp.limits import LimitGate, Limits
 from stepwell_mcp.lines import MESSAGE_LIMIT
+from stepwell_mcp.places import PlaceGate, Places
+from stepwell_mcp.protected_resource import ProtectedResource
 from stepwell_mcp.server import McpServer
-
-MCP_PATH: Final = "/mcp"
-
-_AUTHORITY = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^:/@\[\]]+)(:[0-9]+)?")
 
 
 class McpHttp:
@@ -32,8 +27,9 @@ class McpHttp:
 
     `routes` go into the app, and its lifespan holds `running()` open. Leaving `running()`
     ends every open stream, so leave it before waiting for the HTTP server's connections.
-    `hosts` are the names, without ports, under which browsers and clients may reach us:
-    anything else is refused, which is what stops DNS rebinding.
+    `places` are the names and web sites that may be clients; the gates let in by turns who comes
+    from where he may, who shows a right credential, who does not ask too much, and whose access
+    token covers what he asks.
     """
 
     def __init__(
@@ -41,24 +37,37 @@ class McpHttp:
         server: McpServer,
         authentication: Authentication,
         *,
-        hosts: Iterable[str] = LOOPBACK_HOSTS,
+        places: Places | None = None,
+        limits: Limits | None = None,
+        oauth: ResourceServer | None = None,
+        keyless: bool = True,
     ) -> None:
+        """Without `keyless` a call from this machine needs a credential too."""
         self._authentication = authentication
-        self._hosts = tuple(hosts)
+        self._places = places or Places()
+        self._limits = limits or Limits()
+        self._oauth = oauth
+        self._keyless = keyless
         self._manager = StreamableHTTPSessionManager(
             server,
-            security_settings=_allow(self._hosts),
+            security_settings=self._places.of_sdk,
             max_request_body_size=MESSAGE_LIMIT,
         )
 
     @property
     def routes(self) -> list[Route]:
-        """The route of the endpoint, for all of its methods."""
-        return [Route(MCP_PATH, endpoint=self._endpoint())]
+        """The route of the endpoint, for all of its methods, and that of its metadata."""
+        metadata = ProtectedResource(self._oauth).routes if self._oauth else []
+        return [Route(MCP_PATH, endpoint=self._endpoint()), *metadata]
 
     def _endpoint(self) -> ASGIApp:
-        known = _Known(StreamableHTTPASGIApp(self._manager), self._authentication)
-        return _Named(known, self._hosts)
+        app: ASGIApp = StreamableHTTPASGIApp(self._manager)
+        if self._oauth:
+            app = ScopeGate(app, self._oauth)
+        app = LimitGate(app, self._limits)
+        app = CredentialGate(app, self._authentication, oauth=self._oauth, keyless=self._keyless)
+        app = PlaceGate(app, self._places)
+        return _for_pages(app, self._places.origins) if self._places.origins else app
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,49 +76,12 @@ class McpHttp:
             yield
 
 
-class _Named:
-    """Refuses what is no name with a port: the SDK does not look at what follows the colon.
-
-    And whoever calls us by a name that is not ours, before he is asked who he is.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
-        self._app = app
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        for name, status in (("host", 421), ("origin", 403)):
-            if not _AUTHORITY.fullmatch(headers.get(name) or "null"):
-                await PlainTextResponse(f"Invalid {name}\n", status)(scope, receive, send)
-                return
-        if host_name(headers) not in self._hosts:
-            await PlainTextResponse("Invalid host\n", 421)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-class _Known:
-    """Finds out who asks; whoever shows a wrong credential is told so, and nothing else."""
-
-    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
-        self._app = app
-        self._authentication = authentication
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await authenticate(scope, self._authentication)
-        except Unauthenticated as error:
-            headers = {"www-authenticate": "Bearer"}
-            await PlainTextResponse(f"{error.message}\n", 401, headers)(scope, receive, send)
-        except StepwellError as error:
-            await PlainTextResponse(f"{error.message}\n", 503)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
-def _allow(hosts: tuple[str, ...]) -> TransportSecuritySettings:
-    names = [name for host in hosts for name in (host, f"{host}:*")]
-    return TransportSecuritySettings(
-        allowed_hosts=names, allowed_origins=[f"http://{name}" for name in names]
+def _for_pages(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """The same for pages of other sites, whose browsers ask first whether they may."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["mcp-session-id", "www-authenticate", "retry-after"],
     )

@@ -29,8 +29,10 @@ from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import PolicyLoop
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.resource_server import MCP_PATH, ResourceServer, resource_server
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
+from stepwell.orchestrator.scopes import Scopes
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
 from stepwell.orchestrator.spending import Spending
@@ -72,9 +74,12 @@ class Runtime:
         *,
         schedules: ScheduleLoop,
         background: Background,
+        oauth: ResourceServer | None,
     ) -> None:
+        """`oauth` is what clients of an authorization server see; None where there is none."""
         self.service = service
         self.survey = survey
+        self.oauth = oauth
         self._worker = worker
         self._schedules = schedules
         self._background = background
@@ -108,6 +113,7 @@ async def open_runtime(
         Unavailable: the database cannot be opened.
     """
     ring = open_ring(settings.encryption, environ, home=settings.home)
+    oauth = resource_server(settings.mcp.oauth, url=page_url(settings, http_port) + MCP_PATH)
     metrics = Metrics()
     storage = await _open_storage(settings, metrics)
     models = ModelRouter(settings.models, providers=settings.providers, scripts=settings.home)
@@ -144,6 +150,7 @@ async def open_runtime(
                 pinning=pinning,
                 relay=relay,
                 factors=_factors(settings, storage, environ, http_port),
+                scopes=oauth.scopes if oauth else Scopes(),
             )
             survey = Survey(storage, worker, metrics)
             with refusals():
@@ -169,7 +176,12 @@ async def open_runtime(
             ):
                 with rarely_collected(), LoopLag(metrics.event_loop_lag_seconds):
                     yield Runtime(
-                        service, worker, survey, schedules=schedules, background=background
+                        service,
+                        worker,
+                        survey,
+                        schedules=schedules,
+                        background=background,
+                        oauth=oauth,
                     )
             await notary.end()
     finally:
@@ -306,6 +318,7 @@ def _compose(
     pinning: Pinning,
     relay: CallRelay,
     factors: FactorKeeping,
+    scopes: Scopes,
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
@@ -355,6 +368,7 @@ def _compose(
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
         spending=spending,
         book=book,
+        scopes=scopes,
     )
     return worker, service
 

@@ -21,6 +21,8 @@ from stepwell.errors import Code, SetupError
 PREFIX: Final = "STEPWELL_"
 _NAMED: Final = (("providers",), ("tools", "servers"), ("tools", "http"))
 """Places below which sections stand that have a name of yours."""
+_OPEN: Final = ("mcp.oauth.tools",)
+"""Tables of texts that hold no secrets."""
 _JSON: Final = frozenset({"query", "body", "input", "output"})
 """Settings of `tools.http.NAME` that are JSON, and not settings below settings."""
 CONFIG_FILE: Final = "config.toml"
@@ -57,6 +59,60 @@ class ServerSettings(Section, frozen=True):
     ] = timedelta(minutes=10)
 
 
+class OAuthSettings(Section, frozen=True):
+    """Whose access tokens are taken, besides API keys: those of one OAuth authorization server."""
+
+    issuer: Annotated[
+        str,
+        Meta(
+            description="The authorization server, as its tokens name it; empty takes no access "
+            "tokens."
+        ),
+    ] = ""
+    resource: Annotated[
+        str,
+        Meta(
+            description="The URL of `/mcp` as clients see it; empty is that of the page "
+            "(`approvals.page_url`) with `/mcp`."
+        ),
+    ] = ""
+    audience: Annotated[
+        str,
+        Meta(description="The audience that tokens must be for; empty is `mcp.oauth.resource`."),
+    ] = ""
+    jwks_url: Annotated[
+        str,
+        Meta(
+            description="Where the issuer's public keys are; empty is where its metadata says, on "
+            "the host of the issuer."
+        ),
+    ] = ""
+    networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What the issuer's address may be besides a public one: a network in CIDR, "
+            "`loopback` or `private`."
+        ),
+    ] = ()
+    namespace: Annotated[
+        str, Meta(description="The namespace that bearers of access tokens belong to.")
+    ] = "default"
+    principal: Annotated[
+        str,
+        Meta(description="The claim that names a bearer: `agent:` with its value is who asks."),
+    ] = "sub"
+    scopes: Annotated[
+        tuple[str, ...], Meta(description="The scopes that every access token must have.")
+    ] = ()
+    tools: Annotated[
+        dict[str, str],
+        Meta(
+            description="The scopes, with spaces between them, that tools and workflows take whose "
+            "names match: `*` is any text, and all that match count."
+        ),
+    ] = {}
+
+
 class McpSettings(Section, frozen=True):
     """How MCP clients are answered."""
 
@@ -64,6 +120,40 @@ class McpSettings(Section, frozen=True):
         timedelta,
         Meta(description="How long a workflow tool waits for its result before it answers a run."),
     ] = timedelta(seconds=20)
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names under which clients reach us over HTTP, without a port, besides those "
+            "of this machine, of the page and of `mcp.oauth.resource`."
+        ),
+    ] = ()
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Web sites whose pages may be clients, besides our own: "
+            "`https://app.example`, with the port where it is not the usual one."
+        ),
+    ] = ()
+    keyless: Annotated[
+        Literal["loopback", "never", ""],
+        Meta(
+            description="Whether calls over HTTP from this machine need no credential; empty is "
+            "`loopback`, and `never` where `mcp.oauth.issuer` is set."
+        ),
+    ] = ""
+    rate: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Requests a minute of one principal over HTTP; 0 is as many as there are. "
+            "Calls from this machine without a credential are not counted.",
+        ),
+    ] = 6000
+    streams: Annotated[
+        Count,
+        Meta(description="Requests of one principal over HTTP that may be open at a time."),
+    ] = 256
+    oauth: OAuthSettings = OAuthSettings()
 
 
 class StorageSettings(Section, frozen=True):
@@ -646,6 +736,8 @@ def _rows(cls: type[Section], prefix: str) -> list[Setting]:
         named = _section_named(hint)
         if named is not None:
             rows += _rows(named, f"{prefix}.{name}.*")
+        elif _is_section(hint):
+            rows += _rows(hint, f"{prefix}.{name}")
         else:
             rows.append(_row(f"{prefix}.{name}", hint, getattr(default, name)))
     return rows
@@ -670,11 +762,17 @@ def _values(section: Section, prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in section.__struct_fields__:
         value = getattr(section, name)
-        if isinstance(value, dict) and any(isinstance(one, Section) for one in value.values()):
+        if isinstance(value, Section):
+            found |= _values(value, f"{prefix}.{name}")
+        elif isinstance(value, dict) and any(isinstance(one, Section) for one in value.values()):
             for one, inner in value.items():
                 found |= _values(inner, f"{prefix}.{name}.{one}")
         elif isinstance(value, dict):
-            found |= {f"{prefix}.{name}.{one}": _place(text) for one, text in value.items()}
+            is_open = f"{prefix}.{name}" in _OPEN
+            found |= {
+                f"{prefix}.{name}.{one}": text if is_open else _place(text)
+                for one, text in value.items()
+            }
         else:
             found[f"{prefix}.{name}"] = _shown(value)
     return found

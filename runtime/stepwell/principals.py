@@ -22,12 +22,14 @@ def is_user(principal: str) -> bool:
 class Caller(Struct, frozen=True):
     """An authenticated asker: `principal` is `user:...`, `agent:...` or `service:...`.
 
-    `key` is the id of the API key that it showed, if it showed one.
+    `key` is the id of the API key that it showed, if it showed one. `scopes` is what its access token
+    grants; other credentials know no scopes, and None takes everything that its principal may.
     """
 
     namespace: str
     principal: str
     key: str = ""
+    scopes: tuple[str, ...] | None = None
 
     @property
     def is_user(self) -> bool:

@@ -26,9 +26,12 @@ from stepwell.bootstrap import Runtime, open_runtime, page_url
 from stepwell.clock import Clock, SystemClock
 from stepwell.config import ServerSettings, Settings
 from stepwell.orchestrator.authentication import Authentication
+from stepwell.orchestrator.resource_server import MCP_PATH
 from stepwell.orchestrator.service import Service
-from stepwell_mcp.callers import allowed_hosts
-from stepwell_mcp.http import MCP_PATH, McpHttp
+from stepwell_mcp.callers import allowed_hosts, is_keyless
+from stepwell_mcp.http import McpHttp
+from stepwell_mcp.limits import Limits
+from stepwell_mcp.places import places
 from stepwell_mcp.server import McpServer, build_server
 from stepwell_mcp.socket import SocketDoor, serve_loopback, serve_socket
 from stepwell_server import ports
@@ -123,11 +126,26 @@ async def _open_doors(
             _check_port(server)
         http_port = http_socket.getsockname()[1]
         runtime = await stack.enter_async_context(open_runtime(settings, http_port=http_port))
-        authentication = Authentication(runtime.service.api_keys.identify, home.owner_token())
+        oauth = runtime.oauth
+        authentication = Authentication(
+            runtime.service.api_keys.identify,
+            home.owner_token(),
+            bearer=oauth.bearer if oauth else None,
+        )
         probes = Probes(runtime.service)
         mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
         url = page_url(settings, http_port)
-        mcp_http = McpHttp(mcp_server, authentication, hosts=allowed_hosts(url))
+        mcp_http = McpHttp(
+            mcp_server,
+            authentication,
+            places=places(
+                (*allowed_hosts(url, oauth.resource if oauth else ""), *settings.mcp.hosts),
+                settings.mcp.origins,
+            ),
+            limits=Limits(rate=settings.mcp.rate, streams=settings.mcp.streams),
+            oauth=oauth,
+            keyless=is_keyless(settings.mcp),
+        )
         metrics = MetricsPage(runtime.survey)
         pages = partial(
             _pages, runtime.service, authentication, origin=url, owner_token=home.owner_token()
@@ -142,7 +160,7 @@ async def _open_doors(
             host=server.grpc_host,
             port=server.grpc_port,
             is_port_movable=is_grpc_movable,
-            owner_token=home.owner_token(),
+            authentication=authentication,
         )
         grpc_port = await grpc.start()
         stack.push_async_callback(grpc.stop, server.drain)

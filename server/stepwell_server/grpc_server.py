@@ -112,7 +112,7 @@ class GrpcServer:
     """Serves the contract: `start`, and to stop `drain`, then `stop`.
 
     A taken port that is movable becomes any free one. `owner_token` is what a caller shows to be
-    the home's owner; without one nobody can.
+    the home's owner; without one nobody can. An `authentication` knows that, and more.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class GrpcServer:
         port: int,
         is_port_movable: bool = False,
         owner_token: str | None = None,
+        authentication: Authentication | None = None,
         ids: IdSource | None = None,
         probe_interval: timedelta = PROBE_INTERVAL,
         reader_patience: timedelta = READER_PATIENCE,
@@ -133,7 +134,8 @@ class GrpcServer:
         self._port = port
         self._is_port_movable = is_port_movable
         self._authenticator = Authenticator(
-            Authentication(lambda token: service.api_keys.identify(token), owner_token)
+            authentication
+            or Authentication(lambda token: service.api_keys.identify(token), owner_token)
         )
         self._ids = ids or Uuid7Source(SystemClock())
         self._reader_patience = reader_patience

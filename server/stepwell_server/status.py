@@ -35,6 +35,8 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.INVALID_CURSOR: StatusCode.INVALID_ARGUMENT,
         Code.CURSOR_EXPIRED: StatusCode.OUT_OF_RANGE,
         Code.UNAUTHENTICATED: StatusCode.UNAUTHENTICATED,
+        Code.INSUFFICIENT_SCOPE: StatusCode.PERMISSION_DENIED,
+        Code.ISSUER_UNAVAILABLE: StatusCode.UNAVAILABLE,
         Code.WORKFLOW_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.RUN_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.STEP_NOT_FOUND: StatusCode.NOT_FOUND,

@@ -36,7 +36,7 @@ COARSE: Final = timedelta(minutes=10)
 """How exactly it is known when a key was used last."""
 
 _SUBJECT: Final = re.compile(r"(user|agent|service):[a-z0-9][a-z0-9._@-]{0,62}")
-_NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TOKEN: Final = re.compile(r"sw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -227,7 +227,7 @@ def _check(subject: str, namespace: str) -> None:
             f"{subject} is who calls from the machine itself; take another name",
             detail={"subject": "must not be local"},
         )
-    if not _NAMESPACE.fullmatch(namespace):
+    if not NAMESPACE.fullmatch(namespace):
         raise InvalidRequest(
             f"{namespace!r} is no namespace: at most 63 lower-case letters, digits, _ and -",
             detail={"namespace": "must be lower-case letters, digits, _ and -"},

@@ -2,11 +2,13 @@
 
 Every door asks here. Without a credential a call from this machine is `agent:local`, which can never
 approve. The token of the home's owner, which only the owner's account can read, lets its bearer be
-`user:local`. Everybody else shows an API key.
+`user:local`. Everybody else shows an API key, or an access token of the authorization server that the
+settings name; who bears one of those is an agent.
 """
 
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from stepwell.errors import Code, StepwellError
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
@@ -14,6 +16,10 @@ from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
 BEARER = "Bearer "
 KEY_PREFIX = "sw_"
 """How API keys begin; the owner's token is random base64, and does not."""
+DOTS = 2
+"""In an access token, which is a JWT; no other credential has any."""
+
+Identify: TypeAlias = Callable[[str], Awaitable[Caller]]
 
 
 class Unauthenticated(StepwellError):
@@ -25,14 +31,16 @@ class Unauthenticated(StepwellError):
 class Authentication:
     """Tells callers apart. `identify` knows whose an API key is, or raises Unauthenticated.
 
-    `owner_token` belongs to the home; without one nobody is its owner.
+    `owner_token` belongs to the home; without one nobody is its owner. `bearer` knows who bears an
+    access token; without it none is taken.
     """
 
     def __init__(
-        self, identify: Callable[[str], Awaitable[Caller]], owner_token: str | None
+        self, identify: Identify, owner_token: str | None, *, bearer: Identify | None = None
     ) -> None:
         self._identify = identify
         self._owner_token = owner_token
+        self._bearer = bearer
 
     async def authenticate(
         self, authorization: str | bytes | None, *, is_local: bool, as_user: bool = False
@@ -44,7 +52,8 @@ class Authentication:
         Raises:
             Unauthenticated: the credential is not one of ours, or there is none and the call
                 comes from another machine.
-            Unavailable: the key cannot be looked up at the moment.
+            InsufficientScope: the access token lacks a scope that everything takes.
+            Unavailable: the credential cannot be looked up at the moment.
         """
         if authorization is None:
             if is_local:
@@ -54,6 +63,27 @@ class Authentication:
                 "'authorization: Bearer TOKEN' with an API key; `stepwell key create` makes one"
             )
         token = _token(authorization)
+        if self._bearer and token.count(".") == DOTS:
+            return await self._bearer(token)
+        return await self._known(token, as_user=as_user)
+
+    async def person(self, token: str) -> Caller:
+        """Who signs in with a token alone: the owner, or whose API key it is.
+
+        Raises:
+            Unauthenticated: it is neither.
+            Unavailable: the key cannot be looked up at the moment.
+        """
+        return await self._known(token, as_user=True)
+
+    def is_owner(self, token: str) -> bool:
+        """Whether this is the token of the home's owner."""
+        expected = self._owner_token or ""
+        return bool(expected) and hmac.compare_digest(
+            token.encode(errors="surrogateescape"), expected.encode()
+        )
+
+    async def _known(self, token: str, *, as_user: bool) -> Caller:
         if token.startswith(KEY_PREFIX):
             return await self._identify(token)
         if not self.is_owner(token):
@@ -64,22 +94,6 @@ class Authentication:
             )
         return LOCAL_USER if as_user else LOCAL_AGENT
 
-    async def person(self, token: str) -> Caller:
-        """Who signs in with a token alone: the owner, or whose API key it is.
-
-        Raises:
-            Unauthenticated: it is neither.
-            Unavailable: the key cannot be looked up at the moment.
-        """
-        return await self.authenticate(BEARER + token, is_local=False, as_user=True)
-
-    def is_owner(self, token: str) -> bool:
-        """Whether this is the token of the home's owner."""
-        expected = self._owner_token or ""
-        return bool(expected) and hmac.compare_digest(
-            token.encode(errors="surrogateescape"), expected.encode()
-        )
-
 
 def _token(authorization: str | bytes) -> str:
     text = (
@@ -87,4 +101,4 @@ def _token(authorization: str | bytes) -> str:
         if isinstance(authorization, str)
         else authorization.decode(errors="surrogateescape")
     )
-    return text.removeprefix(BEARER) if text.startswith(BEARER) else ""
+    return text[len(BEARER) :] if text[: len(BEARER)].lower() == BEARER.lower() else ""

@@ -47,6 +47,7 @@ from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
+from stepwell.orchestrator.scopes import Scopes
 from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.standing import RUNNING, run_of_state
 from stepwell.orchestrator.steps import steps_of
@@ -115,6 +116,7 @@ class Service:
         pinning: Pinning | None = None,
         relay: CallRelay | None = None,
         spending: Spending | None = None,
+        scopes: Scopes | None = None,
     ) -> None:
         """`page` tells where people see an approval.
 
@@ -130,6 +132,7 @@ class Service:
         self._check_datasource = check_datasource
         self._clock = clock
         self._ids = ids
+        self._scopes = scopes or Scopes()
         audit = self._audit = Audit(storage, clock)
         self.audit_log = AuditLog(storage)
         self.factors = factors or FactorKeeping(
@@ -226,8 +229,10 @@ class Service:
             InvalidRequest: INVALID_INPUT, the input does not fit the workflow's schema;
                 INVALID_REQUEST, a text is none that can be kept.
             AlreadyExists: REQUEST_ID_REUSED, the id was used for another request; RUN_KEY_TAKEN.
+            Denied: INSUFFICIENT_SCOPE, the caller's access token does not cover this.
             Unavailable: STORAGE_FULL or STORAGE_UNAVAILABLE.
         """
+        self._demand_scopes(caller, workflow, input)
         check_texts(
             labels,
             workflow=workflow,
@@ -469,8 +474,14 @@ class Service:
 
         Raises:
             InvalidRequest: INVALID_DEFINITION, with every problem.
-            Denied: FACTOR_REQUIRED, FACTOR_WRONG.
+            Denied: FACTOR_REQUIRED, FACTOR_WRONG; INSUFFICIENT_SCOPE, the caller has an access
+                token: his workflow could call what the token does not cover.
         """
+        if caller.scopes is not None:
+            raise Denied(
+                "an access token is for calls; workflows are put with an API key, or by the owner",
+                code=Code.INSUFFICIENT_SCOPE,
+            )
 
         async def permit(graph: Graph) -> None:
             if any(map(self._may_change, graph.tools)):
@@ -593,6 +604,12 @@ class Service:
             await self._storage.ping()
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _demand_scopes(self, caller: Caller, workflow: str, input: Json) -> None:
+        """Here, and not at the doors alone: so it holds however a call has come."""
+        is_call = workflow == CALL.name and isinstance(input, Mapping)
+        name = str(input.get("tool")) if is_call and isinstance(input, Mapping) else workflow
+        self._scopes.demand(caller, (name,), name)
 
     def _may_change(self, tool: str) -> bool:
         known = self._tools.get(tool)

@@ -39,6 +39,14 @@ _CODES: Final = {
         "The credential is missing or wrong.",
         "Read `owner.token` in the daemon's home again, or make an API key: `stepwell key create`.",
     ),
+    Code.INSUFFICIENT_SCOPE: (
+        "The access token lacks a scope that this takes.",
+        "Ask the authorization server for a token with the scopes that the message names.",
+    ),
+    Code.ISSUER_UNAVAILABLE: (
+        "The keys of the authorization server cannot be fetched, so no access token can be checked.",
+        "Try again; look at the log, and at `mcp.oauth` in the settings.",
+    ),
     Code.WORKFLOW_NOT_FOUND: (
         "There is no such workflow or version.",
         "`stepwell workflows list` names them; `stepwell workflows put FILE` adds one.",

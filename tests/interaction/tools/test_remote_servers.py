@@ -29,7 +29,7 @@ class Remote:
 
     def __init__(self) -> None:
         self.names = ["act", "long"]
-        self.headers: list[str | None] = []
+        self.tokens: list[str] = []
         self.bus = InMemorySubscriptionBus()
         self.server: Server[Any] = Server(
             "remote",
@@ -46,23 +46,22 @@ class Remote:
         )
 
     async def call_tool(self, context: Any, params: Any) -> CallToolResult:
-        self.headers.append(context.request.headers.get("authorization"))
         text = "x" * 20_000_000 if params.name == "long" else f"did {params.arguments['text']}"
         return CallToolResult(content=[TextContent(type="text", text=text)])
 
+    async def anybody(self, token: str) -> Caller:
+        """Whoever shows a token is let in: what he shows is looked at afterwards."""
+        self.tokens.append(token)
+        return LOCAL_AGENT
+
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[int]:
-        door = McpHttp(self.server, Authentication(anybody, None))
+        door = McpHttp(self.server, Authentication(self.anybody, None))
         http = HttpServer(door.routes, drain=timedelta(seconds=0.1))
         with socket.create_server(("127.0.0.1", port)) as listener:
             async with http.draining(), door.running():
                 await http.listen(listener)
                 yield listener.getsockname()[1]
-
-
-async def anybody(token: str) -> Caller:
-    """Whoever shows a token is let in: what he shows is looked at afterwards."""
-    return LOCAL_AGENT
 
 
 Open = Callable[..., AbstractAsyncContextManager[Service]]
@@ -92,7 +91,7 @@ async def test_a_remote_server_is_called_with_its_credentials(opened_at: Open) -
         assert await act(service, "it") == "did it"
     assert (state.status, state.product, state.transport) == ("ready", "remote 2", "http")
     assert state.protocol == "2026-07-28"
-    assert remote.headers == ["Bearer sw_hush-hush-4711"]
+    assert set(remote.tokens) == {"sw_hush-hush-4711"}
 
 
 async def test_a_remote_server_may_be_on_this_machine_only_where_that_is_granted(
