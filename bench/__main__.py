@@ -21,8 +21,10 @@ import uvloop
 
 from bench import goals
 from bench.databases import BOTH, POSTGRES_ONLY, SQLITE_ONLY
+from bench.door import measure_door
 from bench.fanout import measure_fanout
 from bench.footprint import measure_footprint
+from bench.gateways import measure_gateways
 from bench.governed import measure_governed
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
@@ -54,6 +56,8 @@ PARTS = {
     "scale": Part(measure_scale, BOTH),
     "governed": Part(measure_governed, SQLITE_ONLY),
     "wrapped": Part(measure_wrapped, SQLITE_ONLY),
+    "door": Part(measure_door, SQLITE_ONLY),
+    "gateways": Part(measure_gateways, SQLITE_ONLY),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -58,6 +58,12 @@ GOALS = (
     at_least("decisions_per_s", 3000),
     at_most("wrapped.look_added_p50_ms", 5),
     at_most("wrapped.note_added_p50_ms", 5),
+    at_most("door.alone_ratio", 1.2),
+    at_most("door.session_alone_ratio", 1.2),
+    at_most("door.governed_ratio", 2),
+    at_most("door.session_governed_ratio", 2),
+    at_most("door.http_governed_ratio", 2),
+    at_most("door.list_1000_cpu_ms", 20),
     at_most("sqlite.watch_p99_ms", 50),
     at_most("postgres.watch_p99_ms", 300),
 )

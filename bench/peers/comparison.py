@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from bench.databases import place_for
 from bench.peers.assignment import Assignment, written
-from bench.peers.environment import python_of_peers
+from bench.peers.environment import PEERS as ENVIRONMENT
+from bench.peers.environment import python_of
 from bench.trial import Load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ async def measure_peers(database: str, *, quick: bool) -> dict[str, float]:
 
 
 def _measure(database: str, *, quick: bool) -> dict[str, float]:
-    python = python_of_peers()
+    python = python_of(ENVIRONMENT)
     figures: dict[str, float] = {}
     with place_for(database) as place:
         for name, peer in PEERS.items():

@@ -1,4 +1,4 @@
-"""The environment that the peers are installed in: made when it is first asked for."""
+"""The environments that the peers are installed in: each made when it is first asked for."""
 
 import re
 import subprocess
@@ -8,41 +8,47 @@ from pathlib import Path
 
 from bench.left_out import LeftOut
 
-FOLDER = Path(__file__).parents[1] / ".venv-peers"
-WANTED = Path(__file__).with_name("requirements.in")
-REQUIREMENTS = WANTED.with_suffix(".lock")
+FOLDER = Path(__file__).parents[1]
+WANTED = Path(__file__).parent
+PEERS = "peers"
+FASTMCP = "fastmcp"
+CONTEXTFORGE = "contextforge"
+"""The environments: each is pinned by a file `NAME.lock`, and wanted by `NAME.in`."""
+NAMED = re.compile(r"^(dbos|langgraph|fastmcp|mcp-contextforge-gateway)==(\S+)", re.MULTILINE)
 INSTALLATION_TIMEOUT = 600.0
 
 
-def python_of_peers() -> Path:
-    """The Python that has the peers, as `requirements.lock` pins them.
+def python_of(name: str) -> Path:
+    """The Python that has what an environment pins.
 
     Raises:
-        LeftOut: they cannot be installed.
+        LeftOut: it cannot be installed.
     """
-    python, stamp = FOLDER / "bin" / "python", FOLDER / "lock.stamp"
-    wanted = REQUIREMENTS.read_text()
+    folder, requirements = FOLDER / f".venv-{name}", WANTED / f"{name}.lock"
+    python, stamp = folder / "bin" / "python", folder / "lock.stamp"
+    wanted = requirements.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
-        print("installing the peers ...", file=sys.stderr)
-        venv.create(FOLDER, clear=True, with_pip=True)
-        _install(python)
+        print(f"installing {name} ...", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        _install(name, python, requirements)
         stamp.write_text(wanted)
     return python
 
 
 def peer_versions() -> dict[str, str]:
     """The peers, each with the version that is measured."""
-    return dict(re.findall(r"^(dbos|langgraph)==(\S+)$", WANTED.read_text(), re.MULTILINE))
+    wanted = (WANTED / f"{name}.in" for name in (PEERS, FASTMCP, CONTEXTFORGE))
+    return {peer: number for file in wanted for peer, number in NAMED.findall(file.read_text())}
 
 
-def _install(python: Path) -> None:
+def _install(name: str, python: Path, requirements: Path) -> None:
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               "--no-deps", "--require-hashes", "--requirement", str(REQUIREMENTS)]  # fmt: skip
+               "--no-deps", "--require-hashes", "--requirement", str(requirements)]  # fmt: skip
     try:
         subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=INSTALLATION_TIMEOUT
         )
     except subprocess.CalledProcessError as error:
-        raise LeftOut(f"the peers cannot be installed: {error.stderr[-500:]}") from error
+        raise LeftOut(f"{name} cannot be installed: {error.stderr[-500:]}") from error
     except subprocess.TimeoutExpired as error:
-        raise LeftOut("the peers cannot be installed: it takes too long") from error
+        raise LeftOut(f"{name} cannot be installed: it takes too long") from error

@@ -8,7 +8,7 @@ import uvloop
 from bench.__main__ import PARTS, measure
 from bench.goals import GOALS
 
-WITHOUT_PEERS = [name for name in PARTS if name != "peers"]
+WITHOUT_PEERS = [name for name in PARTS if name not in ("peers", "gateways")]
 
 
 @cache
