@@ -1,12 +1,13 @@
 """How a run is told to a model: a result, a handle to follow, or a failure to read."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 from msgspec import UNSET, Struct
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.approvals import PageOf, no_page
 from stepwell.orchestrator.views import Run, RunStatus, Waiting, WaitsOn
-from stepwell.tools.mcp.answers import result_of
+from stepwell.tools.answers import result_of
 from stepwell.tools.port import ToolSpec
 
 RUN_META: Final = "stepwell/run"
@@ -24,7 +25,7 @@ TRUNCATED_META: Final = "stepwell/truncated"
 TEXT_LIMIT: Final = 40_000
 """Characters of a text that says what structured content says too; longer ones are cut."""
 BEGINNING: Final = 2_000
-"""Characters that are left of a text that is cut."""
+"""Characters that are left of a text that structured content has in whole."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +47,13 @@ class Structured(Enum):
         """The value as structured content; None where it can only be told as text."""
         is_taken = self is self.ANYTHING or (self is self.OBJECTS and isinstance(value, dict))
         return value if is_taken else None
+
+    def block(self, block: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A block of a result, as the clients of the version know it: links are younger than texts."""
+        if self is not self.NOTHING or block.get("type") != "resource_link":
+            return block
+        name = block.get("title") or block.get("name") or "a resource"
+        return {"type": "text", "text": f"{name}: {block.get('uri')}"}
 
 
 class Wait(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +83,11 @@ class Handle(Struct, frozen=True, kw_only=True, omit_defaults=True):
     workflow: str
     next: str
     waiting_for: tuple[Wait, ...] = ()
+
+
+def result_uri(run: str) -> str:
+    """The URI under which the output of a run is read."""
+    return f"stepwell://runs/{run}/result"
 
 
 def component(view: type[Struct]) -> dict[str, Any]:
@@ -131,8 +144,8 @@ def run_result(
 ) -> CallToolResult:
     """The answer to a call: the run's output, its failure, or a handle while it goes on.
 
-    `spec` is the tool that was called, where it was one: what a tool of another MCP server
-    answered is given out as it came in. `page` tells where people see an approval.
+    `spec` is the tool that was called, where it was one: blocks are given out as they came in. `page`
+    tells where people see an approval.
     """
     if run.failure is not None:
         return failure_result(run.failure, run=run.id)
@@ -141,27 +154,28 @@ def run_result(
     if not run.status.ended:
         return json_result(msgspec.to_builtins(handle_of(run, page)), structured, run=run.id)
     value = shown(run.output)
-    if spec is not None and spec.kind == "mcp":
-        passed = _passed_on(value, spec, structured, run.id)
-        if passed is not None:
-            return passed
-    return json_result(value, structured, run=run.id)
+    return _passed_on(value, spec, structured, run.id) or json_result(value, structured, run=run.id)
 
 
 def _passed_on(
-    value: Json, spec: ToolSpec, structured: Structured, run: str
+    value: Json, spec: ToolSpec | None, structured: Structured, run: str
 ) -> CallToolResult | None:
-    """The result of another server as it came in; None where the value is none."""
+    """A result made of blocks, as it came in; None where the value is none."""
+    is_foreign = spec is not None and spec.kind == "mcp"
     fields = result_of(value)
+    if fields is None and is_foreign and isinstance(value, dict) and value.get("content") == []:
+        fields = value  # a tool of another server that had nothing to say
     if fields is None:
         return None
     content = fields.get("structuredContent")
+    is_short = spec is not None and spec.output_schema is not None and content is None
+    if is_short and not is_foreign:
+        return None
     # What was cut does not fit the output schema any more, and no client would take it for a result.
-    is_short = spec.output_schema is not None and "structuredContent" not in fields
     try:
         return CallToolResult.model_validate(
             {
-                "content": fields["content"],
+                "content": [structured.block(block) for block in fields["content"]],
                 "structuredContent": None if content is None else structured.content(content),
                 "isError": is_short,
                 "_meta": {**fields.get("_meta", {}), **_truncation(value), RUN_META: run},
@@ -274,20 +288,42 @@ def _advice_on_held(one: Waiting, page: str) -> str:
 def json_result(value: Json, structured: Structured, *, run: str | None = None) -> CallToolResult:
     """A result as structured content, with its text twin for clients that read only text.
 
-    A long twin is cut: nothing large travels twice.
+    A long text is cut, and says so: nothing large travels twice, and what no structured content
+    tells in whole is a resource of the `run`.
     """
     content = structured.content(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    if content is not None and len(text) > TEXT_LIMIT:
-        text = (
-            f"This result has {len(text)} characters. All of it is in structuredContent; ask for "
-            f"less at once to read it as text. It begins:\n{text[:BEGINNING]}"
-        )
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)],
-        structured_content=content,
-        _meta={RUN_META: run} if run else None,
+    meta: dict[str, Any] = {RUN_META: run} if run else {}
+    if len(text) <= TEXT_LIMIT or (content is None and run is None):
+        blocks: list[Any] = [TextContent(type="text", text=text)]
+    else:
+        blocks = _cut(text, value, structured, run)
+        meta[TRUNCATED_META] = {"size": len(text), "limit": TEXT_LIMIT}
+    return CallToolResult(content=blocks, structured_content=content, _meta=meta or None)
+
+
+def _cut(text: str, value: Json, structured: Structured, run: str | None) -> list[Any]:
+    """The beginning of a text, and where the whole of it is."""
+    is_told = structured.content(value) is not None
+    where = ["in structuredContent"] if is_told else []
+    where += [f"the resource {result_uri(run)}"] if run else []
+    begun = text[: BEGINNING if is_told else TEXT_LIMIT]
+    notice = (
+        f"[truncated: this result has {len(text)} characters. All of it is {', and '.join(where)}; ask "
+        f"for less at once to read it as text. It begins:]\n{begun}"
     )
+    blocks: list[Any] = [TextContent(type="text", text=notice)]
+    if run and structured is not Structured.NOTHING:
+        blocks.append(
+            ResourceLink(
+                uri=result_uri(run),
+                name="result",
+                title="The whole result",
+                mime_type="text/plain" if isinstance(value, str) else "application/json",
+                size=len(text.encode()),
+            )
+        )
+    return blocks
 
 
 def failure_result(failure: Failure, *, run: str | None = None) -> CallToolResult:

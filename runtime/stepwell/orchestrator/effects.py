@@ -460,7 +460,7 @@ class WorldEffects:
 
     def _granted(self, state: RunState) -> frozenset[str]:
         if state.graph is CALL:
-            return self._tools.published_names
+            return self._tools.direct_names
         return state.graph.tools
 
     def _specs(self, names: tuple[str, ...]) -> Mapping[str, ToolSpec]:

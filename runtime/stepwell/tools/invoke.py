@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
+from stepwell.tools.answers import result_of
 from stepwell.tools.asking import Line, speaking
 from stepwell.tools.outcomes import described, stack
 from stepwell.tools.port import Begin, CallContext, NotBegun, SelfTimed, Tool, ToolFailed
@@ -113,7 +114,9 @@ def _late(tool: Tool) -> ToolFailed:
 
 def _check_result(tool: Tool, result: Data) -> None:
     assert tool.spec.output_schema is not None
-    problems = compiled(tool.spec.output_schema).problems(result.value)
+    blocks = result_of(result.value) or {}
+    value = blocks.get("structuredContent", result.value)
+    problems = compiled(tool.spec.output_schema).problems(value)
     if problems:
         raise ToolFailed(
             f"the result of {tool.spec.name} does not fit its output schema: {'; '.join(problems)}",

@@ -31,6 +31,8 @@ class ToolRegistry:
         self._published: tuple[ToolSpec, ...] | None = None
         self.published_names: frozenset[str] = frozenset()
         """The names of the tools that MCP clients may call: every direct call asks for them."""
+        self.direct_names: frozenset[str] = frozenset()
+        """Those, and the tools by which resources are read and prompts are got."""
 
     def add(self, tool: Tool) -> None:
         """Adds a tool, and compiles its schemas.
@@ -63,6 +65,7 @@ class ToolRegistry:
         self._suspended.pop(name, None)
         if self._tools.pop(name, None) is not None:
             self.published_names -= {name}
+            self.direct_names -= {name}
             self._changed()
 
     def suspend(self, name: str, reason: str) -> None:
@@ -154,6 +157,10 @@ class ToolRegistry:
         spec = tool.spec
         before = self._tools.get(spec.name)
         self._tools[spec.name] = tool
+        if spec.published:
+            self.direct_names |= {spec.name}
+        else:
+            self.direct_names -= {spec.name}
         if is_listed(spec):
             self.published_names |= {spec.name}
         else:

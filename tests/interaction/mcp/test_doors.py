@@ -63,7 +63,9 @@ async def test_a_large_result_does_not_travel_twice(connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool("hello", {"name": name})
     assert result.structured_content == {"text": f"hello {name}"}
-    assert len(text_of(result)) < 3000
+    assert [block.type for block in result.content] == ["text", "resource_link"]
+    assert isinstance(result.content[0], TextContent)
+    assert len(result.content[0].text) < 3000
 
 
 async def test_a_workflow_that_ends_in_time_answers_its_result(connect: Connect) -> None:

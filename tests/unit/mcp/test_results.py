@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema_rs import Draft202012Validator
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import Code, InvalidRequest
@@ -15,9 +15,11 @@ from stepwell_mcp.results import (
     HANDLE_SCHEMA,
     RUN_META,
     TEXT_LIMIT,
+    TRUNCATED_META,
     Structured,
     advice,
     handle_of,
+    json_result,
     refusal_result,
     run_result,
 )
@@ -71,28 +73,74 @@ def test_structured_content_is_what_the_version_of_the_protocol_knows(
 def test_a_long_text_is_cut_where_structured_content_has_it_all() -> None:
     value = {"rows": ["x" * 100] * 1000}
     result = run_result(run(output=Data(value=value)), Structured.OBJECTS)
+    text, link = result.content
     assert result.structured_content == value
-    text = text_of(result)
-    assert len(text) < 3000
-    assert text.startswith("This result has 103010 characters. All of it is in structuredContent")
-    assert '\n{"rows":["xxx' in text
+    assert isinstance(text, TextContent)
+    assert len(text.text) < 3000
+    assert text.text.startswith(
+        "[truncated: this result has 103010 characters. All of it is in str"
+    )
+    assert '\n{"rows":["xxx' in text.text
+    assert link == ResourceLink(
+        uri="stepwell://runs/r1/result",
+        name="result",
+        title="The whole result",
+        mime_type="application/json",
+        size=103010,
+    )
+    assert result.meta == {RUN_META: "r1", TRUNCATED_META: {"size": 103010, "limit": TEXT_LIMIT}}
+
+
+@pytest.mark.parametrize("structured", [Structured.NOTHING, Structured.OBJECTS])
+def test_a_long_text_that_is_the_only_copy_says_which_resource_has_the_rest(
+    structured: Structured,
+) -> None:
+    result = run_result(run(output=Data(value="x" * 50_000)), structured)
+    text = result.content[0]
+    assert isinstance(text, TextContent)
+    assert "All of it is the resource stepwell://runs/r1/result" in text.text
+    assert text.text.endswith("]\n" + "x" * TEXT_LIMIT)
+    assert len(result.content) == (1 if structured is Structured.NOTHING else 2)
+
+
+def test_a_long_text_of_which_no_resource_has_the_rest_is_whole() -> None:
+    text = "x" * 50_000
+    assert text_of(json_result(text, Structured.OBJECTS)) == text
+
+
+def test_a_text_that_is_short_enough_is_whole() -> None:
+    result = run_result(run(output=Data(value="x" * TEXT_LIMIT)), Structured.ANYTHING)
+    assert text_of(result) == "x" * TEXT_LIMIT
+
+
+def test_blocks_are_given_out_as_they_came_in() -> None:
+    image = {"type": "image", "data": "AA==", "mimeType": "image/png"}
+    link = {"type": "resource_link", "uri": "a:b", "name": "B"}
+    value = {"content": [image, link], "structuredContent": {"n": 1}, "_meta": {"shop/x": 1}}
+    result = run_result(run(output=Data(value=value)), Structured.OBJECTS)
+    assert [block.type for block in result.content] == ["image", "resource_link"]
+    assert result.structured_content == {"n": 1}
+    assert result.meta == {"shop/x": 1, RUN_META: "r1"}
+
+
+def test_an_old_client_is_told_of_a_link_in_words() -> None:
+    link = {"type": "resource_link", "uri": "a:b", "name": "B"}
+    result = run_result(run(output=Data(value={"content": [link]})), Structured.NOTHING)
+    assert text_of(result) == "B: a:b"
 
 
 @pytest.mark.parametrize(
-    ("value", "structured"),
+    "value",
     [
-        ({"text": "x" * TEXT_LIMIT}, Structured.NOTHING),
-        (["x" * TEXT_LIMIT], Structured.OBJECTS),
-        ("x" * (TEXT_LIMIT + 1), Structured.OBJECTS),
-        ("x" * TEXT_LIMIT, Structured.ANYTHING),
+        {"content": []},
+        {"content": [{"type": "text", "text": "a"}], "more": 1},
+        {"content": [{"type": "paragraph"}]},
+        {"content": ["a"]},
+        {"content": [{"type": "image"}]},
     ],
 )
-def test_a_text_that_is_the_only_copy_or_short_enough_is_whole(
-    value: Json, structured: Structured
-) -> None:
-    result = run_result(run(output=Data(value=value)), structured)
-    whole = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    assert text_of(result) == whole
+def test_data_that_only_looks_like_blocks_is_data(value: Json) -> None:
+    assert run_result(run(output=Data(value=value)), Structured.OBJECTS).structured_content == value
 
 
 def test_a_text_is_shown_as_it_is() -> None:

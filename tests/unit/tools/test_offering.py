@@ -1,6 +1,5 @@
 """`@resource` and `@prompt`: what a function says of itself, and how it is loaded."""
 
-from asyncio import run
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -68,7 +67,8 @@ def test_a_resource_is_read_by_a_tool_that_only_reads() -> None:
     assert declared.spec.output_schema is None
 
 
-def test_the_values_of_a_literal_complete_an_argument() -> None:
+@pytest.mark.anyio
+async def test_the_values_of_a_literal_complete_an_argument() -> None:
     @prompt(complete={"who": lambda typed, others: [f"{typed}!", *others]})
     def greet(lang: Literal["en", "de"], who: str, loud: bool = False) -> str:
         """Greets."""
@@ -81,9 +81,9 @@ def test_the_values_of_a_literal_complete_an_argument() -> None:
         Argument(name="who", required=True),
         Argument(name="loud"),
     )
-    assert run(offer.complete["lang"]("D", {})) == ["de"]
-    assert run(offer.complete["who"]("a", {"lang": "en"})) == ["a!", "lang"]
-    assert run(offer.complete["loud"]("", {})) == ["true", "false"]
+    assert await offer.complete["lang"]("D", {}) == ["de"]
+    assert await offer.complete["who"]("a", {"lang": "en"}) == ["a!", "lang"]
+    assert await offer.complete["loud"]("", {}) == ["true", "false"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,8 @@ def test_text_becomes_what_the_function_takes(
     assert parsed({"properties": {"a": schema}}, {"a": text}) == {"a": value}
 
 
-def test_what_a_file_offers_is_put_on_the_shelf(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_what_a_file_offers_is_put_on_the_shelf(tmp_path: Path) -> None:
     (tmp_path / "offers.py").write_text(FILE)
     shelf, registry = Shelf(), ToolRegistry()
 
@@ -149,7 +150,7 @@ def test_what_a_file_offers_is_put_on_the_shelf(tmp_path: Path) -> None:
             greet = await invoke(call("prompt.greet"), {"name": "Ada"}, CONTEXT)
         return [static.value, data.value, greet.value]
 
-    static, data, greet = run(calls())
+    static, data, greet = await calls()
     assert [one.uri for one in shelf.resources()] == ["test://static"]
     assert [one.uri for one in shelf.templates()] == ["test://{id}/data"]
     assert shelf.prompts()[0].arguments == (

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code
-from stepwell.tools.mcp.answers import value_of
+from stepwell.tools.answers import value_of
 from stepwell.tools.mcp.describe import Offered, seen
 from stepwell.tools.port import CallContext, ToolFailed
 from stepwell.tools.relay import CallRelay, Progress, Question

@@ -1,8 +1,8 @@
-"""What a server answered, as a value of ours: its blocks as they are, and never too much of them.
+"""Results made of blocks, as values of ours: as they are, and never too much of them.
 
-The value of a result is `content`, a list of blocks as MCP spells them, `structuredContent` where
-there is some, and `truncated` where something was left out. Our own MCP server gives it out again
-as it came in.
+The value of such a result is `content`, a list of blocks as MCP spells them, `structuredContent` where
+there is some, and `truncated` where something was left out. Tools of other servers answer it, and tools
+of our own that return blocks. Our MCP server gives it out again as it came in.
 """
 
 from typing import Any, Final
@@ -13,10 +13,12 @@ import msgspec
 from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code
+from stepwell.tools.content import KINDS
 from stepwell.tools.mcp.lines import TRUNCATED
 from stepwell.tools.port import ToolFailed, ToolSpec
 from stepwell.tools.schema import compiled
 
+_PARTS: Final = frozenset({"content", "structuredContent", "_meta", "truncated"})
 ROOM: Final = 256
 """Bytes that are kept free for the words about what was left out."""
 
@@ -98,9 +100,16 @@ def _beginning(text: str, room: int) -> str:
 
 
 def result_of(value: Json) -> dict[str, Any] | None:
-    """The fields of an MCP result that a value came from; None when it came from none."""
-    if not isinstance(value, dict) or not isinstance(value.get("content"), list):
+    """The fields of an MCP result that a value is; None when it is plain data."""
+    if not isinstance(value, dict) or not value.keys() <= _PARTS:
         return None
-    return {
-        name: value[name] for name in ("content", "structuredContent", "_meta") if name in value
-    }
+    blocks = value.get("content")
+    if not isinstance(blocks, list) or not all(map(_is_block, blocks)):
+        return None
+    if not blocks and "structuredContent" not in value:
+        return None
+    return {name: part for name, part in value.items() if name != "truncated"}
+
+
+def _is_block(part: Json) -> bool:
+    return isinstance(part, dict) and part.get("type") in KINDS
