@@ -1,5 +1,8 @@
 """The table of this door: what a refused request is in JSON-RPC."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from mcp.shared.exceptions import MCPError
@@ -83,6 +86,28 @@ JSONRPC_CODES: Final[dict[Code, int]] = {
     Code.INTERNAL: INTERNAL_ERROR,
 }
 """JSON-RPC knows little: the parameters are wrong, the request is, or it is not the caller's fault."""
+
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Makes what goes wrong a protocol error; what we did not foresee stays in our log."""
+    try:
+        yield
+    except StepwellError as error:
+        raise protocol_error(error) from error
+    except MCPError:
+        raise
+    except Exception as error:
+        # The SDK would show the exception's text to older clients.
+        _logger.exception("a request failed")
+        raise MCPError(
+            INTERNAL_ERROR,
+            "Stepwell failed to answer this request; its log says why",
+            {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
+        ) from error
 
 
 def protocol_error(error: StepwellError) -> MCPError:

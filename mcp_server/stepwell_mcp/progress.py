@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,7 +14,7 @@ from mcp_types import LoggingMessageNotification, LoggingMessageNotificationPara
 
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import Run
+from stepwell.orchestrator.views import Run, stuck
 from stepwell.principals import Caller
 from stepwell.tools.relay import Message, Progress
 from stepwell_mcp.audience import Asked, CallAudience
@@ -33,15 +33,24 @@ STEP: Final = 0.001
 _logger = logging.getLogger(__name__)
 
 
+class Patience(NamedTuple):
+    """How long a call is waited for: `task_after` by whom it becomes a task, `wait` by others."""
+
+    wait: timedelta
+    task_after: timedelta
+
+
 async def wait_reporting(
     service: Service,
     caller: Caller,
     run: str,
-    wait: timedelta,
+    patience: Patience,
     audience: CallAudience,
     context: RequestContext,
+    *,
+    is_task: bool,
 ) -> Run | Asked:
-    """As `service.wait_run`, while the client is told of each event and of what tools say.
+    """Waits as long as `patience` says, while the client is told of events and of what tools say.
 
     Ends earlier with what a newer client is to be asked; while an older one is being asked it
     goes on.
@@ -56,7 +65,9 @@ async def wait_reporting(
         audience.listen(reports.note)
         if has_token:
             tasks.start_soon(_report, service, caller, run, reports)
-        waiting = asyncio.ensure_future(_wait(service, caller, run, wait, audience))
+        waiting = asyncio.ensure_future(
+            _wait(service, caller, run, patience, audience, is_task=is_task)
+        )
         try:
             either: list[asyncio.Future[Any]] = [waiting, audience.asked]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -76,9 +87,22 @@ async def wait_reporting(
 
 
 async def _wait(
-    service: Service, caller: Caller, run: str, wait: timedelta, audience: CallAudience
+    service: Service,
+    caller: Caller,
+    run: str,
+    patience: Patience,
+    audience: CallAudience,
+    *,
+    is_task: bool,
 ) -> Run:
-    view = await service.wait_run(caller, run, wait)
+    """Waits for the end; of a run that waits for somebody a task is made at once, a handle soon."""
+    soon = min(patience.task_after, patience.wait)
+    if is_task:
+        view = await service.wait_run(caller, run, soon, until=stuck)
+    else:
+        view = await service.wait_run(caller, run, soon)
+        if not view.status.ended and soon < patience.wait:
+            view = await service.wait_run(caller, run, patience.wait - soon, until=stuck)
     while audience.is_asking and not view.status.ended:
         view = await service.wait_run(caller, run, LAG)
     return view

@@ -227,7 +227,7 @@ def advice(run: Run, page: PageOf = no_page) -> str:
     if run.status.ended:
         return ""
     follow = f"Call run_get with run={run.id!r} and wait_seconds=20"
-    said = [*dict.fromkeys(map(partial(_advice_on, run.id, page), run.waiting))]
+    said = [words] if (words := waiting_words(run, page)) else []
     match run.status:
         case RunStatus.PAUSED if any(one.on == "budget" for one in run.waiting):
             said.append(f"The run goes on by itself then. {follow} to see it end.")
@@ -244,6 +244,11 @@ def advice(run: Run, page: PageOf = no_page) -> str:
                 "run_events tells what it has done so far."
             )
     return " ".join(said)
+
+
+def waiting_words(run: Run, page: PageOf = no_page) -> str:
+    """What a run waits for, and who can help; "" for one that waits for nothing."""
+    return " ".join(dict.fromkeys(map(partial(_advice_on, run.id, page), run.waiting)))
 
 
 def _advice_on(run: str, page: PageOf, one: Waiting) -> str:

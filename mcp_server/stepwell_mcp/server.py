@@ -5,9 +5,8 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 """
 
 import importlib.metadata
-import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -15,9 +14,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import ListenHandler
-from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INTERNAL_ERROR,
     CallToolRequestParams,
     CallToolResult,
     InputRequiredResult,
@@ -27,7 +24,7 @@ from mcp_types import (
 )
 
 from stepwell.engine.values import Json
-from stepwell.errors import Code, NotFound, StepwellError, Unavailable
+from stepwell.errors import NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
@@ -36,15 +33,19 @@ from stepwell.telemetry.tracing import current_traceparent
 from stepwell_mcp.audience import Asked, CallAudience, Questions
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import Sessions, ToolChanges, telling
-from stepwell_mcp.errors import protocol_error, unknown_tool
+from stepwell_mcp.errors import refusals, unknown_tool
 from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
-from stepwell_mcp.progress import wait_reporting
+from stepwell_mcp.progress import Patience, wait_reporting
 from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
+from stepwell_mcp.tasks import EXTENSION, Tasks, TaskUse
 
 McpServer: TypeAlias = Server[Any]
+Answer: TypeAlias = CallToolResult | InputRequiredResult | dict[str, Any]
+"""Of a call: its result, a question, or a task, which the SDK has no type for."""
 
 DEFAULT_WAIT: Final = timedelta(seconds=20)
+DEFAULT_TASK_AFTER: Final = timedelta(seconds=2)
 INSTRUCTIONS: Final = """\
 Stepwell runs tools and durable workflows. Every call is a run that is written to a log and \
 survives a crash. A call that ends in time answers its result. A longer one answers a run id: \
@@ -52,26 +53,27 @@ follow it with run_get (wait_seconds waits for the end) and run_events, stop it 
 run_cancel. A run may wait for a message, which run_signal sends, or for a person, whom you \
 cannot answer for: tell the user. Giving up on a request does not stop its run, so look before you repeat a call."""
 
-_logger = logging.getLogger(__name__)
-
 
 def build_server(
     service: Service,
     *,
     wait: timedelta = DEFAULT_WAIT,
+    task_after: timedelta = DEFAULT_TASK_AFTER,
 ) -> McpServer:
     """An MCP server that offers what the service has, to whoever asks (`callers`).
 
-    A call that has not ended after `wait` answers a handle of its run.
+    A call that has not ended after `task_after` is a task for clients that take tasks; for others it
+    answers a handle of its run after `wait`, or as soon then as its run waits for somebody.
     """
-    door = _Door(service, wait)
+    tasks = Tasks(service)
+    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after))
 
     @asynccontextmanager
     async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
         async with telling(service) as sessions:
             yield sessions
 
-    return _Server(
+    server = _Server(
         "stepwell",
         version=importlib.metadata.version("stepwell"),
         title="Stepwell",
@@ -86,8 +88,10 @@ def build_server(
         get_tool_input_schema=door.input_schema,
         on_subscriptions_listen=ListenHandler(ToolChanges(service)),
         on_list_tools=door.list_tools,
-        on_call_tool=door.call_tool,
     )
+    server.add_request_handler("tools/call", CallToolRequestParams, door.call_tool)
+    tasks.serve(server)
+    return server
 
 
 class _Server(Server[Sessions]):
@@ -99,20 +103,21 @@ class _Server(Server[Sessions]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        """As the SDK makes them, whose callers pass no options."""
+        """As the SDK makes them, whose callers pass no options; tasks are for newer clients only."""
         return super().create_initialization_options(
             notification_options or NotificationOptions(tools_changed=True),
             experimental_capabilities,
-            extensions,
+            {name: it for name, it in (extensions or self.extensions).items() if name != EXTENSION},
         )
 
 
 class _Door:
     """The two handlers of the server."""
 
-    def __init__(self, service: Service, wait: timedelta) -> None:
+    def __init__(self, service: Service, tasks: Tasks, patience: Patience) -> None:
         self._service = service
-        self._wait = wait
+        self._tasks = tasks
+        self._patience = patience
         self._listed: dict[str, Mapping[str, Any]] = {}
         self._questions = Questions()
 
@@ -128,7 +133,7 @@ class _Door:
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         caller = caller_of(context)
-        with _refusals():
+        with refusals():
             offers = offered(
                 await self._service.list_tools(caller),
                 await self._service.list_workflows(caller),
@@ -140,10 +145,8 @@ class _Door:
         context.lifespan_context.add(context.session)
         return ListToolsResult(tools=shown, next_cursor=cursor)
 
-    async def call_tool(
-        self, context: RequestContext, params: CallToolRequestParams
-    ) -> CallToolResult | InputRequiredResult:
-        with _refusals():
+    async def call_tool(self, context: RequestContext, params: CallToolRequestParams) -> Answer:
+        with refusals():
             try:
                 return await self._answer(
                     context,
@@ -165,21 +168,26 @@ class _Door:
         *,
         state: str | None = None,
         responses: InputResponses | None = None,
-    ) -> CallToolResult | InputRequiredResult:
+    ) -> Answer:
         caller = caller_of(context)
         structured = _structured(context)
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
+        spec = self._service.find_tool(caller, name)
+        use = self._tasks.use(context, spec)
         if state:
             run_id = self._questions.answered(caller, state, responses)
             run = await self._service.get_run(caller, run_id)
         else:
             run = await self._start(caller, name, arguments, trace=_trace(context))
-        ended = await self._follow(context, caller, run)
-        if isinstance(ended, InputRequiredResult):
-            return ended
-        spec = self._service.find_tool(caller, name)
-        return run_result(ended, structured, spec, self._service.approvals.page)
+        if use is TaskUse.AT_ONCE:
+            return self._tasks.created(run)
+        followed = await self._follow(context, caller, run, use)
+        if isinstance(followed, InputRequiredResult):
+            return followed
+        if use is TaskUse.IN_TIME and not followed.status.ended:
+            return self._tasks.created(followed)
+        return run_result(followed, structured, spec, self._service.approvals.page)
 
     async def _start(
         self, caller: Caller, name: str, arguments: Mapping[str, Json], *, trace: str
@@ -206,7 +214,7 @@ class _Door:
         return run
 
     async def _follow(
-        self, context: RequestContext, caller: Caller, run: Run
+        self, context: RequestContext, caller: Caller, run: Run, use: TaskUse
     ) -> Run | InputRequiredResult:
         """The run when it has ended or the wait is over, with progress for who asked for it.
 
@@ -222,32 +230,14 @@ class _Door:
                 self._service,
                 caller,
                 run.id,
-                self._wait,
+                self._patience,
                 audience,
                 context,
+                is_task=use is TaskUse.IN_TIME,
             )
         finally:
             leave()
         return self._questions.put(outcome) if isinstance(outcome, Asked) else outcome
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Makes what goes wrong a protocol error; what we did not foresee stays in our log."""
-    try:
-        yield
-    except StepwellError as error:
-        raise protocol_error(error) from error
-    except MCPError:
-        raise
-    except Exception as error:
-        # The SDK would show the exception's text to older clients.
-        _logger.exception("a request failed")
-        raise MCPError(
-            INTERNAL_ERROR,
-            "Stepwell failed to answer this request; its log says why",
-            {"code": Code.INTERNAL.value, "retryable": False, "detail": {}},
-        ) from error
 
 
 def _trace(context: RequestContext) -> str:

@@ -35,7 +35,9 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
     place.create()
     with place.hold(since=SystemClock().now()):
         async with open_runtime(settings) as runtime:
-            server = build_server(runtime.service, wait=settings.mcp.wait)
+            server = build_server(
+                runtime.service, wait=settings.mcp.wait, task_after=settings.mcp.task_after
+            )
             gc.freeze()
             gc.enable()
             # Inside the runtime: a scope that is cancelled cancels whatever is awaited in it, and

@@ -154,6 +154,13 @@ class McpSettings(Section, frozen=True):
         Meta(description="Requests of one principal over HTTP that may be open at a time."),
     ] = 256
     oauth: OAuthSettings = OAuthSettings()
+    task_after: Annotated[
+        timedelta,
+        Meta(
+            description="How long a call waits for its result before it becomes a task, for clients "
+            "that take tasks; and before others are told that it waits for somebody."
+        ),
+    ] = timedelta(seconds=2)
 
 
 class StorageSettings(Section, frozen=True):

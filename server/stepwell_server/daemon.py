@@ -133,7 +133,9 @@ async def _open_doors(
             bearer=oauth.bearer if oauth else None,
         )
         probes = Probes(runtime.service)
-        mcp_server = build_server(runtime.service, wait=settings.mcp.wait)
+        mcp_server = build_server(
+            runtime.service, wait=settings.mcp.wait, task_after=settings.mcp.task_after
+        )
         url = page_url(settings, http_port)
         mcp_http = McpHttp(
             mcp_server,

@@ -1,0 +1,342 @@
+"""Calls as tasks, through every door, for clients that take tasks and for those that do not."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    CallToolResult,
+    ElicitResult,
+    TextContent,
+)
+from mcp_types.version import LATEST_MODERN_VERSION
+from tests.interaction.mcp.conftest import DOORS, PATIENT
+from tests.interaction.mcp.task_client import (
+    EXTENSION,
+    TakesTasks,
+    TaskAnswer,
+    TaskRequest,
+    ask,
+    call,
+    ended,
+)
+from tests.permitting import permit_direct_calls
+
+from stepwell.bootstrap import open_runtime
+from stepwell.config import load_settings
+from stepwell.orchestrator.service import Service
+from stepwell.principals import LOCAL_USER
+from stepwell_mcp.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
+AT_ONCE = timedelta(milliseconds=50)
+PAGE = "http://127.0.0.1:7421"
+
+TOOLS = '''
+import asyncio
+import os
+
+from stepwell import tool
+
+GATES = {}
+
+
+@tool(read_only=True)
+async def greet(name: str) -> str:
+    """Greets."""
+    return f"Hello, {name}!"
+
+
+@tool
+async def pass_gate(gate: str) -> str:
+    """Waits until the gate is open."""
+    await GATES.setdefault(gate, asyncio.Event()).wait()
+    return f"passed {gate}"
+
+
+@tool(read_only=True, task="never")
+async def open_gate(gate: str) -> str:
+    """Opens a gate."""
+    GATES.setdefault(gate, asyncio.Event()).set()
+    return "open"
+
+
+@tool(read_only=True, task="eager")
+async def measure(length: int) -> dict[str, int]:
+    """Measures at its leisure."""
+    return {"length": length}
+
+
+@tool(read_only=True, task="required")
+async def fail(why: str) -> str:
+    """Fails."""
+    raise ValueError(why)
+
+
+@tool(read_only=True, task="eager")
+def crash() -> str:
+    """Takes its process down."""
+    os._exit(3)
+
+
+@tool
+async def order(tea: str) -> str:
+    """Buys tea."""
+    return f"bought {tea}"
+'''
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """The real service over memory, with the tools above, which all may be called."""
+    async with opened(tmp_path) as service:
+        await permit_direct_calls(service)
+        yield service
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncIterator[Service]:
+    tools = home / "tools.py"
+    tools.write_text(TOOLS)
+    overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
+    async with open_runtime(load_settings(home, {}, overrides)) as runtime:
+        yield runtime.service
+
+
+@pytest.fixture(params=DOORS)
+def connect(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Connect:
+    """Connects a client that takes tasks through the door."""
+    return door(DOORS[request.param], service, tmp_path)
+
+
+def door(open_door: Any, service: Service, home: Path) -> Connect:
+    @asynccontextmanager
+    async def connected(**options: Any) -> AsyncIterator[Client]:
+        server = build_server(service, wait=PATIENT, task_after=AT_ONCE)
+        given = {"extensions": [TakesTasks()], **options}
+        async with open_door(server, home, LATEST_MODERN_VERSION, **given) as client:
+            yield client
+
+    return connected
+
+
+async def test_a_call_that_ends_in_time_is_answered_its_result(connect: Connect) -> None:
+    async with connect() as client:
+        answer = await call(client, "greet", {"name": "Ada"})
+    assert isinstance(answer, CallToolResult)
+    assert answer.structured_content == "Hello, Ada!"
+
+
+async def test_a_call_that_takes_longer_becomes_a_task_with_the_result_of_the_call(
+    connect: Connect,
+) -> None:
+    async with connect() as client:
+        task = await call(client, "pass_gate", {"gate": "east"})
+        working = await ask(client, "tasks/get", task["taskId"])
+        await call(client, "open_gate", {"gate": "east"})
+        done = await ended(client, task["taskId"])
+    assert task["resultType"] == "task"
+    assert {"taskId", "status", "createdAt", "lastUpdatedAt", "ttlMs"} <= task.keys()
+    assert (task["status"], task["ttlMs"], task["pollIntervalMs"]) == ("working", None, 1000)
+    assert (working["status"], working["resultType"]) == ("working", "complete")
+    assert done["status"] == "completed"
+    assert done["result"]["structuredContent"] == "passed east"
+    assert done["result"]["content"] == [{"type": "text", "text": "passed east"}]
+    assert done["result"]["resultType"] == "complete"
+
+
+async def test_an_eager_tool_answers_a_task_at_once_and_one_that_never_does_a_result(
+    connect: Connect,
+) -> None:
+    async with connect() as client:
+        task = await call(client, "measure", {"length": 3})
+        done = await ended(client, task["taskId"])
+        opened_gate = await call(client, "open_gate", {"gate": "west"})
+    assert done["result"]["structuredContent"] == {"length": 3}
+    assert opened_gate.structured_content == "open"
+
+
+async def test_a_tool_that_fails_completes_its_task_and_one_that_crashes_fails_it(
+    connect: Connect,
+) -> None:
+    async with connect() as client:
+        failed = await ended(client, (await call(client, "fail", {"why": "rain"}))["taskId"])
+        crashed = await ended(client, (await call(client, "crash"))["taskId"])
+    assert (failed["status"], failed["result"]["isError"]) == ("completed", True)
+    assert failed["result"]["content"][0]["text"].startswith("TOOL_ERROR")
+    assert (crashed["status"], crashed["error"]["data"]["code"]) == ("failed", "TOOL_CRASHED")
+    assert "result" not in crashed
+
+
+async def test_a_task_is_cancelled_for_good_and_may_be_again(connect: Connect) -> None:
+    async with connect() as client:
+        task = (await call(client, "pass_gate", {"gate": "north"}))["taskId"]
+        acknowledged = await ask(client, "tasks/cancel", task)
+        done = await ended(client, task)
+        again = await ask(client, "tasks/cancel", task)
+    assert acknowledged["resultType"] == again["resultType"] == "complete"
+    assert not {"taskId", "status"} & acknowledged.keys()
+    assert (done["status"], done["statusMessage"]) == ("cancelled", "its task was cancelled")
+
+
+async def test_a_request_that_is_given_up_leaves_its_run_alone(
+    connect: Connect, service: Service
+) -> None:
+    async with connect() as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, client, "pass_gate", {"gate": "south"})
+            with anyio.fail_after(5):
+                while not (runs := (await service.list_runs(LOCAL_USER)).runs):
+                    await anyio.sleep(0.001)
+            tasks.cancel_scope.cancel()
+        [run] = runs
+        await call(client, "open_gate", {"gate": "south"})
+        done = await ended(client, run.id)
+    assert done["status"] == "completed"
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+async def test_of_tasks_nobody_hears_who_does_not_take_them(connect: Connect, method: str) -> None:
+    async with connect() as client:
+        task = (await call(client, "measure", {"length": 1}))["taskId"]
+    async with connect(extensions=[]) as client:
+        with pytest.raises(MCPError) as refused:
+            await ask(client, method, task)
+        with pytest.raises(MCPError) as required:
+            await client.call_tool("fail", {"why": "hail"})
+        measured = await client.call_tool("measure", {"length": 2})
+    for error in (refused.value, required.value):
+        assert error.code == MISSING_REQUIRED_CLIENT_CAPABILITY
+        assert error.data == {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+    assert measured.structured_content == {"length": 2}
+
+
+async def test_a_task_that_is_not_there_is_not_found(connect: Connect) -> None:
+    async with connect() as client:
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            with pytest.raises(MCPError) as refused:
+                await ask(client, method, "no-such-task")
+            assert refused.value.code == INVALID_PARAMS
+            assert refused.value.message.startswith("there is no task 'no-such-task'")
+
+
+async def test_a_task_of_another_principal_is_as_one_that_is_not_there(
+    connect: Connect, service: Service
+) -> None:
+    foreign = await service.call_tool(LOCAL_USER, "greet", {"name": "Eve"})
+    unknown = foreign.id[:-1] + ("0" if foreign.id[-1] != "0" else "1")
+    said = []
+    async with connect() as client:
+        for id in (foreign.id, unknown):
+            for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+                with pytest.raises(MCPError) as refused:
+                    await ask(client, method, id)
+                told = refused.value
+                said.append((told.code, told.message.replace(id, "ID"), told.data))
+    assert len(set(map(str, said))) == 1
+    assert (await service.get_run(LOCAL_USER, foreign.id)).status != "cancelled"
+
+
+async def test_the_methods_of_the_extension_are_not_there_for_older_clients(
+    service: Service, tmp_path: Path
+) -> None:
+    server = build_server(service, task_after=AT_ONCE)
+    async with DOORS["memory"](server, tmp_path, "legacy") as client:
+        assert client.server_capabilities.extensions is None
+        with pytest.raises(MCPError) as refused:
+            await ask(client, "tasks/get", "any")
+        assert refused.value.code == METHOD_NOT_FOUND
+
+
+async def test_the_header_names_the_task_that_the_body_names(
+    service: Service, tmp_path: Path
+) -> None:
+    async with door(DOORS["http"], service, tmp_path)() as client:
+        task = (await call(client, "measure", {"length": 1}))["taskId"]
+
+        class Misnamed(TaskRequest):
+            name_param = "other"
+
+        request = Misnamed(method="tasks/get", params={"taskId": task, "other": "another"})
+        with pytest.raises(MCPError) as refused:
+            await client.session.send_request(request, TaskAnswer)
+    assert refused.value.code == HEADER_MISMATCH
+
+
+# --- held calls ---------------------------------------------------------------------------
+
+
+async def nobody_answers(*_: Any) -> ElicitResult:
+    raise NotImplementedError
+
+
+async def test_a_held_call_is_a_task_at_once_that_says_whom_it_waits_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as service:
+        server = build_server(service, wait=PATIENT, task_after=PATIENT)
+        options: dict[str, Any] = {"extensions": [TakesTasks()]}
+        with anyio.fail_after(5):
+            async with DOORS["memory"](
+                server, tmp_path, LATEST_MODERN_VERSION, **options
+            ) as client:
+                task = await call(client, "order", {"tea": "green"})
+                state = await ask(client, "tasks/get", task["taskId"])
+    assert (task["resultType"], state["status"]) == ("task", "working")
+    assert "Only a person can approve it" in state["statusMessage"]
+    assert state["pollIntervalMs"] == 5000
+
+
+async def test_a_client_that_opens_pages_is_given_the_page_of_the_approval_once(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as service:
+        service.approvals.page = lambda id: f"{PAGE}/approvals/{id}"
+        server = build_server(service, task_after=PATIENT)
+        options: dict[str, Any] = {
+            "extensions": [TakesTasks()],
+            "elicitation_callback": nobody_answers,
+        }
+        async with DOORS["memory"](server, tmp_path, LATEST_MODERN_VERSION, **options) as client:
+            task = (await call(client, "order", {"tea": "green"}))["taskId"]
+            asking = await ask(client, "tasks/get", task)
+            [(key, request)] = asking["inputRequests"].items()
+            seen = {key: {"action": "accept"}}
+            acknowledged = await ask(client, "tasks/update", task, inputResponses=seen)
+            after = await ask(client, "tasks/get", task)
+            [approval] = (await service.approvals.list(LOCAL_USER)).approvals
+            await service.approvals.decide(LOCAL_USER, key, verdict="deny", reason="no tea")
+            done = await ended(client, task)
+    assert (asking["status"], key) == ("input_required", approval.id)
+    assert request["method"] == "elicitation/create"
+    assert (request["params"]["mode"], request["params"]["url"]) == (
+        "url",
+        f"{PAGE}/approvals/{key}",
+    )
+    assert acknowledged["resultType"] == "complete"
+    assert (after["status"], "inputRequests" in after) == ("working", False)
+    assert (done["status"], done["result"]["isError"]) == ("completed", True)
+    assert "no tea" in done["result"]["content"][0]["text"]
+
+
+async def test_a_client_without_tasks_is_told_soon_that_its_call_waits_for_somebody(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as service:
+        server = build_server(service, wait=timedelta(hours=1), task_after=AT_ONCE)
+        with anyio.fail_after(5):
+            async with DOORS["memory"](server, tmp_path, "legacy") as client:
+                told = await client.call_tool("order", {"tea": "green"})
+    assert told.structured_content is not None
+    assert told.structured_content["status"] == "waiting"
+    assert isinstance(told.content[0], TextContent)
