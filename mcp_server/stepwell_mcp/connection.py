@@ -6,13 +6,14 @@ stops sending. Here a bad line is answered, and the end waits for the answers.
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Protocol, TypeAlias
 
 import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -29,7 +30,9 @@ from mcp_types import (
 from msgspec import UNSET, Raw, Struct, UnsetType
 from pydantic import ValidationError
 
+from stepwell_mcp import choice
 from stepwell_mcp.lines import MESSAGE_LIMIT, LineSplitter
+from stepwell_mcp.selection import local_request
 from stepwell_mcp.server import McpServer
 
 MAX_IN_FLIGHT: Final = 256
@@ -75,8 +78,19 @@ class Connection:
     """Serves one client until it stops sending, breaks, or `stop` is called."""
 
     def __init__(
-        self, server: McpServer, pipe: Pipe, *, message_limit: int = MESSAGE_LIMIT
+        self,
+        server: McpServer,
+        pipe: Pipe,
+        *,
+        message_limit: int = MESSAGE_LIMIT,
+        chosen: Mapping[str, str] | None = None,
     ) -> None:
+        """`chosen` are the headers that say which tools the client has chosen (`selection`).
+
+        A client of a socket says them itself, in a first line of its own.
+        """
+        self._asked = local_request(chosen or {})
+        self._is_begun = False
         self._server = server
         self._pipe = pipe
         self._limit = message_limit
@@ -118,6 +132,12 @@ class Connection:
     async def _accept(self, line: bytes | None, incoming: Incoming, outgoing: Outgoing) -> None:
         if line is not None and not line.strip():
             return
+        if not self._is_begun:
+            self._is_begun = True
+            if line is not None and (chosen := choice.read_line(line)) is not None:
+                self._asked = local_request(chosen)
+                await self._pipe.send(choice.UNDERSTOOD)
+                return
         message = self._parse(line)
         if isinstance(message, JSONRPCError) and message.id is None:
             await outgoing.send(SessionMessage(message))
@@ -125,7 +145,8 @@ class Connection:
             await outgoing.send(SessionMessage(refusal))
         else:
             self._note(message)
-            await incoming.send(SessionMessage(message))
+            metadata = ServerMessageMetadata(request_context=self._asked)
+            await incoming.send(SessionMessage(message, metadata=metadata))
 
     def _parse(self, line: bytes | None) -> JSONRPCMessage:
         """The message of a line, or the error that answers it."""

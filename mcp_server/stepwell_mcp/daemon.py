@@ -6,8 +6,11 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from stepwell_mcp import choice
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,6 +77,28 @@ def start(home: Path) -> socket.socket:
         f"no daemon would start for {home}: {_last_words(log, said_before)}. "
         f"Try it by hand: stepwell up --home {home}"
     )
+
+
+def choose(found: socket.socket, chosen: Mapping[str, str]) -> None:
+    """Says which tools the client is given, before it says anything itself.
+
+    Raises:
+        Absent: the daemon did not understand; nothing was asked of it.
+    """
+    found.settimeout(CONNECT_TIMEOUT)
+    try:
+        found.sendall(choice.line_of(chosen) + b"\n")
+        is_understood = found.recv(1) == choice.UNDERSTOOD
+    except OSError as error:
+        found.close()
+        raise Absent(f"the Stepwell daemon has gone ({error}); ask again") from error
+    if not is_understood:
+        found.close()
+        raise Absent(
+            "the daemon of this home is of another version, and does not know how to give a client "
+            "only some tools; stop it with: stepwell down"
+        )
+    found.settimeout(None)
 
 
 def _endpoints(home: Path) -> dict[str, Any]:

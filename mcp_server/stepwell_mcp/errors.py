@@ -126,3 +126,23 @@ def unknown_tool(name: str) -> MCPError:
         f"there is no tool or workflow {name!r}; tools/list names all there are",
         {"code": Code.TOOL_NOT_FOUND.value, "retryable": False, "detail": {"name": name}},
     )
+
+
+def not_chosen(name: str) -> MCPError:
+    """The error for a tool that may be there, and that the client's own choice leaves out."""
+    return MCPError(
+        INVALID_PARAMS,
+        f"there is no tool or workflow {name!r} among those that this client has chosen (by its URL, "
+        "X-MCP- headers, or flags of `stepwell mcp`); tools/list names all there are",
+        {"code": Code.TOOL_NOT_FOUND.value, "retryable": False, "detail": {"name": name}},
+    )
+
+
+def not_read_only(name: str) -> MCPError:
+    """The error for a tool that may change something, for a client that has chosen to read only."""
+    return MCPError(
+        INVALID_PARAMS,
+        f"{name} may change something, and this client has chosen tools that read only (by its URL, "
+        "X-MCP-Readonly, --read-only, or its toolset); tools/list names those",
+        {"code": Code.TOOL_NOT_FOUND.value, "retryable": False, "detail": {"name": name}},
+    )

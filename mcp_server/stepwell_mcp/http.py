@@ -1,5 +1,8 @@
 """MCP over Streamable HTTP at `/mcp`: sessions for older clients, none for newer ones.
 
+`/mcp/x/{toolset}` is the same with the tools of a toolset, or of several with commas between; with
+`/readonly` after either, only those that change nothing (`selection`).
+
 Serve it with uvicorn's `http="h11"`: httptools keeps the white space at the end of a header
 value, so that `Mcp-Name` would not match.
 """
@@ -10,7 +13,7 @@ from contextlib import asynccontextmanager
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.resource_server import MCP_PATH, ResourceServer
@@ -56,9 +59,17 @@ class McpHttp:
 
     @property
     def routes(self) -> list[Route]:
-        """The route of the endpoint, for all of its methods, and that of its metadata."""
+        """The routes of the endpoint, for all of its methods, and that of its metadata."""
         metadata = ProtectedResource(self._oauth).routes if self._oauth else []
-        return [Route(MCP_PATH, endpoint=self._endpoint()), *metadata]
+        endpoint = self._endpoint()
+        chosen = f"{MCP_PATH}/x/{{toolsets}}"
+        return [
+            Route(MCP_PATH, endpoint=endpoint),
+            Route(chosen, endpoint=endpoint),
+            Route(f"{MCP_PATH}/readonly", endpoint=_ReadOnly(endpoint)),
+            Route(f"{chosen}/readonly", endpoint=_ReadOnly(endpoint)),
+            *metadata,
+        ]
 
     def _endpoint(self) -> ASGIApp:
         app: ASGIApp = StreamableHTTPASGIApp(self._manager)
@@ -74,6 +85,17 @@ class McpHttp:
         """Serves requests from entering to leaving; may be entered once."""
         async with self._manager.run():
             yield
+
+
+class _ReadOnly:
+    """An endpoint whose URL chooses tools that read only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_params"] = {**scope.get("path_params", {}), "readonly": "true"}
+        await self._app(scope, receive, send)
 
 
 def _for_pages(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:

@@ -4,22 +4,19 @@ Names share one space. No tool can have the name of a run tool; a workflow whose
 is offered as `workflow_<name>`.
 """
 
-import base64
-import binascii
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from mcp_types import Tool, ToolAnnotations
 
-from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.views import Workflow
 from stepwell.tools.port import ToolSpec
 from stepwell_mcp.results import HANDLE_SCHEMA
 from stepwell_mcp.run_tools import RUN_TOOLS
 
-PAGE_SIZE: Final = 100
 PREFIX: Final = "workflow_"
+DEFINITION_META: Final = "stepwell/definition"
+"""Where an offer has the SHA-256 of what the tool says of itself, as it is pinned."""
 _MOST_MADE: Final = 4096
 
 # The spec is kept beside its offer, so that its id cannot be given to another one.
@@ -54,16 +51,9 @@ def workflow_called(name: str, taken: Collection[str]) -> str:
     return original if name != original and original in taken else name
 
 
-def page(offers: Sequence[Tool], cursor: str | None) -> tuple[list[Tool], str | None]:
-    """One page of the list, and the cursor of the next one; None after the last.
-
-    Raises:
-        InvalidRequest: INVALID_CURSOR, the cursor is not one that a page gave.
-    """
-    last = _read_cursor(cursor) if cursor else ""
-    rest = [offer for offer in offers if offer.name > last]
-    shown = rest[:PAGE_SIZE]
-    return shown, _cursor(shown[-1].name) if len(rest) > PAGE_SIZE else None
+def reads_only(offer: Tool) -> bool:
+    """Whether an offer says that calling it changes nothing."""
+    return offer.annotations is not None and offer.annotations.read_only_hint is True
 
 
 def wraps_input(schema: Mapping[str, Any]) -> bool:
@@ -97,6 +87,7 @@ def _make_offer(spec: ToolSpec, *, any_root: bool) -> Tool:
             idempotent_hint=spec.idempotent,
             open_world_hint=spec.open_world,
         ),
+        _meta={DEFINITION_META: spec.definition},
     )
 
 
@@ -134,17 +125,3 @@ def _without_definitions(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dic
     """A schema to be nested, and what must stay at the root for its `#/$defs/...` to be found."""
     inner = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
     return inner, {"$defs": schema["$defs"]} if "$defs" in schema else {}
-
-
-def _cursor(name: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([1, name])).decode()
-
-
-def _read_cursor(cursor: str) -> str:
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, str])[1]
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
-        raise InvalidRequest(
-            "the cursor is not one that tools/list gave; begin again without a cursor",
-            code=Code.INVALID_CURSOR,
-        ) from error

@@ -13,25 +13,32 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from stepwell_mcp import daemon
+from stepwell_mcp import choice, daemon
 from stepwell_mcp.lines import LineSplitter
 
 USAGE: Final = """\
-usage: stepwell mcp [--home HOME] [--standalone]
+usage: stepwell mcp [--home HOME] [--standalone] [--toolset NAMES] [--tools NAMES]
+                    [--read-only] [--surface auto|full|search]
 
 Serves MCP on stdin and stdout, for the configuration of an MCP host. It speaks to the daemon
 of the home (--home, else STEPWELL_HOME, else ~/.stepwell) and starts one when there is none.
 With --standalone it runs everything in this process instead.
+
+The other flags choose which tools the host is given: those of toolsets of config.toml, single
+ones, and only such as change nothing; `--surface search` lists tools that find the others. Names are
+separated by commas.
 """
 CHUNK: Final = 64 * 1024
 LAST_WORDS: Final = 60.0
 """Seconds between two messages of the daemon to a client that has stopped sending."""
 CONNECTION_CLOSED: Final = -32000
 """JSON-RPC leaves the code to us; the MCP SDK uses this one for the same."""
+
+_VALUED: Final = ("--home", *choice.FLAGS)
 
 Message = dict[str, Any]
 
@@ -50,7 +57,7 @@ class Relay:
 
     Threads put the lines they read into one queue, and one thread acts on them: nothing is
     shared. `start` is asked for a daemon when none can be reached, and raises `Absent` when it
-    has none.
+    has none. `chosen` says which tools the client is given, as headers say it over HTTP.
     """
 
     def __init__(
@@ -60,8 +67,10 @@ class Relay:
         client_out: int,
         *,
         start: Callable[[Path], socket.socket] = daemon.start,
+        chosen: Mapping[str, str] | None = None,
     ) -> None:
         self._home = home
+        self._chosen = dict(chosen or {})
         self._start = start
         self._client_in = client_in
         self._client_out = client_out
@@ -172,6 +181,8 @@ class Relay:
 
     def _connect(self) -> socket.socket:
         fresh = daemon.reach(self._home) or self._start(self._home)
+        if self._chosen:
+            daemon.choose(fresh, self._chosen)
         self._read(fresh, lambda: fresh.recv(CHUNK))
         self._daemon = fresh
         if self._handshake:
@@ -208,13 +219,20 @@ class Relay:
 def main(argv: Sequence[str]) -> int:
     """Runs `stepwell mcp` with its arguments (without `mcp`); the result is the exit code."""
     home, standalone = os.environ.get("STEPWELL_HOME") or "~/.stepwell", False
+    chosen: dict[str, str] = {}
     rest = list(argv)
     while rest:
         flag, _, value = rest.pop(0).partition("=")
-        if flag == "--home" and (value or rest):
-            home = value or rest.pop(0)
+        if flag in _VALUED and (value or rest):
+            value = value or rest.pop(0)
+            if flag == "--home":
+                home = value
+            else:
+                chosen[choice.FLAGS[flag]] = value
         elif flag == "--standalone" and not value:
             standalone = True
+        elif flag == "--read-only" and not value:
+            chosen[choice.READONLY] = "true"
         else:
             is_asked_for = flag in ("-h", "--help")
             (sys.stdout if is_asked_for else sys.stderr).write(USAGE)
@@ -223,9 +241,9 @@ def main(argv: Sequence[str]) -> int:
     if standalone:
         from stepwell_mcp.standalone import serve_standalone
 
-        return serve_standalone(path)
+        return serve_standalone(path, chosen)
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
-        Relay(path, sys.stdin.fileno(), sys.stdout.fileno()).run()
+        Relay(path, sys.stdin.fileno(), sys.stdout.fileno(), chosen=chosen).run()
     return 0
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import ListenHandler
@@ -33,11 +34,14 @@ from stepwell.telemetry.tracing import current_traceparent
 from stepwell_mcp.audience import Asked, CallAudience, Questions
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import Sessions, ToolChanges, telling
+from stepwell_mcp.chosen import Chosen
 from stepwell_mcp.errors import refusals, unknown_tool
-from stepwell_mcp.offers import offered, page, workflow_called, wraps_input
+from stepwell_mcp.meta_tools import META_TOOLS, unwrapped
+from stepwell_mcp.offers import workflow_called, wraps_input
 from stepwell_mcp.progress import Patience, wait_reporting
 from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
+from stepwell_mcp.selection import Offering
 from stepwell_mcp.tasks import EXTENSION, Tasks, TaskUse
 
 McpServer: TypeAlias = Server[Any]
@@ -59,14 +63,17 @@ def build_server(
     *,
     wait: timedelta = DEFAULT_WAIT,
     task_after: timedelta = DEFAULT_TASK_AFTER,
+    offering: Offering | None = None,
 ) -> McpServer:
     """An MCP server that offers what the service has, to whoever asks (`callers`).
 
     A call that has not ended after `task_after` is a task for clients that take tasks; for others it
     answers a handle of its run after `wait`, or as soon then as its run waits for somebody.
+    `offering` has the toolsets that clients may choose.
     """
     tasks = Tasks(service)
-    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after))
+    chosen = Chosen(service, offering or Offering())
+    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after), chosen)
 
     @asynccontextmanager
     async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
@@ -85,12 +92,13 @@ def build_server(
             "server/discover": CacheHint(ttl_ms=0, scope="private"),
         },
         lifespan=lifespan,
-        get_tool_input_schema=door.input_schema,
+        get_tool_input_schema=chosen.input_schema,
         on_subscriptions_listen=ListenHandler(ToolChanges(service)),
         on_list_tools=door.list_tools,
     )
     server.add_request_handler("tools/call", CallToolRequestParams, door.call_tool)
     tasks.serve(server)
+    server.middleware.append(door.choose)
     return server
 
 
@@ -112,38 +120,33 @@ class _Server(Server[Sessions]):
 
 
 class _Door:
-    """The two handlers of the server."""
+    """The handlers of the server."""
 
-    def __init__(self, service: Service, tasks: Tasks, patience: Patience) -> None:
+    def __init__(self, service: Service, tasks: Tasks, patience: Patience, chosen: Chosen) -> None:
         self._service = service
         self._tasks = tasks
         self._patience = patience
-        self._listed: dict[str, Mapping[str, Any]] = {}
+        self._chosen = chosen
         self._questions = Questions()
 
-    def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """What a tool takes, as it was last listed: for the check of `Mcp-Param-*` headers.
-
-        The SDK asks before the caller is known, and cannot wait. It is enough: only who has
-        listed the tools knows which arguments to mirror into headers.
-        """
-        return self._listed.get(name)
+    async def choose(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        """Refuses a choice that cannot be made, whatever is asked, and fills the lists of tools."""
+        if ctx.request_id is None or ctx.method == "ping":
+            return await call_next(ctx)
+        with refusals():
+            self._chosen.view(ctx)
+        result = await call_next(ctx)
+        if ctx.method != "tools/list":
+            return result
+        with refusals():
+            return await self._chosen.fill(ctx, result)
 
     async def list_tools(
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        caller = caller_of(context)
-        with refusals():
-            offers = offered(
-                await self._service.list_tools(caller),
-                await self._service.list_workflows(caller),
-                taken=self._service.tool_names(caller),
-                any_root=_structured(context) is Structured.ANYTHING,
-            )
-            shown, cursor = page(offers, params.cursor if params else None)
-        self._listed = {offer.name: offer.input_schema for offer in offers}
+        """An empty list, which `choose` fills."""
         context.lifespan_context.add(context.session)
-        return ListToolsResult(tools=shown, next_cursor=cursor)
+        return ListToolsResult(tools=[])
 
     async def call_tool(self, context: RequestContext, params: CallToolRequestParams) -> Answer:
         with refusals():
@@ -171,6 +174,11 @@ class _Door:
     ) -> Answer:
         caller = caller_of(context)
         structured = _structured(context)
+        name, arguments = unwrapped(name, arguments)
+        if name in META_TOOLS:
+            about = await self._chosen.about(context, name, arguments)
+            return json_result(about, Structured.NOTHING)
+        self._chosen.demand(context, caller, name)
         if tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
         spec = self._service.find_tool(caller, name)

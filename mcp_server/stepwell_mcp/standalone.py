@@ -8,11 +8,15 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def serve_standalone(home: Path) -> int:
-    """Serves MCP on stdio until the client closes it; the result is the exit code."""
+def serve_standalone(home: Path, chosen: Mapping[str, str]) -> int:
+    """Serves MCP on stdio until the client closes it; the result is the exit code.
+
+    `chosen` are the headers that say which tools are wanted.
+    """
     client_in, client_out = _take_stdio()
     # Loading makes hundreds of thousands of objects that all stay: looking through them for
     # garbage again and again is a quarter of the start. `serve_stdio` turns it on again.
@@ -22,7 +26,7 @@ def serve_standalone(home: Path) -> int:
     from stepwell_mcp.stdio import serve_stdio
 
     try:
-        asyncio.run(serve_stdio(home, client_in, client_out))
+        asyncio.run(serve_stdio(home, client_in, client_out, chosen=chosen))
     except StepwellError as error:
         sys.stderr.write(f"stepwell mcp: {error}\n")
         return 1

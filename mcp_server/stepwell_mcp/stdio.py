@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -16,14 +17,17 @@ from stepwell.bootstrap import open_runtime
 from stepwell.clock import SystemClock
 from stepwell.config import load_settings
 from stepwell_mcp.connection import Connection
+from stepwell_mcp.selection import Offering
 from stepwell_mcp.server import build_server
 from stepwell_server.home import Home
 
 CHUNK = 64 * 1024
 
 
-async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
-    """Serves the client until it stops sending, or until SIGTERM.
+async def serve_stdio(
+    home: Path, client_in: int, client_out: int, *, chosen: Mapping[str, str]
+) -> None:
+    """Serves the client until it stops sending, or until SIGTERM; `chosen` as in `Connection`.
 
     Raises:
         SetupError: HOME_IN_USE, or what is wrong with a setting.
@@ -36,7 +40,10 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
     with place.hold(since=SystemClock().now()):
         async with open_runtime(settings) as runtime:
             server = build_server(
-                runtime.service, wait=settings.mcp.wait, task_after=settings.mcp.task_after
+                runtime.service,
+                wait=settings.mcp.wait,
+                task_after=settings.mcp.task_after,
+                offering=Offering.of(settings),
             )
             gc.freeze()
             gc.enable()
@@ -45,7 +52,8 @@ async def serve_stdio(home: Path, client_in: int, client_out: int) -> None:
             with anyio.CancelScope() as serving:
                 if sys.platform != "win32":
                     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
-                await Connection(server, DescriptorPipe(client_in, client_out)).run()
+                pipe = DescriptorPipe(client_in, client_out)
+                await Connection(server, pipe, chosen=chosen).run()
 
 
 class DescriptorPipe:

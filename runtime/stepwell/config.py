@@ -19,7 +19,7 @@ from stepwell.durations import format_duration, parse_duration
 from stepwell.errors import Code, SetupError
 
 PREFIX: Final = "STEPWELL_"
-_NAMED: Final = (("providers",), ("tools", "servers"), ("tools", "http"))
+_NAMED: Final = (("providers",), ("toolsets",), ("tools", "servers"), ("tools", "http"))
 """Places below which sections stand that have a name of yours."""
 _OPEN: Final = ("mcp.oauth.tools",)
 """Tables of texts that hold no secrets."""
@@ -30,6 +30,8 @@ DATABASE_FILE: Final = "stepwell.db"
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Surface: TypeAlias = Literal["auto", "full", "search"]
+"""What of the tools `tools/list` shows."""
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +163,37 @@ class McpSettings(Section, frozen=True):
             "that take tasks; and before others are told that it waits for somebody."
         ),
     ] = timedelta(seconds=2)
+    surface: Annotated[
+        Surface,
+        Meta(
+            description="What `tools/list` shows, where a client does not say: every tool, or "
+            "`search_tools`, `describe_tools` and `call_tool` instead; `auto` is `search` above "
+            "`mcp.most_listed`."
+        ),
+    ] = "auto"
+    most_listed: Annotated[
+        Count, Meta(description="The most tools that `tools/list` shows on the surface `auto`.")
+    ] = 128
+
+
+class ToolsetSettings(Section, frozen=True):
+    """Tools that MCP clients choose by one name of yours: in a URL, a header or a flag."""
+
+    tools: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names of tools and workflows; `*` stands for any letters, `?` for one. "
+            "Empty is all."
+        ),
+    ] = ()
+    description: Annotated[str, Meta(description="What it is for.")] = ""
+    read_only: Annotated[
+        bool, Meta(description="Whether only those of them are in it that read only.")
+    ] = False
+    surface: Annotated[
+        Literal["", "auto", "full", "search"],
+        Meta(description="As `mcp.surface`, for clients that choose it; empty is `mcp.surface`."),
+    ] = ""
 
 
 class StorageSettings(Section, frozen=True):
@@ -488,6 +521,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     limits: LimitSettings = LimitSettings()
     tools: ToolSettings = ToolSettings()
+    toolsets: dict[str, ToolsetSettings] = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
@@ -561,8 +595,8 @@ def reference() -> list[Setting]:
     for section, hint in _hints(Settings).items():
         if isinstance(hint, type) and issubclass(hint, Section):
             rows += _rows(hint, section)
-        elif section == "providers":
-            rows += _rows(ProviderSettings, f"{section}.*")
+        elif (named := _section_named(hint)) is not None:
+            rows += _rows(named, f"{section}.*")
         elif section != "home":
             rows.append(_row(section, hint, {}))
     return rows

@@ -32,6 +32,7 @@ from stepwell_mcp.callers import allowed_hosts, is_keyless
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.limits import Limits
 from stepwell_mcp.places import places
+from stepwell_mcp.selection import Offering
 from stepwell_mcp.server import McpServer, build_server
 from stepwell_mcp.socket import SocketDoor, serve_loopback, serve_socket
 from stepwell_server import ports
@@ -134,7 +135,10 @@ async def _open_doors(
         )
         probes = Probes(runtime.service)
         mcp_server = build_server(
-            runtime.service, wait=settings.mcp.wait, task_after=settings.mcp.task_after
+            runtime.service,
+            wait=settings.mcp.wait,
+            task_after=settings.mcp.task_after,
+            offering=Offering.of(settings),
         )
         url = page_url(settings, http_port)
         mcp_http = McpHttp(

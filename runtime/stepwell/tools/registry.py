@@ -10,8 +10,11 @@ from stepwell.tools.declaration import NAME
 from stepwell.tools.port import Tool, ToolSpec
 from stepwell.tools.schema import compiled
 
-RESERVED: Final = frozenset({"run_get", "run_events", "run_signal", "run_cancel"})
-"""Names under which MCP clients are offered what follows their runs."""
+RESERVED: Final = frozenset(
+    {"run_get", "run_events", "run_signal", "run_cancel"}
+    | {"search_tools", "describe_tools", "call_tool"}
+)
+"""Names under which MCP clients are offered what follows their runs, and what finds their tools."""
 
 FOREIGN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 """What a tool of another's MCP server may be called: whatever that protocol allows."""
@@ -146,7 +149,7 @@ class ToolRegistry:
         if spec.name in RESERVED:
             raise SetupError(
                 f"{spec.name} is the name of a tool of Stepwell's own, with which MCP clients "
-                'follow their runs; give yours another one: @tool(name="...")',
+                'follow their runs or find tools; give yours another one: @tool(name="...")',
                 code=Code.INVALID_DEFINITION,
             )
         compiled(spec.input_schema)

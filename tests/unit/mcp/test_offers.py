@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from jsonschema_rs import Draft202012Validator
 
-from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.views import Workflow
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import RESERVED
-from stepwell_mcp.offers import PAGE_SIZE, offered, page, workflow_called
+from stepwell_mcp.meta_tools import META_TOOLS
+from stepwell_mcp.offers import DEFINITION_META, offered, workflow_called
 from stepwell_mcp.results import HANDLE_SCHEMA
 from stepwell_mcp.run_tools import RUN_TOOLS
 
@@ -54,8 +53,14 @@ def test_a_workflow_that_is_not_published_is_not_offered() -> None:
     assert {tool.name for tool in offers} == {*RUN_TOOLS}
 
 
-def test_no_tool_can_have_the_name_of_a_run_tool() -> None:
-    assert RUN_TOOLS.keys() == RESERVED
+def test_no_tool_can_have_the_name_of_a_tool_of_ours() -> None:
+    assert RUN_TOOLS.keys() | META_TOOLS == RESERVED
+
+
+def test_a_tool_is_offered_with_the_hash_of_what_it_says_of_itself() -> None:
+    given = spec("post")
+    tool = offered([given], [], any_root=True)[0]
+    assert tool.meta == {DEFINITION_META: given.definition}
 
 
 def test_the_hints_of_a_tool_are_passed_on() -> None:
@@ -106,19 +111,3 @@ def test_a_workflow_that_takes_no_object_takes_it_as_input() -> None:
     assert validator.is_valid({"input": ["a"]})
     assert not validator.is_valid({"input": [1]})
     assert not validator.is_valid({})
-
-
-def test_pages_hold_everything_once_and_in_order() -> None:
-    offers = offered([spec(f"tool{n:03}") for n in range(2 * PAGE_SIZE)], [], any_root=True)
-    seen, cursor = page(offers, None)
-    while cursor:
-        more, cursor = page(offers, cursor)
-        seen += more
-    assert seen == offers
-
-
-@pytest.mark.parametrize("cursor", ["x", "****", "W10=", "ewo=", "é"])
-def test_a_cursor_that_no_page_gave_is_refused(cursor: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        page([], cursor)
-    assert refused.value.code is Code.INVALID_CURSOR
