@@ -88,11 +88,14 @@ class Host:
         message: dict[str, Any] = json.loads(self.process.stdout.readline())
         return message
 
-    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        id = self.send("tools/call", name=tool, arguments=arguments)
+    def request(self, method: str, **params: Any) -> dict[str, Any]:
+        id = self.send(method, **params)
         answer = self.receive()
         assert answer["id"] == id
         return answer
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        return self.request("tools/call", name=tool, arguments=arguments)
 
 
 @contextmanager
@@ -218,6 +221,21 @@ def test_standalone_answers_in_one_process_and_keeps_stray_output_off_the_wire(
         assert text_of(client.call("add", a=2, b=2)) == "4"
     assert client.process.returncode == 0
     assert not (home / "endpoints.json").exists()
+
+
+@pytest.mark.parametrize("where", [(), ("--standalone",)])
+def test_a_host_is_given_the_tools_that_its_flags_choose(
+    home: Path, where: tuple[str, ...]
+) -> None:
+    (home / "config.toml").write_text(f'{CONFIG}\n[toolsets.held]\ntools = ["hold"]\n')
+    with host(home, *where, "--toolset", "held", "--read-only") as client:
+        listed = client.request("tools/list")["result"]["tools"]
+        assert [tool["name"] for tool in listed] == ["hold", "run_events", "run_get"]
+        refused = client.request("tools/call", name="add", arguments={"a": 1, "b": 2})
+        assert "has chosen" in refused["error"]["message"]
+    with host(home, *where, "--toolset", "hold") as client:
+        refused = client.request("tools/list")
+        assert "did you mean 'held'?" in refused["error"]["message"]
 
 
 def test_standalone_says_when_the_home_has_a_daemon(home: Path) -> None:

@@ -4,13 +4,14 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stepwell_mcp import choice, standalone
 from stepwell_mcp import relay as relay_module
 from stepwell_mcp.daemon import Absent
 from stepwell_mcp.relay import Relay, main
@@ -66,6 +67,10 @@ class Daemon:
         self._open.append(connection)
         connection.sendall(b"\n")
         return Peer(connection.makefile("rb"), connection.makefile("wb"))
+
+    def say(self, data: bytes) -> None:
+        """Sends bytes on the last connection."""
+        self._open[-1].sendall(data)
 
     def start(self, home: Path) -> socket.socket:
         """What the relay is given to start daemons with: it counts, and starts none."""
@@ -251,7 +256,100 @@ def test_no_daemon_is_started_for_a_client_that_has_closed(client: Peer, daemon:
     assert daemon.wanted == 0
 
 
-@pytest.mark.parametrize("argv", [["--nope"], ["--home"], ["--standalone=yes"], ["extra"]])
+CHOSEN = {"x-mcp-toolsets": "a,b", "x-mcp-readonly": "true"}
+
+
+@contextmanager
+def choosing(home: Path, daemon: Daemon) -> Iterator[Peer]:
+    """A client whose relay was told to choose; it may end before its relay does."""
+    (relay_in, to_relay), (from_relay, relay_out) = os.pipe(), os.pipe()
+    relay = Relay(home, relay_in, relay_out, start=daemon.start, chosen=CHOSEN)
+    thread = threading.Thread(target=relay.run, daemon=True)
+    thread.start()
+    with os.fdopen(from_relay, "rb") as reading, os.fdopen(to_relay, "wb") as writing:
+        yield Peer(reading, writing)
+        daemon.leave()
+        writing.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    os.close(relay_in)
+    os.close(relay_out)
+
+
+def test_each_daemon_is_told_first_what_the_client_has_chosen(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    with choosing(tmp_path, daemon) as client:
+        for number in (1, 2):
+            client.send(request(number))
+            served = daemon.accept()
+            assert served.receive() == {"stepwell/choose": CHOSEN}
+            daemon.say(b"\n")
+            assert served.receive() == request(number)
+            served.send(result(number))
+            assert client.receive() == result(number)
+            daemon.die()
+
+
+def test_a_daemon_that_knows_no_choice_is_asked_nothing(tmp_path: Path, daemon: Daemon) -> None:
+    """It would give the client everything."""
+    with choosing(tmp_path, daemon) as client:
+        client.send(request(1))
+        served = daemon.accept()
+        assert served.receive() == {"stepwell/choose": CHOSEN}
+        served.send({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "what?"}})
+        answer = client.receive()
+        assert answer is not None
+        assert "is of another version" in answer["error"]["message"]
+        assert "stepwell down" in answer["error"]["message"]
+        with suppress(ConnectionError):  # what it said was not read to its end
+            assert served.receive() is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ([], {}),
+        (["--toolset", "a,b"], {"x-mcp-toolsets": "a,b"}),
+        (["--toolset=a", "--tools=x,y"], {"x-mcp-toolsets": "a", "x-mcp-tools": "x,y"}),
+        (["--read-only", "--surface", "search"], {"x-mcp-readonly": "true", "x-mcp-surface": "search"}),
+    ],
+)  # fmt: skip
+def test_flags_choose_what_headers_would(
+    flags: list[str], chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Mapping[str, str]] = []
+
+    def serve(home: Path, chosen: Mapping[str, str]) -> int:
+        told.append(chosen)
+        return 0
+
+    monkeypatch.setattr(standalone, "serve_standalone", serve)
+    assert main([*flags, "--standalone"]) == 0
+    assert told == [chosen]
+    assert main([*choice.flags_of(chosen), "--standalone"]) == 0
+    assert told == [chosen, chosen]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0"}',
+        b'{"stepwell/choose"',
+        b'{"stepwell/choose": []}',
+        b'{"stepwell/choose": {"x-mcp-toolsets": ["a"]}}',
+        b'{"stepwell/choose": {"x-mcp-exclude-tools": "a"}}',
+    ],
+)
+def test_a_line_that_chooses_what_we_do_not_know_chooses_nothing(line: bytes) -> None:
+    assert choice.read_line(line) is None
+    assert choice.read_line(choice.line_of(CHOSEN)) == CHOSEN
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--nope"], ["--home"], ["--standalone=yes"], ["extra"], ["--toolset"], ["--read-only=no"]],
+)
 def test_a_wrong_flag_shows_how_it_is_used(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

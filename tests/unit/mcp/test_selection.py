@@ -17,7 +17,7 @@ SHOP = Offering(
 )
 
 
-def scope(url: str = "", *, may_only_read: bool = False, **headers: str) -> dict[str, Any]:
+def scope(url: str = "", /, *, may_only_read: bool = False, **headers: str) -> dict[str, Any]:
     """A request: `url` are the toolsets of its URL, which may say that it reads only."""
     path = {"toolsets": url} if url else {}
     return {
@@ -99,7 +99,7 @@ def test_the_toolset_all_is_everything() -> None:
 )
 def test_a_choice_that_cannot_be_made_is_refused(headers: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        SHOP.view(selected(scope(**headers)))
+        SHOP.view(selected(scope("", may_only_read=False, **headers)))
     assert said in refused.value.message
 
 
