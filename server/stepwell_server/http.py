@@ -1,6 +1,6 @@
 """The HTTP side of the daemon: probes, and the applications mounted beside them, on uvicorn.
 
-uvicorn is embedded: it leaves signals to the daemon, and h11 parses its headers because
+uvicorn is embedded: it leaves signals to the daemon, and h11 (`Connection`) parses its headers because
 httptools mangles names such as `Mcp-Name`.
 """
 
@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.survey import Survey
+from stepwell_server.slow_clients import Connection, Patience, SlowClients
 
 
 class Probes:
@@ -64,11 +65,14 @@ class MetricsPage:
 class HttpServer(uvicorn.Server):
     """uvicorn inside a program that has signals and other servers of its own."""
 
-    def __init__(self, routes: Sequence[BaseRoute], *, drain: timedelta) -> None:
+    def __init__(
+        self, routes: Sequence[BaseRoute], *, drain: timedelta, patience: Patience | None = None
+    ) -> None:
+        """`drain` is how long requests may take to end, `patience` how long clients may be stuck."""
         super().__init__(
             uvicorn.Config(
                 Starlette(routes=routes),
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -80,6 +84,7 @@ class HttpServer(uvicorn.Server):
         )
         self._listening = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
+        self._slow = SlowClients(patience or Patience())
 
     @property
     def connections(self) -> int:
@@ -107,6 +112,12 @@ class HttpServer(uvicorn.Server):
         """Starts to accept, and tells `listen` so."""
         await super().startup(sockets)
         self._listening.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks after slow clients once a second; uvicorn calls this ten times."""
+        if counter % 10 == 0:
+            self._slow.look(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
