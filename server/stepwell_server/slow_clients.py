@@ -13,8 +13,8 @@ import h11
 from msgspec import Struct
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-SMALL: Final = 64 * 1024
-"""Bytes of a body that are taken from the network whether anybody wants them or not."""
+MOST_UNREAD: Final = 16 * 1024 * 1024
+"""Bytes of a body that are thrown away after its answer."""
 LINGER: Final = 1.0
 
 Waits: TypeAlias = Literal["request", "body", "reader"]
@@ -61,19 +61,31 @@ class SlowClients:
 
 
 class Connection(H11Protocol):
-    """A connection that does not go on reading a large body which is answered already.
+    """A connection that does not read a body to its end which is answered already, if it is long.
 
-    Nothing of it is read any more, and the client has `LINGER` seconds to read its answer: hung up on
-    at once, many would never see it.
+    So much of it is thrown away as many a client sends before it looks for an answer. Then nothing is
+    read any more, and the client has `LINGER` seconds to read its answer before it is hung up on.
     """
 
+    _left: int | None = None
+    """How much more is thrown away."""
+
     def on_response_complete(self) -> None:
-        """Goes on with the next request, or ends."""
-        if self.conn.their_state is h11.SEND_BODY and _is_large(self.headers):
-            self.flow.pause_reading()
-            self.loop.call_later(LINGER, self.transport.abort)
-        else:
-            super().on_response_complete()
+        """Goes on with the next request, or with what is left of this one."""
+        self._left = MOST_UNREAD if self.conn.their_state is h11.SEND_BODY else None
+        super().on_response_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads a request, or throws away what is left of one."""
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                self.flow.pause_reading()
+                self.loop.call_later(LINGER, self.transport.abort)
+                return
+        super().data_received(data)
+        if self.conn.their_state is not h11.SEND_BODY:
+            self._left = None
 
 
 def _waits(connection: H11Protocol) -> tuple[Waits, int] | None:
@@ -93,9 +105,3 @@ def _waits(connection: H11Protocol) -> tuple[Waits, int] | None:
 
 def _unsent(connection: H11Protocol) -> int:
     return connection.transport.get_write_buffer_size()
-
-
-def _is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    found = dict(headers)
-    length = found.get(b"content-length", b"0")
-    return b"transfer-encoding" in found or (length.isdigit() and int(length) > SMALL)

@@ -21,7 +21,7 @@ from stepwell_mcp.limits import Limits
 from stepwell_mcp.lines import MESSAGE_LIMIT
 from stepwell_mcp.server import build_server
 from stepwell_server.http import HttpServer
-from stepwell_server.slow_clients import Patience
+from stepwell_server.slow_clients import MOST_UNREAD, Patience
 
 pytestmark = pytest.mark.anyio
 
@@ -89,8 +89,8 @@ def head(length: int | None, **more: str) -> bytes:
 @pytest.mark.parametrize(
     ("length", "piece", "most"),
     [
-        (100 * MIB, b"x" * 65536, 10 * MIB),
-        (None, b"10000\r\n" + b"x" * 65536 + b"\r\n", MESSAGE_LIMIT + 10 * MIB),
+        (100 * MIB, b"x" * 65536, MOST_UNREAD + 10 * MIB),
+        (None, b"10000\r\n" + b"x" * 65536 + b"\r\n", MESSAGE_LIMIT + MOST_UNREAD + 10 * MIB),
     ],
     ids=["announced", "in chunks"],
 )

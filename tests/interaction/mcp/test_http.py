@@ -15,6 +15,7 @@ from stepwell.orchestrator.service import Service
 from stepwell.principals import LOCAL_USER
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.lines import MESSAGE_LIMIT
+from stepwell_mcp.places import places
 from stepwell_mcp.server import build_server
 from stepwell_server.http import HttpServer
 
@@ -180,3 +181,55 @@ async def test_a_session_belongs_to_who_began_it(
         answers.append((await http.post("/mcp", json=PING, headers=headers)).status_code)
     without = await http.post("/mcp", json=PING, headers={"mcp-session-id": session})
     assert [*answers, without.status_code] == [404, 200, 404]
+
+
+async def test_a_page_of_a_named_site_is_a_client_and_no_other(service: Service) -> None:
+    """A browser asks first, and shows its page no answer that does not allow it."""
+    door = McpHttp(
+        build_server(service),
+        Authentication(service.api_keys.identify, None),
+        places=places([], ["https://app.example"]),
+    )
+    asked = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, mcp-protocol-version, mcp-method",
+    }
+    server = HttpServer(door.routes, drain=timedelta(seconds=1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with (
+            server.draining(),
+            door.running(),
+            httpx2.AsyncClient(base_url=base, headers=ACCEPT) as http,
+        ):
+            await server.listen(listener)
+            named, other = {"origin": "https://app.example"}, {"origin": "https://evil.example"}
+            allowed = await http.options("/mcp", headers={**asked, **named})
+            assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+            assert "mcp-method" in allowed.headers["access-control-allow-headers"]
+            answer = await http.post("/mcp", **headed(modern("tools/list"), named))
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            refused = await http.options("/mcp", headers={**asked, **other})
+            assert "access-control-allow-origin" not in refused.headers
+            assert (
+                await http.post("/mcp", **headed(modern("tools/list"), other))
+            ).status_code == 403
+
+
+async def test_without_keyless_this_machine_shows_a_credential_too(service: Service) -> None:
+    door = McpHttp(
+        build_server(service), Authentication(service.api_keys.identify, "owner"), keyless=False
+    )
+    server = HttpServer(door.routes, drain=timedelta(seconds=1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with (
+            server.draining(),
+            door.running(),
+            httpx2.AsyncClient(base_url=base, headers=ACCEPT) as http,
+        ):
+            await server.listen(listener)
+            ask = modern("tools/list")
+            assert (await http.post("/mcp", **ask)).status_code == 401
+            shown = headed(ask, {"authorization": "bearer owner"})
+            assert (await http.post("/mcp", **shown)).status_code == 200
