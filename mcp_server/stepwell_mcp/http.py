@@ -15,8 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stepwell.config import MCP_PATH
 from stepwell.orchestrator.authentication import Authentication
-from stepwell.orchestrator.resource_server import MCP_PATH, ResourceServer
+from stepwell.orchestrator.resource_server import ResourceServer
 from stepwell_mcp.credentials import CredentialGate, ScopeGate
 from stepwell_mcp.limits import LimitGate, Limits
 from stepwell_mcp.lines import MESSAGE_LIMIT

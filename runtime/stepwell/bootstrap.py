@@ -29,7 +29,7 @@ from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import PolicyLoop
 from stepwell.orchestrator.refusals import refusals
-from stepwell.orchestrator.resource_server import MCP_PATH, ResourceServer, resource_server
+from stepwell.orchestrator.resource_server import ResourceServer, resource_server
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.scopes import Scopes
@@ -113,7 +113,7 @@ async def open_runtime(
         Unavailable: the database cannot be opened.
     """
     ring = open_ring(settings.encryption, environ, home=settings.home)
-    oauth = resource_server(settings.mcp.oauth, url=page_url(settings, http_port) + MCP_PATH)
+    oauth = resource_server(settings.mcp.oauth, settings.mcp_url(http_port))
     metrics = Metrics()
     storage = await _open_storage(settings, metrics)
     models = ModelRouter(settings.models, providers=settings.providers, scripts=settings.home)
@@ -189,15 +189,6 @@ async def open_runtime(
         await storage.close()
 
 
-def page_url(settings: Settings, http_port: int | None = None) -> str:
-    """Where people reach the page, without a slash at the end.
-
-    Not by number where it is this machine: browsers bind passkeys to names only.
-    """
-    port = settings.server.http_port if http_port is None else http_port
-    return settings.approvals.page_url.rstrip("/") or f"http://localhost:{port}"
-
-
 async def _open_storage(settings: Settings, metrics: Metrics) -> Storage:
     storage = store_of(settings, on_commit=watched_commits(metrics))
     try:
@@ -269,7 +260,7 @@ def _factors(
         open_boxes=partial(
             open_factor_boxes, settings.approvals.factor_key, settings.home, environ
         ),
-        site=Site(page_url(settings, http_port)),
+        site=Site(settings.page_url(http_port)),
         clock=clock,
         audit=Audit(storage, clock),
     )

@@ -26,6 +26,8 @@ _OPEN: Final = ("mcp.oauth.tools",)
 _JSON: Final = frozenset({"query", "body", "input", "output"})
 """Settings of `tools.http.NAME` that are JSON, and not settings below settings."""
 CONFIG_FILE: Final = "config.toml"
+MCP_PATH: Final = "/mcp"
+"""Where MCP is served over HTTP."""
 DATABASE_FILE: Final = "stepwell.db"
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
@@ -545,6 +547,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     def database_url(self) -> str:
         """The database: what was set, else SQLite in the home."""
         return self.storage.url or f"sqlite:///{(self.home / DATABASE_FILE).as_posix()}"
+
+    def page_url(self, http_port: int | None = None) -> str:
+        """Where people reach the page, without a slash at the end.
+
+        `http_port` is where HTTP is served, where that is not what the settings say. Not by number
+        where it is this machine: browsers bind passkeys to names only.
+        """
+        port = self.server.http_port if http_port is None else http_port
+        return self.approvals.page_url.rstrip("/") or f"http://localhost:{port}"
+
+    def mcp_url(self, http_port: int | None = None) -> str:
+        """Where MCP clients reach us over HTTP."""
+        return self.mcp.oauth.resource or self.page_url(http_port) + MCP_PATH
 
 
 class Setting(Struct, frozen=True, kw_only=True):

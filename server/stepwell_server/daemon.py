@@ -22,11 +22,10 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 
-from stepwell.bootstrap import Runtime, open_runtime, page_url
+from stepwell.bootstrap import Runtime, open_runtime
 from stepwell.clock import Clock, SystemClock
-from stepwell.config import ServerSettings, Settings
+from stepwell.config import MCP_PATH, ServerSettings, Settings
 from stepwell.orchestrator.authentication import Authentication
-from stepwell.orchestrator.resource_server import MCP_PATH
 from stepwell.orchestrator.service import Service
 from stepwell_mcp.callers import allowed_hosts, is_keyless
 from stepwell_mcp.http import McpHttp
@@ -140,7 +139,7 @@ async def _open_doors(
             task_after=settings.mcp.task_after,
             offering=Offering.of(settings),
         )
-        url = page_url(settings, http_port)
+        url = settings.page_url(http_port)
         mcp_http = McpHttp(
             mcp_server,
             authentication,

@@ -194,6 +194,60 @@ def test_without_wrap_the_other_servers_stay(user: Path, connect: Connect) -> No
     assert not (user / ".stepwell" / "config.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("client", "entry"),
+    [
+        ("claude-code", {"type": "http", "url": "http://localhost:7421/mcp"}),
+        ("vscode", {"type": "http", "url": "http://localhost:7421/mcp"}),
+        ("cursor", {"url": "http://localhost:7421/mcp"}),
+    ],
+)
+def test_a_client_that_takes_urls_gets_ours_and_loses_it_again(
+    client: str, entry: dict[str, str], user: Path, connect: Connect
+) -> None:
+    name, key = FILES[client]
+    path = user / name
+    before = write(path, {key: SERVERS})
+    shown = connect(client, "--http", "--print")
+    assert shown.exit_code == Exit.OK
+    assert "http://localhost:7421/mcp" in shown.stdout
+    assert path.read_bytes() == before
+    written = connect(client, "--http", "--yes")
+    assert written.exit_code == Exit.OK, written.output
+    assert "stepwell up" in written.stderr
+    assert json.loads(path.read_text())[key]["stepwell"] == entry
+    assert "there is nothing to do" in connect(client, "--http", "--yes").stderr
+    assert connect(client, "--undo", "--yes").exit_code == Exit.OK
+    assert path.read_bytes() == before
+
+
+def test_a_url_is_that_of_the_flag_or_of_the_settings(user: Path, connect: Connect) -> None:
+    path = user / ".cursor" / "mcp.json"
+    for arguments, environ, url in (
+        (("--url", "https://a.example/mcp"), {}, "https://a.example/mcp"),
+        (("--http",), {"APPROVALS__PAGE_URL": "https://b.example"}, "https://b.example/mcp"),
+        (("--http",), {"MCP__OAUTH__RESOURCE": "https://c.example/x"}, "https://c.example/x"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(f"STEPWELL_{name}", value)
+            assert connect("cursor", *arguments, "--yes").exit_code == Exit.OK
+        assert json.loads(path.read_text())["mcpServers"]["stepwell"] == {"url": url}
+        assert connect("cursor", "--undo", "--yes").exit_code == Exit.OK
+
+
+def test_who_takes_no_url_says_so(
+    user: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = connect("claude-desktop", "--http", "--yes")
+    assert refused.exit_code == Exit.USAGE
+    assert "among its connectors" in refused.stderr
+    monkeypatch.setenv("STEPWELL_SERVER__HTTP_PORT", "0")
+    nowhere = connect("cursor", "--http", "--yes")
+    assert nowhere.exit_code == Exit.USAGE
+    assert "--url" in nowhere.stderr
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "\xff"])
 def test_a_file_that_is_none_is_named(content: str, user: Path, connect: Connect) -> None:
     path = user / ".cursor" / "mcp.json"

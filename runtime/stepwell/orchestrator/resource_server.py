@@ -12,8 +12,6 @@ from stepwell.orchestrator.api_keys import NAMESPACE
 from stepwell.orchestrator.authentication import Identify
 from stepwell.orchestrator.scopes import Scopes
 
-MCP_PATH: Final = "/mcp"
-"""Where MCP is served, below `page_url`."""
 OFFLINE: Final = "offline_access"
 
 
@@ -29,8 +27,8 @@ class ResourceServer(Struct, frozen=True):
     bearer: Identify
 
 
-def resource_server(settings: OAuthSettings, *, url: str) -> ResourceServer | None:
-    """What the settings say; None where they name no issuer. `url` is that of `/mcp`, by itself.
+def resource_server(settings: OAuthSettings, resource: str) -> ResourceServer | None:
+    """What the settings say of this resource, a URL; None where they name no issuer.
 
     Raises:
         SetupError: one of the settings cannot be used.
@@ -41,7 +39,6 @@ def resource_server(settings: OAuthSettings, *, url: str) -> ResourceServer | No
     from stepwell.orchestrator.access_tokens import AccessTokens
     from stepwell.orchestrator.signing_keys import SigningKeys
 
-    resource = settings.resource or url
     for name, value in (
         ("issuer", settings.issuer),
         ("jwks_url", settings.jwks_url),

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -69,6 +69,23 @@ def connect(
             show_default=False,
         ),
     ] = False,
+    http: Annotated[
+        bool,
+        typer.Option(
+            "--http",
+            help="Add it by its URL, for a daemon that runs already, and not as a program.",
+            show_default=False,
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="The URL for --http, where it is not that of this home's daemon.",
+            show_default=False,
+        ),
+    ] = None,
     undo: Annotated[
         bool,
         typer.Option("--undo", help="Restore what was there before.", show_default=False),
@@ -87,6 +104,7 @@ def connect(
     if undo:
         _undo(target, place, output, yes=yes, print_only=print_only)
         return
+    ours = _remote(target, place, url) if http or url else _program(target, home)
     before = _read(target, must_exist=wrap)
     settings = _text(place.config_file)
     records = Records(place.path, target.name)
@@ -94,7 +112,7 @@ def connect(
         target,
         before,
         settings,
-        command=_relay(home),
+        ours=ours,
         mark=_mark(target, records),
         user=Path.home(),
         wrap=wrap,
@@ -118,6 +136,8 @@ def connect(
     _write(target, place, records, before=before, settings=settings, made=made)
     _document(output, target, made, written=True)
     output.note(f"{target.title}: {target.restart}")
+    if http or url:
+        output.note("the daemon has to run for that, and does not end by itself with: stepwell up")
     if made.moved and place.endpoints():
         output.note(f"the daemon reads this at its next start: stepwell down{home_flag(home)}")
     if made.moved:
@@ -165,6 +185,39 @@ def _text(path: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path} cannot be read: {error}", code=Code.INVALID_CONFIG) from error
+
+
+def _program(target: McpClient, home: Home | None) -> dict[str, Any]:
+    command = _relay(home)
+    return target.entry(command[0], command[1:])
+
+
+def _remote(target: McpClient, place: Home, url: str | None) -> dict[str, Any]:
+    if not target.takes_urls:
+        raise InvalidRequest(
+            f"{target.title} takes no URL in its file: leave --http out, or add the URL among its "
+            "connectors, in its own settings"
+        )
+    return target.remote(url or _own_url(place))
+
+
+def _own_url(place: Home) -> str:
+    """Where clients reach the daemon of this home, running or not.
+
+    Raises:
+        InvalidRequest: nobody knows before it runs.
+    """
+    settings = load_settings(place.path, os.environ)
+    is_known = settings.mcp.oauth.resource or settings.approvals.page_url
+    if not is_known and (endpoints := place.endpoints()):
+        return endpoints.mcp
+    if not is_known and not settings.server.http_port:
+        raise InvalidRequest(
+            "the port of the daemon is any free one (server.http_port = 0): start it first, or say "
+            "its URL with --url",
+            code=Code.INVALID_CONFIG,
+        )
+    return settings.mcp_url()
 
 
 def _relay(home: Home | None) -> tuple[str, ...]:

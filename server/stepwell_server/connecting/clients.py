@@ -12,19 +12,28 @@ NAMES: Final[tuple[ClientName, ...]] = ("claude-desktop", "claude-code", "vscode
 
 
 class McpClient(Struct, frozen=True, kw_only=True):
-    """A client: its file, the key of its servers there, and whether an entry says its type."""
+    """A client: its file, the key of its servers there, and whether an entry says its type.
+
+    `takes_urls` is whether its file may name a server by its URL.
+    """
 
     name: str
     title: str
     path: Path
     key: str = "mcpServers"
     says_type: bool = False
+    takes_urls: bool = True
     restart: str = ""
 
     def entry(self, command: str, args: tuple[str, ...]) -> dict[str, Any]:
         """How this client writes a program that is an MCP server."""
         kind = {"type": "stdio"} if self.says_type else {}
         return {**kind, "command": command, "args": list(args)}
+
+    def remote(self, url: str) -> dict[str, Any]:
+        """How this client writes a server that is reached over HTTP."""
+        kind = {"type": "http"} if self.says_type else {}
+        return {**kind, "url": url}
 
 
 def client_named(
@@ -38,6 +47,7 @@ def client_named(
                 name=name,
                 title="Claude Desktop",
                 path=folder / "claude_desktop_config.json",
+                takes_urls=False,
                 restart="quit Claude Desktop and start it again",
             )
         case "claude-code":

@@ -67,8 +67,10 @@ def moved(name: str, entry: Any, *, client: str, user: Path) -> Moved | Left:
     )
 
 
-def is_stepwell(entry: Any) -> bool:
-    """Whether an entry starts `stepwell mcp`."""
+def is_stepwell(entry: Any, url: str | None = None) -> bool:
+    """Whether an entry starts `stepwell mcp`, or is the URL of ours."""
+    if isinstance(entry, Mapping) and url and entry.get("url") == url:
+        return True
     if not isinstance(entry, Mapping) or not isinstance(entry.get("command"), str):
         return False
     args = entry.get("args")

@@ -35,14 +35,14 @@ def plan(
     text: str,
     settings: str,
     *,
-    command: tuple[str, ...],
+    ours: Mapping[str, Any],
     mark: str,
     user: Path,
     wrap: bool,
 ) -> Plan:
     """Puts Stepwell into a client's configuration, and with `wrap` its servers behind it.
 
-    `command` is what starts `stepwell mcp`.
+    `ours` is the entry of Stepwell, as this client writes it.
 
     Raises:
         InvalidRequest: one of the two texts cannot be read.
@@ -50,7 +50,9 @@ def plan(
     document = Document(text, str(client.path))
     there = document.value.get(client.key) or {}
     servers: Mapping[str, Any] = there if isinstance(there, Mapping) else {}
-    others = {name: entry for name, entry in servers.items() if not is_stepwell(entry)}
+    others = {
+        name: entry for name, entry in servers.items() if not is_stepwell(entry, ours.get("url"))
+    }
     has_ours = len(others) < len(servers)
     found = (
         [moved(name, entry, client=client.title, user=user) for name, entry in others.items()]
@@ -65,7 +67,7 @@ def plan(
     gone = {name for name in others if wrap} - {one.name for one in left}
     kept = {name: entry for name, entry in servers.items() if name not in gone}
     if not has_ours:
-        kept = {OURS: client.entry(command[0], command[1:]), **kept}
+        kept = {OURS: ours, **kept}
     notes = [note for one in placed for note in one.notes]
     if others_too := _of_projects(document.value):
         notes.append(

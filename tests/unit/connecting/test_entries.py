@@ -121,3 +121,5 @@ def test_our_own_entry_is_known_however_it_is_started() -> None:
     assert not is_stepwell({"command": "stepwell", "args": ["up"]})
     assert not is_stepwell({"command": "npx", "args": ["mcp"]})
     assert not is_stepwell({"url": "http://x"})
+    assert is_stepwell({"url": "http://x"}, "http://x")
+    assert not is_stepwell({"url": "http://y"}, "http://x")
