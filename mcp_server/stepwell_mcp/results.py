@@ -260,6 +260,12 @@ def _advice_on(run: str, page: PageOf, one: Waiting) -> str:
                 f"The step {one.step!r} asks a person, and only a person can answer. Tell the user "
                 f"that `stepwell show {run}` shows the question and how to answer it."
             )
+        case "input":
+            return (
+                f"The tool {one.tool} asks the user something (question {one.question}), which you "
+                f"cannot answer for them. Tell the user that `stepwell show {run}` shows it and "
+                f"`stepwell answer {run}` answers it."
+            )
         case "signal":
             return (
                 f"The step {one.step!r} waits for the message {one.about!r}: send it with "

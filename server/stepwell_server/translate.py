@@ -10,7 +10,15 @@ from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import InvalidRequest
 from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.service import OnConflict
-from stepwell.orchestrator.views import Datasource, Run, RunStatus, Step, Waiting, Workflow
+from stepwell.orchestrator.views import (
+    Datasource,
+    OpenQuestion,
+    Run,
+    RunStatus,
+    Step,
+    Waiting,
+    Workflow,
+)
 from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
 
 MESSAGE_BYTES = 4 * 1024 * 1024
@@ -45,6 +53,12 @@ WAITING_ON = {
     "timer": run_service_pb2.WAITING_ON_TIMER,
     "queue": run_service_pb2.WAITING_ON_QUEUE,
     "budget": run_service_pb2.WAITING_ON_BUDGET,
+    "input": run_service_pb2.WAITING_ON_INPUT,
+}
+QUESTION_ACTIONS: dict[int, str] = {
+    run_service_pb2.QUESTION_ACTION_ACCEPT: "accept",
+    run_service_pb2.QUESTION_ACTION_DECLINE: "decline",
+    run_service_pb2.QUESTION_ACTION_CANCEL: "cancel",
 }
 ON_CONFLICT: dict[int, OnConflict] = {
     run_service_pb2.ON_CONFLICT_UNSPECIFIED: "fail",
@@ -152,6 +166,25 @@ def run(view: Run, *, with_output: bool = True) -> run_service_pb2.Run:
         parent=maybe_run_name(view.parent),
         forked_from=maybe_run_name(view.forked_from),
         erased=view.is_erased,
+        questions=map(question, view.questions),
+    )
+
+
+def question(view: OpenQuestion) -> run_service_pb2.Question:
+    """What a tool asks."""
+    return run_service_pb2.Question(
+        id=view.id,
+        step=view.step,
+        call=view.call,
+        key=view.key,
+        kind=view.kind,
+        tool=view.tool,
+        message=view.message,
+        schema=msgspec.json.encode(view.schema) if view.schema is not None else b"",
+        url=view.url,
+        params=msgspec.json.encode(view.params) if view.params else b"",
+        asked_at=timestamp(view.asked_at),
+        expires_at=maybe_timestamp(view.expires_at),
     )
 
 
@@ -168,6 +201,7 @@ def waiting(view: Waiting) -> run_service_pb2.Waiting:
         tool=view.tool,
         rules=view.rules,
         reason=view.reason,
+        question=view.question,
     )
 
 

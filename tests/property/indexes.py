@@ -1,8 +1,10 @@
 """A state keeps indexes so that nothing is ever searched: they say what its steps say."""
 
 from stepwell.engine.commands import (
+    CallTool,
     EnterQueue,
     ExpireAsk,
+    ExpireQuestion,
     ExpireStep,
     FireTimer,
     StartChild,
@@ -19,7 +21,7 @@ def contradiction(state: RunState) -> str:
         "every open command belongs to one step": _owned(state),
         "busy counts what is more than a wait": state.busy
         == sum(
-            not isinstance(it, EnterQueue | ExpireAsk | ExpireStep | FireTimer)
+            not isinstance(it, EnterQueue | ExpireAsk | ExpireQuestion | ExpireStep | FireTimer)
             for it in state.open.values()
         ),
         "who waits for a place asks for one": list(state.queueing)
@@ -35,6 +37,16 @@ def contradiction(state: RunState) -> str:
             if isinstance(it, ExpireAsk)
         ),
         "a step that asks has a question": all(state.steps[it].asks for it in state.asking),
+        "whose tools ask has open questions": all(
+            state.steps[it].open_questions for it in state.questioning
+        ),
+        "who has open questions is known": state.has_ended
+        or all(it in state.questioning for it in active if active[it].open_questions),
+        "what sleeps asks something": all(_asks(state, it) for it in state.dormant),
+        "no time runs while something is asked": not any(
+            isinstance(it, ExpireStep) and state.steps[it.step].open_questions
+            for it in state.open.values()
+        ),
         "who listens is active and waits for that name": _listens(state),
         "nobody listens for what is there": not any(
             state.listening.get(name) for name in state.signals
@@ -58,10 +70,15 @@ def _owned(state: RunState) -> bool:
 
 
 def _placed(state: RunState) -> bool:
-    places = [*state.fresh, *state.ripe, *state.out]
+    places = [*state.fresh, *state.dormant, *state.ripe, *state.out]
     elsewhere = state.open.keys() - set(places)
     unattended = all(isinstance(state.open[it], EnterQueue | StartChild) for it in elsewhere)
     return len(places) == len(set(places)) and set(places) <= state.open.keys() and unattended
+
+
+def _asks(state: RunState, command: str) -> bool:
+    call = state.open[command]
+    return isinstance(call, CallTool) and state.steps[call.step].asks_in(call.call)
 
 
 def _listens(state: RunState) -> bool:

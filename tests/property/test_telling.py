@@ -26,6 +26,7 @@ from stepwell.engine.commands import (
     Command,
     EnterQueue,
     ExpireAsk,
+    ExpireQuestion,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -40,7 +41,10 @@ from stepwell.engine.events import NAMES, Event, StepScheduled
 from stepwell.engine.graph import UNDO
 from stepwell.engine.inputs import (
     Admitted,
+    AnswerQuestion,
+    Asked,
     AskExpired,
+    AskQuestions,
     CallDenied,
     CallHeld,
     CallLost,
@@ -55,6 +59,7 @@ from stepwell.engine.inputs import (
     ModelAnswered,
     Pause,
     Publish,
+    QuestionExpired,
     Resolve,
     Resume,
     RetryStep,
@@ -154,6 +159,9 @@ class Telling(RuleBasedStateMachine):
             case ExpireAsk(step=step, attempt=attempt, call=call, at=until):
                 where: dict[str, Any] = {"step": step, "attempt": attempt, "call": call}
                 self.tell(AskExpired(at=self.now, until=until, **where))
+            case ExpireQuestion(step=step, attempt=attempt, question=id, at=until):
+                place: dict[str, Any] = {"step": step, "attempt": attempt, "question": id}
+                self.tell(QuestionExpired(at=self.now, until=until, **place))
             case ExpireStep(step=step, attempt=attempt):
                 self.tell(Expire(at=self.now, step=step, attempt=attempt, jitter=jitter))
             case _:
@@ -204,6 +212,55 @@ class Telling(RuleBasedStateMachine):
                     self.handed.discard(call.id)  # it will be asked for again
             case _:
                 self.tell(CallDenied(**values))
+
+    @rule(
+        data=st.data(),
+        keys=st.sets(st.sampled_from(["a", "b", "c"]), min_size=1),
+        question=any_data,
+        expires=st.booleans(),
+    )
+    def ask_for_a_call(
+        self, data: st.DataObject, keys: set[str], question: Data, expires: bool
+    ) -> None:
+        asked = [it for it in self.state.open.values() if isinstance(it, CallTool | JudgeLost)]
+        if not asked:
+            return
+        it = data.draw(st.sampled_from(sorted(asked, key=lambda it: it.id)), label="call")
+        call = it.call if isinstance(it, JudgeLost) else it
+        questions = tuple(
+            Asked(
+                key=key,
+                id=f"{len(self.history)}/{key}",
+                question=question,
+                expires_at=self.now + 10**6 if expires else None,
+            )
+            for key in sorted(keys)
+        )
+        self.tell(AskQuestions(at=self.now, questions=questions, **place_of(call)))
+
+    @rule(
+        data=st.data(),
+        action=st.sampled_from(["accept", "accept", "decline", "cancel"]),
+        content=any_data,
+        step=steps,
+    )
+    def answer_a_question(self, data: st.DataObject, action: str, content: Data, step: str) -> None:
+        """One that is open, where there is one; else one that nobody has asked."""
+        asked = [
+            (id, it.asked.id)
+            for id in self.state.questioning
+            for it in self.state.steps[id].questions.values()
+        ]
+        where, id = data.draw(st.sampled_from([*asked, *asked, (step, "q")]), label="question")
+        given = AnswerQuestion(
+            at=self.now,
+            principal="user:bob",
+            step=where,
+            question=id,
+            action=action,
+            content=content,
+        )
+        self.tell(given)
 
     @precondition(lambda self: self.state.asking)
     @rule(
@@ -373,7 +430,7 @@ class Telling(RuleBasedStateMachine):
             self.now += 10**13
             self.look()
             if self.state.is_admitted:
-                assert self.state.open.keys() <= self.handed
+                assert self.state.open.keys() - self.state.dormant <= self.handed
 
     def model(self, place: Any, jitter: float, **outcome: Any) -> ModelAnswered:
         return ModelAnswered(

@@ -9,7 +9,13 @@ from heapq import heappop, heappush
 from itertools import count
 
 from tests.simulation import documents
-from tests.simulation.effects import PlannedDefect, begun_report, model_report, tool_report
+from tests.simulation.effects import (
+    PlannedDefect,
+    begun_report,
+    model_report,
+    questions_of,
+    tool_report,
+)
 from tests.simulation.governor import withheld
 from tests.simulation.script import Reaction, Script
 
@@ -20,6 +26,7 @@ from stepwell.engine.commands import (
     Command,
     EnterQueue,
     ExpireAsk,
+    ExpireQuestion,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -27,20 +34,30 @@ from stepwell.engine.commands import (
     Stop,
     WakeAt,
     child_run,
+    tool_call_id,
 )
 from stepwell.engine.decide import decide
 from stepwell.engine.due import due
-from stepwell.engine.events import ApprovalRequested, Event, Parent, StepScheduled
+from stepwell.engine.events import (
+    ApprovalRequested,
+    Event,
+    Parent,
+    QuestionAnswered,
+    QuestionAsked,
+    StepScheduled,
+)
 from stepwell.engine.evolve import evolve
 from stepwell.engine.graph import Graph, SignalNode
 from stepwell.engine.inputs import (
     Admitted,
+    AnswerQuestion,
     AskExpired,
     ChildEnded,
     ChildStarted,
     Expire,
     Fired,
     Input,
+    QuestionExpired,
     Resolve,
     Signal,
     Start,
@@ -78,6 +95,8 @@ class Calm:
         self._script = script
         self._now = 0
         self._count = count()
+        self._asking: dict[str, CallTool] = {}
+        """Calls that wait for answers, by the id of their command."""
         self._coming: list[tuple[int, int, Input | None]] = []
         """A heap of what will be given, None to look at the clock only."""
 
@@ -129,8 +148,26 @@ class Calm:
                         at = self._at(said.delay)
                         payload = Data(value=said.value)
                         self._expect(Signal(at=at, name=node.signal, payload=payload))
+            case QuestionAsked():
+                self._ask_for_input(event)
+            case QuestionAnswered():
+                self._go_on_with(event)
             case _:
                 pass
+
+    def _ask_for_input(self, event: QuestionAsked) -> None:
+        call = f"{event.step}/{event.call}" if event.call else event.step
+        said = self._script.reply(self.state.run, call, event.key)
+        if said is not None:
+            self._expect(reply(event, said, self._at(said.delay)))
+
+    def _go_on_with(self, event: QuestionAnswered) -> None:
+        """A call has the last of its answers, and acts."""
+        id = tool_call_id(event.step, event.attempt, event.call)
+        command = self._asking.get(id)
+        if command is not None and not self.state.steps[event.step].asks_in(event.call):
+            del self._asking[id]
+            self._act(command)
 
     def _ask_person(self, id: str, event: ApprovalRequested) -> None:
         step = self.state.steps[id]
@@ -162,6 +199,11 @@ class Calm:
                 self.give(Expire(at=now, step=step, attempt=attempt))
             case ExpireAsk(step=step, attempt=attempt, call=call, at=until):
                 self.give(AskExpired(at=now, step=step, attempt=attempt, call=call, until=until))
+            case ExpireQuestion(step=step, attempt=attempt, question=id, at=until):
+                given = QuestionExpired(
+                    at=now, step=step, attempt=attempt, question=id, until=until
+                )
+                self.give(given)
             case FireTimer(step=step, attempt=attempt):
                 self.give(Fired(at=now, step=step, attempt=attempt))
             case WakeAt():
@@ -177,7 +219,20 @@ class Calm:
         if put_off is not None:
             self.give(put_off)
             return
+        is_called = not plan.is_denied and (plan.result is not None or plan.delay > 0)
         if not plan.may_repeat:
+            self.give(begun_report(command, self._now))
+        if plan.asks and is_called:
+            self._asking[command.id] = command
+            self.give(questions_of(self.state.run, command, plan, self._now))
+            if self.state.steps[command.step].asks_in(command.call):
+                return
+            self._asking.pop(command.id, None)
+        self._act(command)
+
+    def _act(self, command: CallTool) -> None:
+        plan = self._script.tool(self.state.run, command)
+        if plan.asks and not plan.may_repeat:
             self.give(begun_report(command, self._now))
         at = self._at(plan.delay)
         if plan.breaks:
@@ -231,6 +286,19 @@ class Calm:
 
     def _expect(self, given: Input) -> None:
         heappush(self._coming, (given.at, next(self._count), given))
+
+
+def reply(asked: QuestionAsked, said: Reaction, at: int) -> AnswerQuestion:
+    """What a person says to the question of a tool."""
+    value = said.value if said.verdict == "accept" else None
+    return AnswerQuestion(
+        at=at,
+        principal=PERSON,
+        step=asked.step,
+        question=asked.id,
+        action=said.verdict,
+        content=Data(value=value),
+    )
 
 
 def answer(step: str, call: str, said: Reaction, at: int, subject: str) -> Resolve:

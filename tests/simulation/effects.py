@@ -4,16 +4,24 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from tests.simulation.governor import withheld
+from tests.simulation.governor import TIME_TO_ANSWER, withheld
 from tests.simulation.script import ModelPlan, Script, ToolPlan
 
 from stepwell.agents.requests import new_messages
 from stepwell.clock import Clock
 from stepwell.engine.commands import CallModel, CallTool
-from stepwell.engine.inputs import CallDenied, Input, ModelAnswered, ToolAnswered, ToolBegun
+from stepwell.engine.inputs import (
+    Asked,
+    AskQuestions,
+    CallDenied,
+    Input,
+    ModelAnswered,
+    ToolAnswered,
+    ToolBegun,
+)
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data
-from stepwell.orchestrator.effects import Begin
+from stepwell.orchestrator.effects import AskRun, Begin
 
 
 class PlannedDefect(Exception):
@@ -64,7 +72,7 @@ class ScriptedEffects:
         return self._report(state.run, model_report(command, plan, messages, self._clock.now()))
 
     async def call_tool(
-        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin, ask: AskRun
     ) -> Input | None:
         plan = self._script.tool(self._origin(state.run), command)
         put_off = withheld(self._script, state, command, plan, self._clock.now())
@@ -74,6 +82,8 @@ class ScriptedEffects:
         if is_called:
             if not plan.may_repeat and not await begin("allow: rule"):
                 return None
+            if plan.asks:
+                await self._ask(state, command, plan, ask)
             if self._is_cut():
                 await asyncio.Future()
             self._witness.made(state, command, may_repeat=plan.may_repeat)
@@ -81,6 +91,17 @@ class ScriptedEffects:
         if plan.breaks:
             raise PlannedDefect
         return self._report(state.run, tool_report(command, plan, self._clock.now()))
+
+    async def _ask(self, state: RunState, command: CallTool, plan: ToolPlan, ask: AskRun) -> None:
+        """Asks what the tool asks, and looks whether the answers are those that were given."""
+        given = questions_of(state.run, command, plan, self._clock.now())
+        answers = await ask(given.questions, None if plan.may_repeat else "allow: rule")
+        for key, answer in answers.items():
+            said = self._script.reply(self._origin(state.run), command.key, key)
+            if answer.by:
+                assert said is not None, f"nobody answers {key}"
+                accepted = said.value if said.verdict == "accept" else None
+                assert (answer.action, answer.content.value) == (said.verdict, accepted)
 
     def _report(self, run: str, given: Input) -> Input:
         self._on_report(run, given)
@@ -120,6 +141,22 @@ def model_report(command: CallModel, plan: ModelPlan, messages: Data, at: int) -
         messages=messages,
         answer=plan.answer,
         failure=plan.failure,
+    )
+
+
+def questions_of(run: str, command: CallTool, plan: ToolPlan, now: int) -> AskQuestions:
+    """What a tool asks before it acts."""
+    asked = tuple(
+        Asked(
+            key=key,
+            id=f"{run}/{command.key}/{key}/{now}",
+            question=Data(value={"message": f"{key}?"}),
+            expires_at=now + TIME_TO_ANSWER,
+        )
+        for key in plan.asks
+    )
+    return AskQuestions(
+        at=now, step=command.step, attempt=command.attempt, call=command.call, questions=asked
     )
 
 

@@ -20,6 +20,7 @@ from stepwell.engine.commands import CallModel, CallTool, child_id, child_run
 from stepwell.engine.events import (
     ApprovalDecided,
     Event,
+    QuestionAnswered,
     RunForked,
     RunStarted,
     StepScheduled,
@@ -263,6 +264,10 @@ class Ledger:
 
     def _note_answer(self, run: str, account: Account, move: Move) -> None:
         event, step = move.event, move.step
+        if isinstance(event, QuestionAnswered) and step is not None:
+            found = step.questions.get((event.call, event.key))
+            once = found is not None and found.answer is None and found.asked.id == event.id
+            self.check(run, once, "a question is answered once")
         if not isinstance(event, ApprovalDecided) or step is None:
             return
         asked = step.asks[event.call].asked

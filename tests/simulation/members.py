@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from msgspec.structs import replace
 from tests.simulation import documents
 from tests.simulation.bodies import TOOLS
 from tests.simulation.effects import ScriptedEffects
@@ -23,6 +24,7 @@ from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
+from stepwell.orchestrator.questions import Questions
 from stepwell.orchestrator.refusals import no_run, refusals
 from stepwell.orchestrator.views import Run, run_of_row
 from stepwell.orchestrator.worker import Worker
@@ -135,6 +137,13 @@ class Member:
             factors=Anybody(),
             audit=Audit(self.link, self.clock),
         )
+        self.questions = Questions(
+            journal=journal,
+            get_run=self._asked_run,
+            tell=self.controls.tell,
+            audit=Audit(self.link, self.clock),
+            clock=self.clock,
+        )
         self.is_alive = False
         """Whether it can be asked for something."""
         self.gone = asyncio.Event()
@@ -177,6 +186,10 @@ class Member:
     async def _get_run(self, caller: Caller, run: str) -> Run:
         with refusals(no_run(run)):
             return run_of_row(await self.link.runs.get(caller.namespace, run))
+
+    async def _asked_run(self, caller: Caller, run: str) -> Run:
+        view = await self._get_run(caller, run)
+        return replace(view, questions=await self.questions.of(NAMESPACE, view))
 
     def _live(self, run: str, epoch: int) -> RunState | None:
         owned = self.worker.find(NAMESPACE, run)

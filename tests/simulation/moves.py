@@ -12,6 +12,8 @@ from stepwell.engine.events import (
     Event,
     LlmCall,
     PolicyDecided,
+    QuestionAnswered,
+    QuestionAsked,
     RunAdmitted,
     RunCancelled,
     RunForked,
@@ -180,6 +182,13 @@ def _misfit_of_step(move: Move, step: StepState, last: Event | None) -> str:
         case TimerFired():
             is_open = fire_id(step.id, attempt) in state.open
             return "" if is_open else f"{step.id} waits for no time"
+        case QuestionAsked(call=call, key=key, id=id):
+            known = step.questions.get((call, key))
+            if known is not None and (known.answer is not None or known.asked.id != id):
+                return f"the question {key!r} is asked again, and was answered"
+            return _misfit_of_call(state, step, call)
+        case QuestionAnswered(call=call):
+            return _misfit_of_call(state, step, call)
         case StepStarted(child=child):
             own = child_run(state.run, step.id, attempt)
             is_right = child == own if child else step.in_queue

@@ -16,11 +16,13 @@ from tests.simulation.ledger import Account, Ledger
 from tests.simulation.members import NAMESPACE, Member
 from tests.simulation.script import Reaction, Script
 
+from stepwell.engine.events import QuestionAsked
 from stepwell.engine.graph import SignalNode
 from stepwell.engine.state import Ask, StepState
 from stepwell.engine.subjects import approval_id
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.approvals import Approvals
+from stepwell.orchestrator.questions import Questions
 from stepwell.principals import Caller
 
 BOB = Caller(NAMESPACE, PERSON)
@@ -58,6 +60,10 @@ class People:
                 question = run, id, str(step.attempt), call
                 if question not in self._busy:
                     self._begin(question, self._answer(account, step, call, question))
+        for id in state.questioning:
+            for asked in state.steps[id].open_questions:
+                if (run, asked.asked.id) not in self._busy:
+                    self._begin((run, asked.asked.id), self._reply(account, asked.asked))
         for steps in state.listening.values():
             for id in steps:
                 if (run, id) not in self._busy:
@@ -154,6 +160,32 @@ class People:
             await asyncio.gather(once, again, return_exceptions=True)
 
         return self._say(said.delay, is_asked, lambda member: say(member.approvals))
+
+    def _reply(self, account: Account, asked: QuestionAsked) -> Awaitable[None] | None:
+        """Answers the question of a tool; now and then twice at once, and then but one is heard."""
+        state = account.state
+        call = f"{asked.step}/{asked.call}" if asked.call else asked.step
+        said = self._script.reply(account.origin, call, asked.key)
+        if said is None:
+            return None
+        value = said.value if said.verdict == "accept" else None
+        is_twice = self._dice.random() < 0.3
+
+        def is_asked() -> bool:
+            found = state.steps.get(asked.step)
+            is_open = found is not None and any(
+                it.asked.id == asked.id for it in found.open_questions
+            )
+            return is_open and asked.step in state.questioning and not state.has_ended
+
+        async def say(questions: Questions) -> None:
+            answers = [
+                questions.answer(BOB, state.run, asked.id, action=said.verdict, content=value)
+                for _ in range(1 + is_twice)
+            ]
+            await asyncio.gather(*answers, return_exceptions=True)
+
+        return self._say(said.delay, is_asked, lambda member: say(member.questions))
 
     async def _say(
         self,

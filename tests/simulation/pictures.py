@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stepwell.engine.commands import CallTool, Command, JudgeLost
-from stepwell.engine.state import Ask, Fan, RunState, StepState
+from stepwell.engine.state import Ask, Fan, Question, RunState, StepState
 from stepwell.engine.values import Data
 
 
@@ -42,7 +42,7 @@ def _run(state: RunState) -> list[Any]:
         {name: [plain(data) for data in kept] for name, kept in state.signals.items()},
         [{name: list(steps) for name, steps in state.listening.items() if steps}],
         sorted(state.seen),
-        [list(state.asking), list(state.napping)],
+        [list(state.asking), list(state.questioning), list(state.napping)],
         [list(state.queueing), list(state.tickets)],
         state.busy,
         [state.calls, state.approved, state.tokens, sorted(state.read)],
@@ -64,6 +64,8 @@ def _step(step: StepState) -> list[Any]:
         step.fan and _fan(step.fan),
         sorted(step.begun),
         {call: _ask(ask) for call, ask in step.asks.items()},
+        [_question(it) for it in step.questions.values()],
+        step.time_left,
         sorted(step.open),
         step.in_queue,
     ]
@@ -78,6 +80,13 @@ def _ask(ask: Ask) -> list[Any]:
     asked = ask.asked
     bound = [asked.subject, asked.nonce, asked.expires_at, asked.approver, ask.sequence]
     return [ask.about, plain(ask.message), ask.call and _shape(ask.call), bound]
+
+
+def _question(question: Question) -> list[Any]:
+    asked, answer = question.asked, question.answer
+    said = [answer.action, answer.by, plain(answer.content)] if answer else None
+    bound = [asked.call, asked.key, asked.id, asked.kind, asked.expires_at]
+    return [bound, plain(asked.question), said, question.sequence, question.answered]
 
 
 def _shape(command: Command) -> Any:

@@ -54,6 +54,8 @@ class ToolPlan(Struct, frozen=True, kw_only=True):
     is_denied: bool = False
     is_held: bool = False
     is_throttled: bool = False
+    asks: tuple[str, ...] = ()
+    """What the tool asks the person behind its caller, by key, before it acts."""
     breaks: bool = False
     result: Data | None = None
     failure: Failure | None = None
@@ -101,8 +103,13 @@ class Script:
         delay = _delay(self._dice(origin, f"{command.key} {attempt}"))
         governed = self._dice(origin, f"policy {command.key}")
         is_held, is_throttled = governed.random() < 0.08, governed.random() < 0.06
+        asks = governed.choices(((), ("who",), ("who", "when")), (84, 10, 6))[0]
         plan = ToolPlan(
-            delay=delay, may_repeat=may_repeat, is_held=is_held, is_throttled=is_throttled
+            delay=delay,
+            may_repeat=may_repeat,
+            is_held=is_held,
+            is_throttled=is_throttled,
+            asks=asks,
         )
         if attempt <= fails:
             return replace(plan, failure=failure)
@@ -151,6 +158,14 @@ class Script:
             return None
         verdict = "deny" if dice.random() < 0.15 else "approve"
         return Reaction(delay=_patience(dice), verdict=verdict)
+
+    def reply(self, origin: str, call: str, key: str) -> Reaction | None:
+        """What a person says to the question of a tool; None is nothing."""
+        dice = self._dice(origin, f"question {call} {key}")
+        if dice.random() < 0.08:
+            return None
+        verdict = dice.choices(("accept", "decline", "cancel"), (8, 2, 1))[0]
+        return Reaction(delay=_patience(dice), verdict=verdict, value=dice.randrange(1000))
 
     def outcome(self, origin: str, step: StepState, command: CallTool) -> Reaction:
         """What a person finds out about a call: what came of it, as if it had come back."""

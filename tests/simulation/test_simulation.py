@@ -104,6 +104,16 @@ def test_it_is_seen_that_a_yes_is_good_for_every_attempt(monkeypatch: pytest.Mon
     assert "yes" in _seen()
 
 
+def test_it_is_seen_that_a_call_acts_on_an_answer_without_being_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def goes_on(run: owned.OwnedRun, command: CallTool, decision: str | None) -> bool:
+        return True
+
+    monkeypatch.setattr(owned.OwnedRun, "_goes_on", goes_on)
+    assert "is begun before it acts" in _seen()
+
+
 def test_it_is_seen_that_a_question_is_not_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owned, "take_rows", lambda state: state.ask_changes.clear() or ())
     assert "the list of approvals says" in _seen()

@@ -10,6 +10,7 @@ from stepwell.client.types import (
     Datasource,
     Page,
     Problem,
+    Question,
     Run,
     RunStatus,
     Step,
@@ -107,6 +108,25 @@ def run(message: run_service_pb2.Run, *, created: bool = False) -> Run:
         forked_from=run_id(message.forked_from),
         created=created,
         is_erased=message.erased,
+        questions=tuple(map(question, message.questions)),
+    )
+
+
+def question(message: run_service_pb2.Question) -> Question:
+    """What a tool asks."""
+    return Question(
+        id=message.id,
+        step=message.step,
+        call=message.call,
+        key=message.key,
+        kind=message.kind,
+        tool=message.tool,
+        message=message.message,
+        asked_at=instant(message.asked_at),
+        expires_at=_maybe_instant(message, "expires_at"),
+        schema=msgspec.json.decode(message.schema) if message.schema else None,
+        url=message.url,
+        params=msgspec.json.decode(message.params) if message.params else {},
     )
 
 
@@ -132,6 +152,7 @@ def waiting(message: run_service_pb2.Waiting) -> Waiting:
         tool=message.tool,
         rules=tuple(message.rules),
         reason=message.reason,
+        question=message.question,
     )
 
 
@@ -198,6 +219,6 @@ def _output(message: run_service_pb2.Run | run_service_pb2.Step) -> tuple[Json, 
 
 
 def _maybe_instant(
-    message: Any, field: Literal["ended_at", "scheduled_at", "until"]
+    message: Any, field: Literal["expires_at", "ended_at", "scheduled_at", "until"]
 ) -> datetime | None:
     return instant(getattr(message, field)) if message.HasField(field) else None

@@ -10,7 +10,7 @@ import msgspec
 from stepwell.client import decode
 from stepwell.client.connection import Connection
 from stepwell.client.encode import code_proof, data, run_name
-from stepwell.client.types import OnConflict, Page, Run, RunStatus, Step, Verdict
+from stepwell.client.types import OnConflict, Page, QuestionAction, Run, RunStatus, Step, Verdict
 from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.engine.values import Json
 from stepwell.errors import Code, Unavailable
@@ -245,4 +245,25 @@ class Runs:
             proof=code_proof(code),
         )
         answer = await self._connection.call(self._connection.runs.ResolveStep, request)
+        return decode.run(answer.run)
+
+    async def answer(
+        self,
+        run: str,
+        question: str = "",
+        *,
+        action: QuestionAction = "accept",
+        content: Json = None,
+    ) -> Run:
+        """Answers what a tool asks: by the id of the question, or the only one that there is.
+
+        `content` is what was asked for. An answer is given once: who comes later is told so.
+        """
+        request = pb.AnswerQuestionRequest(
+            run=run_name(run),
+            question=question,
+            action=pb.QuestionAction.Value(f"QUESTION_ACTION_{action.upper()}"),
+            content=None if content is None else data(content),
+        )
+        answer = await self._connection.call(self._connection.runs.AnswerQuestion, request)
         return decode.run(answer.run)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ ServerStatus: TypeAlias = Literal["starting", "ready", "waiting", "stopped"]
 Overlap: TypeAlias = Literal["skip", "queue", "allow", "cancel_other"]
 """What becomes of a schedule's fire while a run of the fire before goes on."""
 
+QuestionAction: TypeAlias = Literal["accept", "decline", "cancel"]
 Verdict: TypeAlias = Literal["approve", "deny", "done", "retry", "fail"]
 """A person's answer: the first two to an approval, the others to a call of unknown outcome."""
 
@@ -60,6 +61,7 @@ class WaitingOn(StrEnum):
     TIMER = "timer"
     QUEUE = "queue"
     BUDGET = "budget"
+    INPUT = "input"
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -69,7 +71,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
     of the queue; `step` is empty where the run itself waits for its place there. `until` is when the
     time of a timer has come, or until when a person may answer. `call` and `message` are what a person
     is asked about and told; the latter is in the steps of a run only. Of a call that policy holds
-    `approval` is the id under which it is answered, and `rules` hold it.
+    `approval` is the id under which it is answered, and `rules` hold it. Of what a tool asks `about` is
+    its kind, and `question` its id.
     """
 
     step: str
@@ -83,6 +86,29 @@ class Waiting(Struct, frozen=True, kw_only=True):
     tool: str = ""
     rules: tuple[str, ...] = ()
     reason: str = ""
+    question: str = ""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What a tool asks of the person behind its caller.
+
+    `kind` is `form`, with the JSON Schema of its fields, or none where yes or no is all that is
+    asked; `url`, a page to be visited; or `sampling` or `roots`, which MCP clients answer. `key`
+    names it inside the `call` of its step.
+    """
+
+    id: str
+    step: str
+    call: str
+    key: str
+    kind: str
+    tool: str
+    message: str
+    asked_at: datetime
+    expires_at: datetime | None = None
+    schema: Mapping[str, Any] | None = None
+    url: str = ""
+    params: Mapping[str, Any] = {}
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -112,6 +138,8 @@ class Run(Struct, frozen=True, kw_only=True):
     parent: str = ""
     forked_from: str = ""
     created: bool = False
+    questions: tuple[Question, ...] = ()
+    """What its tools ask; a list of runs leaves it out."""
     is_erased: bool = False
     """Whether its output was erased: the key of it has been destroyed."""
 

@@ -33,6 +33,11 @@ def expire_ask_id(step: str, attempt: int, call: str, at: int) -> str:
     return f"{step}/{attempt}/ask/{call}/{at}"
 
 
+def expire_question_id(step: str, attempt: int, question: str) -> str:
+    """The id of an `ExpireQuestion`."""
+    return f"{step}/{attempt}/question/{question}"
+
+
 def fire_id(step: str, attempt: int) -> str:
     """The id of a `FireTimer`."""
     return f"{step}/{attempt}/timer"
@@ -107,9 +112,14 @@ class CallTool(Struct, frozen=True, gc=False):
 
 
 class JudgeLost(Struct, frozen=True, gc=False):
-    """A call that may not be repeated was begun and never came back: find out, never repeat."""
+    """A call that may not be repeated was begun and never came back: find out, never repeat.
+
+    `approval` is the one that it was begun with, which is good again if it turns out to have been
+    asking something.
+    """
 
     call: CallTool
+    approval: Approval | None = None
 
     @property
     def id(self) -> str:
@@ -141,6 +151,20 @@ class ExpireAsk(Struct, frozen=True, gc=False):
     def id(self) -> str:
         """The same however often it is asked for."""
         return expire_ask_id(self.step, self.attempt, self.call, self.at)
+
+
+class ExpireQuestion(Struct, frozen=True, gc=False):
+    """The time is over in which a question may be answered; it was until `at`."""
+
+    step: str
+    attempt: int
+    question: str
+    at: int
+
+    @property
+    def id(self) -> str:
+        """The same however often it is asked for."""
+        return expire_question_id(self.step, self.attempt, self.question)
 
 
 class FireTimer(Struct, frozen=True, gc=False):
@@ -206,6 +230,7 @@ Command: TypeAlias = (
     | JudgeLost
     | ExpireStep
     | ExpireAsk
+    | ExpireQuestion
     | FireTimer
     | EnterQueue
     | StartChild

@@ -30,7 +30,9 @@ from stepwell.engine.ends import ask_expired, expired
 from stepwell.engine.events import Custom, Event, RunCancelled, RunFailed, RunStarted
 from stepwell.engine.inputs import (
     Admitted,
+    AnswerQuestion,
     AskExpired,
+    AskQuestions,
     BudgetShort,
     CallDenied,
     CallHeld,
@@ -46,6 +48,7 @@ from stepwell.engine.inputs import (
     ModelAnswered,
     Pause,
     Publish,
+    QuestionExpired,
     RaiseBudget,
     Resolve,
     Resume,
@@ -56,6 +59,7 @@ from stepwell.engine.inputs import (
     ToolBegun,
 )
 from stepwell.engine.progress import Progress
+from stepwell.engine.questions import answer_question, ask_questions, question_expired
 from stepwell.engine.state import RunPhase, RunState
 from stepwell.engine.values import Failure
 from stepwell.engine.waits import admitted, child_ended, child_started, fired
@@ -102,6 +106,12 @@ def _learn(state: RunState, given: Input) -> list[Event]:
             return expired(state, given)
         case AskExpired():
             return ask_expired(state, given)
+        case AskQuestions():
+            return ask_questions(state, given)
+        case AnswerQuestion():
+            return answer_question(state, given)
+        case QuestionExpired():
+            return question_expired(state, given)
         case Fired():
             return fired(state, given)
         case Admitted():

@@ -57,6 +57,19 @@ def put_back(state: RunState, command: CallModel | CallTool | EnterQueue | Start
         state.fresh[command.id] = None
 
 
+def lull(state: RunState, command: CallTool) -> bool:
+    """Nobody is busy any more with a call that asks something: it is due when that is answered.
+
+    False when it asks nothing, or is not waited for.
+    """
+    is_open = isinstance(state.open.get(command.id), CallTool)
+    if not (is_open and state.steps[command.step].asks_in(command.call)):
+        return False
+    state.out.discard(command.id)
+    state.dormant[command.id] = None
+    return True
+
+
 def _fresh(state: RunState) -> Iterable[str]:
     """Takes out what has not been handed out yet: all, or the run's own wish for a place."""
     if state.is_admitted:

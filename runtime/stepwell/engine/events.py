@@ -315,6 +315,42 @@ class ApprovalExpired(Fact, frozen=True, kw_only=True):
     call: str = ""
 
 
+class QuestionAsked(Fact, frozen=True, kw_only=True):
+    """A call asks something of the person behind its caller, or of that person's client.
+
+    `question` has the message, and the schema of a form, the url of a page, or the params of what
+    MCP clients answer (`sampling`, `roots`), as its `kind` has it. `key` names it inside the call,
+    `id` among all. Until it is answered nothing is in doubt of the call: where nobody is busy with
+    it any more, it is made from its beginning, and is given what was answered.
+    """
+
+    step: str
+    attempt: int = 1
+    call: str = ""
+    tool: str = ""
+    key: str
+    id: str
+    kind: str = "form"
+    question: Data = NOTHING
+    expires_at: int | None = None
+
+
+class QuestionAnswered(Fact, frozen=True, kw_only=True):
+    """A question of a call has its answer: `action` is accept, decline or cancel.
+
+    `by` is who answered; it is "" where nobody did in time.
+    """
+
+    step: str
+    attempt: int = 1
+    call: str = ""
+    key: str
+    id: str
+    action: str
+    content: Data = NOTHING
+    by: str = ""
+
+
 class BudgetExhausted(Fact, frozen=True, kw_only=True):
     """A call would have spent more than is left, so the run is paused, and the call waits.
 
@@ -374,6 +410,8 @@ Event: TypeAlias = (
     | ApprovalRequested
     | ApprovalDecided
     | ApprovalExpired
+    | QuestionAsked
+    | QuestionAnswered
     | BudgetExhausted
     | BudgetRaised
     | Custom
@@ -404,6 +442,8 @@ KINDS: dict[str, type[Event]] = {
     "approval_requested": ApprovalRequested,
     "approval_decided": ApprovalDecided,
     "approval_expired": ApprovalExpired,
+    "question_asked": QuestionAsked,
+    "question_answered": QuestionAnswered,
     "budget_exhausted": BudgetExhausted,
     "budget_raised": BudgetRaised,
     "custom": Custom,

@@ -18,6 +18,7 @@ from stepwell.engine.commands import (
     Command,
     EnterQueue,
     ExpireAsk,
+    ExpireQuestion,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -27,6 +28,7 @@ from stepwell.engine.commands import (
     enter_id,
     expire_ask_id,
     expire_id,
+    expire_question_id,
     model_call_id,
     tool_call_id,
 )
@@ -40,6 +42,8 @@ from stepwell.engine.events import (
     Event,
     LlmCall,
     PolicyDecided,
+    QuestionAnswered,
+    QuestionAsked,
     RunAdmitted,
     RunCancelled,
     RunCompensating,
@@ -81,6 +85,7 @@ from stepwell.engine.state import (
     AskChange,
     Conversation,
     Fan,
+    Question,
     RunPhase,
     RunState,
     StepPhase,
@@ -90,7 +95,7 @@ from stepwell.engine.state import (
 from stepwell.engine.values import NOTHING, Data
 from stepwell.engine.wording import NOBODY_ANSWERED, refusal, said_no
 
-_PASSIVE = frozenset({ExpireAsk, ExpireStep, FireTimer, EnterQueue})
+_PASSIVE = frozenset({ExpireAsk, ExpireQuestion, ExpireStep, FireTimer, EnterQueue})
 """Commands that only wait: for their time, or for a place."""
 
 
@@ -137,6 +142,10 @@ def evolve(state: RunState, event: Event) -> RunState:
             _decide(state, state.steps[event.step], event)
         case ApprovalExpired():
             _expire_ask(state, state.steps[event.step], event)
+        case QuestionAsked():
+            _ask_question(state, state.steps[event.step], event)
+        case QuestionAnswered():
+            _answer_question(state, state.steps[event.step], event)
         case SignalReceived():
             _keep(state, event)
         case RunPaused():
@@ -199,7 +208,8 @@ def _fork(state: RunState, event: RunForked) -> None:
     state.seen.clear()
     for step in state.steps.values():
         # The other run's calls are its own: whatever was under way there is done anew here.
-        step.begun = frozenset()
+        step.begun, step.time_left = frozenset(), None
+        step.questions.clear()
         for call, ask in tuple(step.asks.items()):
             if ask.call is None:
                 step.asks[call] = replace(ask, sequence=0)
@@ -208,6 +218,7 @@ def _fork(state: RunState, event: RunForked) -> None:
         if not step.asks:
             state.asking.pop(step.id, None)
     state.approved.clear()
+    state.questioning.clear()
     _forget_open(state)
     state.stops.clear()
     state.orphans.clear()
@@ -240,6 +251,8 @@ def _take_up_steps(state: RunState, at: int) -> None:
         if step.phase is StepPhase.ACTIVE:
             if step.asks:
                 _ask_again(state, step, at)
+            if step.questions:
+                _ask_questions_again(state, step)
             _enter_or_resume(state, step, since=at)
 
 
@@ -249,6 +262,7 @@ def _compensate(state: RunState, event: RunCompensating) -> None:
     _drop_open(state)
     _withdraw_all(state, event.at)
     state.asking.clear()
+    state.questioning.clear()
     state.napping.clear()
     state.listening.clear()
 
@@ -258,6 +272,7 @@ def _finish(state: RunState, phase: RunPhase, at: int) -> None:
     state.ended_at = at
     _drop_open(state)
     _withdraw_all(state, at)
+    state.questioning.clear()
     state.left.extend(state.tickets)
     state.tickets.clear()
 
@@ -281,6 +296,7 @@ def _forget_open(state: RunState) -> None:
     state.out.clear()
     state.open.clear()
     state.fresh.clear()
+    state.dormant.clear()
     state.timers.clear()
     state.ripe.clear()
     state.queueing.clear()
@@ -361,7 +377,7 @@ def _resume(state: RunState, step: StepState, *, since: int, not_before: int | N
             return
         case _:
             assert_never(spec)
-    if spec.timeout is not None and not any(ask.call is not None for ask in step.asks.values()):
+    if spec.timeout is not None and not _is_held_up(step):
         expire = ExpireStep(step.id, step.attempt)  # nothing is in doubt, so it takes its time
         _open(state, step, expire.id, expire, max(since, not_before or 0) + spec.timeout)
 
@@ -444,6 +460,8 @@ def _open_call(state: RunState, step: StepState, call: CallTool, not_before: int
         return
     command = JudgeLost(call) if call.call in step.begun else call
     _open(state, step, call.id, command, not_before)
+    if command is call and step.questions and step.asks_in(call.call):
+        _lull(state, call.id)
 
 
 def _hear(state: RunState, step: StepState, event: LlmCall) -> None:
@@ -485,7 +503,7 @@ def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
     id = tool_call_id(step.id, event.attempt, event.call)
     command = state.open.get(id)
     if isinstance(command, CallTool):
-        state.open[id] = JudgeLost(_unapproved(command))
+        state.open[id] = JudgeLost(_unapproved(command), command.approval)
 
 
 def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
@@ -494,6 +512,10 @@ def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     state.rows += event.rows
     if step.begun:
         step.begun -= {event.call}
+    if step.questions:
+        _withdraw_questions(state, step, event.call, event.at)
+        if step.conversation is not None:
+            _forget_questions(step, event.call)
     step.sealed = step.sealed or event.result.sealed
     _note_seal(state, event.result)
     if step.conversation is None:
@@ -512,6 +534,7 @@ def _withhold(state: RunState, step: StepState, event: PolicyDecided) -> None:
     step.withheld += 1
     if event.effect == "deny":
         _close(state, step, id)
+        _withdraw_questions(state, step, event.call, event.at)
         said = refusal(event.reason, event.remedy)
         _reply(state, step, event.call, f"POLICY_DENIED: {said}", is_error=True)
     elif event.effect == "throttle":
@@ -547,7 +570,9 @@ def _take_up(state: RunState, step: StepState, talk: Conversation) -> bool:
 def _retry(state: RunState, step: StepState, event: StepRetryScheduled) -> None:
     for id in tuple(step.open):
         _close(state, step, id, stop=True)
-    step.attempt = event.attempt
+    step.attempt, step.time_left = event.attempt, None
+    if step.questions:
+        _keep_accepted(state, step)
     if step.phase is StepPhase.FAILED:
         _revive(state, step, since=event.at)
         _enter_or_resume(state, step, since=event.at)
@@ -618,7 +643,9 @@ def _end(state: RunState, step: StepState, phase: StepPhase, at: int) -> None:
             _close(state, step, child_id(step.id, step.attempt))  # it has ended, nobody's orphan
         for command in tuple(step.open):
             _close(state, step, command, stop=True)
-    step.conversation = None
+    step.conversation, step.time_left = None, None
+    if step.questions:
+        _keep_accepted(state, step)
     if state.napping:
         state.napping.pop(step.id, None)
     if state.listening and isinstance(step.spec, SignalNode):
@@ -636,6 +663,7 @@ def _interrupt(state: RunState, child: StepState, at: int) -> None:
         _close(state, child, command, stop=True)
     if state.asking.pop(child.id, child) is None:
         _tell_all(state, child, "withdrawn", at)
+    state.questioning.pop(child.id, None)
     state.napping.pop(child.id, None)
     if isinstance(child.spec, SignalNode):
         state.listening.get(child.spec.signal, {}).pop(child.id, None)
@@ -681,6 +709,7 @@ def _ask(state: RunState, step: StepState, event: ApprovalRequested) -> None:
         command = state.open[id]
         call = command.call if isinstance(command, JudgeLost) else command  # type: ignore[assignment]
         _close(state, step, id, stop=True)
+        _withdraw_questions(state, step, event.call, event.at)
         _close(state, step, expire_id(step.id, step.attempt))
     if event.expires_at is not None:
         expire = ExpireAsk(step.id, event.attempt, event.call, event.expires_at)
@@ -739,16 +768,111 @@ def _take_ask(state: RunState, step: StepState, call: str) -> Ask:
 
 
 def _go_on_with_time(state: RunState, step: StepState, at: int) -> None:
-    """The time of an attempt does not run while a person is asked about a call; it begins anew."""
-    if step.spec.timeout is None or any(ask.call is not None for ask in step.asks.values()):
+    """The time of an attempt does not run while a person is asked about a call, or by one.
+
+    It begins anew after the first, and goes on after the other.
+    """
+    if step.spec.timeout is None or _is_held_up(step):
         return
     expire = ExpireStep(step.id, step.attempt)
     if expire.id not in state.open:
-        _open(state, step, expire.id, expire, at + step.spec.timeout)
+        left = step.spec.timeout if step.time_left is None else step.time_left
+        step.time_left = None
+        _open(state, step, expire.id, expire, at + left)
+
+
+def _is_held_up(step: StepState) -> bool:
+    """Whether a person is asked about a call of the step, or by one."""
+    if any(ask.call is not None for ask in step.asks.values()):
+        return True
+    return bool(step.questions and step.open_questions)
 
 
 def _unapproved(call: CallTool) -> CallTool:
     return call if call.approval is None else replace(call, approval=None)
+
+
+def _ask_question(state: RunState, step: StepState, event: QuestionAsked) -> None:
+    """A call asks: it is not in doubt until it has its answer, and no time runs meanwhile."""
+    step.questions[event.call, event.key] = Question(event, state.sequence)
+    state.questioning[step.id] = None
+    expire = expire_id(step.id, step.attempt)
+    if expire in state.open:
+        step.time_left = max(state.ripe.get(expire, event.at) - event.at, 0)
+        _close(state, step, expire)
+    _time_question(state, step, event)
+    step.begun -= {event.call}
+    id = tool_call_id(step.id, event.attempt, event.call)
+    command = state.open.get(id)
+    if isinstance(command, JudgeLost):
+        state.open[id] = replace(command.call, approval=command.approval)
+    _lull(state, id)
+
+
+def _time_question(state: RunState, step: StepState, asked: QuestionAsked) -> None:
+    if asked.expires_at is None:
+        return
+    expire = ExpireQuestion(step.id, asked.attempt, asked.id, asked.expires_at)
+    if expire.id not in state.open:
+        _open(state, step, expire.id, expire, asked.expires_at)
+
+
+def _answer_question(state: RunState, step: StepState, event: QuestionAnswered) -> None:
+    key = event.call, event.key
+    question = step.questions[key]
+    step.questions[key] = replace(question, answer=event, answered=state.sequence)
+    _close(state, step, expire_question_id(step.id, event.attempt, event.id))
+    _settle_questions(state, step, event.at)
+    id = tool_call_id(step.id, event.attempt, event.call)
+    if id in state.dormant and not step.asks_in(event.call):
+        del state.dormant[id]
+        state.fresh[id] = None
+
+
+def _lull(state: RunState, id: str) -> None:
+    """Nobody is to begin with a call that would only wait for an answer."""
+    if id in state.fresh:
+        del state.fresh[id]
+        state.dormant[id] = None
+
+
+def _withdraw_questions(state: RunState, step: StepState, call: str, at: int) -> None:
+    """A call waits for no answers any more: it has come back, or will not be made."""
+    for question in step.open_questions:
+        asked = question.asked
+        if asked.call == call:
+            del step.questions[asked.call, asked.key]
+            _close(state, step, expire_question_id(step.id, asked.attempt, asked.id))
+    if step.id in state.questioning:
+        _settle_questions(state, step, at)
+
+
+def _settle_questions(state: RunState, step: StepState, at: int) -> None:
+    """The time of the step goes on once nothing is asked any more."""
+    if not step.open_questions:
+        state.questioning.pop(step.id, None)
+        _go_on_with_time(state, step, at)
+
+
+def _forget_questions(step: StepState, call: str) -> None:
+    for key in [key for key in step.questions if key[0] == call]:
+        del step.questions[key]
+
+
+def _keep_accepted(state: RunState, step: StepState) -> None:
+    """What a person has said stands for the next attempt; what he would not say is asked again."""
+    for key, question in tuple(step.questions.items()):
+        is_accepted = question.answer is not None and question.answer.action == "accept"
+        if not is_accepted or step.phase is StepPhase.COMPLETED:
+            del step.questions[key]
+    state.questioning.pop(step.id, None)
+
+
+def _ask_questions_again(state: RunState, step: StepState) -> None:
+    """A run goes on that had ended: what its calls asked then is asked still."""
+    for question in step.open_questions:
+        state.questioning[step.id] = None
+        _time_question(state, step, question.asked)
 
 
 def _ask_again(state: RunState, step: StepState, at: int) -> None:
@@ -812,6 +936,8 @@ def _close(state: RunState, step: StepState | None, id: str, *, stop: bool = Fal
     elif isinstance(command, EnterQueue):
         del state.queueing[command.step]
     state.fresh.pop(id, None)
+    if state.dormant:
+        state.dormant.pop(id, None)
     state.ripe.pop(id, None)
     if id in state.out:
         state.out.remove(id)

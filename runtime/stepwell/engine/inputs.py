@@ -157,6 +157,43 @@ class CallLost(Given, frozen=True):
     call: str
 
 
+class Asked(Struct, frozen=True, gc=False, kw_only=True):
+    """One thing that a call asks; its `question` is as in the event."""
+
+    key: str
+    id: str
+    kind: str = "form"
+    question: Data = NOTHING
+    expires_at: int | None = None
+
+
+class AskQuestions(Given, frozen=True):
+    """A call asks something of the person behind its caller; what it asked before is no news."""
+
+    step: str
+    attempt: int
+    call: str
+    questions: tuple[Asked, ...]
+
+
+class AnswerQuestion(Given, frozen=True):
+    """What was done with a question: accept, with the `content`; decline or cancel."""
+
+    step: str
+    question: str
+    action: str
+    content: Data = NOTHING
+
+
+class QuestionExpired(Given, frozen=True):
+    """The time is over in which a question could be answered; it was until `until`."""
+
+    step: str
+    attempt: int
+    question: str
+    until: int
+
+
 class Expire(Given, frozen=True):
     """The time of a step's attempt is over."""
 
@@ -294,6 +331,9 @@ Report: TypeAlias = (
     | CallLost
     | Expire
     | AskExpired
+    | AskQuestions
+    | AnswerQuestion
+    | QuestionExpired
     | Fired
     | Admitted
     | ChildStarted

@@ -14,6 +14,8 @@ from stepwell.engine.graph import (
     spec_of,
 )
 from stepwell.engine.inputs import (
+    AnswerQuestion,
+    AskQuestions,
     Fork,
     Input,
     Pause,
@@ -23,12 +25,15 @@ from stepwell.engine.inputs import (
     RetryStep,
     Signal,
 )
-from stepwell.engine.state import Ask, RunPhase, RunState
+from stepwell.engine.state import Ask, Question, RunPhase, RunState, StepState
 from stepwell.engine.subjects import approval_id
 from stepwell.errors import Code
 
 MAX_SIGNALS = 10_000
 """Messages that one run keeps until a step takes them."""
+
+MOST_QUESTIONS = 100
+"""Questions that one call may ask."""
 
 MOST_NAMED = 20
 """Steps or messages that a sentence names."""
@@ -67,6 +72,10 @@ def objection(state: RunState, given: Input) -> Objection | None:
             return _against_fork(state, given)
         case Resolve():
             return _against_answer(state, given)
+        case AskQuestions():
+            return _against_questions(state, given)
+        case AnswerQuestion():
+            return _against_reply(state, given)
         case _:
             return None
 
@@ -236,6 +245,50 @@ def _against_own_consent(state: RunState, given: Resolve) -> Objection | None:
         Code.POLICY_DENIED,
         f"{given.principal} asked for the call, and somebody else has to approve it",
     )
+
+
+def find_question(step: StepState, id: str) -> Question | None:
+    """The question of this id; None where the step has not asked it."""
+    return next((it for it in step.questions.values() if it.asked.id == id), None)
+
+
+def _against_questions(state: RunState, given: AskQuestions) -> Objection | None:
+    step = state.steps.get(given.step)
+    if step is None:
+        return _no_step(state, given.step)
+    asked = {key for call, key in step.questions if call == given.call}
+    if len(asked | {it.key for it in given.questions}) <= MOST_QUESTIONS:
+        return None
+    return Objection(
+        Code.LIMIT_EXCEEDED, f"one call of a tool may ask {MOST_QUESTIONS} questions, and no more"
+    )
+
+
+def _against_reply(state: RunState, given: AnswerQuestion) -> Objection | None:
+    step = state.steps.get(given.step)
+    if step is None:
+        return _no_step(state, given.step)
+    question = find_question(step, given.question)
+    if question is None or given.step not in state.questioning:
+        asked = [it.asked.id for id in state.questioning for it in state.steps[id].open_questions]
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the question {given.question!r} waits for no answer; those that do, in the run "
+            f"{state.run}: {', '.join(asked[:MOST_NAMED]) or 'none'}",
+        )
+    answer, expires_at = question.answer, question.asked.expires_at
+    if answer is not None:
+        who = f"by {answer.by}" if answer.by else "as its time was over"
+        return Objection(
+            Code.NOT_APPLICABLE,
+            f"the question {given.question!r} was answered already, {who} ({answer.action}); an "
+            "answer is given once",
+        )
+    if expires_at is not None and given.at >= expires_at:
+        return Objection(
+            Code.NOT_APPLICABLE, f"the time to answer the question {given.question!r} is over"
+        )
+    return None
 
 
 def _no_step(state: RunState, step: str) -> Objection:

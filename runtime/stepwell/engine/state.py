@@ -12,7 +12,13 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from stepwell.engine.commands import CallTool, Command
-from stepwell.engine.events import ApprovalRequested, BudgetExhausted, Parent
+from stepwell.engine.events import (
+    ApprovalRequested,
+    BudgetExhausted,
+    Parent,
+    QuestionAnswered,
+    QuestionAsked,
+)
 from stepwell.engine.graph import Graph, Node
 from stepwell.engine.messages import Message, ToolRequest
 from stepwell.engine.values import NOTHING, Data, Failure, Json
@@ -78,6 +84,18 @@ class Ask(Struct, frozen=True):
         return self.asked.message
 
 
+class Question(Struct, frozen=True):
+    """What a call asks of the person behind its caller, and the answer once there is one.
+
+    `sequence` and `answered` are those of the two events in the log of this run.
+    """
+
+    asked: QuestionAsked
+    sequence: int
+    answer: QuestionAnswered | None = None
+    answered: int = 0
+
+
 class AskChange(Struct, frozen=True):
     """News of a question for whoever keeps the list of them.
 
@@ -111,7 +129,7 @@ class StepState(Struct):
     """One step, and the `spec` by which it is executed: its node, or the body of that.
 
     `begun` holds calls that may not be repeated and have not come back, `asks` what a person is
-    asked by call ("" is the step itself). `withheld` counts what policy did not let it do. `owner` is the map or loop that made the step.
+    asked by call ("" is the step itself), `questions` what the tools of its calls ask, by call and key. `withheld` counts what policy did not let it do. `owner` is the map or loop that made the step.
     """
 
     id: str
@@ -130,12 +148,24 @@ class StepState(Struct):
     fan: Fan | None = None
     begun: frozenset[str] = frozenset()
     asks: dict[str, Ask] = field(default_factory=dict)
+    questions: dict[tuple[str, str], Question] = field(default_factory=dict)
+    time_left: int | None = None
+    """What was left of the time of the attempt when a tool asked something."""
     withheld: int = 0
     open: list[str] = field(default_factory=list)
     child: str = ""
     """The run that it is."""
     in_queue: bool = False
     """Whether it waits for a place in its queue."""
+
+    @property
+    def open_questions(self) -> list[Question]:
+        """What its tools ask and nobody has answered yet."""
+        return [it for it in self.questions.values() if it.answer is None]
+
+    def asks_in(self, call: str) -> bool:
+        """Whether a call of it waits for an answer."""
+        return any(it.answer is None and it.asked.call == call for it in self.questions.values())
 
 
 MAX_EVENTS = 1_000_000
@@ -185,6 +215,8 @@ class RunState(Struct):
     """The ids of messages that came."""
     asking: dict[str, None] = field(default_factory=dict)
     """Steps that ask a person something."""
+    questioning: dict[str, None] = field(default_factory=dict)
+    """Steps whose tools ask something."""
     ask_changes: list[AskChange] = field(default_factory=list)
     """What the list of questions is to be told."""
     calls: dict[str, int] = field(default_factory=dict)
@@ -217,6 +249,8 @@ class RunState(Struct):
     """How many commands in `open` are more than a wait for a time, or for a place in a queue."""
     fresh: dict[str, None] = field(default_factory=dict)
     """Ids in `open` that `due` hands out next."""
+    dormant: dict[str, None] = field(default_factory=dict)
+    """Ids in `open` of calls that are made again when what they ask is answered."""
     out: set[str] = field(default_factory=set)
     """Ids in `open` that `due` has handed out in this fold, and that somebody is busy with."""
     timers: list[tuple[int, str]] = field(default_factory=list)
@@ -249,7 +283,15 @@ class RunState(Struct):
     @property
     def is_waiting(self) -> bool:
         """Whether it goes on only when a person, a message, a time or a place in a queue comes."""
-        return self.phase is RunPhase.RUNNING and (self.busy == 0 or not self.is_admitted)
+        is_idle = self.busy == 0 or self.busy == self._asking_calls
+        return self.phase is RunPhase.RUNNING and (is_idle or not self.is_admitted)
+
+    @property
+    def _asking_calls(self) -> int:
+        """How many calls wait for the answer to a question."""
+        return sum(
+            len({it.asked.call for it in self.steps[id].open_questions}) for id in self.questioning
+        )
 
     @property
     def is_at_rest(self) -> bool:

@@ -37,6 +37,8 @@ STEP: dict[tuple[StepPhase, type[Event]], StepPhase] = {
     (StepPhase.ACTIVE, events.ApprovalRequested): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.ApprovalDecided): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.ApprovalExpired): StepPhase.ACTIVE,
+    (StepPhase.ACTIVE, events.QuestionAsked): StepPhase.ACTIVE,
+    (StepPhase.ACTIVE, events.QuestionAnswered): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.StepRetryScheduled): StepPhase.ACTIVE,
     (StepPhase.ACTIVE, events.StepCompleted): StepPhase.COMPLETED,
     (StepPhase.ACTIVE, events.StepFailed): StepPhase.FAILED,

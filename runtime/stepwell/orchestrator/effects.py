@@ -8,9 +8,11 @@ while it only waits for a worker process, by the `begin` that the owner of the r
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Protocol, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from stepwell.agents.answers import read_reply
@@ -22,8 +24,10 @@ from stepwell.engine.budgets import CALLS, ROWS
 from stepwell.engine.commands import CallModel, CallTool, EnterQueue, StartChild
 from stepwell.engine.depth import TooDeep
 from stepwell.engine.due import put_back
+from stepwell.engine.events import QuestionAnswered
 from stepwell.engine.graph import AgentNode, Graph
 from stepwell.engine.inputs import (
+    Asked,
     BudgetShort,
     CallDenied,
     CallHeld,
@@ -52,7 +56,6 @@ from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpe
 from stepwell.tools.questions import Question, Reply
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay, Message, Progress
-from stepwell.tools.relay import Question as Relayed
 from stepwell_storage.records import Short
 
 Call: TypeAlias = CallModel | CallTool | StartChild
@@ -61,8 +64,23 @@ Call: TypeAlias = CallModel | CallTool | StartChild
 Effect: TypeAlias = Call | EnterQueue
 """Commands that take time."""
 
+AskRun: TypeAlias = Callable[
+    [tuple[Asked, ...], str | None], Awaitable[Mapping[str, QuestionAnswered]]
+]
+"""Asks what a call asks, and ends when all of it is answered; a call that may not be repeated is
+begun again by then, with what policy said of it."""
+
 Begin: TypeAlias = Callable[[str], Awaitable[bool]]
 """Commits that a call is about to be made, and what policy said of it; False when nobody waits."""
+
+QUESTION_EXPIRES = timedelta(days=7)
+"""How long a question waits for its answer, where nobody says."""
+CLIENT_PATIENCE = timedelta(minutes=10)
+"""How long one waits that only the client can answer that is there now."""
+MAX_QUESTION = 64 * 1024
+"""Bytes of one question."""
+QUESTION_ID = 20
+"""Hexadecimal digits of the id of a question."""
 
 SHORTEST_DELAY = 100_000
 """Microseconds until policy is asked again about a call that it has put off, at the least."""
@@ -83,7 +101,7 @@ class Effects(Protocol):
         ...
 
     async def call_tool(
-        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin, ask: AskRun
     ) -> Input | None:
         """Calls a tool, if policy allows it; None when nobody waits for it any more."""
         ...
@@ -105,6 +123,7 @@ class WorldEffects:
         spans: Spans = NO_SPANS,
         nonce: Callable[[], str] = new_nonce,
         relay: CallRelay | None = None,
+        question_expires: timedelta = QUESTION_EXPIRES,
     ) -> None:
         """`max_result` bounds what one tool may answer, in bytes; without `spending` nothing limits it.
 
@@ -120,6 +139,7 @@ class WorldEffects:
         self._spans = spans
         self._nonce = nonce
         self._relay = relay or CallRelay()
+        self._question_expires = question_expires
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         """Asks the step's model; failures are told as inputs too."""
@@ -129,11 +149,11 @@ class WorldEffects:
             return answered
 
     async def call_tool(
-        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin, ask: AskRun
     ) -> Input | None:
         """Calls a tool, if policy allows it; None when nobody waits for it any more."""
         with self._spans.call_tool(namespace, state, command) as span:
-            answered = await self._call(namespace, state, command, begin, span.traceparent)
+            answered = await self._call(namespace, state, command, begin, ask, span.traceparent)
             span.ended(answered)
             return answered
 
@@ -189,6 +209,7 @@ class WorldEffects:
         state: RunState,
         command: CallTool,
         begin: Begin,
+        ask: AskRun,
         traceparent: str,
     ) -> Input | None:
         tool = self._tools.get(command.tool)
@@ -205,7 +226,7 @@ class WorldEffects:
             short = await self._spending.reserve(namespace, state, command.id, needed)
             if short is not None:
                 return self._too_little(state, command, command.tool, short)
-        return await self._make(namespace, state, command, tool, decision, begin, traceparent)
+        return await self._make(namespace, state, command, tool, decision, begin, ask, traceparent)
 
     async def _make(
         self,
@@ -215,6 +236,7 @@ class WorldEffects:
         tool: Tool,
         decision: Decision,
         begin: Begin,
+        ask: AskRun,
         traceparent: str,
     ) -> Input | None:
         """Makes a call that is allowed."""
@@ -240,7 +262,9 @@ class WorldEffects:
                 command.arguments.value,
                 context,
                 begin=None if may_repeat else partial(begin, allowed),
-                line=self._line(namespace, state.run, command),
+                line=self._line(
+                    namespace, state.run, command, ask, None if may_repeat else allowed
+                ),
             )
             self._check_size(command.tool, result)
         except NotBegun:
@@ -258,15 +282,15 @@ class WorldEffects:
             decision=allowed,
         )
 
-    def _line(self, namespace: str, run: str, command: CallTool) -> Line:
-        async def ask(questions: Mapping[str, Question]) -> Mapping[str, Reply]:
-            replies = {}
-            for key, it in questions.items():
-                schema = None if it.schema is None else dict(it.schema)
-                asked = Relayed(command.tool, it.message, schema, it.url)
-                said = await self._relay.ask(namespace, run, asked)
-                replies[key] = Reply("cancel") if said is None else Reply(said.action, said.content)
-            return replies
+    def _line(
+        self, namespace: str, run: str, command: CallTool, ask: AskRun, decision: str | None
+    ) -> Line:
+        """What the tool says and asks on; its run keeps what it asks."""
+
+        async def put(questions: Mapping[str, Question]) -> Mapping[str, Reply]:
+            asked = tuple(self._asked(command.tool, key, it) for key, it in questions.items())
+            answers = await ask(asked, decision)
+            return {key: reply_of(answer) for key, answer in answers.items()}
 
         def report(done: float, total: float | None, words: str) -> None:
             self._relay.tell(namespace, run, Progress(command.step, done, total, words))
@@ -274,7 +298,39 @@ class WorldEffects:
         def log(level: Level, data: Json, logger: str) -> None:
             self._relay.tell(namespace, run, Message(command.step, level, data, logger))
 
-        return Line(ask, report=report, log=log)
+        return Line(put, report=report, log=log)
+
+    def _asked(self, tool: str, key: str, question: Question) -> Asked:
+        """A question as its run keeps it.
+
+        Raises:
+            ToolFailed: LIMIT_EXCEEDED, it is too large; INVALID_REQUEST, it is no JSON.
+        """
+        asked = content_of(question)
+        try:
+            size = codec.size(asked)
+        except (TypeError, ValueError, OverflowError, TooDeep) as error:
+            raise ToolFailed(
+                f"what {tool} asks ({key!r}) cannot be JSON: {error}",
+                code=Code.INVALID_REQUEST,
+                retryable=False,
+            ) from error
+        if size > MAX_QUESTION:
+            raise ToolFailed(
+                f"what {tool} asks ({key!r}) has {size} bytes, the limit is {MAX_QUESTION}",
+                code=Code.LIMIT_EXCEEDED,
+                retryable=False,
+            )
+        expires = question.expires
+        if expires is None:
+            expires = CLIENT_PATIENCE if question.is_for_client else self._question_expires
+        return Asked(
+            key=key,
+            id=self._nonce()[:QUESTION_ID],
+            kind=question.kind,
+            question=Data(value=asked),
+            expires_at=self._clock.now() + expires // timedelta(microseconds=1),
+        )
 
     def _check_size(self, tool: str, result: Data) -> None:
         try:
@@ -466,6 +522,22 @@ class WorldEffects:
     def _specs(self, names: tuple[str, ...]) -> Mapping[str, ToolSpec]:
         tools = ((name, self._tools.get(name)) for name in names)
         return {name: tool.spec for name, tool in tools if tool is not None}
+
+
+def content_of(question: Question) -> dict[str, Json]:
+    """What an event holds of a question, without what has its usual value."""
+    said = {
+        "message": question.message,
+        "schema": question.schema,
+        "url": question.url,
+        "params": question.params,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def reply_of(answer: QuestionAnswered) -> Reply:
+    """An answer as the tool is given it."""
+    return msgspec.convert({"action": answer.action, "content": answer.content.value}, Reply)
 
 
 def is_own(graph: Graph, principal: str) -> bool:

@@ -153,18 +153,28 @@ class Journal:
             KeyDestroyed: its data was erased.
         """
         if sequence:
-            records = await self._storage.log.read(namespace, run, after=sequence - 1, limit=1)
-            found: Sequence[Event] = [codec.decode(record.kind, record.body) for record in records]
+            asked = await self.event(namespace, run, sequence)
         else:
             found = [
                 event
                 for event in await self.history(namespace, run, filled=False)
                 if isinstance(event, ApprovalRequested) and event.step == step
             ][-1:]
-        if not found or not isinstance(found[0], ApprovalRequested):
-            return None
-        asked = codec.fill(found[0], await self._blobs(namespace, run, found))
+            blobs = await self._blobs(namespace, run, found)
+            asked = codec.fill(found[0], blobs) if found else None
         return asked if isinstance(asked, ApprovalRequested) else None
+
+    async def event(self, namespace: str, run: str, sequence: int) -> Event | None:
+        """One event of a run, with the data that it refers to; None where there is none.
+
+        Raises:
+            As `load`.
+        """
+        records = await self._storage.log.read(namespace, run, after=sequence - 1, limit=1)
+        found = [codec.decode(record.kind, record.body) for record in records]
+        if not found:
+            return None
+        return codec.fill(found[0], await self._blobs(namespace, run, found))
 
     async def head(self, namespace: str, run: str) -> int:
         """The sequence of a run's last event, whether this version knows its kind or not."""

@@ -13,6 +13,7 @@ from stepwell.engine.events import (
     BudgetRaised,
     Custom,
     Event,
+    QuestionAnswered,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -20,6 +21,7 @@ from stepwell.engine.events import (
 )
 from stepwell.engine.inputs import (
     Admitted,
+    AnswerQuestion,
     Cancel,
     ChildEnded,
     Input,
@@ -33,7 +35,9 @@ from stepwell.engine.inputs import (
 from stepwell.engine.state import RunState
 from stepwell_storage.records import Letter
 
-Control: TypeAlias = Cancel | Pause | Resume | Signal | Resolve | Publish | RaiseBudget
+Control: TypeAlias = (
+    Cancel | Pause | Resume | Signal | Resolve | AnswerQuestion | Publish | RaiseBudget
+)
 """What callers tell a run."""
 
 CANCEL: Final = "cancel"
@@ -44,6 +48,7 @@ _KINDS: dict[str, type[Input]] = {
     "resume": Resume,
     "signal": Signal,
     "resolve": Resolve,
+    "answer": AnswerQuestion,
     "publish": Publish,
     "raise_budget": RaiseBudget,
     "child_ended": ChildEnded,
@@ -69,6 +74,9 @@ def is_taught_by(given: Control, event: Event) -> bool:
         case Resolve(), ApprovalDecided():
             is_ours = given.call in (None, event.call) and event.by in ("", given.principal)
             return is_ours and (given.step, given.verdict) == (event.step, event.decision)
+        case AnswerQuestion(), QuestionAnswered():
+            is_ours = event.by in ("", given.principal)
+            return is_ours and (given.question, given.action) == (event.id, event.action)
         case RaiseBudget(), BudgetRaised():
             return True
         case Publish(), Custom():

@@ -7,7 +7,7 @@ run is in flight at a time; what happens meanwhile waits and goes into the next 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ from stepwell.engine.commands import (
     Command,
     EnterQueue,
     ExpireAsk,
+    ExpireQuestion,
     ExpireStep,
     FireTimer,
     JudgeLost,
@@ -30,22 +31,34 @@ from stepwell.engine.commands import (
     child_run,
 )
 from stepwell.engine.decide import decide
-from stepwell.engine.due import due, put_back
-from stepwell.engine.events import Event, RunFailed
+from stepwell.engine.due import due, lull, put_back
+from stepwell.engine.events import Event, QuestionAnswered, RunFailed
 from stepwell.engine.evolve import evolve
-from stepwell.engine.inputs import AskExpired, CallLost, Expire, Fired, Input, ToolBegun
+from stepwell.engine.inputs import (
+    Asked,
+    AskExpired,
+    AskQuestions,
+    CallLost,
+    Expire,
+    Fired,
+    Input,
+    QuestionExpired,
+    ToolBegun,
+)
+from stepwell.engine.objections import objection
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Failure
 from stepwell.errors import Code
 from stepwell.orchestrator import letters
 from stepwell.orchestrator.asked import take_rows
 from stepwell.orchestrator.calls import Calls
-from stepwell.orchestrator.effects import Begin, Effect, Effects, broken, cancelled
+from stepwell.orchestrator.effects import AskRun, Begin, Effect, Effects, broken, cancelled
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import RunMeter
 from stepwell.orchestrator.peers import Peers
 from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.standing import RUNNING, Standing, standing_of
+from stepwell.tools.port import ToolFailed
 from stepwell.vault.sealer import Sealer
 from stepwell_storage.errors import Full as StorageFull
 from stepwell_storage.errors import StorageError
@@ -152,6 +165,10 @@ class OwnedRun:
         """Whether the store has said that the run is not ours any more."""
         self._is_broken = False
         self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._asking: list[CallTool] = []
+        """Calls that wait for the answers to what they asked."""
+        self._news: asyncio.Future[None] | None = None
+        """Ends with the next commit; only calls that wait for an answer want to know."""
         self._commits: list[_Commit] = []
         self._blocked_by: StorageError | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -174,8 +191,17 @@ class OwnedRun:
         )
 
     def drain(self) -> None:
-        """Begins nothing new; what is in flight ends, and then the run is at rest."""
+        """Begins nothing new; what is in flight ends, and then the run is at rest.
+
+        A call that only waits for an answer is let go of: it is made again when that has come.
+        """
         self._is_draining = True
+        for command in tuple(self._asking):
+            self._let_go_of(command)
+
+    def _let_go_of(self, command: CallTool) -> None:
+        if lull(self.state, command) and (task := self._in_flight.pop(command.id, None)):
+            self._calls.stop(task)
 
     def go_on(self) -> None:
         """Sets going whatever should be in flight, as the state stands."""
@@ -372,6 +398,9 @@ class OwnedRun:
                 commit.done.set_result(True)
         if is_news:
             self._on_standing(self)
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
         self._carry_out(outgoing.commands)
         if self._next.events:
             self._flush()
@@ -423,6 +452,12 @@ class OwnedRun:
                     self.give(
                         AskExpired(at=now(), step=step, attempt=attempt, call=call, until=until)
                     )
+                case ExpireQuestion(step=step, attempt=attempt, question=id, at=until):
+                    self.give(
+                        QuestionExpired(
+                            at=now(), step=step, attempt=attempt, question=id, until=until
+                        )
+                    )
                 case ExpireStep(step=step, attempt=attempt):
                     jitter = self._jitter()
                     self.give(Expire(at=now(), step=step, attempt=attempt, jitter=jitter))
@@ -467,7 +502,8 @@ class OwnedRun:
         match command:
             case CallTool():
                 begin: Begin = partial(self._begin, command)
-                return self._effects.call_tool(self.namespace, self.state, command, begin)
+                ask: AskRun = partial(self._ask_questions, command)
+                return self._effects.call_tool(self.namespace, self.state, command, begin, ask)
             case CallModel():
                 return self._effects.call_model(self.namespace, self.state, command)
             case StartChild():
@@ -504,6 +540,9 @@ class OwnedRun:
         if self.state.is_paused:
             put_back(self.state, command)
             return False
+        return await self._record_begun(command, decision)
+
+    async def _record_begun(self, command: CallTool, decision: str) -> bool:
         return await self.record(
             ToolBegun(
                 at=self._clock.now(),
@@ -513,6 +552,66 @@ class OwnedRun:
                 decision=decision,
             )
         )
+
+    # --- questions ------------------------------------------------------------------------
+
+    async def _ask_questions(
+        self, command: CallTool, asked: tuple[Asked, ...], decision: str | None
+    ) -> Mapping[str, QuestionAnswered]:
+        """What a call asks, by its keys, when all of it is answered and the log says so.
+
+        In a pause no answer is handed out. `decision` is what policy said of a call that may not be
+        repeated: it is begun again before it hears of anything.
+
+        Raises:
+            ToolFailed: LIMIT_EXCEEDED, the call has asked too much.
+        """
+        given = AskQuestions(
+            at=self._clock.now(),
+            step=command.step,
+            attempt=command.attempt,
+            call=command.call,
+            questions=asked,
+        )
+        if self.state.awaits(command.id) and (found := objection(self.state, given)) is not None:
+            raise ToolFailed(found.message, code=found.code, retryable=False)
+        await self.record(given)
+        self._asking.append(command)
+        try:
+            if self._is_draining:
+                self._let_go_of(command)
+            while True:
+                answers = self._answers(command, [it.key for it in asked])
+                if answers is not None and await self._goes_on(command, decision):
+                    return answers
+                await self._next_commit()
+        finally:
+            self._asking.remove(command)
+
+    def _answers(
+        self, command: CallTool, keys: Sequence[str]
+    ) -> Mapping[str, QuestionAnswered] | None:
+        """The answers that the log has; None while one is missing, or the call waits in vain."""
+        if self.state.is_paused or not self.state.awaits(command.id):
+            return None
+        questions, answers = self.state.steps[command.step].questions, {}
+        for key in keys:
+            question = questions.get((command.call, key))
+            if question is None or question.answer is None or question.answered > self.committed:
+                return None
+            answers[key] = question.answer
+        return answers
+
+    async def _goes_on(self, command: CallTool, decision: str | None) -> bool:
+        """Begins a call again that may not be repeated and has been waiting; False when it waits on."""
+        if decision is None or command.call in self.state.steps[command.step].begun:
+            return True
+        return await self._record_begun(command, decision)
+
+    async def _next_commit(self) -> None:
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
 
     def _wake_at(self, at: int) -> None:
         if self._timer is not None:

@@ -42,6 +42,7 @@ from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.policy_replay import PolicyReplay
 from stepwell.orchestrator.policy_trials import PolicyTrials
+from stepwell.orchestrator.questions import Questions
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
@@ -157,6 +158,13 @@ class Service:
             audit=audit,
             factors=self.factors,
             page=page,
+        )
+        self.questions = Questions(
+            journal=journal,
+            get_run=self.get_run,
+            tell=self.controls.tell,
+            audit=audit,
+            clock=clock,
         )
         self.keys = KeyKeeping(
             storage, vault=vault, audit=audit, cancel_run=self.controls.cancel_run
@@ -332,6 +340,9 @@ class Service:
             view = run_of_row(await self._storage.runs.get(caller.namespace, run))
             if is_own and view.principal != caller.principal:
                 raise Missing
+            if any(one.on == "input" for one in view.waiting):
+                asked = await self.questions.of(caller.namespace, view)
+                view = msgspec.structs.replace(view, questions=asked)
             if view.output is None:
                 return view
             try:

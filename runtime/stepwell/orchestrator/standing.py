@@ -5,7 +5,7 @@ from itertools import islice
 from msgspec import Struct
 
 from stepwell.engine.budgets import exhausted_words
-from stepwell.engine.events import ApprovalRequested, BudgetExhausted
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted, QuestionAsked
 from stepwell.engine.graph import SignalNode
 from stepwell.engine.instants import instant
 from stepwell.engine.state import RunPhase, RunState, StepState
@@ -28,7 +28,8 @@ RUNNING = Standing(RunStatus.RUNNING)
 
 def standing_of(state: RunState) -> Standing:
     """Where a run stands; its status is no other than that of its list entry while it is open."""
-    if state.busy and state.is_admitted and not (state.is_paused or state.asking):
+    is_asking = state.asking or state.questioning
+    if state.busy and state.is_admitted and not (state.is_paused or is_asking):
         return RUNNING
     if state.has_ended:
         return RUNNING  # the event that ends it says how
@@ -69,6 +70,8 @@ def _waits(state: RunState) -> list[Waiting]:
         return [money_of(state.exhausted)]
     asks = (ask for step in state.asking for ask in state.steps[step].asks.values())
     asked = [asked_of(state.run, ask.asked) for ask in islice(asks, MOST)]
+    questions = (it for step in state.questioning for it in state.steps[step].open_questions)
+    asked += [input_of(it.asked, it.sequence) for it in islice(questions, MOST - len(asked))]
     steps = list(islice(state.napping, MOST - len(asked)))
     for names in state.listening.values():
         steps += names
@@ -102,6 +105,20 @@ def asked_of(run: str, asked: ApprovalRequested) -> Waiting:
         tool=asked.tool,
         rules=asked.rules,
         reason=asked.reason,
+    )
+
+
+def input_of(asked: QuestionAsked, sequence: int) -> Waiting:
+    """What a tool asks, as a list shows it: without what it says."""
+    return Waiting(
+        step=asked.step,
+        on="input",
+        about=asked.kind,
+        call=asked.call,
+        until=asked.expires_at,
+        tool=asked.tool,
+        question=asked.id,
+        event=sequence,
     )
 
 

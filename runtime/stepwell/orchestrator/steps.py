@@ -1,6 +1,6 @@
 """The steps of a run, as its events tell of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -11,6 +11,8 @@ from stepwell.engine.events import (
     ApprovalRequested,
     Event,
     LlmCall,
+    QuestionAnswered,
+    QuestionAsked,
     RunCancelled,
     RunCompensating,
     RunCompleted,
@@ -23,11 +25,12 @@ from stepwell.engine.events import (
     StepScheduled,
     StepSkipped,
     StepStarted,
+    ToolCall,
 )
 from stepwell.engine.graph import UNDO, Graph, SignalNode, WaitNode, spec_of
 from stepwell.engine.instants import instant
 from stepwell.engine.values import Data
-from stepwell.orchestrator.standing import asked_of
+from stepwell.orchestrator.standing import asked_of, input_of
 from stepwell.orchestrator.views import Step, Waiting
 
 OPEN = ("active", "waiting", "retrying")
@@ -91,6 +94,12 @@ class _Told:
                 self._ask(event)
             case ApprovalDecided() | ApprovalExpired():
                 self._forget(event.step, event.call)
+            case QuestionAsked():
+                self._ask_for_input(event)
+            case QuestionAnswered():
+                self._forget_inputs(event.step, lambda one: one.question == event.id)
+            case ToolCall() if self._steps[event.step].waiting:
+                self._forget_inputs(event.step, lambda one: one.call == event.call)
             case RunForked():
                 self._fork()
             case RunCompensating():
@@ -160,12 +169,28 @@ class _Told:
         self._change(event.step, status="waiting", waiting=waiting)
 
     def _forget(self, step: str, call: str) -> None:
-        left = tuple(one for one in self._steps[step].waiting if one.call != call)
+        left = tuple(
+            one for one in self._steps[step].waiting if one.call != call or one.on == "input"
+        )
         self._change(step, status="waiting" if left else "active", waiting=left)
 
+    def _ask_for_input(self, event: QuestionAsked) -> None:
+        asked = replace(input_of(event, 0), message=event.question)
+        others = [it for it in self._steps[event.step].waiting if it.question != event.id]
+        self._change(event.step, status="waiting", waiting=(*others, asked))
+
+    def _forget_inputs(self, step: str, is_it: Callable[[Waiting], bool]) -> None:
+        """Questions of tools that nobody waits for any more."""
+        waiting = self._steps[step].waiting
+        left = tuple(one for one in waiting if one.on != "input" or not is_it(one))
+        if len(left) < len(waiting):
+            self._change(step, status="waiting" if left else "active", waiting=left)
+
     def _fork(self) -> None:
-        """The other run's calls are its own: nobody asks about them here."""
+        """The other run's calls are its own: nobody asks about them here, and they ask nothing."""
         self._forget_all("outcome", "call")
+        for step in tuple(self._steps):
+            self._forget_inputs(step, lambda one: True)
         self._queue_again()
 
     def _resume(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from stepwell.engine.events import Event
+from stepwell.engine.events import Event, QuestionAsked
 from stepwell.engine.values import Data, Failure
 from stepwell.orchestrator.schedule_rules import ScheduleSpec
 from stepwell_storage.records import ApiKeyRow, DatasourceRow, FactorRow, KeyRow, RunRow
@@ -29,8 +29,8 @@ class RunStatus(StrEnum):
         return self in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
-WaitsOn = Literal["human", "signal", "timer", "queue", "budget"]
-BY_SOMEBODY: Final = frozenset[WaitsOn](("human", "signal", "budget"))
+WaitsOn = Literal["human", "input", "signal", "timer", "queue", "budget"]
+BY_SOMEBODY: Final = frozenset[WaitsOn](("human", "input", "signal", "budget"))
 """What does not come by itself."""
 
 
@@ -41,7 +41,8 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the queue; `step` is empty where the run itself waits for its place. `until` is the time of a timer,
     or until when a person may answer, in UTC microseconds. `call` and `message` are what a person is
     asked about and told; only the steps of a run have the latter. Of a call that policy holds
-    `approval` is the id under which it is answered. Of a budget `about` is its scope, and its unit stands
+    `approval` is the id under which it is answered. Of a question that a tool asks (`input`) `about` is
+    its kind, `question` its id, and `event` the sequence of the event that asks. Of a budget `about` is its scope, and its unit stands
     in `rules`.
     """
 
@@ -55,6 +56,30 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool: str = ""
     rules: tuple[str, ...] = ()
     reason: str = ""
+    question: str = ""
+    event: int = 0
+
+
+class OpenQuestion(Struct, frozen=True, kw_only=True):
+    """What a tool asks of the person behind its caller, and nobody has answered yet.
+
+    `kind` is `form`, which has a `schema`; `url`, a page; or `sampling` or `roots`, whose `params`
+    only an MCP client answers. `key` names it inside the `call` of its step. Times are UTC
+    microseconds.
+    """
+
+    id: str
+    step: str
+    call: str
+    key: str
+    kind: str
+    tool: str
+    message: str = ""
+    schema: Mapping[str, Any] | None = None
+    url: str = ""
+    params: Mapping[str, Any] = {}
+    asked_at: int = 0
+    expires_at: int | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +109,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """Why it was cancelled."""
     waiting: tuple[Waiting, ...] = ()
     """What it waits for, the first of them."""
+    questions: tuple[OpenQuestion, ...] = ()
+    """What its tools ask; a list of runs leaves it out."""
     run_key: str = ""
     parent: str = ""
     """The run that it is a step of."""
@@ -330,6 +357,25 @@ def run_of_row(row: RunRow) -> Run:
         run_key=row.run_key or "",
         parent=row.parent or "",
         forked_from=row.forked_from or "",
+    )
+
+
+def question_of(asked: QuestionAsked) -> OpenQuestion:
+    """The question as it is shown."""
+    said = asked.question.value if isinstance(asked.question.value, dict) else {}
+    return OpenQuestion(
+        id=asked.id,
+        step=asked.step,
+        call=asked.call,
+        key=asked.key,
+        kind=asked.kind,
+        tool=asked.tool,
+        message=said.get("message", ""),
+        schema=said.get("schema"),
+        url=said.get("url", ""),
+        params=said.get("params", {}),
+        asked_at=asked.at,
+        expires_at=asked.expires_at,
     )
 
 

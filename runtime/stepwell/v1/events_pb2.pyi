@@ -56,6 +56,8 @@ class Event(message.Message):
     APPROVAL_REQUESTED_FIELD_NUMBER: builtins.int
     APPROVAL_DECIDED_FIELD_NUMBER: builtins.int
     APPROVAL_EXPIRED_FIELD_NUMBER: builtins.int
+    QUESTION_ASKED_FIELD_NUMBER: builtins.int
+    QUESTION_ANSWERED_FIELD_NUMBER: builtins.int
     BUDGET_EXHAUSTED_FIELD_NUMBER: builtins.int
     BUDGET_RAISED_FIELD_NUMBER: builtins.int
     CUSTOM_FIELD_NUMBER: builtins.int
@@ -120,6 +122,10 @@ class Event(message.Message):
     @builtins.property
     def approval_expired(self) -> ApprovalExpired: ...
     @builtins.property
+    def question_asked(self) -> QuestionAsked: ...
+    @builtins.property
+    def question_answered(self) -> QuestionAnswered: ...
+    @builtins.property
     def budget_exhausted(self) -> BudgetExhausted: ...
     @builtins.property
     def budget_raised(self) -> BudgetRaised: ...
@@ -157,15 +163,17 @@ class Event(message.Message):
         approval_requested: ApprovalRequested | None = ...,
         approval_decided: ApprovalDecided | None = ...,
         approval_expired: ApprovalExpired | None = ...,
+        question_asked: QuestionAsked | None = ...,
+        question_answered: QuestionAnswered | None = ...,
         budget_exhausted: BudgetExhausted | None = ...,
         budget_raised: BudgetRaised | None = ...,
         custom: Custom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "question_answered", b"question_answered", "question_asked", b"question_asked", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "run", b"run", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_decided", b"approval_decided", "approval_expired", b"approval_expired", "approval_requested", b"approval_requested", "at", b"at", "budget_exhausted", b"budget_exhausted", "budget_raised", b"budget_raised", "custom", b"custom", "fact", b"fact", "kind", b"kind", "llm_call", b"llm_call", "policy_decided", b"policy_decided", "principal", b"principal", "question_answered", b"question_answered", "question_asked", b"question_asked", "run", b"run", "run_admitted", b"run_admitted", "run_cancelled", b"run_cancelled", "run_compensating", b"run_compensating", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_forked", b"run_forked", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "signal_received", b"signal_received", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_retry_scheduled", b"step_retry_scheduled", "step_scheduled", b"step_scheduled", "step_skipped", b"step_skipped", "step_started", b"step_started", "timer_fired", b"timer_fired", "tool_call", b"tool_call", "tool_call_started", b"tool_call_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_forked", "run_admitted", "run_paused", "run_resumed", "run_compensating", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_started", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "timer_fired", "signal_received", "approval_requested", "approval_decided", "approval_expired", "budget_exhausted", "budget_raised", "custom"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["run_started", "run_forked", "run_admitted", "run_paused", "run_resumed", "run_compensating", "run_completed", "run_failed", "run_cancelled", "step_scheduled", "step_started", "step_retry_scheduled", "step_completed", "step_failed", "step_skipped", "llm_call", "tool_call_started", "tool_call", "policy_decided", "timer_fired", "signal_received", "approval_requested", "approval_decided", "approval_expired", "question_asked", "question_answered", "budget_exhausted", "budget_raised", "custom"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1147,6 +1155,109 @@ class ApprovalExpired(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class QuestionAsked(message.Message):
+    """A call asks something of the person behind its caller, or of that person's client. Until it is
+    answered nothing is in doubt of the call: where nobody is busy with it any more, it is made again
+    from its beginning once the answer is there, and is given it.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    TOOL_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    call: builtins.str
+    """Which call asks, as in ToolCall."""
+    tool: builtins.str
+    key: builtins.str
+    """Names the question inside its call."""
+    id: builtins.str
+    """Names it among all: AnswerQuestion takes it."""
+    kind: builtins.str
+    """"form", "url", "sampling" or "roots"."""
+    @builtins.property
+    def question(self) -> common_pb2.Data:
+        """An object: the `message`, and the `schema` of a form, the `url` of a page, or the `params` of what
+        only an MCP client answers.
+        """
+
+    @builtins.property
+    def expires_at(self) -> timestamp_pb2.Timestamp:
+        """Nobody can answer from then on."""
+
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        call: builtins.str = ...,
+        tool: builtins.str = ...,
+        key: builtins.str = ...,
+        id: builtins.str = ...,
+        kind: builtins.str = ...,
+        question: common_pb2.Data | None = ...,
+        expires_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "call", b"call", "expires_at", b"expires_at", "id", b"id", "key", b"key", "kind", b"kind", "question", b"question", "step", b"step", "tool", b"tool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class QuestionAnswered(message.Message):
+    """A question of a call has its answer."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    ACTION_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    BY_FIELD_NUMBER: builtins.int
+    step: builtins.str
+    attempt: builtins.int
+    call: builtins.str
+    key: builtins.str
+    id: builtins.str
+    action: builtins.str
+    """"accept", "decline" or "cancel"."""
+    by: builtins.str
+    """Who answered; empty where nobody did in time, which is a cancel."""
+    @builtins.property
+    def content(self) -> common_pb2.Data:
+        """What was asked for, where it was accepted."""
+
+    def __init__(
+        self,
+        *,
+        step: builtins.str = ...,
+        attempt: builtins.int = ...,
+        call: builtins.str = ...,
+        key: builtins.str = ...,
+        id: builtins.str = ...,
+        action: builtins.str = ...,
+        content: common_pb2.Data | None = ...,
+        by: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["content", b"content"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "attempt", b"attempt", "by", b"by", "call", b"call", "content", b"content", "id", b"id", "key", b"key", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -79,6 +79,8 @@ class _WaitingOnEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WaitingOn.Va
     """A place in a queue: GetQueue shows who is in it."""
     WAITING_ON_BUDGET: _WaitingOn.ValueType  # 5
     """More to spend: BudgetService.RaiseBudget or SetBudget gives it."""
+    WAITING_ON_INPUT: _WaitingOn.ValueType  # 6
+    """A tool asks something of the person behind its caller: AnswerQuestion answers."""
 
 class WaitingOn(_WaitingOn, metaclass=_WaitingOnEnumTypeWrapper):
     """What a step waits for."""
@@ -95,6 +97,35 @@ WAITING_ON_QUEUE: WaitingOn.ValueType  # 4
 """A place in a queue: GetQueue shows who is in it."""
 WAITING_ON_BUDGET: WaitingOn.ValueType  # 5
 """More to spend: BudgetService.RaiseBudget or SetBudget gives it."""
+WAITING_ON_INPUT: WaitingOn.ValueType  # 6
+"""A tool asks something of the person behind its caller: AnswerQuestion answers."""
+
+class _QuestionAction:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuestionActionEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_QuestionAction.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    QUESTION_ACTION_UNSPECIFIED: _QuestionAction.ValueType  # 0
+    """Never sent."""
+    QUESTION_ACTION_ACCEPT: _QuestionAction.ValueType  # 1
+    """He has answered it."""
+    QUESTION_ACTION_DECLINE: _QuestionAction.ValueType  # 2
+    """He would not."""
+    QUESTION_ACTION_CANCEL: _QuestionAction.ValueType  # 3
+    """He said neither."""
+
+class QuestionAction(_QuestionAction, metaclass=_QuestionActionEnumTypeWrapper):
+    """What a person did with a question of a tool."""
+
+QUESTION_ACTION_UNSPECIFIED: QuestionAction.ValueType  # 0
+"""Never sent."""
+QUESTION_ACTION_ACCEPT: QuestionAction.ValueType  # 1
+"""He has answered it."""
+QUESTION_ACTION_DECLINE: QuestionAction.ValueType  # 2
+"""He would not."""
+QUESTION_ACTION_CANCEL: QuestionAction.ValueType  # 3
+"""He said neither."""
 
 class _OnConflict:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -248,6 +279,7 @@ class Run(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     FORKED_FROM_FIELD_NUMBER: builtins.int
     ERASED_FIELD_NUMBER: builtins.int
+    QUESTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"runs/{id}". Knowing it grants nothing."""
     workflow: builtins.str
@@ -290,6 +322,10 @@ class Run(message.Message):
     def waiting_for(self) -> containers.RepeatedCompositeFieldContainer[Waiting]:
         """What it waits for, up to 20 things. Left out while it goes on by itself and asks nobody."""
 
+    @builtins.property
+    def questions(self) -> containers.RepeatedCompositeFieldContainer[Question]:
+        """What its tools ask of the person behind their caller, up to 20 things. Left out of lists."""
+
     def __init__(
         self,
         *,
@@ -310,10 +346,71 @@ class Run(message.Message):
         parent: builtins.str = ...,
         forked_from: builtins.str = ...,
         erased: builtins.bool = ...,
+        questions: abc.Iterable[Question] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "failure", b"failure", "output", b"output", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "erased", b"erased", "failure", b"failure", "forked_from", b"forked_from", "labels", b"labels", "name", b"name", "output", b"output", "parent", b"parent", "principal", b"principal", "reason", b"reason", "run_key", b"run_key", "status", b"status", "updated_at", b"updated_at", "version", b"version", "waiting_for", b"waiting_for", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "erased", b"erased", "failure", b"failure", "forked_from", b"forked_from", "labels", b"labels", "name", b"name", "output", b"output", "parent", b"parent", "principal", b"principal", "questions", b"questions", "reason", b"reason", "run_key", b"run_key", "status", b"status", "updated_at", b"updated_at", "version", b"version", "waiting_for", b"waiting_for", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Question(message.Message):
+    """What a tool asks of the person behind its caller."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    CALL_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    TOOL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    SCHEMA_FIELD_NUMBER: builtins.int
+    URL_FIELD_NUMBER: builtins.int
+    PARAMS_FIELD_NUMBER: builtins.int
+    ASKED_AT_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """AnswerQuestion takes it."""
+    step: builtins.str
+    call: builtins.str
+    """Which of the calls of the step asks, as in ToolCall."""
+    key: builtins.str
+    """Names it inside its call."""
+    kind: builtins.str
+    """"form"; "url", a page to be visited; or "sampling" or "roots", which MCP clients answer."""
+    tool: builtins.str
+    message: builtins.str
+    schema: builtins.bytes
+    """Of a form: the JSON Schema of its fields. Empty: yes or no is all that is asked."""
+    url: builtins.str
+    params: builtins.bytes
+    """Of what MCP clients answer: the params of MCP, as JSON."""
+    @builtins.property
+    def asked_at(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def expires_at(self) -> timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        step: builtins.str = ...,
+        call: builtins.str = ...,
+        key: builtins.str = ...,
+        kind: builtins.str = ...,
+        tool: builtins.str = ...,
+        message: builtins.str = ...,
+        schema: builtins.bytes = ...,
+        url: builtins.str = ...,
+        params: builtins.bytes = ...,
+        asked_at: timestamp_pb2.Timestamp | None = ...,
+        expires_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["asked_at", b"asked_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["asked_at", b"asked_at", "call", b"call", "expires_at", b"expires_at", "id", b"id", "key", b"key", "kind", b"kind", "message", b"message", "params", b"params", "schema", b"schema", "step", b"step", "tool", b"tool", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,6 +430,7 @@ class Waiting(message.Message):
     TOOL_FIELD_NUMBER: builtins.int
     RULES_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
     step: builtins.str
     """Empty where the run itself waits for a place in its queue."""
     on: WaitingOn.ValueType
@@ -348,6 +446,10 @@ class Waiting(message.Message):
     """
     tool: builtins.str
     reason: builtins.str
+    question: builtins.str
+    """The id of what a tool asks, whose kind is `about`. In a step its `message` is the object that
+    QuestionAsked has.
+    """
     @builtins.property
     def until(self) -> timestamp_pb2.Timestamp:
         """When the time has come; of a call that policy holds, until when a person can answer."""
@@ -371,10 +473,11 @@ class Waiting(message.Message):
         tool: builtins.str = ...,
         rules: abc.Iterable[builtins.str] | None = ...,
         reason: builtins.str = ...,
+        question: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "approval", b"approval", "call", b"call", "message", b"message", "on", b"on", "reason", b"reason", "rules", b"rules", "step", b"step", "tool", b"tool", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "approval", b"approval", "call", b"call", "message", b"message", "on", b"on", "question", b"question", "reason", b"reason", "rules", b"rules", "step", b"step", "tool", b"tool", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1094,6 +1197,58 @@ class ResolveStepRequest(message.Message):
 @typing.final
 class ResolveStepResponse(message.Message):
     """Response of ResolveStep."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run(self) -> Run: ...
+    def __init__(
+        self,
+        *,
+        run: Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AnswerQuestionRequest(message.Message):
+    """Request of AnswerQuestion."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
+    ACTION_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    question: builtins.str
+    """Empty: the only one that is asked."""
+    action: QuestionAction.ValueType
+    @builtins.property
+    def content(self) -> common_pb2.Data:
+        """What was asked for, where it is accepted. Unset is null."""
+
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        question: builtins.str = ...,
+        action: QuestionAction.ValueType = ...,
+        content: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["content", b"content"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "content", b"content", "question", b"question", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AnswerQuestionResponse(message.Message):
+    """Response of AnswerQuestion."""
 
     DESCRIPTOR: descriptor.Descriptor
 

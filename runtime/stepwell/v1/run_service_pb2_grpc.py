@@ -91,6 +91,11 @@ class RunServiceStub:
                 request_serializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.SerializeToString,
                 response_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.FromString,
                 _registered_method=True)
+        self.AnswerQuestion = channel.unary_unary(
+                '/stepwell.v1.RunService/AnswerQuestion',
+                request_serializer=stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionResponse.FromString,
+                _registered_method=True)
         self.ListSteps = channel.unary_unary(
                 '/stepwell.v1.RunService/ListSteps',
                 request_serializer=stepwell_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
@@ -202,6 +207,16 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnswerQuestion(self, request, context):
+        """Answers what a tool asks of the person behind its caller. Only whoever the run belongs to may, or
+        a user; to others it gives PERMISSION_DENIED. An answer is given once: what nobody asks, or was
+        answered before, gives FAILED_PRECONDITION (NOT_APPLICABLE), and content that does not fit the
+        form INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSteps(self, request, context):
         """Lists the steps of one run in the order in which they were scheduled.
         """
@@ -266,6 +281,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ResolveStep,
                     request_deserializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.FromString,
                     response_serializer=stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.SerializeToString,
+            ),
+            'AnswerQuestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerQuestion,
+                    request_deserializer=stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionResponse.SerializeToString,
             ),
             'ListSteps': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSteps,
@@ -572,6 +592,33 @@ class RunService:
             '/stepwell.v1.RunService/ResolveStep',
             stepwell_dot_v1_dot_run__service__pb2.ResolveStepRequest.SerializeToString,
             stepwell_dot_v1_dot_run__service__pb2.ResolveStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerQuestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.RunService/AnswerQuestion',
+            stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionRequest.SerializeToString,
+            stepwell_dot_v1_dot_run__service__pb2.AnswerQuestionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,6 +87,12 @@ class RunServiceStub:
     PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
     verdict that is no answer to what it asks INVALID_ARGUMENT.
     """
+    AnswerQuestion: grpc.UnaryUnaryMultiCallable[run_service_pb2.AnswerQuestionRequest, run_service_pb2.AnswerQuestionResponse]
+    """Answers what a tool asks of the person behind its caller. Only whoever the run belongs to may, or
+    a user; to others it gives PERMISSION_DENIED. An answer is given once: what nobody asks, or was
+    answered before, gives FAILED_PRECONDITION (NOT_APPLICABLE), and content that does not fit the
+    form INVALID_ARGUMENT.
+    """
     ListSteps: grpc.UnaryUnaryMultiCallable[run_service_pb2.ListStepsRequest, run_service_pb2.ListStepsResponse]
     """Lists the steps of one run in the order in which they were scheduled."""
 
@@ -148,6 +154,12 @@ class RunServiceAsyncStub(RunServiceStub):
     """Answers what a step asks a person. Only a user may: to an agent or a service it gives
     PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
     verdict that is no answer to what it asks INVALID_ARGUMENT.
+    """
+    AnswerQuestion: aio.UnaryUnaryMultiCallable[run_service_pb2.AnswerQuestionRequest, run_service_pb2.AnswerQuestionResponse]  # type: ignore[assignment]
+    """Answers what a tool asks of the person behind its caller. Only whoever the run belongs to may, or
+    a user; to others it gives PERMISSION_DENIED. An answer is given once: what nobody asks, or was
+    answered before, gives FAILED_PRECONDITION (NOT_APPLICABLE), and content that does not fit the
+    form INVALID_ARGUMENT.
     """
     ListSteps: aio.UnaryUnaryMultiCallable[run_service_pb2.ListStepsRequest, run_service_pb2.ListStepsResponse]  # type: ignore[assignment]
     """Lists the steps of one run in the order in which they were scheduled."""
@@ -273,6 +285,18 @@ class RunServiceServicer(metaclass=abc_1.ABCMeta):
         """Answers what a step asks a person. Only a user may: to an agent or a service it gives
         PERMISSION_DENIED. A step that asks nothing gives FAILED_PRECONDITION (NOT_APPLICABLE), a
         verdict that is no answer to what it asks INVALID_ARGUMENT.
+        """
+
+    @abc_1.abstractmethod
+    def AnswerQuestion(
+        self,
+        request: run_service_pb2.AnswerQuestionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[run_service_pb2.AnswerQuestionResponse, abc.Awaitable[run_service_pb2.AnswerQuestionResponse]]:
+        """Answers what a tool asks of the person behind its caller. Only whoever the run belongs to may, or
+        a user; to others it gives PERMISSION_DENIED. An answer is given once: what nobody asks, or was
+        answered before, gives FAILED_PRECONDITION (NOT_APPLICABLE), and content that does not fit the
+        form INVALID_ARGUMENT.
         """
 
     @abc_1.abstractmethod

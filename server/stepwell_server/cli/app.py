@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stepwell_server.cli import (
+    answer,
     approvals,
     audit,
     budgets,
@@ -91,6 +92,7 @@ for group in (
     events,
     wait,
     controls,
+    answer,
     approvals,
     page,
     factor,

@@ -89,6 +89,11 @@ def _about(fact: Any, why: str, principal: str) -> str:
         case facts.ApprovalDecided():
             said = f": {fact.reason}" if fact.reason else ""
             return f"{fact.step}: {fact.decision} by {principal}{said}"
+        case facts.QuestionAsked():
+            return f"{fact.step}: {fact.tool} asks: {beginning(message_text(fact.question))}"
+        case facts.QuestionAnswered():
+            by = f" by {principal}" if fact.by else ", as nobody answered in time"
+            return f"{fact.step}: {fact.action}{by} {value_text(fact.content)}".rstrip()
         case facts.BudgetExhausted():
             return f"{fact.step}: {exhausted_words(fact)}"
         case facts.BudgetRaised():
@@ -115,7 +120,7 @@ def held_text(tool: str, rules: tuple[str, ...], reason: str) -> str:
 def message_text(message: Data) -> str:
     """What a person is told, as text: all of it."""
     match message.value:
-        case str(text) | {"text": str(text)}:
+        case str(text) | {"text": str(text)} | {"message": str(text)}:
             return text
         case _:
             return value_text(message)

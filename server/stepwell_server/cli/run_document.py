@@ -17,5 +17,5 @@ def run_document(run: Run, *, created: bool | None = None) -> dict[str, Any]:
 def listed_run(run: Run) -> dict[str, Any]:
     """A run as lists have it, which is without its output."""
     document = run_document(run)
-    del document["output"], document["output_ref"]
+    del document["output"], document["output_ref"], document["questions"]
     return document

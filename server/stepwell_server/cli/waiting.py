@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from stepwell.client import Event, Run, RunStatus, Step, Waiting, WaitingOn
 from stepwell.engine.budgets import USD_MICROS, exhausted_words
-from stepwell.engine.events import ApprovalRequested, BudgetExhausted
+from stepwell.engine.events import ApprovalRequested, BudgetExhausted, QuestionAsked
 from stepwell.engine.subjects import approval_id
 from stepwell.engine.values import Data
 from stepwell_server.cli.event_line import held_text, message_text
@@ -43,6 +43,8 @@ def waiting_lines(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
     match one.on:
         case WaitingOn.HUMAN:
             return _asked(run, one, flag)
+        case WaitingOn.INPUT:
+            return _questioned(run, one, flag)
         case WaitingOn.SIGNAL:
             payload = shlex.quote('{"any": "JSON"}')
             return (
@@ -94,6 +96,8 @@ def _asked_in(event: Event) -> Waiting | None:
     match event.fact:
         case ApprovalRequested():
             return _asked_by(event.run, event.fact)
+        case QuestionAsked():
+            return _questioned_by(event.fact)
         case BudgetExhausted(step=step, scope=scope, unit=unit):
             reason = exhausted_words(event.fact)
             return Waiting(
@@ -117,6 +121,41 @@ def _asked_by(run: str, event: ApprovalRequested) -> Waiting:
         rules=event.rules,
         reason=event.reason,
     )
+
+
+def _questioned_by(event: QuestionAsked) -> Waiting:
+    told = event.question
+    return Waiting(
+        step=event.step,
+        on=WaitingOn.INPUT,
+        about=event.kind,
+        call=event.call,
+        message=None if told.blob else told.value,
+        message_ref=told.blob,
+        tool=event.tool,
+        question=event.id,
+    )
+
+
+def _questioned(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
+    """What a tool asks; what only an MCP client answers cannot be answered here."""
+    told = Data(blob=one.message_ref) if one.message_ref else Data(value=one.message)
+    said = message_text(told)
+    if one.about in ("sampling", "roots"):
+        return (f"{one.step}: the tool {one.tool} asks the MCP client for its {one.about}",)
+    url = one.message.get("url", "") if isinstance(one.message, dict) else ""
+    fields = shlex.quote('{"field": "value"}') if _has_fields(one.message) else "null"
+    command = f"stepwell answer {run} {one.question}"
+    return (
+        f"{one.step}: the tool {one.tool} asks: {said} {url}".rstrip(),
+        f"{command} --accept {fields}{flag}",
+        f"{command} --decline{flag}",
+    )
+
+
+def _has_fields(message: object) -> bool:
+    schema = message.get("schema") if isinstance(message, dict) else None
+    return bool(isinstance(schema, dict) and schema.get("properties"))
 
 
 def _asked(run: str, one: Waiting, flag: str) -> tuple[str, ...]:

@@ -146,6 +146,19 @@ class RunServicer(rpc.RunServiceServicer):
         )
         return pb.ResolveStepResponse(run=translate.run(run))
 
+    async def AnswerQuestion(
+        self, request: pb.AnswerQuestionRequest, context: Context
+    ) -> pb.AnswerQuestionResponse:
+        """Gives the answer of the person behind the caller."""
+        run = await self._service.questions.answer(
+            current_caller(),
+            translate.run_id(request.run),
+            request.question,
+            action=translate.QUESTION_ACTIONS[request.action],
+            content=translate.read_json(request.content, "content"),
+        )
+        return pb.AnswerQuestionResponse(run=translate.run(run))
+
     async def ListSteps(
         self, request: pb.ListStepsRequest, context: Context
     ) -> pb.ListStepsResponse:

@@ -21,7 +21,7 @@ from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Input, Start, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data, Failure
-from stepwell.orchestrator.effects import Begin
+from stepwell.orchestrator.effects import AskRun, Begin
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.owned import OwnedRun
 from stepwell.orchestrator.spans import NO_SPANS
@@ -72,9 +72,15 @@ async def until_async(ask: Callable[[], Awaitable[Any]], wanted: Any) -> None:
 class Call:
     """A tool call or model call in flight."""
 
-    def __init__(self, command: CallTool | CallModel, begin: Begin | None) -> None:
+    def __init__(
+        self,
+        command: CallTool | CallModel,
+        begin: Begin | None = None,
+        ask: AskRun | None = None,
+    ) -> None:
         self.command = command
         self.begin = begin
+        self.ask = ask
         self.is_cancelled = False
         self.answer: asyncio.Future[Input | None] = asyncio.get_running_loop().create_future()
 
@@ -114,17 +120,17 @@ class HandEffects:
 
     async def call_model(self, namespace: str, state: RunState, command: CallModel) -> Input | None:
         assert namespace == NAMESPACE
-        return await self._wait(Call(command, None))
+        return await self._wait(Call(command))
 
     async def call_tool(
-        self, namespace: str, state: RunState, command: CallTool, begin: Begin
+        self, namespace: str, state: RunState, command: CallTool, begin: Begin, ask: AskRun
     ) -> Input | None:
         assert namespace == NAMESPACE
         if self.at_once is not None:
             raise self.at_once
         if command.tool == "pay" and not await begin("allow: tools"):
             return None
-        return await self._wait(Call(command, begin))
+        return await self._wait(Call(command, begin, ask))
 
     async def _wait(self, call: Call) -> Input | None:
         self.calls.append(call)

@@ -1,11 +1,14 @@
 """What the world answers, as a run is told it."""
 
+from collections.abc import Mapping
+
 import pytest
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
 
 from stepwell.engine.commands import CallTool
+from stepwell.engine.events import QuestionAnswered
 from stepwell.engine.graph import Graph
-from stepwell.engine.inputs import Input, ToolAnswered
+from stepwell.engine.inputs import Asked, Input, ToolAnswered
 from stepwell.engine.state import RunState
 from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import MAX_WORDS
@@ -47,6 +50,12 @@ async def nobody_asks(decision: str) -> bool:
     raise AssertionError("a tool that only reads is not committed as begun")
 
 
+async def nothing_is_asked(
+    questions: tuple[Asked, ...], decision: str | None
+) -> Mapping[str, QuestionAnswered]:
+    raise AssertionError("this tool asks nothing")
+
+
 async def answered(loop: VirtualLoop, value: Json) -> Input | None:
     tools = ToolRegistry()
     tools.add(Give(value))
@@ -55,7 +64,7 @@ async def answered(loop: VirtualLoop, value: Json) -> Input | None:
     )
     state = RunState("r", Graph(name="w", version="v", nodes={}, dependents={}))
     command = CallTool("s", 1, "", "give", "s", Data(value={}))
-    return await effects.call_tool("default", state, command, nobody_asks)
+    return await effects.call_tool("default", state, command, nobody_asks, nothing_is_asked)
 
 
 @pytest.mark.parametrize("value", ["\ud800", object(), 10**5000], ids=["text", "object", "number"])
