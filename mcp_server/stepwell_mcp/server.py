@@ -14,7 +14,6 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
-from mcp.server.subscriptions import ListenHandler
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -33,15 +32,17 @@ from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.telemetry.tracing import current_traceparent
 from stepwell_mcp.audience import Asked, CallAudience, Questions
 from stepwell_mcp.callers import RequestContext, caller_of
-from stepwell_mcp.changes import Sessions, ToolChanges, telling
+from stepwell_mcp.changes import ListFeed, Sessions, telling
 from stepwell_mcp.chosen import Chosen
 from stepwell_mcp.errors import refusals, unknown_tool
+from stepwell_mcp.listening import Listening
 from stepwell_mcp.meta_tools import META_TOOLS, unwrapped
 from stepwell_mcp.offers import workflow_called, wraps_input
 from stepwell_mcp.progress import Patience, wait_reporting
 from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
 from stepwell_mcp.selection import Offering
+from stepwell_mcp.task_events import TaskFeed
 from stepwell_mcp.tasks import EXTENSION, Tasks, TaskUse
 
 McpServer: TypeAlias = Server[Any]
@@ -93,7 +94,7 @@ def build_server(
         },
         lifespan=lifespan,
         get_tool_input_schema=chosen.input_schema,
-        on_subscriptions_listen=ListenHandler(ToolChanges(service)),
+        on_subscriptions_listen=Listening([ListFeed(), TaskFeed(tasks)]),
         on_list_tools=door.list_tools,
     )
     server.add_request_handler("tools/call", CallToolRequestParams, door.call_tool)
@@ -145,7 +146,7 @@ class _Door:
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         """An empty list, which `choose` fills."""
-        context.lifespan_context.add(context.session)
+        await context.lifespan_context.add(context.session, caller_of(context))
         return ListToolsResult(tools=[])
 
     async def call_tool(self, context: RequestContext, params: CallToolRequestParams) -> Answer:

@@ -106,7 +106,7 @@ class Tasks:
         _admit(context, params)
         with refusals():
             caller = caller_of(context)
-            return await self.state(caller, params.task_id, asks_url=_asks_url(context))
+            return await self.state(caller, params.task_id, asks_url=asks_url(context))
 
     async def update(self, context: RequestContext, params: UpdateParams) -> dict[str, Any]:
         """`tasks/update`: answers what a task asks; what it does not ask is left aside."""
@@ -162,6 +162,18 @@ class Tasks:
         if run.status.ended:
             base["ttlMs"] = await self._ttl(caller, run)
         return {"resultType": "complete", **base, **told}
+
+    async def is_there(self, caller: Caller, task: str) -> bool:
+        """Whether there is a task, for this caller.
+
+        Raises:
+            StepwellError: as `Service.get_run`.
+        """
+        try:
+            await self._own(caller, task)
+        except MCPError:
+            return False
+        return True
 
     async def _own(self, caller: Caller, task: str) -> Run:
         try:
@@ -269,7 +281,7 @@ def _admit(context: RequestContext, params: TaskParams) -> None:
         )
 
 
-def _asks_url(context: RequestContext) -> bool:
+def asks_url(context: RequestContext) -> bool:
     """Whether the client opens pages for its user."""
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None

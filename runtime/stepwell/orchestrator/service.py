@@ -28,6 +28,7 @@ from stepwell.orchestrator.approvals import Approvals, PageOf, Proof, demand_fac
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.audit_log import AuditLog
 from stepwell.orchestrator.budgets import Budgets, check_limits
+from stepwell.orchestrator.catalog import Catalog
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.deeds import deed
@@ -193,6 +194,7 @@ class Service:
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
         )
+        self.catalog = Catalog(storage, tools=tools, policies=self.policies)
         self.tools = Tools(tools, servers=servers, pinning=pinning, factors=self.factors)
         self.relay = relay or CallRelay()
         self.schedules = Schedules(
@@ -550,10 +552,6 @@ class Service:
         """The tool of this name, if a direct call may name it."""
         tool = self._tools.get(name) if name in self._tools.published_names else None
         return None if tool is None else tool.spec
-
-    def on_tools_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Calls `listener` after each change of the tools, until what is answered is called."""
-        return self._tools.listen(listener)
 
     async def add_datasource(self, caller: Caller, name: str, url: str) -> Datasource:
         """Names a database; it is opened once, read-only, to see that it is there.

@@ -1,6 +1,7 @@
 """A client that takes tasks: the SDK's own, with the extension and its methods."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal
 
 import anyio
@@ -89,3 +90,40 @@ async def until(
 async def ended(client: Client, task: str) -> dict[str, Any]:
     """The task once it has ended."""
     return await until(client, task, lambda state: state["status"] in ENDED)
+
+
+class ListenRequest(Request[dict[str, Any], str]):
+    """Opens a stream, of whatever is asked for."""
+
+
+@asynccontextmanager
+async def listening(client: Client, *tasks: str) -> AsyncIterator[None]:
+    """The server is asked to tell of tasks, until the end of the block."""
+    params = {"notifications": {"taskIds": list(tasks)}}
+    request = ListenRequest(method="subscriptions/listen", params=params)
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.session.send_request, request, TaskAnswer)
+        yield
+        group.cancel_scope.cancel()
+
+
+class Heard:
+    """What a client was told of tasks, in order."""
+
+    def __init__(self) -> None:
+        self.states: list[dict[str, Any]] = []
+        self._event = anyio.Event()
+
+    def note(self, state: dict[str, Any]) -> None:
+        self.states.append(state)
+        self._event.set()
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first state of which something holds."""
+        with anyio.fail_after(BOUND):
+            while True:
+                self._event = anyio.Event()
+                for state in self.states:
+                    if holds(state):
+                        return state
+                await self._event.wait()

@@ -1,5 +1,6 @@
 """Calls as tasks, through every door, for clients that take tasks and for those that do not."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -17,24 +18,29 @@ from mcp_types import (
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CallToolResult,
     ElicitResult,
+    SubscriptionsAcknowledgedNotification,
     TextContent,
 )
 from mcp_types.version import LATEST_MODERN_VERSION
 from tests.interaction.mcp.conftest import DOORS, PATIENT
 from tests.interaction.mcp.task_client import (
     EXTENSION,
+    Heard,
+    ListenRequest,
     TakesTasks,
     TaskAnswer,
     TaskRequest,
     ask,
     call,
     ended,
+    listening,
 )
 from tests.permitting import permit_direct_calls
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
 from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Run
 from stepwell.principals import LOCAL_USER
 from stepwell_mcp.server import build_server
 
@@ -191,17 +197,29 @@ async def test_a_task_is_cancelled_for_good_and_may_be_again(connect: Connect) -
     assert (done["status"], done["statusMessage"]) == ("cancelled", "its task was cancelled")
 
 
+async def first_run(service: Service) -> Run:
+    async with asyncio.timeout(5):
+        while not (found := (await service.list_runs(LOCAL_USER)).runs):
+            await anyio.sleep(0.001)
+    return found[0]
+
+
 async def test_a_request_that_is_given_up_leaves_its_run_alone(
     connect: Connect, service: Service
 ) -> None:
     async with connect() as client:
+        giving_up = anyio.CancelScope()
+        found: list[Run] = []
+
+        async def call_in_vain() -> None:
+            with giving_up:
+                await call(client, "pass_gate", {"gate": "south"})
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call, client, "pass_gate", {"gate": "south"})
-            with anyio.fail_after(5):
-                while not (runs := (await service.list_runs(LOCAL_USER)).runs):
-                    await anyio.sleep(0.001)
-            tasks.cancel_scope.cancel()
-        [run] = runs
+            tasks.start_soon(call_in_vain)
+            found.append(await first_run(service))
+            giving_up.cancel()
+        [run] = found
         await call(client, "open_gate", {"gate": "south"})
         done = await ended(client, run.id)
     assert done["status"] == "completed"
@@ -273,6 +291,73 @@ async def test_the_header_names_the_task_that_the_body_names(
         with pytest.raises(MCPError) as refused:
             await client.session.send_request(request, TaskAnswer)
     assert refused.value.code == HEADER_MISMATCH
+
+
+# --- listening ----------------------------------------------------------------------------
+
+
+async def test_a_client_that_listens_is_told_how_its_tasks_stand(connect: Connect) -> None:
+    heard = Heard()
+    async with connect(extensions=[TakesTasks(heard.note)]) as client:
+        task = (await call(client, "pass_gate", {"gate": "spring"}))["taskId"]
+        async with listening(client, task):
+            working = await heard.until(lambda state: state["status"] == "working")
+            await call(client, "open_gate", {"gate": "spring"})
+            done = await heard.until(lambda state: state["status"] == "completed")
+        polled = await ask(client, "tasks/get", task)
+    told = [state for state in (working, done) if state.pop("_meta")]
+    assert told[0]["taskId"] == task
+    assert polled.items() >= told[1].items()
+    assert [state["status"] for state in heard.states] == ["working", "completed"]
+
+
+async def test_a_client_that_listens_late_is_told_how_its_task_has_ended(connect: Connect) -> None:
+    heard = Heard()
+    async with connect(extensions=[TakesTasks(heard.note)]) as client:
+        task = (await call(client, "measure", {"length": 4}))["taskId"]
+        await ended(client, task)
+        async with listening(client, task):
+            done = await heard.until(lambda state: True)
+    assert done["result"]["structuredContent"] == {"length": 4}
+
+
+async def test_nobody_is_told_of_the_tasks_of_another(connect: Connect, service: Service) -> None:
+    foreign = (await service.call_tool(LOCAL_USER, "measure", {"length": 5})).id
+    honored: list[Any] = []
+    heard = Heard()
+
+    async def note(message: object) -> None:
+        if isinstance(message, SubscriptionsAcknowledgedNotification):
+            honored.append(message.params.notifications.model_dump(exclude_none=True))
+
+    options: dict[str, Any] = {"message_handler": note}
+    async with connect(extensions=[TakesTasks(heard.note)], **options) as client:
+        own = (await call(client, "measure", {"length": 6}))["taskId"]
+        async with listening(client, foreign, "no-such-task", own):
+            await heard.until(lambda state: state["status"] == "completed")
+    assert honored == [{"taskIds": [own]}]
+    assert {state["taskId"] for state in heard.states} == {own}
+
+
+@pytest.mark.parametrize(
+    ("extensions", "asked", "code"),
+    [
+        ([], ["any"], MISSING_REQUIRED_CLIENT_CAPABILITY),
+        ([TakesTasks()], "any", INVALID_PARAMS),
+        ([TakesTasks()], [3], INVALID_PARAMS),
+        ([TakesTasks()], [str(number) for number in range(257)], INVALID_PARAMS),
+    ],
+)
+async def test_who_may_not_listen_so_is_told_why(
+    connect: Connect, extensions: list[TakesTasks], asked: object, code: int
+) -> None:
+    request = ListenRequest(
+        method="subscriptions/listen", params={"notifications": {"taskIds": asked}}
+    )
+    async with connect(extensions=extensions) as client:
+        with anyio.fail_after(5), pytest.raises(MCPError) as refused:
+            await client.session.send_request(request, TaskAnswer)
+    assert refused.value.code == code
 
 
 # --- held calls ---------------------------------------------------------------------------

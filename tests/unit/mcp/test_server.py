@@ -1,6 +1,6 @@
 """What a client is told when the service itself is in trouble."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import pytest
 from mcp import Client
@@ -9,6 +9,7 @@ from mcp_types import INTERNAL_ERROR
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, Unavailable
+from stepwell.orchestrator.catalog import Catalog, Kind
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, Workflow
 from stepwell.principals import Caller
@@ -19,12 +20,24 @@ from stepwell_mcp.server import build_server
 pytestmark = pytest.mark.anyio
 
 
+class Unwatched(Catalog):
+    """Cannot be watched."""
+
+    def __init__(self, trouble: Exception) -> None:
+        self._trouble = trouble
+
+    async def watch(self, caller: Caller) -> AsyncGenerator[frozenset[Kind], None]:
+        raise self._trouble
+        yield frozenset()
+
+
 class Troubled(Service):
     """Has one tool, and fails at everything else."""
 
     def __init__(self, trouble: Exception) -> None:
         self._trouble = trouble
         self._tools = ToolRegistry()
+        self.catalog = Unwatched(trouble)
 
     def tool_names(self, caller: Caller) -> frozenset[str]:
         return frozenset({"it"})
