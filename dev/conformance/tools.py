@@ -1,13 +1,16 @@
-"""The tools that the MCP conformance suite calls, as far as our tools can be such tools.
+"""Tools that the MCP conformance suite calls: answers of every kind, errors, messages, progress.
 
-All of them only read: what may change something would be held for a person.
+All tools here only read: what may change something would be held for a person.
 """
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
-from stepwell import tool
+from dev.conformance.samples import PNG, WAV
 
-ADDRESS_BOOK: dict[str, Any] = {
+from stepwell import Audio, Content, EmbeddedResource, Image, Text, log, report, tool
+
+ADDRESS_BOOK: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
     "$defs": {
@@ -30,11 +33,13 @@ ADDRESS_BOOK: dict[str, Any] = {
     "else": {"required": ["email"]},
     "additionalProperties": False,
 }
-REGION: dict[str, Any] = {
+REGION: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["region"],
     "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
 }
+PAUSE: Final = 0.05
+"""Seconds between two things that a tool says, as the suite wants it."""
 
 
 @tool(read_only=True)
@@ -44,15 +49,67 @@ async def test_simple_text() -> str:
 
 
 @tool(read_only=True)
-async def test_error_handling() -> str:
-    """Always fails."""
-    raise RuntimeError("This tool intentionally returns an error for testing")
+async def test_image_content() -> Image:
+    """Answers a picture."""
+    return Image(PNG)
+
+
+@tool(read_only=True)
+async def test_audio_content() -> Audio:
+    """Answers a sound."""
+    return Audio(WAV)
+
+
+@tool(read_only=True)
+async def test_embedded_resource() -> EmbeddedResource:
+    """Answers a resource with what it holds."""
+    text = "This is an embedded resource content."
+    return EmbeddedResource("test://embedded-resource", text, "text/plain")
+
+
+@tool(read_only=True)
+async def test_multiple_content_types() -> Content:
+    """Answers a text, a picture and a resource."""
+    return Content(
+        Text("Multiple content types test:"),
+        Image(PNG),
+        EmbeddedResource(
+            "test://mixed-content-resource", '{"test":"data","value":123}', "application/json"
+        ),
+    )
+
+
+@tool(read_only=True)
+async def test_tool_with_logging() -> str:
+    """Says three things while it works."""
+    log("info", "Tool execution started")
+    await asyncio.sleep(PAUSE)
+    log("info", "Tool processing data")
+    await asyncio.sleep(PAUSE)
+    log("info", "Tool execution completed")
+    return "done"
+
+
+@tool(read_only=True)
+async def test_logging_tool() -> str:
+    """Says something, if anybody wants to hear it."""
+    log("info", "only for who asked for it")
+    return "done"
 
 
 @tool(read_only=True)
 async def test_tool_with_progress() -> str:
-    """Answers after the progress that every run reports."""
+    """Reports how far it has come."""
+    for done in (0, 50, 100):
+        report(done, 100)
+        await asyncio.sleep(PAUSE)
     return "done"
+
+
+@tool(read_only=True)
+async def test_error_handling() -> str:
+    """Always fails."""
+    raise RuntimeError("This tool intentionally returns an error for testing")
 
 
 @tool(name="json_schema_2020_12_tool", input_schema=ADDRESS_BOOK, read_only=True)
