@@ -7,6 +7,7 @@ from typing import Final
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from stepwell.errors import Code, StepwellError
 
@@ -27,6 +28,8 @@ JSONRPC_CODES: Final[dict[Code, int]] = {
     Code.QUEUE_NOT_FOUND: INVALID_PARAMS,
     Code.POLICY_NOT_FOUND: INVALID_PARAMS,
     Code.BUDGET_NOT_FOUND: INVALID_PARAMS,
+    Code.RESOURCE_NOT_FOUND: INVALID_PARAMS,
+    Code.PROMPT_NOT_FOUND: INVALID_PARAMS,
     Code.SCHEDULE_NOT_FOUND: INVALID_PARAMS,
     Code.ALREADY_EXISTS: INVALID_PARAMS,
     Code.REQUEST_ID_REUSED: INVALID_PARAMS,
@@ -88,6 +91,9 @@ JSONRPC_CODES: Final[dict[Code, int]] = {
 """JSON-RPC knows little: the parameters are wrong, the request is, or it is not the caller's fault."""
 
 
+OLD_RESOURCE_NOT_FOUND: Final = -32002
+"""What revisions before 2026-07-28 say of a URI that has no resource."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -145,4 +151,18 @@ def not_read_only(name: str) -> MCPError:
         f"{name} may change something, and this client has chosen tools that read only (by its URL, "
         "X-MCP-Readonly, --read-only, or its toolset); tools/list names those",
         {"code": Code.TOOL_NOT_FOUND.value, "retryable": False, "detail": {"name": name}},
+    )
+
+
+def unknown_resource(uri: str, protocol: str) -> MCPError:
+    """The JSON-RPC error for a URI without a resource, in the words of the client's revision."""
+    return MCPError(
+        INVALID_PARAMS if protocol in MODERN_PROTOCOL_VERSIONS else OLD_RESOURCE_NOT_FOUND,
+        f"there is no resource {uri!r}; resources/list and resources/templates/list name all there are",
+        {
+            "uri": uri,
+            "code": Code.RESOURCE_NOT_FOUND.value,
+            "retryable": False,
+            "detail": {"uri": uri},
+        },
     )

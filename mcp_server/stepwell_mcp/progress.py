@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.connection import allowed_log_levels
-from mcp_types import LoggingMessageNotification, LoggingMessageNotificationParams
+from mcp_types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams
 
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
@@ -49,11 +48,12 @@ async def wait_reporting(
     context: RequestContext,
     *,
     is_task: bool,
+    levels: frozenset[LoggingLevel],
 ) -> Run | Asked:
     """Waits as long as `patience` says, while the client is told of events and of what tools say.
 
-    Ends earlier with what a newer client is to be asked; while an older one is being asked it
-    goes on.
+    `levels` are those of the messages that the client wants. Ends earlier with what a newer client is
+    to be asked; while an older one is being asked it goes on.
 
     Raises:
         StepwellError: as `service.wait_run`.
@@ -61,7 +61,7 @@ async def wait_reporting(
     outcome: Run | Asked | StepwellError = StepwellError("the wait ended without an outcome")
     async with anyio.create_task_group() as tasks:
         has_token = (context.meta or {}).get("progress_token") is not None
-        reports = _Reports(context, tasks, has_token=has_token)
+        reports = _Reports(context, tasks, has_token=has_token, levels=levels)
         audience.listen(reports.note)
         if has_token:
             tasks.start_soon(_report, service, caller, run, reports)
@@ -114,11 +114,18 @@ class _Reports:
     The numbers of progress only grow: they are those of the run's events, and between.
     """
 
-    def __init__(self, context: RequestContext, tasks: TaskGroup, *, has_token: bool) -> None:
+    def __init__(
+        self,
+        context: RequestContext,
+        tasks: TaskGroup,
+        *,
+        has_token: bool,
+        levels: frozenset[LoggingLevel],
+    ) -> None:
         self._context = context
         self._tasks = tasks
         self._has_token = has_token
-        self._levels = allowed_log_levels(context.protocol_version, context.meta)
+        self._levels = levels
         self._last = 0.0
         self._heard: deque[Progress | Message] = deque()
         self._is_passing_on = False

@@ -149,8 +149,8 @@ class RunTool(Generic[ArgumentsT]):
 async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
     if given.wait_seconds:
         wait = timedelta(seconds=given.wait_seconds)
-        return _view(service, await service.wait_run(caller, given.run, wait))
-    return _view(service, await service.get_run(caller, given.run))
+        return run_view(service, await service.wait_run(caller, given.run, wait))
+    return run_view(service, await service.get_run(caller, given.run))
 
 
 async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsView:
@@ -166,14 +166,15 @@ async def _signal(service: Service, caller: Caller, given: RunSignal) -> RunView
     run = await service.controls.signal_run(
         caller, given.run, given.name, given.payload, id=given.id
     )
-    return _view(service, run)
+    return run_view(service, run)
 
 
 async def _cancel(service: Service, caller: Caller, given: RunCancel) -> RunView:
-    return _view(service, await service.controls.cancel_run(caller, given.run, given.reason))
+    return run_view(service, await service.controls.cancel_run(caller, given.run, given.reason))
 
 
-def _view(service: Service, run: Run) -> RunView:
+def run_view(service: Service, run: Run) -> RunView:
+    """A run as a model reads it."""
     return RunView(
         run=run.id,
         workflow=run.workflow,

@@ -5,7 +5,7 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 """
 
 import importlib.metadata
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
@@ -18,6 +18,7 @@ from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     InputRequiredResult,
+    InputResponseRequestParams,
     InputResponses,
     ListToolsResult,
     PaginatedRequestParams,
@@ -28,17 +29,20 @@ from stepwell.errors import NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
-from stepwell.telemetry.traceparent import TRACEPARENT, clean
-from stepwell.telemetry.tracing import current_traceparent
 from stepwell_mcp.audience import Asked, CallAudience, Questions
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import ListFeed, Sessions, telling
 from stepwell_mcp.chosen import Chosen
+from stepwell_mcp.completion import Completions
 from stepwell_mcp.errors import refusals, unknown_tool
+from stepwell_mcp.following import trace_of
 from stepwell_mcp.listening import Listening
+from stepwell_mcp.log_levels import LogLevels
 from stepwell_mcp.meta_tools import META_TOOLS, unwrapped
 from stepwell_mcp.offers import workflow_called, wraps_input
 from stepwell_mcp.progress import Patience, wait_reporting
+from stepwell_mcp.prompts import Prompts
+from stepwell_mcp.resources import Resources
 from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS
 from stepwell_mcp.selection import Offering
@@ -74,7 +78,8 @@ def build_server(
     """
     tasks = Tasks(service)
     chosen = Chosen(service, offering or Offering())
-    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after), chosen)
+    levels = LogLevels()
+    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after), chosen, levels)
 
     @asynccontextmanager
     async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
@@ -99,6 +104,10 @@ def build_server(
     )
     server.add_request_handler("tools/call", CallToolRequestParams, door.call_tool)
     tasks.serve(server)
+    Resources(service, door.follow).serve(server)
+    Prompts(service, door.follow).serve(server)
+    Completions(service).serve(server)
+    levels.serve(server)
     server.middleware.append(door.choose)
     return server
 
@@ -123,11 +132,19 @@ class _Server(Server[Sessions]):
 class _Door:
     """The handlers of the server."""
 
-    def __init__(self, service: Service, tasks: Tasks, patience: Patience, chosen: Chosen) -> None:
+    def __init__(
+        self,
+        service: Service,
+        tasks: Tasks,
+        patience: Patience,
+        chosen: Chosen,
+        levels: LogLevels,
+    ) -> None:
         self._service = service
         self._tasks = tasks
         self._patience = patience
         self._chosen = chosen
+        self._levels = levels
         self._questions = Questions()
 
     async def choose(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
@@ -164,6 +181,21 @@ class _Door:
             except StepwellError as error:
                 return refusal_result(error)
 
+    async def follow(
+        self,
+        context: RequestContext,
+        params: InputResponseRequestParams,
+        begin: Callable[[], Awaitable[Run]],
+    ) -> Run | InputRequiredResult:
+        """The run that a request begins, or has begun before its client was asked for more."""
+        caller = caller_of(context)
+        if params.request_state:
+            run_id = self._questions.answered(caller, params.request_state, params.input_responses)
+            run = await self._service.get_run(caller, run_id)
+        else:
+            run = await begin()
+        return await self._follow(context, caller, run, TaskUse.NEVER)
+
     async def _answer(
         self,
         context: RequestContext,
@@ -188,7 +220,7 @@ class _Door:
             run_id = self._questions.answered(caller, state, responses)
             run = await self._service.get_run(caller, run_id)
         else:
-            run = await self._start(caller, name, arguments, trace=_trace(context))
+            run = await self._start(caller, name, arguments, trace=trace_of(context))
         if use is TaskUse.AT_ONCE:
             return self._tasks.created(run)
         followed = await self._follow(context, caller, run, use)
@@ -243,16 +275,11 @@ class _Door:
                 audience,
                 context,
                 is_task=use is TaskUse.IN_TIME,
+                levels=self._levels.wanted(context),
             )
         finally:
             leave()
         return self._questions.put(outcome) if isinstance(outcome, Asked) else outcome
-
-
-def _trace(context: RequestContext) -> str:
-    """The trace that a request belongs to: the SDK's span of it, or what came with it."""
-    given = (context.meta or {}).get(TRACEPARENT)
-    return current_traceparent() or clean(given if isinstance(given, str) else "")
 
 
 def _structured(context: RequestContext) -> Structured:

@@ -51,6 +51,7 @@ from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
+from stepwell.tools.shelf import Shelf
 from stepwell.vault.factor_key import open_factor_boxes
 from stepwell.vault.ring import KeyRing, open_ring, read_key
 from stepwell.vault.secret_store import SecretStore
@@ -126,7 +127,8 @@ async def open_runtime(
         ):
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             relay, secrets = CallRelay(), _secrets(settings, environ)
-            tools = _tools(settings, storage, own, sql, secrets=secrets)
+            shelf = Shelf()
+            tools = _tools(settings, storage, own, sql, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
             servers = McpServers(
                 settings.tools.servers,
@@ -149,6 +151,7 @@ async def open_runtime(
                 servers=servers,
                 pinning=pinning,
                 relay=relay,
+                shelf=shelf,
                 factors=_factors(settings, storage, environ, http_port),
                 scopes=oauth.scopes if oauth else Scopes(),
             )
@@ -224,7 +227,13 @@ async def _spending(settings: Settings, storage: Storage) -> Spending:
 
 
 def _tools(
-    settings: Settings, storage: Storage, own: ProcessPool, sql: ProcessPool, *, secrets: Secrets
+    settings: Settings,
+    storage: Storage,
+    own: ProcessPool,
+    sql: ProcessPool,
+    *,
+    secrets: Secrets,
+    shelf: Shelf,
 ) -> ToolRegistry:
     """Ours and the user's. SQL has children of its own: their memory is capped."""
 
@@ -239,7 +248,7 @@ def _tools(
     registry = ToolRegistry()
     for tool in sql_tools(url_of, processes=sql):
         registry.add(tool)
-    for tool in load_tools(settings.tools.paths, processes=own):
+    for tool in load_tools(settings.tools.paths, processes=own, shelf=shelf):
         registry.add(tool)
     for name, request in settings.tools.http.items():
         registry.add(HttpTool(name, request, secrets=secrets))
@@ -308,6 +317,7 @@ def _compose(
     servers: McpServers,
     pinning: Pinning,
     relay: CallRelay,
+    shelf: Shelf,
     factors: FactorKeeping,
     scopes: Scopes,
 ) -> tuple[Worker, Service]:
@@ -355,6 +365,7 @@ def _compose(
         servers=servers,
         pinning=pinning,
         relay=relay,
+        shelf=shelf,
         factors=factors,
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
         spending=spending,

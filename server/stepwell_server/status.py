@@ -45,6 +45,8 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.QUEUE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.POLICY_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.BUDGET_NOT_FOUND: StatusCode.NOT_FOUND,
+        Code.RESOURCE_NOT_FOUND: StatusCode.NOT_FOUND,
+        Code.PROMPT_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.SCHEDULE_NOT_FOUND: StatusCode.NOT_FOUND,
         Code.ALREADY_EXISTS: StatusCode.ALREADY_EXISTS,
         Code.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,

@@ -1,6 +1,7 @@
 """Which tools a caller is offered: those that are published, but for what policy would always deny."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -45,6 +46,14 @@ class OfferedTools:
             while len(self._known) > MOST_CALLERS:
                 self._known.popitem(last=False)
         return known.offered
+
+    def hidden(self, caller: Caller, names: Sequence[str]) -> frozenset[str]:
+        """Which of these tools policy denies this caller whatever he asks."""
+        rules = self._book.get(caller.namespace)
+        if rules is None:
+            return frozenset()
+        tools = [tool.spec for name in names if (tool := self._registry.get(name)) is not None]
+        return rules.never_allowed(caller.principal, NO_GROUPS, tools)
 
     def _look(self, caller: Caller, rules: RuleSet) -> "_Known":
         hidden = rules.never_allowed(caller.principal, NO_GROUPS, self._published)

@@ -43,10 +43,12 @@ from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import Policies
 from stepwell.orchestrator.policy_replay import PolicyReplay
 from stepwell.orchestrator.policy_trials import PolicyTrials
+from stepwell.orchestrator.prompts import Prompts
 from stepwell.orchestrator.questions import Questions
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
+from stepwell.orchestrator.resources import Resources
 from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.scopes import Scopes
@@ -74,6 +76,7 @@ from stepwell.tools.mcp.servers import McpServers
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
+from stepwell.tools.shelf import Shelf
 from stepwell.vault.factor_key import passing_boxes
 from stepwell.vault.vault import Vault
 from stepwell_storage.errors import Duplicate, Exists, KeyTaken, Missing
@@ -119,6 +122,7 @@ class Service:
         relay: CallRelay | None = None,
         spending: Spending | None = None,
         scopes: Scopes | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         """`page` tells where people see an approval.
 
@@ -194,9 +198,16 @@ class Service:
         self.policy_replay = PolicyReplay(
             storage, self.policies, journal=journal, workflows=workflows, tools=tools
         )
-        self.catalog = Catalog(storage, tools=tools, policies=self.policies)
         self.tools = Tools(tools, servers=servers, pinning=pinning, factors=self.factors)
         self.relay = relay or CallRelay()
+        shelf = shelf or Shelf()
+        self.catalog = Catalog(storage, tools=tools, policies=self.policies, shelf=shelf)
+        self.resources = Resources(
+            shelf, registry=tools, call_tool=self.call_tool, hidden=self._offered.hidden
+        )
+        self.prompts = Prompts(
+            shelf, registry=tools, call_tool=self.call_tool, hidden=self._offered.hidden
+        )
         self.schedules = Schedules(
             storage,
             workflows=workflows,

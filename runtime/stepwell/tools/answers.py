@@ -14,11 +14,12 @@ from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code
 from stepwell.tools.content import KINDS
-from stepwell.tools.mcp.lines import TRUNCATED
 from stepwell.tools.port import ToolFailed, ToolSpec
 from stepwell.tools.schema import compiled
 
 _PARTS: Final = frozenset({"content", "structuredContent", "_meta", "truncated"})
+TRUNCATED: Final = "stepwell/truncated"
+"""In `_meta` of a result that was cut: how many bytes it had."""
 ROOM: Final = 256
 """Bytes that are kept free for the words about what was left out."""
 

@@ -70,6 +70,14 @@ _CODES: Final = {
         "Another run has the run key and has not ended.",
         "Wait for that run, which the error names, or say `--on-conflict`.",
     ),
+    Code.RESOURCE_NOT_FOUND: (
+        "There is nothing to be read at this URI.",
+        "MCP clients list resources and templates; a tools file declares them with `@resource`.",
+    ),
+    Code.PROMPT_NOT_FOUND: (
+        "There is no such prompt.",
+        "MCP clients list prompts; a tools file declares them with `@prompt`.",
+    ),
     Code.BUDGET_NOT_FOUND: (
         "There is no such budget.",
         "`stepwell budget list` shows them; `stepwell budget set SCOPE` makes one.",

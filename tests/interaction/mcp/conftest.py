@@ -92,6 +92,86 @@ async def tag(region: str) -> dict[str, str]:
     return {"region": region}
 '''
 
+OFFERS = '''
+import asyncio
+from typing import Literal
+
+from stepwell import (
+    Audio,
+    Content,
+    EmbeddedResource,
+    Icon,
+    Image,
+    Message,
+    ResourceLink,
+    ToolFailed,
+    prompt,
+    resource,
+    resource_changed,
+    tool,
+)
+
+
+@tool
+async def picture() -> Content:
+    """Shows a picture."""
+    return Content(
+        "Look:",
+        Image(b"png"),
+        Audio(b"wav"),
+        EmbeddedResource("shop://terms", "Pay first.", "text/plain"),
+        ResourceLink("shop://orders/7", name="order"),
+        structured={"n": 1},
+    )
+
+
+@tool
+async def touch(uri: str) -> None:
+    """Says that a resource has changed."""
+    resource_changed(uri)
+
+
+@resource("shop://terms", mime="text/plain", title="Terms", icons=["data:image/png;base64,AA=="])
+def terms() -> str:
+    """The terms of the shop."""
+    return "Pay first."
+
+
+@resource("shop://logo", mime="image/png", size=3, audience=["user"])
+async def logo() -> bytes:
+    """The logo."""
+    return b"png"
+
+
+@resource("shop://orders/{number}{?lang}", mime="application/json")
+async def order(number: int, lang: Literal["en", "de"] = "en") -> dict[str, str]:
+    """One order."""
+    if number == 404:
+        raise ToolFailed("there is no order 404", retryable=False)
+    if number == 500:
+        raise ZeroDivisionError("a secret of ours")
+    return {"number": str(number), "lang": lang}
+
+
+@prompt(title="Complain", complete={"customer": lambda typed: [f"{typed}{n:03}" for n in range(150)]})
+async def complain(customer: str, tone: Literal["kind", "firm"] = "kind") -> list[str | Message]:
+    """Answers a complaint.
+
+    Args:
+        customer: Who complains.
+    """
+    if customer == "nobody":
+        raise ToolFailed("there is no customer nobody", retryable=False)
+    return [f"Answer {customer} in a {tone} way.", Message(Image(b"png"), role="assistant")]
+
+
+@prompt
+async def stuck() -> str:
+    """Never comes."""
+    await asyncio.Event().wait()
+    return ""
+'''
+
 HELLO = b"""
 workflow: hello
 description: Says hello.
@@ -149,7 +229,9 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     """The real one over memory, with the tools and workflows above."""
     tools = tmp_path / "tools.py"
     tools.write_text(TOOLS)
-    overrides = {"storage.url": "memory:", "tools.paths": [str(tools)]}
+    offers = tmp_path / "offers.py"
+    offers.write_text(OFFERS)
+    overrides = {"storage.url": "memory:", "tools.paths": [str(tools), str(offers)]}
     async with open_runtime(load_settings(tmp_path, {}, overrides)) as runtime:
         for source in (HELLO, WALK, TILL, REFUND, ECHO, INNER):
             await runtime.service.put_workflow(LOCAL_USER, source)

@@ -175,7 +175,12 @@ async def test_a_message_of_four_megabytes_passes(door: SocketDoor, path: Path) 
     async with introduced(path) as client:
         await client.call(1, "echo", text=text)
         answer = await client.receive()
-    assert answer["result"]["content"][0]["text"] == text
+        link = answer["result"]["content"][1]["uri"]
+        await client.send(
+            {"jsonrpc": "2.0", "id": 2, "method": "resources/read", "params": {"uri": link}}
+        )
+        whole = await client.receive()
+    assert whole["result"]["contents"][0]["text"] == text
 
 
 async def test_a_message_over_the_limit_is_refused_and_the_next_one_is_served(

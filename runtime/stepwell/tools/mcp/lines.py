@@ -10,12 +10,12 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_mes
 from msgspec import Struct
 from pydantic import ValidationError
 
+from stepwell.tools.answers import TRUNCATED
+
 MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of a message that are read; of a longer one the beginning is all that is kept."""
 TAIL: Final = 256
 """Bytes kept of the end of a line that is too long: some servers write the id there."""
-TRUNCATED: Final = "stepwell/truncated"
-"""In `_meta` of a result that was cut: how many bytes it had."""
 
 _ID = re.compile(rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,128}")\s*[,}]')
 

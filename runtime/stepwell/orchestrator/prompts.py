@@ -1,0 +1,75 @@
+"""The prompts of tools files and of wrapped servers. Getting one is a call of a read-only tool."""
+
+from collections.abc import Callable, Mapping
+
+from stepwell.engine.values import Json
+from stepwell.errors import Code, NotFound
+from stepwell.orchestrator.resources import CallTool, Hidden, Values, completed, shown
+from stepwell.orchestrator.views import Run
+from stepwell.principals import Caller
+from stepwell.tools.completion import parsed
+from stepwell.tools.registry import ToolRegistry
+from stepwell.tools.shelf import PromptOffer, Shelf
+
+
+class Prompts:
+    """What a caller may ask about prompts. Every method takes the caller first."""
+
+    def __init__(
+        self, shelf: Shelf, *, registry: ToolRegistry, call_tool: CallTool, hidden: Hidden
+    ) -> None:
+        self._shelf = shelf
+        self._registry = registry
+        self._call_tool = call_tool
+        self._hidden = hidden
+
+    async def list_prompts(self, caller: Caller) -> tuple[PromptOffer, ...]:
+        """The prompts, by name, but for what policy denies the caller in any case."""
+        return shown(caller, self._shelf.prompts(), self._hidden)
+
+    def find(self, caller: Caller, name: str) -> PromptOffer:
+        """The prompt of a name.
+
+        Raises:
+            NotFound: PROMPT_NOT_FOUND.
+        """
+        found = self._shelf.prompt(name)
+        if found is None:
+            raise NotFound(
+                f"there is no prompt {name!r}; prompts/list names those that there are",
+                code=Code.PROMPT_NOT_FOUND,
+                detail={"name": name},
+            )
+        return found
+
+    async def get(
+        self, caller: Caller, name: str, arguments: Mapping[str, str], *, trace: str = ""
+    ) -> Run:
+        """Begins to make the messages of a prompt; the output of the run has them as `messages`.
+
+        Raises:
+            NotFound: PROMPT_NOT_FOUND.
+            InvalidRequest: INVALID_ARGUMENTS, one is missing, or not what the prompt takes.
+            FailedPrecondition: TOOL_SUSPENDED.
+        """
+        offer = self.find(caller, name)
+        tool = self._registry.get(offer.tool)
+        schema = {} if tool is None else tool.spec.input_schema
+        given: dict[str, Json] = parsed(schema, arguments)
+        if offer.owner:
+            given = {"name": offer.upstream, "arguments": dict(arguments)}
+        return await self._call_tool(caller, offer.tool, given, trace=trace)
+
+    async def complete(
+        self, caller: Caller, name: str, argument: str, typed: str, others: Mapping[str, str]
+    ) -> Values:
+        """What an argument of a prompt may be; nothing where that is not known.
+
+        Raises:
+            NotFound: PROMPT_NOT_FOUND.
+        """
+        return await completed(self.find(caller, name), argument, typed, others)
+
+    def on_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after each change of the list, until what is answered is called."""
+        return self._shelf.listen(lambda change: listener() if change == "prompts" else None)
