@@ -4,24 +4,21 @@ A list is asked for by every client at every start, and again after each change.
 for a thousand tools takes fifty times what sending it takes, so it is made once for all who are offered the same.
 """
 
-import base64
-import binascii
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from mcp_types import ListToolsResult, Tool
 from mcp_types.methods import serialize_server_result
 
-from stepwell.errors import Code, InvalidRequest
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Workflow
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
 from stepwell_mcp.meta_tools import META_TOOLS, definitions
 from stepwell_mcp.offers import offered, reads_only
+from stepwell_mcp.pages import cursor_of, read_cursor
 from stepwell_mcp.run_tools import RUN_TOOLS
 from stepwell_mcp.search import Index
 from stepwell_mcp.selection import Kind, View
@@ -78,13 +75,13 @@ class Catalog:
         """
         start = 0
         if cursor:
-            start = bisect_right(self._listed, _read_cursor(cursor), key=lambda tool: tool.name)
+            start = bisect_right(self._listed, read_cursor(cursor), key=lambda tool: tool.name)
         end = start + PAGE_SIZE
         wires = self._wires.get(version)
         if wires is None:
             wires = self._wires[version] = wire(self._listed, version)
         more = end < len(wires)
-        return wires[start:end], _cursor(self._listed[end - 1].name) if more else None
+        return wires[start:end], cursor_of(self._listed[end - 1].name) if more else None
 
 
 class Catalogs:
@@ -157,17 +154,3 @@ def wire(tools: Sequence[Tool], version: str) -> list[Wire]:
         "tools/list", version, {"ttlMs": 0, "cacheScope": "private", **result}
     )["tools"]
     return shaped
-
-
-def _cursor(name: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([1, name])).decode()
-
-
-def _read_cursor(cursor: str) -> str:
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, str])[1]
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
-        raise InvalidRequest(
-            "the cursor is not one that tools/list gave; begin again without a cursor",
-            code=Code.INVALID_CURSOR,
-        ) from error
