@@ -186,6 +186,42 @@ def test_a_client_without_servers_gets_stepwell_and_loses_it_again(
     assert not path.exists()
 
 
+def test_a_client_is_given_the_tools_that_flags_choose(user: Path, connect: Connect) -> None:
+    path = user / FILES["cursor"][0]
+    settings = user / ".stepwell" / "config.toml"
+    settings.parent.mkdir()
+    settings.write_text('[toolsets.shop]\ntools = ["order_*"]\n')
+    wrong = connect("cursor", "--toolset", "shp", "--yes")
+    assert wrong.exit_code == Exit.FAILED
+    assert "there is no toolset 'shp'; did you mean 'shop'?" in wrong.stderr
+    assert not path.exists()
+
+    right = connect("cursor", "--toolset", "shop", "--read-only", "--yes")
+    assert right.exit_code == Exit.OK, right.output
+    args = json.loads(path.read_text())["mcpServers"]["stepwell"]["args"]
+    assert args[-4:] == ["mcp", "--toolset", "shop", "--read-only"]
+
+    by_url = user / "by-url.json"
+    flags = (
+        "--url",
+        "https://mcp.example/mcp",
+        "--toolset",
+        "theirs",
+        "--surface",
+        "full",
+        "--yes",
+    )
+    assert connect("--config", str(by_url), *flags).exit_code == Exit.OK
+    assert json.loads(by_url.read_text())["mcpServers"]["stepwell"]["headers"] == {
+        "x-mcp-toolsets": "theirs",
+        "x-mcp-surface": "full",
+    }
+
+    again = connect("cursor", "--surface", "full", "--yes")
+    assert again.exit_code == Exit.FAILED
+    assert "its flags stay as they are" in again.stderr
+
+
 def test_without_wrap_the_other_servers_stay(user: Path, connect: Connect) -> None:
     path = user / ".cursor" / "mcp.json"
     write(path, {"mcpServers": SERVERS})

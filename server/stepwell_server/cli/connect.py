@@ -14,6 +14,15 @@ from stepwell.config import load_settings
 from stepwell.errors import Code, FailedPrecondition, InvalidRequest
 from stepwell.files import replace_file, write_private
 from stepwell.tools.secrets import Redactor
+from stepwell_mcp.choice import flags_of
+from stepwell_server.cli.choosing import (
+    ReadOnlyOption,
+    SurfaceOption,
+    ToolsetOption,
+    ToolsOption,
+    chosen_by,
+    demand_choice,
+)
 from stepwell_server.cli.command import (
     HomeOption,
     JsonOption,
@@ -94,6 +103,10 @@ def connect(
         bool,
         typer.Option("--print", help="Show the change, and write nothing.", show_default=False),
     ] = False,
+    toolset: ToolsetOption = "",
+    tools: ToolsOption = "",
+    read_only: ReadOnlyOption = False,
+    surface: SurfaceOption = "",
     yes: YesOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -104,7 +117,13 @@ def connect(
     if undo:
         _undo(target, place, output, yes=yes, print_only=print_only)
         return
-    ours = _remote(target, place, url) if http or url else _program(target, home)
+    chosen = chosen_by(toolset, tools, surface, read_only=read_only)
+    if not url:  # else another home says which there are
+        demand_choice(place, chosen)
+    if http or url:
+        ours = _remote(target, place, url, chosen)
+    else:
+        ours = _program(target, home, chosen)
     before = _read(target, must_exist=wrap)
     settings = _text(place.config_file)
     records = Records(place.path, target.name)
@@ -117,6 +136,12 @@ def connect(
         user=Path.home(),
         wrap=wrap,
     )
+    if chosen and made.had_ours:
+        raise FailedPrecondition(
+            f"{target.title} has Stepwell already, and its flags stay as they are; change them in "
+            f"{target.path}, or take Stepwell out first with --undo",
+            code=Code.NOT_APPLICABLE,
+        )
     _tell(made, output)
     if not made.is_change:
         output.note(f"{target.title} has Stepwell already; there is nothing to do")
@@ -187,18 +212,20 @@ def _text(path: Path) -> str:
         raise InvalidRequest(f"{path} cannot be read: {error}", code=Code.INVALID_CONFIG) from error
 
 
-def _program(target: McpClient, home: Home | None) -> dict[str, Any]:
-    command = _relay(home)
+def _program(target: McpClient, home: Home | None, chosen: Mapping[str, str]) -> dict[str, Any]:
+    command = (*_relay(home), *flags_of(chosen))
     return target.entry(command[0], command[1:])
 
 
-def _remote(target: McpClient, place: Home, url: str | None) -> dict[str, Any]:
+def _remote(
+    target: McpClient, place: Home, url: str | None, chosen: Mapping[str, str]
+) -> dict[str, Any]:
     if not target.takes_urls:
         raise InvalidRequest(
             f"{target.title} takes no URL in its file: leave --http out, or add the URL among its "
             "connectors, in its own settings"
         )
-    return target.remote(url or _own_url(place))
+    return target.remote(url or _own_url(place), chosen)
 
 
 def _own_url(place: Home) -> str:

@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
-from stepwell_mcp.choice import READONLY, SURFACE, TOOLS, TOOLSETS, flags_of
+from stepwell_mcp.choice import flags_of
 from stepwell_mcp.relay import main as relay
+from stepwell_server.cli.choosing import (
+    ReadOnlyOption,
+    SurfaceOption,
+    ToolsetOption,
+    ToolsOption,
+    chosen_by,
+)
 from stepwell_server.cli.command import command
 
 
@@ -28,26 +35,12 @@ def mcp(
             show_default=False,
         ),
     ] = None,
-    toolset: Annotated[
-        str,
-        typer.Option(metavar="NAMES", help="Only tools of these toolsets of config.toml."),
-    ] = "",
-    tools: Annotated[
-        str, typer.Option(metavar="NAMES", help="Only these tools, beside those of --toolset.")
-    ] = "",
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Only tools that change nothing.")
-    ] = False,
-    surface: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND",
-            help="List every tool (full), or tools that find them (search); auto goes by their number.",
-        ),
-    ] = "",
+    toolset: ToolsetOption = "",
+    tools: ToolsOption = "",
+    read_only: ReadOnlyOption = False,
+    surface: SurfaceOption = "",
 ) -> None:
     """Speak MCP over stdio, for the configuration of an MCP host; starts the daemon if absent."""
-    said = {TOOLSETS: toolset, TOOLS: tools, SURFACE: surface, READONLY: "true" * read_only}
     arguments = ["--home", str(home)] if home else []
-    arguments += flags_of({name: text for name, text in said.items() if text})
+    arguments += flags_of(chosen_by(toolset, tools, surface, read_only=read_only))
     raise typer.Exit(relay([*arguments, "--standalone"] if standalone else arguments))

@@ -30,10 +30,10 @@ class McpClient(Struct, frozen=True, kw_only=True):
         kind = {"type": "stdio"} if self.says_type else {}
         return {**kind, "command": command, "args": list(args)}
 
-    def remote(self, url: str) -> dict[str, Any]:
+    def remote(self, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """How this client writes a server that is reached over HTTP."""
         kind = {"type": "http"} if self.says_type else {}
-        return {**kind, "url": url}
+        return {**kind, "url": url, **({"headers": dict(headers)} if headers else {})}
 
 
 def client_named(

@@ -23,6 +23,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     left: tuple[Left, ...] = ()
     notes: tuple[str, ...] = ()
     is_change: bool = True
+    had_ours: bool = False
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -63,7 +64,9 @@ def plan(
     taken = servers_in(settings)
     placed = _placed([one for one in found if isinstance(one, Moved)], taken)
     if has_ours and not placed:
-        return Plan(client_text=text, settings_text=settings, left=left, is_change=False)
+        return Plan(
+            client_text=text, settings_text=settings, left=left, is_change=False, had_ours=True
+        )
     gone = {name for name in others if wrap} - {one.name for one in left}
     kept = {name: entry for name, entry in servers.items() if name not in gone}
     if not has_ours:
@@ -83,6 +86,7 @@ def plan(
         moved=tuple(placed),
         left=left,
         notes=tuple(notes),
+        had_ours=has_ours,
     )
 
 
