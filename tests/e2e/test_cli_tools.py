@@ -35,6 +35,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         f"[tools.servers.shop]\ncommand = {json.dumps(sys.executable)}\n"
         f"args = {json.dumps(['-S', str(SHOP), str(folder)])}\n"
         '[tools.servers.gone]\ncommand = "no-such-command"\n'
+        '[toolsets.notes]\ntools = ["*Note*"]\ndescription = "Notes."\n'
+        '[toolsets.looking]\nread_only = true\nsurface = "search"\n'
     )
     child = ChildDaemon(home)
     try:
@@ -92,3 +94,41 @@ def test_a_changed_tool_is_approved_after_a_look(command: Command) -> None:
     assert "it is as it was pinned" in command("tools", "diff", "readNote").stderr
     again = command("tools", "approve", "readNote", "--yes")
     assert "NOT_APPLICABLE" in again.stderr
+
+
+def test_toolsets_are_listed_with_what_they_cost(command: Command) -> None:
+    found = json.loads(command("toolset", "list", "--json").stdout)["toolsets"]
+    notes, looking, everything = found
+    assert (notes["name"], notes["description"]) == ("notes", "Notes.")
+    assert (looking["name"], everything["name"]) == ("looking", "all")
+    assert notes["tokens"] == notes["listed_tokens"] < everything["tokens"]
+    assert looking["tools"] < everything["tools"]
+    lines = command("toolset", "list").stdout.splitlines()
+    assert lines[0].split() == ["toolset", "tools", "tokens", "listed", "description"]
+    assert lines[1].split()[-1] == "Notes."
+
+
+def test_a_toolset_shows_its_tools_the_heaviest_first(command: Command) -> None:
+    shown = json.loads(command("toolset", "show", "looking", "--json").stdout)
+    weights = [tool["tokens"] for tool in shown["tools"]]
+    assert weights == sorted(weights, reverse=True)
+    assert all(tool["read_only"] for tool in shown["tools"])
+    assert abs(sum(weights) - shown["tokens"]) <= len(weights)
+    assert command("toolset", "show", "looking").stdout.startswith("tool ")
+
+
+def test_a_toolset_that_is_not_there_is_named_with_the_nearest(command: Command) -> None:
+    result = command("toolset", "show", "note")
+    assert result.exit_code == Exit.FAILED
+    assert "there is no toolset 'note'; did you mean 'notes'?" in result.stderr
+
+
+def test_a_toolset_that_the_daemon_has_not_read_yet_is_told(command: Command, served: Home) -> None:
+    before = served.config_file.read_text()
+    served.config_file.write_text(before + "[toolsets.later]\nread_only = true\n")
+    try:
+        result = command("toolset", "list")
+    finally:
+        served.config_file.write_text(before)
+    assert result.exit_code == Exit.OK
+    assert "the daemon was started before later was written" in result.stderr

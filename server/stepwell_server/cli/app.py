@@ -31,6 +31,7 @@ from stepwell_server.cli import (
     secret_commands,
     settings,
     tools,
+    toolsets,
     up,
     wait,
 )
@@ -106,6 +107,7 @@ for group in (
     budgets,
     audit,
     tools,
+    toolsets,
     secret_commands,
     policy,
     mcp,

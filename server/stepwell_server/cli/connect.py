@@ -120,10 +120,8 @@ def connect(
     chosen = chosen_by(toolset, tools, surface, read_only=read_only)
     if not url:  # else another home says which there are
         demand_choice(place, chosen)
-    if http or url:
-        ours = _remote(target, place, url, chosen)
-    else:
-        ours = _program(target, home, chosen)
+    is_remote = http or url
+    ours = _remote(target, place, url, chosen) if is_remote else _program(target, home, chosen)
     before = _read(target, must_exist=wrap)
     settings = _text(place.config_file)
     records = Records(place.path, target.name)

@@ -7,6 +7,8 @@ import typer
 
 from stepwell.client import Tool, ToolChange, ToolServer
 from stepwell.engine.values import Json
+from stepwell_mcp.choice import SURFACE
+from stepwell_mcp.weight import complaints, tokens
 from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import (
     HomeOption,
@@ -42,7 +44,7 @@ async def list_tools(*, home: HomeOption = None, json: JsonOption = False) -> No
     endpoints = endpoints_of(home_or_default(home))
     from stepwell_server.cli.mcp_client import connected_mcp, every_tool  # takes a second
 
-    async with connected_mcp(endpoints) as client:
+    async with connected_mcp(endpoints, {SURFACE: "full"}) as client:
         found = await every_tool(client)
     if json:
         output.document({"tools": [tool.model_dump(exclude_none=True) for tool in found]})
@@ -68,6 +70,8 @@ async def show(name: NameArgument, *, home: HomeOption = None, json: JsonOption 
         output.document(tool)
         return
     output.pairs(_pairs(tool))
+    for complaint in complaints(_definition(tool)):
+        output.note(f"{name}: {complaint}")
 
 
 async def servers(*, home: HomeOption = None, json: JsonOption = False) -> None:
@@ -158,11 +162,23 @@ def _pairs(tool: Tool) -> list[tuple[str, str]]:
         ("labels", ", ".join(tool.labels)),
         ("offered", "yes" if tool.published and not tool.suspended else "no"),
         ("suspended", tool.suspended),
-        ("definition", tool.definition),
+        ("definition", f"{tool.definition}, about {tokens([_definition(tool)])} tokens"),
         ("takes", _json(tool.input_schema)),
         ("answers", _json(tool.output_schema) if tool.output_schema else ""),
     ]
     return [(heading, text) for heading, text in pairs if text]
+
+
+def _definition(tool: Tool) -> dict[str, Json]:
+    """A tool as a model reads it."""
+    said = {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "outputSchema": tool.output_schema,
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _troubles(server: ToolServer) -> list[str]:
