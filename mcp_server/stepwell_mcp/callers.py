@@ -7,6 +7,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.context import ServerRequestContext
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import Scope
 
 from stepwell.config import McpSettings
@@ -35,6 +36,11 @@ def caller_of(context: RequestContext) -> Caller:
         return LOCAL_AGENT
     caller: Caller = context.request.scope[CALLER]
     return caller
+
+
+def http_headers(context: RequestContext) -> Headers | None:
+    """The headers of a request that has come by HTTP; None of one on a socket or a pipe."""
+    return context.request.headers if isinstance(context.request, Request) else None
 
 
 def admit(scope: Scope, caller: Caller) -> None:

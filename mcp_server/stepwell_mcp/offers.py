@@ -11,6 +11,7 @@ from mcp_types import Tool, ToolAnnotations
 
 from stepwell.orchestrator.views import Workflow
 from stepwell.tools.port import ToolSpec
+from stepwell_mcp.meta_tools import META_TOOLS
 from stepwell_mcp.results import HANDLE_SCHEMA
 from stepwell_mcp.run_tools import RUN_TOOLS
 
@@ -38,7 +39,7 @@ def offered(
     """
     offers = {tool.definition.name: tool.definition for tool in RUN_TOOLS.values()}
     offers |= {spec.name: _tool_offer(spec, any_root=any_root) for spec in specs}
-    taken |= offers.keys()
+    taken |= offers.keys() | META_TOOLS
     for workflow in (each for each in workflows if each.published):
         offer = _workflow_offer(workflow, taken)
         offers.setdefault(offer.name, offer)

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
-from starlette.requests import HTTPConnection
 
 from stepwell.config import Settings, Surface, ToolsetSettings
 from stepwell.errors import Code, InvalidRequest, SetupError
@@ -264,9 +263,16 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def local_request(chosen: Mapping[str, str]) -> HTTPConnection | None:
-    """What stands for the request where none comes by HTTP, with the headers that are chosen."""
-    if not chosen:
-        return None
-    headers = [(name.encode(), text.encode("latin-1", "replace")) for name, text in chosen.items()]
-    return HTTPConnection({"type": "http", "headers": headers, CALLER: LOCAL_AGENT})
+class LocalRequest:
+    """What stands for the request where none comes by HTTP: its scope says what is chosen."""
+
+    def __init__(self, chosen: Mapping[str, str]) -> None:
+        headers = [
+            (name.encode(), text.encode("latin-1", "replace")) for name, text in chosen.items()
+        ]
+        self.scope: dict[str, Any] = {"headers": headers, CALLER: LOCAL_AGENT}
+
+
+def local_request(chosen: Mapping[str, str]) -> LocalRequest | None:
+    """The request of a client on a socket or a pipe; None when it has chosen nothing."""
+    return LocalRequest(chosen) if chosen else None

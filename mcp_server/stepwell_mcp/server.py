@@ -238,7 +238,7 @@ class _Door:
             return await self._service.call_tool(caller, name, arguments, trace=trace)
         try:
             workflow = await self._service.get_workflow(
-                caller, workflow_called(name, tools | RUN_TOOLS.keys())
+                caller, workflow_called(name, tools | RUN_TOOLS.keys() | META_TOOLS)
             )
         except NotFound as error:
             raise unknown_tool(name) from error

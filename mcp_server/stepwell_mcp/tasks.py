@@ -30,7 +30,7 @@ from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunStatus
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
-from stepwell_mcp.callers import RequestContext, caller_of
+from stepwell_mcp.callers import RequestContext, caller_of, http_headers
 from stepwell_mcp.errors import refusals
 from stepwell_mcp.results import Structured, instant, run_result, waiting_words
 
@@ -272,9 +272,10 @@ def _admit(context: RequestContext, params: TaskParams) -> None:
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
     if not takes_tasks(context):
         raise tasks_required(f"{context.method} is of tasks")
-    if context.request is None:
+    headers = http_headers(context)
+    if headers is None:
         return
-    if decode_header_value(context.request.headers.get(MCP_NAME_HEADER)) != params.task_id:
+    if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
         raise MCPError(
             HEADER_MISMATCH,
             f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter",

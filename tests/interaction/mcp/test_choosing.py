@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from tests.interaction.mcp.conftest import ERAS, PATIENT, nobody
+from tests.interaction.mcp.task_client import TakesTasks, ask, call, ended
 
 from stepwell.config import ToolsetSettings
 from stepwell.orchestrator.authentication import Authentication
@@ -60,30 +61,30 @@ async def served(server: McpServer) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def by_headers(
-    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str]
+    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str], **options: Any
 ) -> AsyncIterator[Client]:
     async with served(server) as base, httpx2.AsyncClient(headers=dict(chosen)) as http:
         transport = streamable_http_client(f"{base}/mcp", http_client=http)
-        async with Client(transport, mode=mode) as client:
+        async with Client(transport, mode=mode, **options) as client:
             yield client
 
 
 @asynccontextmanager
 async def by_url(
-    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str]
+    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str], **options: Any
 ) -> AsyncIterator[Client]:
     place = f"/x/{chosen[choice.TOOLSETS]}" if choice.TOOLSETS in chosen else ""
     place += "/readonly" if choice.READONLY in chosen else ""
     left = {name: chosen[name] for name in (choice.TOOLS, choice.SURFACE) if name in chosen}
     async with served(server) as base, httpx2.AsyncClient(headers=left) as http:
         transport = streamable_http_client(f"{base}/mcp{place}", http_client=http)
-        async with Client(transport, mode=mode) as client:
+        async with Client(transport, mode=mode, **options) as client:
             yield client
 
 
 @asynccontextmanager
 async def by_flags(
-    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str]
+    server: McpServer, home: Path, mode: str, chosen: Mapping[str, str], **options: Any
 ) -> AsyncIterator[Client]:
     path = home / f"{mode}.sock"
     flags = choice.flags_of(chosen)
@@ -94,7 +95,7 @@ async def by_flags(
     )
     async with serve_socket(server, path):
         (home / "endpoints.json").write_text(json.dumps({"socket": str(path)}))
-        async with Client(relay, mode=mode) as client:
+        async with Client(relay, mode=mode, **options) as client:
             yield client
 
 
@@ -256,3 +257,19 @@ async def test_a_call_by_name_is_decided_by_the_same_rules(
     assert held.structured_content is not None
     assert held.structured_content["waiting_for"][0]["on"] == "human"
     assert held.structured_content["waiting_for"][0]["tool"] == "echo"
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_call_by_name_becomes_a_task_that_can_be_followed(
+    service: Service, tmp_path: Path, door: str
+) -> None:
+    soon = timedelta(milliseconds=50)
+    server = build_server(service, wait=PATIENT, task_after=soon, offering=OFFERING)
+    chosen, takes_tasks = {choice.TOOLSETS: "gates"}, {"extensions": [TakesTasks()]}
+    async with DOORS[door](server, tmp_path, ERAS["modern"], chosen, **takes_tasks) as client:
+        waits = {"name": "pass_gate", "arguments": {"gate": door}}
+        task = (await call(client, "call_tool", waits))["taskId"]
+        assert (await ask(client, "tasks/get", task))["status"] == "working"
+        await call(client, "call_tool", {"name": "open_gate", "arguments": {"gate": door}})
+        state = await ended(client, task)
+    assert state["result"]["structuredContent"] == {"passed": door}

@@ -48,6 +48,11 @@ def test_a_workflow_whose_name_a_tool_has_is_offered_with_a_prefix() -> None:
     assert workflow_called("workflow_post", {"other"}) == "workflow_post"
 
 
+def test_no_workflow_hides_behind_the_name_of_a_tool_that_finds_others() -> None:
+    names = {tool.name for tool in offered([], [workflow("call_tool")], any_root=True)}
+    assert names == {"workflow_call_tool", *RUN_TOOLS}
+
+
 def test_a_workflow_that_is_not_published_is_not_offered() -> None:
     offers = offered([], [workflow("mule", published=False)], any_root=True)
     assert {tool.name for tool in offers} == {*RUN_TOOLS}
