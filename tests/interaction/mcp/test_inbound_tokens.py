@@ -42,7 +42,7 @@ class Upstream:
     async def listening(self) -> AsyncIterator[None]:
         server: Server[Any] = Server("up", on_list_tools=self._tools, on_call_tool=self._call)
         door = McpHttp(server, Authentication(_anybody, None))
-        (endpoint,) = door.routes
+        endpoint = door.routes[0]
         routes = [
             Route("/mcp", self._writing_down(endpoint.app)),
             Route("/api", self._writing_down(self._api)),
