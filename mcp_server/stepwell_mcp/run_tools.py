@@ -1,4 +1,4 @@
-"""`run_get`, `run_events`, `run_signal`, `run_cancel`: how a model follows a run it began.
+"""`run_start`, `run_get`, `run_result` and the others: how a model begins a run and follows it.
 
 Nothing here answers what a run asks a person. An agent can never approve, so no model is given a
 tool for it.
@@ -17,7 +17,8 @@ from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunEvent, RunStatus
 from stepwell.principals import Caller
-from stepwell_mcp.results import Wait, advice, component, instant, reference, shown, waits
+from stepwell_mcp.result_pages import Part, at, part_of
+from stepwell_mcp.results import Handle, Wait, advice, component, instant, reference, shown, waits
 
 MAX_WAIT_SECONDS: Final = 50
 """Below the 60 seconds after which many clients give a request up."""
@@ -42,6 +43,25 @@ class RunGet(OfRun, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=MAX_WAIT_SECONDS, description="Wait up to this long for the run to end."),
     ] = 0
+
+
+class RunResult(OfRun, frozen=True, kw_only=True):
+    """What run_result takes."""
+
+    cursor: Annotated[
+        str, Meta(description="The cursor of the part before; empty is the start.")
+    ] = ""
+    at: Annotated[
+        str,
+        Meta(
+            pattern="^(/.*)?$",
+            max_length=1000,
+            description="A JSON Pointer to what of the output is wanted: /rows. Empty is all of it.",
+        ),
+    ] = ""
+    limit: Annotated[
+        int, Meta(ge=1000, le=100_000, description="About the most characters to answer.")
+    ] = 20_000
 
 
 class RunEvents(OfRun, frozen=True, kw_only=True):
@@ -79,6 +99,15 @@ class RunCancel(OfRun, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(max_length=1000, description="Why; it is kept in the log.")] = ""
 
 
+class RunStart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What run_start takes."""
+
+    name: Annotated[
+        str, Meta(min_length=1, description="The tool or workflow, as it is called here.")
+    ]
+    arguments: Annotated[dict[str, Any], Meta(description="What it is called with.")] = {}
+
+
 class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run: `output` once it has completed, `failure` once it has failed.
 
@@ -104,7 +133,20 @@ class EventsView(Struct, frozen=True, kw_only=True):
     caught_up: bool
 
 
-ArgumentsT = TypeVar("ArgumentsT", bound=OfRun)
+class ResultView(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of the output of a run: `value` if that is all of it, else `items` of its list, or `text`.
+
+    `cursor` continues after it; without one this is the last part. `first` of `total` items, or
+    characters, is where it begins. `failure` tells why there is none, `next` what to do until there is.
+    """
+
+    run: str
+    status: RunStatus
+    failure: Failure | None = None
+    next: str = ""
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=OfRun | RunStart)
 
 
 class RunTool(Generic[ArgumentsT]):
@@ -139,6 +181,8 @@ class RunTool(Generic[ArgumentsT]):
         try:
             return msgspec.to_builtins(await self._answer(service, caller, given))
         except NotFound as error:
+            if not isinstance(given, OfRun):
+                raise
             # The service says where a person looks, and a model has no command line.
             raise NotFound(
                 f"there is no run {given.run!r}; its id is in the answer of the call that began it",
@@ -151,6 +195,16 @@ async def _get(service: Service, caller: Caller, given: RunGet) -> RunView:
         wait = timedelta(seconds=given.wait_seconds)
         return run_view(service, await service.wait_run(caller, given.run, wait))
     return run_view(service, await service.get_run(caller, given.run))
+
+
+async def _result(service: Service, caller: Caller, given: RunResult) -> ResultView:
+    run = await service.get_run(caller, given.run)
+    if run.status is not RunStatus.COMPLETED:
+        then = advice(run, service.approvals.page)
+        return ResultView(run=run.id, status=run.status, failure=run.failure, next=then)
+    value = at(shown(run.output), given.at)
+    part = part_of(value, cursor=given.cursor, most=given.limit)
+    return ResultView(run=run.id, status=run.status, **msgspec.structs.asdict(part))
 
 
 async def _events(service: Service, caller: Caller, given: RunEvents) -> EventsView:
@@ -223,6 +277,7 @@ def _define(
 _READS: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
+_BEGINS: Final = ToolAnnotations(read_only_hint=False, idempotent_hint=False)
 _TELLS: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
@@ -230,9 +285,44 @@ _STOPS: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 
+START: Final = "run_start"
+
+
+def started(arguments: Mapping[str, Json]) -> tuple[str, Mapping[str, Json]]:
+    """What run_start is to start, and with what.
+
+    Raises:
+        InvalidRequest: INVALID_ARGUMENTS, it does not say so.
+    """
+    try:
+        given = msgspec.convert(dict(arguments), RunStart)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(
+            f"the arguments of {START} are not right: {error}; it takes name, arguments",
+            code=Code.INVALID_ARGUMENTS,
+        ) from error
+    return given.name, given.arguments
+
+
+async def _start(service: Service, caller: Caller, given: RunStart) -> Handle:
+    raise AssertionError(f"{START} is a call of {given.name}, and made like one")
+
+
 RUN_TOOLS: Final[dict[str, RunTool[Any]]] = {
     tool.definition.name: tool
     for tool in (
+        RunTool[Any](
+            _define(
+                START,
+                "Starts a tool or workflow and answers its run at once, instead of waiting for the "
+                "result: for what takes longer than a request may. Then run_get and run_result.",
+                RunStart,
+                Handle,
+                _BEGINS,
+            ),
+            RunStart,
+            _start,
+        ),
         RunTool[Any](
             _define(
                 "run_get",
@@ -245,6 +335,18 @@ RUN_TOOLS: Final[dict[str, RunTool[Any]]] = {
             ),
             RunGet,
             _get,
+        ),
+        RunTool[Any](
+            _define(
+                "run_result",
+                "Reads the output of a run that has completed, part by part: give the cursor of "
+                "each part to read the next. For outputs that are too long for one answer.",
+                RunResult,
+                ResultView,
+                _READS,
+            ),
+            RunResult,
+            _result,
         ),
         RunTool[Any](
             _define(

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -43,8 +44,8 @@ from stepwell_mcp.offers import workflow_called, wraps_input
 from stepwell_mcp.progress import Patience, wait_reporting
 from stepwell_mcp.prompts import Prompts
 from stepwell_mcp.resources import Resources
-from stepwell_mcp.results import Structured, json_result, refusal_result, run_result
-from stepwell_mcp.run_tools import RUN_TOOLS
+from stepwell_mcp.results import Structured, handle_of, json_result, refusal_result, run_result
+from stepwell_mcp.run_tools import RUN_TOOLS, START, started
 from stepwell_mcp.selection import Offering
 from stepwell_mcp.task_events import TaskFeed
 from stepwell_mcp.tasks import EXTENSION, Tasks, TaskUse
@@ -58,8 +59,8 @@ DEFAULT_TASK_AFTER: Final = timedelta(seconds=2)
 INSTRUCTIONS: Final = """\
 Stepwell runs tools and durable workflows. Every call is a run that is written to a log and \
 survives a crash. A call that ends in time answers its result. A longer one answers a run id: \
-follow it with run_get (wait_seconds waits for the end) and run_events, stop it with \
-run_cancel. A run may wait for a message, which run_signal sends, or for a person, whom you \
+follow it with run_get (wait_seconds waits for the end) and run_events, read a long output with \
+run_result, stop it with run_cancel. run_start begins a call without waiting for it. A run may wait for a message, which run_signal sends, or for a person, whom you \
 cannot answer for: tell the user. Giving up on a request does not stop its run, so look before you repeat a call."""
 
 
@@ -212,7 +213,11 @@ class _Door:
             about = await self._chosen.about(context, name, arguments)
             return json_result(about, Structured.NOTHING)
         self._chosen.demand(context, caller, name)
-        if tool := RUN_TOOLS.get(name):
+        is_start = name == START
+        if is_start:
+            name, arguments = started(arguments)
+            self._chosen.demand(context, caller, name)
+        elif tool := RUN_TOOLS.get(name):
             return json_result(await tool.call(self._service, caller, arguments), structured)
         spec = self._service.find_tool(caller, name)
         use = self._tasks.use(context, spec)
@@ -221,6 +226,9 @@ class _Door:
             run = await self._service.get_run(caller, run_id)
         else:
             run = await self._start(caller, name, arguments, trace=trace_of(context))
+        if is_start:
+            handle = handle_of(run, self._service.approvals.page)
+            return json_result(msgspec.to_builtins(handle), structured, run=run.id)
         if use is TaskUse.AT_ONCE:
             return self._tasks.created(run)
         followed = await self._follow(context, caller, run, use)

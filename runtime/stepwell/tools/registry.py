@@ -11,7 +11,7 @@ from stepwell.tools.port import Tool, ToolSpec
 from stepwell.tools.schema import compiled
 
 RESERVED: Final = frozenset(
-    {"run_get", "run_events", "run_signal", "run_cancel"}
+    {"run_start", "run_get", "run_result", "run_events", "run_signal", "run_cancel"}
     | {"search_tools", "describe_tools", "call_tool"}
 )
 """Names under which MCP clients are offered what follows their runs, and what finds their tools."""

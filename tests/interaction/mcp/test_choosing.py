@@ -42,8 +42,8 @@ OFFERING = Offering(
         "found": ToolsetSettings(tools=("e*", "add"), surface="search"),
     }
 )
-RUN_TOOLS = {"run_get", "run_events", "run_signal", "run_cancel"}
-READERS = {"run_get", "run_events", "add", "db_schema", "db_query"}
+RUN_TOOLS = {"run_start", "run_get", "run_result", "run_events", "run_signal", "run_cancel"}
+READERS = {"run_get", "run_result", "run_events", "add", "db_schema", "db_query"}
 META_TOOLS = {"search_tools", "describe_tools", "call_tool"}
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]

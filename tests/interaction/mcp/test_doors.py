@@ -175,7 +175,9 @@ async def test_no_tool_answers_what_a_person_is_asked(connect: Connect) -> None:
         "run_cancel",
         "run_events",
         "run_get",
+        "run_result",
         "run_signal",
+        "run_start",
     }
     assert handle["waiting_for"] == [{"step": "ok", "on": "human", "about": "approval"}]
     assert "only a person can answer" in handle["next"]
@@ -228,3 +230,47 @@ async def started(service: Service) -> str:
         for event in batch.events:
             return event.run
     raise AssertionError("the watch ended")
+
+
+async def test_a_call_is_started_without_waiting_for_it(connect: Connect) -> None:
+    async with connect() as client:
+        with anyio.fail_after(5):
+            handle = await client.call_tool(
+                "run_start", {"name": "walk", "arguments": {"gate": "far"}}
+            )
+        assert handle.structured_content["status"] == "running"
+        early = await client.call_tool("run_result", {"run": handle.structured_content["run"]})
+        await client.call_tool("open_gate", {"gate": "far"})
+        ended = await follow(client, handle)
+        result = await client.call_tool("run_result", {"run": ended["run"]})
+    assert (early.structured_content["status"], "value" in early.structured_content) == (
+        "running",
+        False,
+    )
+    assert "run_get" in early.structured_content["next"]
+    assert result.structured_content["value"] == {"total": 5}
+
+
+async def test_a_long_output_is_read_part_by_part(connect: Connect) -> None:
+    text, read, cursor = "x" * 25_000, "", ""
+    async with connect() as client:
+        call = {"name": "echo", "arguments": {"text": text}}
+        run = (await client.call_tool("run_start", call)).structured_content["run"]
+        await client.call_tool("run_get", {"run": run, "wait_seconds": PATIENCE})
+        while not read or cursor:
+            given = {"run": run, "cursor": cursor, "limit": 10_000}
+            part = (await client.call_tool("run_result", given)).structured_content
+            assert (part["first"] if read else 0, part["total"]) == (len(read), 25_000)
+            read, cursor = read + part["text"], part.get("cursor", "")
+    assert read == text
+
+
+@pytest.mark.parametrize("name", ["run_start", "run_get", "search_tools", "nothing", "hidden"])
+async def test_what_is_no_tool_or_workflow_is_not_started(connect: Connect, name: str) -> None:
+    async with connect() as client:
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("run_start", {"name": name})
+        wrong = await client.call_tool("run_start", {"tool": "echo"})
+    assert (refused.value.code, name in refused.value.message) == (INVALID_PARAMS, True)
+    assert wrong.is_error
+    assert "it takes name, arguments" in text_of(wrong)

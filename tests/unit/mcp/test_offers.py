@@ -38,7 +38,8 @@ def test_everything_is_listed_by_name() -> None:
     names = [
         tool.name for tool in offered([spec("zoo"), spec("ant")], [workflow("mule")], any_root=True)
     ]
-    assert names == ["ant", "mule", "run_cancel", "run_events", "run_get", "run_signal", "zoo"]
+    ours = ["run_cancel", "run_events", "run_get", "run_result", "run_signal", "run_start"]
+    assert names == ["ant", "mule", *ours, "zoo"]
 
 
 def test_a_workflow_whose_name_a_tool_has_is_offered_with_a_prefix() -> None:
