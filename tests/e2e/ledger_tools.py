@@ -113,3 +113,11 @@ def pay_apart(gate: str, context: CallContext) -> str:
     while not is_open(gate):
         time.sleep(0.01)
     return "paid"
+
+
+@tool(read_only=True)
+async def wait_for(gate: str) -> str:
+    """Ends when a file is there; changes nothing, so anybody may call it."""
+    while not is_open(gate):
+        await asyncio.sleep(0.01)
+    return f"passed {Path(gate).name}"
