@@ -1,16 +1,15 @@
 """The body of a request, read before it is answered, and given to the application again."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
+from stepwell.tools.prompts import PREFIX
 from stepwell_mcp.lines import MESSAGE_LIMIT
-
-INNER: Final = ("name", "tool")
-"""Arguments by which one tool calls another."""
+from stepwell_mcp.meta_tools import CALL
 
 
 class BodyTooLarge(Exception):
@@ -57,8 +56,8 @@ async def read_body(scope: Scope, receive: Receive) -> Body:
 def called(content: bytes) -> tuple[str, ...]:
     """The names of the tools that a message calls, or a batch of messages, as an older client may send.
 
-    A tool that calls another, as it is told by its arguments, counts as both. What is no message
-    calls nothing.
+    Of `call_tool` it is the one that it calls, of a prompt the call that getting it is. What is no
+    message calls nothing.
     """
     try:
         document = msgspec.json.decode(content)
@@ -69,11 +68,14 @@ def called(content: bytes) -> tuple[str, ...]:
 
 
 def _names(message: Any) -> Iterable[str]:
-    if not isinstance(message, dict) or message.get("method") != "tools/call":
-        return
-    params = message.get("params")
+    params = message.get("params") if isinstance(message, dict) else None
     if not isinstance(params, dict):
         return
-    arguments = params.get("arguments")
-    inner = [arguments.get(key) for key in INNER] if isinstance(arguments, dict) else []
-    yield from (name for name in (params.get("name"), *inner) if isinstance(name, str))
+    method, name = message.get("method"), params.get("name")
+    if method == "tools/call" and name == CALL:
+        arguments = params.get("arguments")
+        name = arguments.get("name") if isinstance(arguments, dict) else None
+    if isinstance(name, str) and method == "tools/call":
+        yield name
+    elif isinstance(name, str) and method == "prompts/get":
+        yield PREFIX + name

@@ -219,7 +219,7 @@ def _remote(
     target: McpClient, place: Home, url: str | None, chosen: Mapping[str, str]
 ) -> dict[str, Any]:
     if not target.takes_urls:
-        raise InvalidRequest(
+        raise typer.BadParameter(
             f"{target.title} takes no URL in its file: leave --http out, or add the URL among its "
             "connectors, in its own settings"
         )

@@ -242,11 +242,12 @@ async def test_a_new_key_counts_as_soon_as_a_token_names_it(
 
 
 async def test_made_up_key_names_do_not_have_us_ask_the_issuer_each_time(
-    opened: Open, server: AuthorizationServer
+    opened: Open, server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("stepwell.orchestrator.signing_keys.PAUSE", 600.0)
     async with opened(jwks_url=f"{server.issuer}/jwks") as door:
+        forged = Signer("first")
         for number in range(20):
-            forged = Signer("first")
             forged.kid = f"made-up-{number}"
             assert (await door.ask(forged.sign(server.claims()))).status_code == 401
         assert server.asked == ["keys"]
@@ -288,6 +289,7 @@ async def test_keys_are_not_fetched_from_where_nobody_has_allowed_it(
 # --- scopes -----------------------------------------------------------------------------------
 
 TOOLS_OF = {"add": "math:read", "echo": "words", "e*": "letters", "run_*": "runs", "hello": "flows"}
+TOOLS_OF |= {"prompt?*": "prompts"}
 
 
 async def test_a_token_without_a_scope_is_told_all_that_it_takes_at_once(
@@ -338,6 +340,21 @@ async def test_workflows_and_run_tools_take_scopes_by_their_names_too(
         token = server.token(scope="mcp")
         assert told(await door.call(token, "hello", name="ann"))["scope"] == "mcp flows"
         assert told(await door.call(token, "run_get", run="x"))["scope"] == "mcp runs"
+
+
+async def test_a_tool_called_through_another_takes_its_own_scopes(
+    opened: Open, server: AuthorizationServer
+) -> None:
+    async with opened(tools_of=TOOLS_OF) as door:
+        given = {"name": "echo", "arguments": {"text": "hello"}}
+        call = modern("tools/call", name="call_tool", arguments=given)
+        refused = await door.ask(server.token(scope="mcp"), call)
+        assert (refused.status_code, told(refused)["scope"]) == (403, "mcp words letters")
+        prompt = modern("prompts/get", name="eat")
+        assert told(await door.ask(server.token(scope="mcp"), prompt))["scope"] == "mcp prompts"
+        # An argument that happens to have the name of a tool is an argument.
+        allowed = await door.call(server.token(scope="mcp flows"), "hello", name="echo")
+        assert allowed.status_code == 200
 
 
 async def test_an_older_client_cannot_hide_what_it_calls_behind_a_header(
