@@ -120,6 +120,10 @@ reference: setup ## Write docs/reference from the tables in the code
 lock: setup ## Pin the dependencies again (UPGRADE=1 takes the newest of each)
 	dev/lock.sh $(if $(UPGRADE),--upgrade)
 
+.PHONY: package
+package: setup ## Build the wheel, a bundle for desktop hosts and the registry's entry into dist/
+	$(BIN)/python dev/package.py
+
 .PHONY: clean
 clean: ## Delete caches and builds, but not .venv
 	rm -rf build dist third_party .import_linter_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
