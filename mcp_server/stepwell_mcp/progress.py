@@ -1,22 +1,28 @@
 """The events of a run as progress of the call that waits for it."""
 
-import asyncio
 import logging
 from collections import deque
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp_types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    InputRequiredResult,
+    LoggingLevel,
+    LoggingMessageNotification,
+    LoggingMessageNotificationParams,
+)
 
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, stuck
 from stepwell.principals import Caller
 from stepwell.tools.relay import Message, Progress
-from stepwell_mcp.audience import Asked, CallAudience
+from stepwell_mcp.asking import Conversation
+from stepwell_mcp.audience import CallAudience
 from stepwell_mcp.callers import RequestContext
 
 MAX_REPORTS: Final = 1000
@@ -45,11 +51,12 @@ async def wait_reporting(
     run: str,
     patience: Patience,
     audience: CallAudience,
+    conversation: Conversation,
     context: RequestContext,
     *,
     is_task: bool,
     levels: frozenset[LoggingLevel],
-) -> Run | Asked:
+) -> Run | InputRequiredResult:
     """Waits as long as `patience` says, while the client is told of events and of what tools say.
 
     `levels` are those of the messages that the client wants. Ends earlier with what a newer client is
@@ -57,31 +64,24 @@ async def wait_reporting(
 
     Raises:
         StepwellError: as `service.wait_run`.
+        MCPError: as `Conversation.ask`.
     """
-    outcome: Run | Asked | StepwellError = StepwellError("the wait ended without an outcome")
+    outcome: Run | InputRequiredResult | Exception = StepwellError("the wait had no outcome")
     async with anyio.create_task_group() as tasks:
         has_token = (context.meta or {}).get("progress_token") is not None
         reports = _Reports(context, tasks, has_token=has_token, levels=levels)
         audience.listen(reports.note)
         if has_token:
             tasks.start_soon(_report, service, caller, run, reports)
-        waiting = asyncio.ensure_future(
-            _wait(service, caller, run, patience, audience, is_task=is_task)
-        )
         try:
-            either: list[asyncio.Future[Any]] = [waiting, audience.asked]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            outcome = await waiting if waiting.done() else audience.asked.result()
-        except StepwellError as error:
+            outcome = await _wait(service, caller, run, patience, conversation, is_task=is_task)
+        except (StepwellError, MCPError) as error:
             outcome = error  # raised here it would leave the group as an ExceptionGroup
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
         if isinstance(outcome, Run) and outcome.status.ended:
             tasks.cancel_scope.deadline = anyio.current_time() + LAG.total_seconds()
         else:
             tasks.cancel_scope.cancel()
-    if isinstance(outcome, StepwellError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
@@ -91,21 +91,29 @@ async def _wait(
     caller: Caller,
     run: str,
     patience: Patience,
-    audience: CallAudience,
+    conversation: Conversation,
     *,
     is_task: bool,
-) -> Run:
-    """Waits for the end; of a run that waits for somebody a task is made at once, a handle soon."""
-    soon = min(patience.task_after, patience.wait)
-    if is_task:
-        view = await service.wait_run(caller, run, soon, until=stuck)
-    else:
-        view = await service.wait_run(caller, run, soon)
-        if not view.status.ended and soon < patience.wait:
-            view = await service.wait_run(caller, run, patience.wait - soon, until=stuck)
-    while audience.is_asking and not view.status.ended:
-        view = await service.wait_run(caller, run, LAG)
-    return view
+) -> Run | InputRequiredResult:
+    """Waits for the end, and asks the client what it can be asked.
+
+    Of a run that waits for somebody else a task is made at once, and a handle soon; after a
+    question to an older client the waiting begins anew.
+    """
+    soon, wants = min(patience.task_after, patience.wait), conversation.wants
+
+    def is_stuck(view: Run) -> bool:
+        return wants(view) or (stuck(view) and not conversation.is_watched)
+
+    while True:
+        view = await service.wait_run(caller, run, soon, until=is_stuck if is_task else wants)
+        is_early = not (is_task or view.status.ended or wants(view))
+        if is_early and soon < patience.wait:
+            view = await service.wait_run(caller, run, patience.wait - soon, until=is_stuck)
+        if view.status.ended or not wants(view):
+            return view
+        if (asked := await conversation.ask(view)) is not None:
+            return asked
 
 
 class _Reports:

@@ -30,7 +30,10 @@ from stepwell.errors import NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
-from stepwell_mcp.audience import Asked, CallAudience, Questions
+from stepwell.vault.boxes import Boxes
+from stepwell.vault.factor_key import passing_boxes
+from stepwell_mcp.asking import Conversation
+from stepwell_mcp.audience import CallAudience
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.changes import ListFeed, Sessions, telling
 from stepwell_mcp.chosen import Chosen
@@ -43,6 +46,7 @@ from stepwell_mcp.meta_tools import META_TOOLS, unwrapped
 from stepwell_mcp.offers import workflow_called, wraps_input
 from stepwell_mcp.progress import Patience, wait_reporting
 from stepwell_mcp.prompts import Prompts
+from stepwell_mcp.request_state import RequestStates, bound
 from stepwell_mcp.resources import Resources
 from stepwell_mcp.results import Structured, handle_of, json_result, refusal_result, run_result
 from stepwell_mcp.run_tools import RUN_TOOLS, START, started
@@ -70,17 +74,21 @@ def build_server(
     wait: timedelta = DEFAULT_WAIT,
     task_after: timedelta = DEFAULT_TASK_AFTER,
     offering: Offering | None = None,
+    states: Boxes | None = None,
 ) -> McpServer:
     """An MCP server that offers what the service has, to whoever asks (`callers`).
 
     A call that has not ended after `task_after` is a task for clients that take tasks; for others it
     answers a handle of its run after `wait`, or as soon then as its run waits for somebody.
-    `offering` has the toolsets that clients may choose.
+    `offering` has the toolsets that clients may choose. `states` seals what newer clients carry from one
+    round of a call to the next: without it no other process takes it.
     """
     tasks = Tasks(service)
     chosen = Chosen(service, offering or Offering())
     levels = LogLevels()
-    door = _Door(service, tasks, Patience(wait=wait, task_after=task_after), chosen, levels)
+    sealed = RequestStates(states or passing_boxes())
+    patience = Patience(wait=wait, task_after=task_after)
+    door = _Door(service, tasks, patience, chosen, levels, sealed)
 
     @asynccontextmanager
     async def lifespan(_: McpServer) -> AsyncIterator[Sessions]:
@@ -140,13 +148,14 @@ class _Door:
         patience: Patience,
         chosen: Chosen,
         levels: LogLevels,
+        states: RequestStates,
     ) -> None:
         self._service = service
         self._tasks = tasks
         self._patience = patience
         self._chosen = chosen
         self._levels = levels
-        self._questions = Questions()
+        self._states = states
 
     async def choose(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         """Refuses a choice that cannot be made, whatever is asked, and fills the lists of tools."""
@@ -190,12 +199,19 @@ class _Door:
     ) -> Run | InputRequiredResult:
         """The run that a request begins, or has begun before its client was asked for more."""
         caller = caller_of(context)
+        given = params.model_dump(mode="json", exclude={"meta", "request_state", "input_responses"})
+        conversation = Conversation(
+            self._service,
+            self._states,
+            context,
+            bound(caller, context.method, given),
+            responses=params.input_responses,
+        )
         if params.request_state:
-            run_id = self._questions.answered(caller, params.request_state, params.input_responses)
-            run = await self._service.get_run(caller, run_id)
+            run = await conversation.go_on(params.request_state)
         else:
             run = await begin()
-        return await self._follow(context, caller, run, TaskUse.NEVER)
+        return await self._follow(context, caller, run, conversation, TaskUse.NEVER)
 
     async def _answer(
         self,
@@ -221,9 +237,16 @@ class _Door:
             return json_result(await tool.call(self._service, caller, arguments), structured)
         spec = self._service.find_tool(caller, name)
         use = self._tasks.use(context, spec)
+        conversation = Conversation(
+            self._service,
+            self._states,
+            context,
+            bound(caller, name, arguments),
+            responses=responses,
+            shows_pages=use is TaskUse.NEVER,
+        )
         if state:
-            run_id = self._questions.answered(caller, state, responses)
-            run = await self._service.get_run(caller, run_id)
+            run = await conversation.go_on(state)
         else:
             run = await self._start(caller, name, arguments, trace=trace_of(context))
         if is_start:
@@ -231,10 +254,10 @@ class _Door:
             return json_result(msgspec.to_builtins(handle), structured, run=run.id)
         if use is TaskUse.AT_ONCE:
             return self._tasks.created(run)
-        followed = await self._follow(context, caller, run, use)
+        followed = await self._follow(context, caller, run, conversation, use)
         if isinstance(followed, InputRequiredResult):
             return followed
-        if use is TaskUse.IN_TIME and not followed.status.ended:
+        if use is TaskUse.ALWAYS or (use is TaskUse.IN_TIME and not followed.status.ended):
             return self._tasks.created(followed)
         return run_result(followed, structured, spec, self._service.approvals.page)
 
@@ -263,31 +286,36 @@ class _Door:
         return run
 
     async def _follow(
-        self, context: RequestContext, caller: Caller, run: Run, use: TaskUse
+        self,
+        context: RequestContext,
+        caller: Caller,
+        run: Run,
+        conversation: Conversation,
+        use: TaskUse,
     ) -> Run | InputRequiredResult:
         """The run when it has ended or the wait is over, with progress for who asked for it.
 
-        A tool of another server may ask the client's user meanwhile; a newer client is asked by
-        what it is answered.
+        Its tools may ask the client's user meanwhile; a newer client is asked by what it is
+        answered.
         """
         if run.status.ended:
             return run
-        audience = CallAudience(context, caller, run.id)
+        audience = CallAudience()
         leave = self._service.relay.attend(caller.namespace, run.id, audience)
         try:
-            outcome = await wait_reporting(
+            return await wait_reporting(
                 self._service,
                 caller,
                 run.id,
                 self._patience,
                 audience,
+                conversation,
                 context,
-                is_task=use is TaskUse.IN_TIME,
+                is_task=use is not TaskUse.NEVER,
                 levels=self._levels.wanted(context),
             )
         finally:
             leave()
-        return self._questions.put(outcome) if isinstance(outcome, Asked) else outcome
 
 
 def _structured(context: RequestContext) -> Structured:

@@ -16,6 +16,7 @@ import anyio.to_thread
 from stepwell.bootstrap import open_runtime
 from stepwell.clock import SystemClock
 from stepwell.config import load_settings
+from stepwell.vault.state_key import open_state_boxes
 from stepwell_mcp.connection import Connection
 from stepwell_mcp.selection import Offering
 from stepwell_mcp.server import build_server
@@ -44,6 +45,7 @@ async def serve_stdio(
                 wait=settings.mcp.wait,
                 task_after=settings.mcp.task_after,
                 offering=Offering.of(settings),
+                states=open_state_boxes(settings.mcp.state_key, settings.home, os.environ),
             )
             gc.freeze()
             gc.enable()

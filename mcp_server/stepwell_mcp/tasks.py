@@ -52,6 +52,8 @@ class TaskUse(Enum):
     """When a call becomes a task."""
 
     AT_ONCE = auto()
+    ALWAYS = auto()
+    """After a moment, in which the client may be asked something first."""
     IN_TIME = auto()
     NEVER = auto()
 
@@ -95,7 +97,7 @@ class Tasks:
             if use == "required":
                 raise tasks_required(f"the tool {spec.name if spec else ''} answers tasks only")
             return TaskUse.NEVER
-        return TaskUse.IN_TIME if use == "auto" else TaskUse.AT_ONCE
+        return {"auto": TaskUse.IN_TIME, "required": TaskUse.ALWAYS}.get(use, TaskUse.AT_ONCE)
 
     def created(self, run: Run) -> dict[str, Any]:
         """What a call is answered that has become a task."""

@@ -126,7 +126,7 @@ async def open_runtime(
             ProcessPool(size=settings.tools.processes) as sql,
         ):
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
-            relay, secrets = CallRelay(), _secrets(settings, environ)
+            secrets = _secrets(settings, environ)
             shelf = Shelf()
             tools = _tools(settings, storage, own, sql, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
@@ -135,7 +135,6 @@ async def open_runtime(
                 registry=tools,
                 admission=pinning,
                 secrets=secrets,
-                relay=relay,
             )
             spending = await _spending(settings, storage)
             worker, service = _compose(
@@ -150,7 +149,7 @@ async def open_runtime(
                 spans=spans,
                 servers=servers,
                 pinning=pinning,
-                relay=relay,
+                relay=CallRelay(),
                 shelf=shelf,
                 factors=_factors(settings, storage, environ, http_port),
                 scopes=oauth.scopes if oauth else Scopes(),
@@ -336,6 +335,7 @@ def _compose(
         prices=Prices(settings.prices, classes=settings.models, providers=settings.providers),
         spans=spans,
         relay=relay,
+        question_expires=settings.tools.question_expires,
     )
     worker = Worker(
         storage,

@@ -124,6 +124,14 @@ class McpSettings(Section, frozen=True):
         timedelta,
         Meta(description="How long a workflow tool waits for its result before it answers a run."),
     ] = timedelta(seconds=20)
+    state_key: Annotated[
+        str,
+        Meta(
+            description="The key that seals what a client carries from one round of a call to the "
+            "next, `env:NAME` or `file:PATH`, 32 bytes in base64; empty is one in the home. All "
+            "processes that serve the same clients need the same."
+        ),
+    ] = ""
     hosts: Annotated[
         tuple[str, ...],
         Meta(
@@ -379,6 +387,10 @@ class ToolSettings(Section, frozen=True):
     processes: Annotated[
         Count, Meta(description="The most worker processes for tools that are not async.")
     ] = 4
+    question_expires: Annotated[
+        timedelta,
+        Meta(description="How long a question of a tool can be answered, where it does not say."),
+    ] = timedelta(days=7)
     servers: dict[str, McpServerSettings] = {}
     http: dict[str, HttpToolSettings] = {}
 

@@ -27,6 +27,7 @@ from stepwell.clock import Clock, SystemClock
 from stepwell.config import MCP_PATH, ServerSettings, Settings
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
+from stepwell.vault.state_key import open_state_boxes
 from stepwell_mcp.callers import allowed_hosts, is_keyless
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.limits import Limits
@@ -138,6 +139,7 @@ async def _open_doors(
             wait=settings.mcp.wait,
             task_after=settings.mcp.task_after,
             offering=Offering.of(settings),
+            states=open_state_boxes(settings.mcp.state_key, settings.home, os.environ),
         )
         url = settings.page_url(http_port)
         mcp_http = McpHttp(

@@ -1,13 +1,10 @@
 """What is said between a call in flight and whoever waits for it. Nothing of it is stored.
 
-A run may be worked on where nobody waits for it: then nobody hears, and nobody is asked.
+A run may be worked on where nobody waits for it: then nobody hears. What a call asks is kept by its run.
 """
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -33,35 +30,11 @@ class Message(Struct, frozen=True):
     logger: str = ""
 
 
-class Question(Struct, frozen=True):
-    """What a tool asks of the person behind its caller: a form, or a page to be visited."""
-
-    tool: str
-    message: str
-    schema: dict[str, Any] | None = None
-    url: str = ""
-
-
-class Reply(Struct, frozen=True):
-    """What the person did: `accept` with what was asked for, `decline` or `cancel`."""
-
-    action: Literal["accept", "decline", "cancel"]
-    content: dict[str, Any] | None = None
-
-
-ARRIVAL: Final = timedelta(seconds=1)
-"""How long a question waits for somebody who waits for the run."""
-
-
 class Audience(Protocol):
-    """Who waits for a run, and what they can be told."""
+    """Who waits for a run, and is told what its calls say."""
 
     def heard(self, said: Progress | Message) -> None:
         """Takes note of progress, or of a message."""
-        ...
-
-    async def ask(self, question: Question) -> Reply | None:
-        """Asks; None when this one cannot be asked."""
         ...
 
 
@@ -70,14 +43,11 @@ class CallRelay:
 
     def __init__(self) -> None:
         self._audiences: dict[tuple[str, str], list[Audience]] = {}
-        self._arrival = asyncio.Event()
 
     def attend(self, namespace: str, run: str, audience: Audience) -> Callable[[], None]:
         """Tells this one what the calls of a run say, until what is answered is called."""
         key = (namespace, run)
         self._audiences.setdefault(key, []).append(audience)
-        self._arrival.set()
-        self._arrival = asyncio.Event()
 
         def leave() -> None:
             there = self._audiences.get(key, [])
@@ -92,18 +62,3 @@ class CallRelay:
         """Tells whoever waits for the run."""
         for audience in tuple(self._audiences.get((namespace, run), ())):
             audience.heard(said)
-
-    async def ask(self, namespace: str, run: str, question: Question) -> Reply | None:
-        """Asks the first of those who wait that can be asked; None when nobody can.
-
-        Who begins a run begins to wait for it a moment later.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ARRIVAL.total_seconds()):
-                while (namespace, run) not in self._audiences:
-                    await self._arrival.wait()
-        for audience in tuple(self._audiences.get((namespace, run), ())):
-            reply = await audience.ask(question)
-            if reply is not None:
-                return reply
-        return None

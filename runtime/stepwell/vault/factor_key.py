@@ -6,14 +6,13 @@ defence: such a program may ask the keyring, or read the file, as we do. `docs/s
 """
 
 import base64
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from stepwell.errors import SetupError
 from stepwell.vault.boxes import KEY_BYTES, Boxes
+from stepwell.vault.key_file import key_in_file
 from stepwell.vault.ring import read_key
 
 SETTING: Final = "approvals.factor_key"
@@ -32,10 +31,8 @@ def open_factor_boxes(reference: str, home: Path, environ: Mapping[str, str]) ->
     if reference:
         return Boxes(read_key(SETTING, reference, environ, home))
     file = home / FILE
-    if file.exists():
-        return Boxes(read_key(SETTING, f"file:{file}", environ, home))
-    key = _from_keyring(home)
-    return Boxes(key if key is not None else _to_file(file))
+    key = None if file.exists() else _from_keyring(home)
+    return Boxes(key if key is not None else key_in_file(file, SETTING))
 
 
 def passing_boxes() -> Boxes:
@@ -61,19 +58,3 @@ def _from_keyring(home: Path) -> bytes | None:
     except (KeyringError, OSError, RuntimeError, ValueError):
         return None
     return key if len(key) == KEY_BYTES else None
-
-
-def _to_file(file: Path) -> bytes:
-    key = secrets.token_bytes(KEY_BYTES)
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first
-        return read_key(SETTING, f"file:{file}", {}, file.parent)
-    except OSError as error:
-        raise SetupError(f"{file} cannot be written: {error}; set {SETTING}") from error
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(base64.b64encode(key) + b"\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    return key

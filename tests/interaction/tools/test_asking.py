@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,8 +10,9 @@ from mcp import Client
 from mcp.client._memory import InMemoryTransport
 from mcp_types import CallToolResult, ElicitResult, TextContent
 from mcp_types.version import LATEST_MODERN_VERSION
-from tests.interaction.tools.conftest import Open, act, call
+from tests.interaction.tools.conftest import Open, act, outcome
 
+from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -72,12 +72,31 @@ async def test_a_question_of_a_server_reaches_the_user_of_the_client(
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_where_nobody_can_be_asked_the_server_is_told_so(era: str, opened: Open) -> None:
-    async with opened() as service, Client(build_server(service), mode=era) as client:
-        result = await client.call_tool("act", {"text": "ask"})
-        alone = await act(service, "ask")
-    for told in (text_of(result), alone):
-        assert "Stepwell cannot ask the user" in json.loads(told)["message"]
+async def test_what_no_client_can_ask_is_answered_elsewhere(era: str, opened: Open) -> None:
+    async with (
+        opened() as service,
+        Client(build_server(service, task_after=timedelta(milliseconds=100)), mode=era) as client,
+    ):
+        handle = (await client.call_tool("act", {"text": "ask"})).structured_content
+        assert handle is not None
+        (asked,) = (await service.get_run(LOCAL_USER, handle["run"])).questions
+        assert (asked.tool, asked.message) == ("act", "What is your name?")
+        await service.questions.answer(
+            LOCAL_USER, handle["run"], action="accept", content={"name": "Ada"}
+        )
+        run = await service.wait_run(LOCAL_USER, handle["run"], timedelta(seconds=10))
+    assert json.loads(outcome(run)["content"][0]["text"])["content"] == {"name": "Ada"}
+
+
+async def test_a_server_whose_call_is_cancelled_asks_nobody_any_more(opened: Open) -> None:
+    async with opened() as service:
+        run = await service.call_tool(LOCAL_AGENT, "act", {"text": "ask"})
+        view = await service.wait_run(
+            LOCAL_AGENT, run.id, timedelta(seconds=10), until=lambda it: bool(it.questions)
+        )
+        assert view.questions
+        assert (await service.controls.cancel_run(LOCAL_AGENT, run.id)).questions == ()
+        assert await act(service, "progress") == "done"
 
 
 async def test_a_person_takes_longer_than_a_call_may(opened: Open) -> None:
@@ -91,17 +110,3 @@ async def test_a_person_takes_longer_than_a_call_may(opened: Open) -> None:
     ):
         result = await client.call_tool("act", {"text": "ask"})
     assert json.loads(text_of(result))["action"] == "cancel"
-
-
-async def test_an_answer_to_a_question_that_is_none_is_refused(opened: Open, shop: Path) -> None:
-    async with (
-        opened() as service,
-        Client(build_server(service), mode=LATEST_MODERN_VERSION) as client,
-    ):
-        result = await client.session.call_tool(
-            "act", {"text": "x"}, request_state="made-up", allow_input_required=True
-        )
-        assert await call(service, "readNote")
-    assert isinstance(result, CallToolResult)
-    assert result.is_error
-    assert "waits no more" in text_of(result)

@@ -1,8 +1,7 @@
 """The calls of one server that are in flight: what is sent, what comes back, who is asked meanwhile."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 import mcp_types
@@ -28,9 +27,10 @@ from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code
 from stepwell.tools.answers import value_of
+from stepwell.tools.asking import Line, current_line
 from stepwell.tools.mcp.describe import Offered, seen
 from stepwell.tools.port import CallContext, ToolFailed
-from stepwell.tools.relay import CallRelay, Progress, Question
+from stepwell.tools.questions import Question, Reply, check_question
 from stepwell.tools.secrets import Redactor
 
 MOST_ROUNDS: Final = 10
@@ -50,31 +50,36 @@ class ServerLost(ToolFailed):
 class _InFlight:
     """A call that was sent, and the time that it has."""
 
-    def __init__(self, tool: str, context: CallContext, scope: asyncio.Timeout) -> None:
+    def __init__(self, tool: str, context: CallContext, line: Line | None) -> None:
         self.tool = tool
         self.context = context
-        self._scope = scope
+        self.line = line
+        self._asking: set[asyncio.Task[Mapping[str, Reply]]] = set()
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Lets no time pass for the server: a person is being asked."""
-        clock = asyncio.get_running_loop().time
-        until, begun = self._scope.when(), clock()
-        self._scope.reschedule(None)
+    async def ask(self, line: Line, question: Question) -> Reply | None:
+        """Asks for as long as the call is under way; None when it is not any more."""
+        key = line.name(question)
+        task = asyncio.ensure_future(line.ask({key: question}))
+        self._asking.add(task)
         try:
-            yield
+            await asyncio.wait([task])
         finally:
-            if until is not None and not self._scope.expired():
-                self._scope.reschedule(until + clock() - begun)
+            self._asking.discard(task)
+            task.cancel()  # whoever asked may be gone, without having been told of the end
+        return None if task.cancelled() else task.result()[key]
+
+    def end(self) -> None:
+        """Nobody waits for what the server asks any more."""
+        for task in self._asking:
+            task.cancel()
 
 
 class Calls:
     """Makes the calls of one server, and knows whose question is whose."""
 
-    def __init__(self, server: str, *, relay: CallRelay, redactor: Redactor, limit: int) -> None:
+    def __init__(self, server: str, *, redactor: Redactor, limit: int) -> None:
         """`limit` is how many bytes one result may have."""
         self._server = server
-        self._relay = relay
         self._redactor = redactor
         self._limit = limit
         self._open: dict[object, _InFlight] = {}
@@ -88,11 +93,13 @@ class Calls:
             ToolFailed: TOOL_TIMEOUT; TOOL_ERROR, what the server says; INVALID_RESULT.
             ServerLost: the connection ended.
         """
-        key = object()
+        key, line = object(), current_line()
+        call = self._open[key] = _InFlight(tool.spec.name, context, line)
         seconds = None if tool.spec.timeout is None else tool.spec.timeout / 1e6
         try:
             async with asyncio.timeout(seconds) as scope:
-                call = self._open[key] = _InFlight(tool.spec.name, context, scope)
+                if line is not None:
+                    line.runs_within(scope)
                 result = await self._answer(client, tool, arguments, call)
             data = value_of(result, tool.spec, self._limit)
             return Data(self._redactor.json(data.value))
@@ -114,6 +121,7 @@ class Calls:
             raise self._told(error) from error.__cause__
         finally:
             self._open.pop(key, None)
+            call.end()
 
     async def elicit(
         self, context: ClientRequestContext, params: ElicitRequestParams
@@ -141,7 +149,7 @@ class Calls:
                     )
                 ),
                 Result,
-                progress_callback=_Reports(self._relay, call.context, self._redactor),
+                progress_callback=_Reports(call.line, self._redactor),
             )
             if isinstance(result, CallToolResult):
                 return result
@@ -176,15 +184,18 @@ class Calls:
     ) -> ElicitResult | ErrorData:
         message = self._redactor.text(seen(params.message))
         if isinstance(params, ElicitRequestFormParams):
-            question = Question(
-                tool=call.tool, message=message, schema=dict(params.requested_schema)
-            )
+            question = Question(message, schema=dict(params.requested_schema))
         else:
-            question = Question(tool=call.tool, message=message, url=params.url)
-        with call.stopped():
-            reply = await self._relay.ask(call.context.namespace, call.context.run, question)
+            question = Question(message, "url", url=params.url)
+        if call.line is None:
+            return _no("its run keeps no questions")
+        try:
+            check_question("question", question)
+            reply = await call.ask(call.line, question)
+        except (TypeError, ToolFailed) as error:
+            return _no(str(error))
         if reply is None:
-            return _no("nobody waits for the call who could be asked")
+            return _no("the call is over")
         return ElicitResult.model_validate({"action": reply.action, "content": reply.content})
 
     def _refusal(self, tool: Offered, error: MCPError) -> ToolFailed:
@@ -214,20 +225,18 @@ class Calls:
 class _Reports:
     """Passes the progress of one call on, and no more of it than somebody can read."""
 
-    def __init__(self, relay: CallRelay, context: CallContext, redactor: Redactor) -> None:
-        self._relay = relay
-        self._context = context
+    def __init__(self, line: Line | None, redactor: Redactor) -> None:
+        self._line = line
         self._redactor = redactor
         self._next = 0.0
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         now = asyncio.get_running_loop().time()
-        if now < self._next:
+        if self._line is None or now < self._next:
             return
         self._next = now + REPORT_EVERY
         words = bounded(self._redactor.text(seen(message or "")), 500)
-        report = Progress(self._context.step, progress, total, words)
-        self._relay.tell(self._context.namespace, self._context.run, report)
+        self._line.report(progress, total, words)
 
 
 def _meta(context: CallContext) -> Any:

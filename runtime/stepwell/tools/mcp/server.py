@@ -33,7 +33,6 @@ from stepwell.tools.outcomes import described
 from stepwell.tools.port import ToolFailed
 from stepwell.tools.rate import Rate
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Redactor, Secrets
 
 MOST_TOOLS: Final = 1000
@@ -98,7 +97,6 @@ class McpServer:
         registry: ToolRegistry,
         admission: Admission,
         secrets: Secrets,
-        relay: CallRelay,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -106,7 +104,7 @@ class McpServer:
         self._admission = admission
         self._secrets = secrets
         self._redactor = Redactor()
-        self._calls = Calls(name, relay=relay, redactor=self._redactor, limit=settings.max_result)
+        self._calls = Calls(name, redactor=self._redactor, limit=settings.max_result)
         self._tools: dict[str, McpTool] = {}
         self._rates: dict[str, Rate] = {}
         self._found: dict[str, Offered] = {}

@@ -11,7 +11,6 @@ from stepwell.errors import Code, SetupError
 from stepwell.tools.mcp.server import Admission, Health, McpServer
 from stepwell.tools.network import networks_of
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
 
 HEAD_START: Final = timedelta(seconds=4)
@@ -28,7 +27,6 @@ class McpServers:
         registry: ToolRegistry,
         admission: Admission,
         secrets: Secrets,
-        relay: CallRelay,
     ) -> None:
         """Knows the servers of the settings; none is started before `running`.
 
@@ -44,7 +42,6 @@ class McpServers:
                 registry=registry,
                 admission=admission,
                 secrets=secrets,
-                relay=relay,
             )
             for name, one in settings.items()
             if one.enabled
