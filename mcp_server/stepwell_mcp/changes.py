@@ -5,7 +5,7 @@ on the stream of the `subscriptions/listen` that they have sent.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
@@ -46,6 +46,9 @@ FILTERS: Final[Mapping[Listed, str]] = {
 PATIENCE: Final = 1.0
 """Seconds that a list waits until its changes are seen; the database may be away."""
 
+Telling: TypeAlias = Callable[[anyio.Event], Awaitable[None]]
+"""Tells a client of something until it is cancelled; sets the event when it will miss nothing."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -82,11 +85,11 @@ class ListFeed:
 
 
 class Sessions:
-    """What lives as long as the server: the sessions of older clients, and who reads for all."""
+    """What lives as long as the server: what older clients are told of, and who reads for all."""
 
     def __init__(self, service: Service, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._told: dict[tuple[int, Listed], ServerSession] = {}
+        self._told: dict[int, dict[str, anyio.CancelScope]] = {}
         self.offers: Watching[frozenset[Kind]] = Watching(
             tasks, lambda caller: service.catalog.watch(caller)
         )
@@ -94,52 +97,58 @@ class Sessions:
             tasks, partial(service.watch_events, cursor=None)
         )
 
-    async def add(self, session: ServerSession, caller: Caller, listed: Listed = "tools") -> None:
+    async def add(self, session: ServerSession, caller: Caller, listed: Listed) -> None:
         """Tells this client of changes of a list from now on, for as long as it is connected."""
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return
-        # The session is one request's; what lives as long as the client is its connection.
-        connection = session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        key = id(connection), listed
-        if key in self._told:
-            return
-        self._told[key] = session
-        scope = anyio.CancelScope()
 
-        def leave() -> None:
-            self._told.pop(key, None)
-            scope.cancel()
+        async def tell(has_begun: anyio.Event) -> None:
+            changed: Dirty[Listed] = Dirty()
 
-        connection.exit_stack.callback(leave)
-        has_begun = anyio.Event()
-        self._tasks.start_soon(self._tell, session, caller.namespace, listed, scope, has_begun)
-        with anyio.move_on_after(PATIENCE):
-            await has_begun.wait()
+            def hear(kinds: frozenset[Kind] | None) -> None:
+                changed.note(*(_lists(kinds) & {listed}))
 
-    async def _tell(
-        self,
-        session: ServerSession,
-        namespace: str,
-        listed: Listed,
-        scope: anyio.CancelScope,
-        has_begun: anyio.Event,
-    ) -> None:
-        """Tells one client; one that has gone, or does not read, is none of the others' business."""
-        changed: Dirty[Listed] = Dirty()
-
-        def hear(kinds: frozenset[Kind] | None) -> None:
-            changed.note(*(_lists(kinds) & {listed}))
-
-        with scope:
-            async with self.offers.following(namespace, hear):
+            async with self.offers.following(caller.namespace, hear):
                 has_begun.set()
                 while True:
                     await changed.next()
-                    try:
-                        await _SENDERS[listed](session)
-                    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                        _logger.debug("a client left before it was told that %s changed", listed)
-                        return
+                    await _SENDERS[listed](session)
+
+        await self.begin(session, listed, tell)
+
+    async def begin(self, session: ServerSession, about: str, telling: Telling) -> None:
+        """Tells this client of something from now on, once, for as long as it is connected."""
+        told = self._of(session)
+        if about in told:
+            return
+        scope = told[about] = anyio.CancelScope()
+        has_begun = anyio.Event()
+        self._tasks.start_soon(_told, telling, about, scope, has_begun)
+        with anyio.move_on_after(PATIENCE):
+            await has_begun.wait()
+
+    def end(self, session: ServerSession, about: str) -> None:
+        """Tells it of that no more."""
+        scope = self._of(session).pop(about, None)
+        if scope is not None:
+            scope.cancel()
+
+    def told_of(self, session: ServerSession) -> int:
+        """Of how many things it is told."""
+        return len(self._of(session))
+
+    def _of(self, session: ServerSession) -> dict[str, anyio.CancelScope]:
+        # The session is one request's; what lives as long as the client is its connection.
+        connection = session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        told = self._told.get(id(connection))
+        if told is None:
+            connection.exit_stack.callback(self._leave, id(connection))
+            told = self._told[id(connection)] = {}
+        return told
+
+    def _leave(self, connection: int) -> None:
+        for scope in self._told.pop(connection).values():
+            scope.cancel()
 
 
 @asynccontextmanager
@@ -157,6 +166,17 @@ def _lists(kinds: frozenset[Kind] | None) -> frozenset[Listed]:
     if kinds is None:
         return ALL
     return frozenset[Listed]().union(*(CHANGED_BY[kind] for kind in kinds))
+
+
+async def _told(
+    telling: Telling, about: str, scope: anyio.CancelScope, has_begun: anyio.Event
+) -> None:
+    """Tells one client; one that has gone, or does not read, is none of the others' business."""
+    with scope:
+        try:
+            await telling(has_begun)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            _logger.debug("a client left before it was told that %s changed", about)
 
 
 _SENDERS: Final = {

@@ -5,12 +5,11 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp_types import CompleteRequestParams, CompleteResult, Completion, PromptReference
 
-from stepwell.errors import Code, NotFound
 from stepwell.orchestrator.resources import Values
 from stepwell.orchestrator.service import Service
 from stepwell_mcp import own_resources
 from stepwell_mcp.callers import RequestContext, caller_of
-from stepwell_mcp.errors import refusals, unknown_resource
+from stepwell_mcp.errors import missing, refusals
 
 
 class Completions:
@@ -27,14 +26,9 @@ class Completions:
         self, context: RequestContext, params: CompleteRequestParams
     ) -> CompleteResult:
         """At most a hundred values, those that fit best first; none where nothing is known."""
-        with refusals():
-            try:
-                found = await self._found(context, params)
-            except NotFound as error:
-                if error.code is not Code.RESOURCE_NOT_FOUND:
-                    raise
-                uri = error.detail.get("uri", "")
-                raise unknown_resource(uri, context.protocol_version) from error
+        uri = "" if isinstance(params.ref, PromptReference) else params.ref.uri
+        with refusals(), missing(uri, context.protocol_version):
+            found = await self._found(context, params)
         return CompleteResult(
             completion=Completion(
                 values=[*found.values], total=found.total, has_more=found.has_more

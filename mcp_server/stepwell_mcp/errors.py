@@ -9,7 +9,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from stepwell.errors import Code, StepwellError
+from stepwell.errors import Code, NotFound, StepwellError
 
 JSONRPC_CODES: Final[dict[Code, int]] = {
     Code.INVALID_REQUEST: INVALID_PARAMS,
@@ -154,15 +154,16 @@ def not_read_only(name: str) -> MCPError:
     )
 
 
-def unknown_resource(uri: str, protocol: str) -> MCPError:
-    """The JSON-RPC error for a URI without a resource, in the words of the client's revision."""
-    return MCPError(
-        INVALID_PARAMS if protocol in MODERN_PROTOCOL_VERSIONS else OLD_RESOURCE_NOT_FOUND,
-        f"there is no resource {uri!r}; resources/list and resources/templates/list name all there are",
-        {
-            "uri": uri,
-            "code": Code.RESOURCE_NOT_FOUND.value,
-            "retryable": False,
-            "detail": {"uri": uri},
-        },
-    )
+@contextmanager
+def missing(uri: str, protocol: str) -> Iterator[None]:
+    """Says of a URI without a resource that there is none, in the words of the client's revision."""
+    try:
+        yield
+    except NotFound as error:
+        if error.code is not Code.RESOURCE_NOT_FOUND:
+            raise
+        raise MCPError(
+            INVALID_PARAMS if protocol in MODERN_PROTOCOL_VERSIONS else OLD_RESOURCE_NOT_FOUND,
+            error.message,
+            {"uri": uri, "code": error.code.value, "retryable": False, "detail": error.detail},
+        ) from error

@@ -18,6 +18,7 @@ from stepwell.orchestrator.views import Run, RunStatus
 from stepwell.principals import Caller
 from stepwell.tools.answers import result_of
 from stepwell.tools.completion import matching
+from stepwell.tools.port import ToolSpec
 from stepwell.tools.shelf import OURS
 from stepwell.tools.uris import Template, template
 from stepwell_mcp.results import result_uri, shown
@@ -52,6 +53,7 @@ class Asked(Struct, frozen=True):
     trace: str = ""
 
 
+Find: TypeAlias = Callable[[Asked], Awaitable[None]]
 Read: TypeAlias = Callable[[Asked], Awaitable[Held]]
 Complete: TypeAlias = Callable[[Service, Caller], Awaitable[Sequence[str]]]
 
@@ -63,6 +65,7 @@ class Own(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     description: str
+    find: Find
     read: Read
     values: Complete
     mime: str = JSON
@@ -85,9 +88,20 @@ def is_own(uri: str) -> bool:
     return uri.startswith(f"{OURS}:")
 
 
-def is_known(uri: str) -> bool:
-    """Whether a URI is one of these, be there something behind it or not."""
-    return any(own.template.match(uri) is not None for own in OWN)
+async def find(service: Service, caller: Caller, uri: str) -> None:
+    """Whether there is something behind a URI, which need not hold anything yet.
+
+    Raises:
+        NotFound: RESOURCE_NOT_FOUND.
+    """
+    for own in OWN:
+        values = own.template.match(uri)
+        if values is not None:
+            try:
+                return await own.find(Asked(service, caller, uri, values))
+            except NotFound as error:
+                raise no_resource(uri) from error
+    raise no_resource(uri)
 
 
 async def listed(service: Service, caller: Caller) -> list[Resource]:
@@ -197,23 +211,16 @@ async def _workflow(asked: Asked) -> Held:
 
 
 async def _tool(asked: Asked) -> Held:
-    name = asked.values["name"]
-    specs = {spec.name: spec for spec in await asked.service.list_tools(asked.caller)}
-    if name not in specs:
-        raise no_resource(asked.uri)
-    spec = specs[name]
+    spec = await _spec(asked)
     more = {"kind": spec.kind, "labels": sorted(spec.labels), "definition": spec.definition}
     return _json(asked.uri, {**spec.described, **more})
 
 
 async def _schema(asked: Asked) -> Held:
     """By a call of `db_schema`: what a database has is a datasource's own, and read as its rows are."""
-    name = asked.values["name"]
-    if name not in await _datasources(asked.service, asked.caller):
-        raise no_resource(asked.uri)
-    run = await asked.service.call_tool(
-        asked.caller, "db_schema", {"datasource": name}, trace=asked.trace
-    )
+    await _find_datasource(asked)
+    given = {"datasource": asked.values["name"]}
+    run = await asked.service.call_tool(asked.caller, "db_schema", given, trace=asked.trace)
     return Held(run=run)
 
 
@@ -241,6 +248,33 @@ def _held_by(block: Mapping[str, Any], uri: str) -> Mapping[str, Any] | None:
             return None
 
 
+# --- finding ------------------------------------------------------------------------------
+
+
+async def _find_run(asked: Asked) -> None:
+    await asked.service.get_run(asked.caller, asked.values["run"])
+
+
+async def _find_workflow(asked: Asked) -> None:
+    await asked.service.get_workflow(asked.caller, asked.values["name"])
+
+
+async def _find_tool(asked: Asked) -> None:
+    await _spec(asked)
+
+
+async def _find_datasource(asked: Asked) -> None:
+    if asked.values["name"] not in await _datasources(asked.service, asked.caller):
+        raise no_resource(asked.uri)
+
+
+async def _spec(asked: Asked) -> ToolSpec:
+    for spec in await asked.service.list_tools(asked.caller):
+        if spec.name == asked.values["name"]:
+            return spec
+    raise no_resource(asked.uri)
+
+
 # --- completing ---------------------------------------------------------------------------
 
 
@@ -266,6 +300,7 @@ RUN: Final = Own(
     name="run",
     title="A run",
     description="Where a run stands, what it waits for, and why it failed.",
+    find=_find_run,
     read=_run,
     values=_runs,
 )
@@ -274,6 +309,7 @@ EVENTS: Final = Own(
     name="run_log",
     title="The log of a run",
     description="What a run has done, oldest first; `next` is the URI of what comes after.",
+    find=_find_run,
     read=_events,
     values=_runs,
 )
@@ -282,6 +318,7 @@ RESULT: Final = Own(
     name="run_result",
     title="The result of a run",
     description="The whole output of a run that has completed.",
+    find=_find_run,
     read=_result,
     values=_runs,
 )
@@ -291,6 +328,7 @@ WORKFLOW: Final = Own(
     title="A workflow",
     description="The newest version of a workflow, as it was put.",
     mime="application/yaml",
+    find=_find_workflow,
     read=_workflow,
     values=_workflows,
 )
@@ -299,6 +337,7 @@ TOOL: Final = Own(
     name="tool",
     title="A tool",
     description="What a tool says of itself, with the hash of it that is pinned.",
+    find=_find_tool,
     read=_tool,
     values=_tools,
 )
@@ -307,6 +346,7 @@ SCHEMA: Final = Own(
     name="schema",
     title="The schema of a datasource",
     description="The tables of a datasource with their columns, types and keys.",
+    find=_find_datasource,
     read=_schema,
     values=_datasources,
 )

@@ -42,10 +42,12 @@ class Prompts:
         self, context: RequestContext, params: PaginatedRequestParams
     ) -> ListPromptsResult:
         """The prompts, by name."""
+        caller = caller_of(context)
         with refusals():
-            offers = await self._service.prompts.list_prompts(caller_of(context))
+            offers = await self._service.prompts.list_prompts(caller)
             prompts = [_prompt_of(offer) for offer in offers]
             page, cursor = page_of(prompts, params.cursor, key=lambda prompt: prompt.name)
+        await context.lifespan_context.add(context.session, caller, "prompts")
         return ListPromptsResult(
             prompts=page, next_cursor=cursor, ttl_ms=KEEP_LIST, cache_scope="private"
         )

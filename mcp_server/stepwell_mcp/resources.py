@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 from mcp.server.lowlevel import Server
 from mcp_types import (
     Annotations,
+    EmptyResult,
     Icon,
     InputRequiredResult,
     ListResourcesResult,
@@ -15,19 +16,21 @@ from mcp_types import (
     ReadResourceResult,
     Resource,
     ResourceTemplate,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
 )
 
-from stepwell.errors import Code, NotFound
 from stepwell.orchestrator.resources import contents_of
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.tools import shelf
 from stepwell_mcp import own_resources
 from stepwell_mcp.callers import RequestContext, caller_of
-from stepwell_mcp.errors import refusals, unknown_resource
+from stepwell_mcp.errors import missing, refusals
 from stepwell_mcp.following import Follow, output_of, trace_of
 from stepwell_mcp.own_resources import Held
 from stepwell_mcp.pages import page_of
+from stepwell_mcp.updates import subscribe
 
 KEEP_LIST: Final = 5_000
 """Milliseconds for which a client may keep a list: workflows and datasources change without a word."""
@@ -52,6 +55,10 @@ class Resources:
             "resources/templates/list", PaginatedRequestParams, self.list_templates
         )
         server.add_request_handler("resources/read", ReadResourceRequestParams, self.read)
+        server.add_request_handler("resources/subscribe", SubscribeRequestParams, self.subscribe)
+        server.add_request_handler(
+            "resources/unsubscribe", UnsubscribeRequestParams, self.unsubscribe
+        )
 
     async def list(
         self, context: RequestContext, params: PaginatedRequestParams
@@ -65,6 +72,7 @@ class Resources:
                 [*map(resource_of, offers), *ours], key=lambda resource: resource.uri
             )
             page, cursor = page_of(everything, params.cursor, key=lambda resource: resource.uri)
+        await context.lifespan_context.add(context.session, caller, "resources")
         return ListResourcesResult(
             resources=page, next_cursor=cursor, ttl_ms=KEEP_LIST, cache_scope="private"
         )
@@ -79,6 +87,7 @@ class Resources:
             ours = [own.offer for own in own_resources.OWN]
             everything = sorted([*map(_template_of, offers), *ours], key=_text_of)
             page, cursor = page_of(everything, params.cursor, key=_text_of)
+        await context.lifespan_context.add(context.session, caller, "resources")
         return ListResourceTemplatesResult(
             resource_templates=page,
             next_cursor=cursor,
@@ -90,18 +99,28 @@ class Resources:
         self, context: RequestContext, params: ReadResourceRequestParams
     ) -> ReadResourceResult | InputRequiredResult:
         """What is at a URI; what somebody must be asked for first is asked for."""
-        with refusals():
-            try:
-                held = await self._read(context, params)
-            except NotFound as error:
-                if error.code is not Code.RESOURCE_NOT_FOUND:
-                    raise
-                raise unknown_resource(params.uri, context.protocol_version) from error
+        with refusals(), missing(params.uri, context.protocol_version):
+            held = await self._read(context, params)
         if isinstance(held, InputRequiredResult):
             return held
         return ReadResourceResult.model_validate(
             {"contents": held.contents, "ttlMs": held.keep_ms, "cacheScope": "private"}
         )
+
+    async def subscribe(
+        self, context: RequestContext, params: SubscribeRequestParams
+    ) -> EmptyResult:
+        """Tells an older client from now on when a resource holds something else."""
+        with refusals(), missing(params.uri, context.protocol_version):
+            await subscribe(self._service, context, params.uri)
+        return EmptyResult()
+
+    async def unsubscribe(
+        self, context: RequestContext, params: UnsubscribeRequestParams
+    ) -> EmptyResult:
+        """Tells it no more; of what it did not follow it is not told anyway."""
+        context.lifespan_context.end(context.session, params.uri)
+        return EmptyResult()
 
     async def _read(
         self, context: RequestContext, params: ReadResourceRequestParams

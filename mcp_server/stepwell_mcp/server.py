@@ -53,6 +53,7 @@ from stepwell_mcp.run_tools import RUN_TOOLS, START, started
 from stepwell_mcp.selection import Offering
 from stepwell_mcp.task_events import TaskFeed
 from stepwell_mcp.tasks import EXTENSION, Tasks, TaskUse
+from stepwell_mcp.updates import UpdateFeed
 
 McpServer: TypeAlias = Server[Any]
 Answer: TypeAlias = CallToolResult | InputRequiredResult | dict[str, Any]
@@ -108,7 +109,7 @@ def build_server(
         },
         lifespan=lifespan,
         get_tool_input_schema=chosen.input_schema,
-        on_subscriptions_listen=Listening([ListFeed(), TaskFeed(tasks)]),
+        on_subscriptions_listen=Listening([ListFeed(), UpdateFeed(service), TaskFeed(tasks)]),
         on_list_tools=door.list_tools,
     )
     server.add_request_handler("tools/call", CallToolRequestParams, door.call_tool)
@@ -122,7 +123,7 @@ def build_server(
 
 
 class _Server(Server[Sessions]):
-    """Says to older clients too that they are told when the tools change."""
+    """Says to older clients too that they are told when a list changes."""
 
     def create_initialization_options(
         self,
@@ -132,7 +133,10 @@ class _Server(Server[Sessions]):
     ) -> InitializationOptions:
         """As the SDK makes them, whose callers pass no options; tasks are for newer clients only."""
         return super().create_initialization_options(
-            notification_options or NotificationOptions(tools_changed=True),
+            notification_options
+            or NotificationOptions(
+                tools_changed=True, resources_changed=True, prompts_changed=True
+            ),
             experimental_capabilities,
             {name: it for name, it in (extensions or self.extensions).items() if name != EXTENSION},
         )
@@ -173,7 +177,7 @@ class _Door:
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         """An empty list, which `choose` fills."""
-        await context.lifespan_context.add(context.session, caller_of(context))
+        await context.lifespan_context.add(context.session, caller_of(context), "tools")
         return ListToolsResult(tools=[])
 
     async def call_tool(self, context: RequestContext, params: CallToolRequestParams) -> Answer:

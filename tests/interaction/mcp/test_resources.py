@@ -6,8 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -16,10 +19,11 @@ from mcp_types import (
     PromptReference,
     ReadResourceResult,
     ResourceTemplateReference,
+    ResourceUpdatedNotification,
     TextResourceContents,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from tests.interaction.mcp.conftest import Connect
+from tests.interaction.mcp.conftest import HELLO, Connect
 
 from stepwell.engine.events import ToolCall
 from stepwell.orchestrator.service import Service
@@ -281,3 +285,101 @@ async def test_arguments_are_completed(connect: Connect) -> None:
     assert unknown.completion.values == []
     assert lang.completion.values == ["de", "en"]
     assert name.completion.values == ["walk"]
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_a_client_is_told_when_a_resource_that_it_follows_has_changed(
+    connect: Connect,
+) -> None:
+    told = list[str]()
+    news = anyio.Event()
+
+    async def note(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            told.append(message.params.uri)
+            news.set()
+
+    async with connect(wait=HASTY, message_handler=note) as client:
+        handle = await client.call_tool("till", {})
+        run = handle.structured_content["run"]
+        uri = f"stepwell://runs/{run}"
+        with anyio.fail_after(10):
+            if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+                uris = ["shop://terms", uri]
+                async with client.listen(resource_subscriptions=uris) as changes:
+                    await client.call_tool("touch", {"uri": "shop://logo"})
+                    await client.call_tool("touch", {"uri": "shop://terms"})
+                    first = await anext(changes)
+                    await client.call_tool("run_signal", {"run": run, "name": "paid"})
+                    second = await anext(changes)
+                told[:] = [getattr(first, "uri", ""), getattr(second, "uri", "")]
+            else:
+                await client.subscribe_resource("shop://terms")
+                await client.subscribe_resource(uri)
+                await client.call_tool("touch", {"uri": "shop://logo"})
+                await client.call_tool("touch", {"uri": "shop://terms"})
+                await news.wait()
+                news = anyio.Event()
+                await client.call_tool("run_signal", {"run": run, "name": "paid"})
+                await news.wait()
+                await client.unsubscribe_resource("shop://terms")
+                await client.call_tool("touch", {"uri": "shop://terms"})
+    assert told[:2] == ["shop://terms", uri]
+    assert "shop://logo" not in told
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_what_is_not_there_cannot_be_followed(connect: Connect) -> None:
+    uris = ["shop://nothing", "stepwell://runs/nothing", "stepwell://workflows/nothing"]
+    async with connect() as client:
+        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            wanted = [*uris, "shop://terms", "shop://orders/7", "stepwell://tools/add"]
+            async with client.listen(resource_subscriptions=wanted) as changes:
+                honored = changes.honored.resource_subscriptions
+            assert honored == ["shop://terms", "shop://orders/7", "stepwell://tools/add"]
+        else:
+            for uri in uris:
+                with pytest.raises(MCPError, match="there is no resource") as refused:
+                    await client.subscribe_resource(uri)
+                assert refused.value.error.code == -32002
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_a_client_follows_a_hundred_resources_and_no_more(connect: Connect) -> None:
+    uris = [f"shop://orders/{number}" for number in range(101)]
+
+    async def follow(client: Client) -> None:
+        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            async with client.listen(resource_subscriptions=uris):
+                return
+        for uri in uris:
+            await client.subscribe_resource(uri)
+
+    async with connect() as client:
+        with pytest.raises(MCPError, match="101 resources cannot be followed") as refused:
+            await follow(client)
+    assert refused.value.error.data["code"] == "LIMIT_EXCEEDED"
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_a_client_is_told_of_a_new_version_of_a_workflow_that_it_follows(
+    connect: Connect, service: Service
+) -> None:
+    uri, told = "stepwell://workflows/hello", anyio.Event()
+
+    async def note(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification) and message.params.uri == uri:
+            told.set()
+
+    async with connect(message_handler=note) as client:
+        with anyio.fail_after(10):
+            if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+                async with client.listen(resource_subscriptions=[uri]) as changes:
+                    await service.put_workflow(LOCAL_USER, HELLO.replace(b"hello ", b"hi "))
+                    assert await anext(changes) == ResourceUpdated(uri)
+            else:
+                await client.subscribe_resource(uri)
+                await service.put_workflow(LOCAL_USER, HELLO.replace(b"hello ", b"hi "))
+                await told.wait()
+        text = text_of(await client.read_resource(uri))
+    assert "hi " in text
