@@ -15,7 +15,7 @@ from stepwell.errors import StepwellError, Unavailable
 from stepwell.orchestrator.views import EventBatch
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.listening import Tell
-from stepwell_mcp.tasks import Tasks, asks_url, takes_tasks, tasks_required
+from stepwell_mcp.tasks import Tasks, askable_kinds, takes_tasks, tasks_required
 from stepwell_mcp.watching import AGAIN, Dirty
 
 ASKED: Final = "taskIds"
@@ -58,7 +58,7 @@ class TaskFeed:
         task_status: TaskStatus[None],
     ) -> None:
         """Tells each state of each task once."""
-        caller, open_pages = caller_of(context), asks_url(context)
+        caller, askable = caller_of(context), askable_kinds(context)
         left = set(honored[ASKED])
         changed: Dirty[str] = Dirty()
 
@@ -72,7 +72,7 @@ class TaskFeed:
             while True:
                 for id in await changed.next():
                     try:
-                        state = await self._tasks.state(caller, id, asks_url=open_pages)
+                        state = await self._tasks.state(caller, id, askable)
                     except Unavailable:
                         changed.note(id)
                         await anyio.sleep(AGAIN)

@@ -3,7 +3,8 @@
 A task is its caller's own: of another's there is nothing to be seen, not even that it is there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -17,8 +18,6 @@ from mcp_types import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
-    ElicitRequest,
-    ElicitRequestURLParams,
     RequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -30,8 +29,10 @@ from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunStatus
 from stepwell.principals import Caller
 from stepwell.tools.port import ToolSpec
+from stepwell.tools.questions import KINDS
 from stepwell_mcp.callers import RequestContext, caller_of, http_headers
 from stepwell_mcp.errors import refusals
+from stepwell_mcp.questions import can_be_asked, page_request, reply_of, request_of
 from stepwell_mcp.results import Structured, instant, run_result, waiting_words
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
@@ -39,6 +40,10 @@ POLL: Final = timedelta(seconds=1)
 """How often a client is told to look at a task."""
 SLOW_POLL: Final = timedelta(seconds=5)
 """How often it is told to look at one that waits for somebody."""
+PAGE: Final = "url"
+"""The kind of question that shows a page."""
+MOST_SHOWN: Final = 10_000
+"""Pages of which it is remembered that they were shown."""
 FIRST_EVENTS: Final = 50
 """Events of a direct call among which the call is."""
 BROKEN: Final = frozenset(
@@ -108,15 +113,30 @@ class Tasks:
         _admit(context, params)
         with refusals():
             caller = caller_of(context)
-            return await self.state(caller, params.task_id, asks_url=asks_url(context))
+            return await self.state(caller, params.task_id, askable_kinds(context))
 
     async def update(self, context: RequestContext, params: UpdateParams) -> dict[str, Any]:
-        """`tasks/update`: answers what a task asks; what it does not ask is left aside."""
+        """`tasks/update`: answers what a task asks; what it does not ask is left aside.
+
+        Nothing is answered where one of the answers is none.
+        """
         _admit(context, params)
         with refusals():
-            run = await self._own(caller_of(context), params.task_id)
+            caller = caller_of(context)
+            run = await self._own(caller, params.task_id)
+            given = params.input_responses
+            replies = [
+                (question.id, reply_of(question.id, question, given[question.id]))
+                for question in run.questions
+                if question.id in given
+            ]
+            for id, (action, content) in replies:
+                with too_late(Code.NOT_APPLICABLE, Code.RUN_ENDED):
+                    await self._service.questions.answer(
+                        caller, run.id, id, action=action, content=content
+                    )
             for one in run.waiting:
-                if one.approval and one.approval in params.input_responses:
+                if one.approval and one.approval in given:
                     self._note_shown(run.id, one.approval)
         return {"resultType": "complete"}
 
@@ -126,15 +146,12 @@ class Tasks:
         with refusals():
             caller = caller_of(context)
             run = await self._own(caller, params.task_id)
-            try:
+            with too_late(Code.RUN_ENDED):
                 await self._service.controls.cancel_run(caller, run.id, "its task was cancelled")
-            except FailedPrecondition as error:
-                if error.code is not Code.RUN_ENDED:
-                    raise
         return {"resultType": "complete"}
 
-    async def state(self, caller: Caller, task: str, *, asks_url: bool) -> dict[str, Any]:
-        """A task with its result or what it asks, as a client reads it.
+    async def state(self, caller: Caller, task: str, askable: frozenset[str]) -> dict[str, Any]:
+        """A task with its result or what it asks, as a client reads it that answers these kinds.
 
         Raises:
             MCPError: there is none, for this caller.
@@ -156,7 +173,7 @@ class Tasks:
                 status = "completed"
                 told["result"] = await self._result(caller, run)
             case _:
-                asked = self._asked(run) if asks_url else {}
+                asked = self._asked(run, askable)
                 status = "input_required" if asked else "working"
                 if asked:
                     told["inputRequests"] = asked
@@ -223,27 +240,29 @@ class Tasks:
                 return self._service.find_tool(caller, one.event.tool)
         return None
 
-    def _asked(self, run: Run) -> Mapping[str, Any]:
-        """The pages that a user is to be shown, by the approval that they are of."""
-        asked: dict[str, Any] = {}
-        for one in run.waiting:
+    def _asked(self, run: Run, askable: frozenset[str]) -> Mapping[str, Any]:
+        """What a client is to ask: questions by their id, pages by the approval that they are of."""
+        asked = {
+            question.id: request_of(run, question)
+            for question in run.questions
+            if question.kind in askable
+        }
+        for one in run.waiting if PAGE in askable else ():
             page = self._service.approvals.page(one.approval) if one.approval else ""
             if page and (run.id, one.approval) not in self._pages_shown:
-                message = f"{one.tool} waits for your approval: {one.reason or 'policy holds it'}."
-                request = ElicitRequest(params=ElicitRequestURLParams(message=message, url=page))
-                asked[one.approval] = request.model_dump(
-                    by_alias=True, mode="json", exclude_none=True
-                )
-        return asked
+                why = one.reason or "policy holds it"
+                message = f"The call of {one.tool} waits for your approval: {why}."
+                asked[one.approval] = page_request(message, page, one.approval)
+        return {
+            id: request.model_dump(by_alias=True, mode="json", exclude_none=True)
+            for id, request in asked.items()
+        }
 
     def _note_shown(self, run: str, approval: str) -> None:
         """The client has seen to a page; it is asked again at most after a restart of ours."""
         while len(self._pages_shown) >= MOST_SHOWN:
             del self._pages_shown[next(iter(self._pages_shown))]
         self._pages_shown[run, approval] = None
-
-
-MOST_SHOWN: Final = 10_000
 
 
 def takes_tasks(context: RequestContext) -> bool:
@@ -284,11 +303,19 @@ def _admit(context: RequestContext, params: TaskParams) -> None:
         )
 
 
-def asks_url(context: RequestContext) -> bool:
-    """Whether the client opens pages for its user."""
-    capabilities = context.session.client_capabilities
-    elicitation = capabilities.elicitation if capabilities else None
-    return elicitation is not None and elicitation.url is not None
+def askable_kinds(context: RequestContext) -> frozenset[str]:
+    """The kinds of questions that the client of this request answers."""
+    return frozenset(kind for kind in KINDS if can_be_asked(context, kind))
+
+
+@contextmanager
+def too_late(*codes: Code) -> Iterator[None]:
+    """Whoever comes too late has nothing to mend: the task tells what has become of it."""
+    try:
+        yield
+    except FailedPrecondition as error:
+        if error.code not in codes:
+            raise
 
 
 def _words(service: Service, run: Run) -> str:

@@ -11,7 +11,7 @@ import random
 import time
 from pathlib import Path
 
-from stepwell import CallContext, tool
+from stepwell import CallContext, ask, tool
 
 LONGEST_PAUSE = 0.06
 """Seconds, before and after the line is written."""
@@ -121,3 +121,10 @@ async def wait_for(gate: str) -> str:
     while not is_open(gate):
         await asyncio.sleep(0.01)
     return f"passed {Path(gate).name}"
+
+
+@tool(read_only=True, task="eager")
+async def confirm(what: str) -> str:
+    """Asks whoever called it, and changes nothing."""
+    reply = await ask(f"{what}?")
+    return f"{what}: {reply.action}"

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from mcp_types import ElicitResult
 from mcp_types.version import LATEST_MODERN_VERSION
 from tests.e2e.cluster import running
 from tests.e2e.daemon import Daemon, started
-from tests.interaction.mcp.task_client import Heard, TakesTasks, ask, call, ended, listening
+from tests.interaction.mcp.task_client import Heard, TakesTasks, ask, call, ended, listening, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -30,8 +31,21 @@ async def connected(daemon: Daemon, heard: Heard | None = None) -> AsyncIterator
     endpoints = daemon.home.endpoints()
     assert endpoints is not None
     extensions = [TakesTasks(None if heard is None else heard.note)]
-    async with Client(endpoints.mcp, mode=LATEST_MODERN_VERSION, extensions=extensions) as client:
+    async with Client(
+        endpoints.mcp,
+        mode=LATEST_MODERN_VERSION,
+        extensions=extensions,
+        elicitation_callback=answers,
+    ) as client:
         yield client
+
+
+async def answers(context: object, params: object) -> ElicitResult:
+    raise NotImplementedError  # tasks are answered by the tests
+
+
+def is_asking(state: dict[str, Any]) -> bool:
+    return bool(state["status"] == "input_required")
 
 
 def is_ended(state: dict[str, Any]) -> bool:
@@ -54,6 +68,24 @@ async def test_a_task_survives_its_daemon_and_is_answered_by_the_next(tmp_path: 
             done = await ended(client, task)
     assert done["result"]["structuredContent"] == "passed gate"
     assert told["result"] == done["result"]
+
+
+async def test_what_a_task_asked_before_its_daemon_died_is_answered_at_the_next(
+    tmp_path: Path,
+) -> None:
+    async with started(tmp_path, SETTINGS) as daemon:
+        async with connected(daemon) as client:
+            task = (await call(client, "confirm", {"what": "Go on"}))["taskId"]
+            before = await until(client, task, is_asking)
+            daemon.kill()
+        await daemon.start()
+        async with connected(daemon) as client:
+            after = await until(client, task, is_asking)
+            [key] = after["inputRequests"]
+            await ask(client, "tasks/update", task, inputResponses={key: {"action": "accept"}})
+            done = await ended(client, task)
+    assert before["inputRequests"] == after["inputRequests"]
+    assert done["result"]["structuredContent"] == "Go on: accept"
 
 
 async def test_a_daemon_tells_of_the_task_that_another_one_works_on(

@@ -34,6 +34,7 @@ from tests.interaction.mcp.task_client import (
     call,
     ended,
     listening,
+    until,
 )
 from tests.permitting import permit_direct_calls
 
@@ -54,9 +55,35 @@ TOOLS = '''
 import asyncio
 import os
 
-from stepwell import tool
+from stepwell import Question, ask, ask_all, tool
 
 GATES = {}
+FORM = {
+    "type": "object",
+    "required": ["sure"],
+    "properties": {"sure": {"type": "boolean"}},
+}
+
+
+@tool(read_only=True, task="eager")
+async def make_sure(what: str) -> str:
+    """Asks before it does anything."""
+    reply = await ask(f"{what}?", schema=FORM)
+    return f"{reply.action}: {reply.content}"
+
+
+@tool(read_only=True, task="eager")
+async def ask_twice() -> str:
+    """Asks two things at once."""
+    replies = await ask_all({"a": Question("A?", schema=FORM), "b": Question("B?", schema=FORM)})
+    return ", ".join(sorted(f"{key} {reply.action}" for key, reply in replies.items()))
+
+
+@tool(read_only=True, task="eager")
+async def look_around() -> str:
+    """Asks the client which folders are open."""
+    reply = (await ask_all({"roots": Question(kind="roots")}))["roots"]
+    return reply.action
 
 
 @tool(read_only=True)
@@ -195,6 +222,18 @@ async def test_a_task_is_cancelled_for_good_and_may_be_again(connect: Connect) -
     assert acknowledged["resultType"] == again["resultType"] == "complete"
     assert not {"taskId", "status"} & acknowledged.keys()
     assert (done["status"], done["statusMessage"]) == ("cancelled", "its task was cancelled")
+
+
+async def test_a_task_says_how_long_it_is_kept_where_runs_are_not_kept_for_ever(
+    connect: Connect, service: Service
+) -> None:
+    await service.retention.set_retention(LOCAL_USER, timedelta(hours=1))
+    async with connect() as client:
+        task = await call(client, "measure", {"length": 7})
+        done = await ended(client, task["taskId"])
+    assert task["ttlMs"] is None
+    assert isinstance(done["ttlMs"], int)
+    assert 3_600_000 <= done["ttlMs"] < 3_700_000
 
 
 async def first_run(service: Service) -> Run:
@@ -358,6 +397,94 @@ async def test_who_may_not_listen_so_is_told_why(
         with anyio.fail_after(5), pytest.raises(MCPError) as refused:
             await client.session.send_request(request, TaskAnswer)
     assert refused.value.code == code
+
+
+# --- questions ----------------------------------------------------------------------------
+
+
+def asks(state: dict[str, Any]) -> bool:
+    return bool(state["status"] == "input_required")
+
+
+def asking(connect: Connect, heard: Heard | None = None) -> AbstractAsyncContextManager[Client]:
+    """A client whose user can be asked."""
+    extensions = [TakesTasks(None if heard is None else heard.note)]
+    return connect(extensions=extensions, elicitation_callback=nobody_answers)
+
+
+async def test_a_task_asks_and_goes_on_with_the_answer(connect: Connect) -> None:
+    async with asking(connect) as client:
+        task = (await call(client, "make_sure", {"what": "Delete it"}))["taskId"]
+        state = await until(client, task, asks)
+        [(key, request)] = state["inputRequests"].items()
+        answers = {key: {"action": "accept", "content": {"sure": True}}, "unknown": {"ignored": 1}}
+        acknowledged = await ask(client, "tasks/update", task, inputResponses=answers)
+        done = await ended(client, task)
+        late = await ask(client, "tasks/update", task, inputResponses=answers)
+    assert (request["method"], request["params"]["mode"]) == ("elicitation/create", "form")
+    assert request["params"]["message"] == "Delete it?"
+    assert request["params"]["requestedSchema"]["required"] == ["sure"]
+    assert acknowledged["resultType"] == late["resultType"] == "complete"
+    assert done["result"]["structuredContent"] == "accept: {'sure': True}"
+
+
+async def test_a_task_that_asks_several_things_asks_those_that_are_left(connect: Connect) -> None:
+    async with asking(connect) as client:
+        task = (await call(client, "ask_twice"))["taskId"]
+        both = await until(client, task, lambda state: len(state.get("inputRequests", ())) == 2)
+        first, second = both["inputRequests"]
+        await ask(client, "tasks/update", task, inputResponses={first: {"action": "decline"}})
+        left = await ask(client, "tasks/get", task)
+        await ask(client, "tasks/update", task, inputResponses={second: {"action": "cancel"}})
+        done = await ended(client, task)
+    assert (left["status"], list(left["inputRequests"])) == ("input_required", [second])
+    assert done["result"]["structuredContent"] in ("a decline, b cancel", "a cancel, b decline")
+
+
+@pytest.mark.parametrize(
+    "answer", [3, {}, {"action": "perhaps"}, {"action": "accept", "content": {"sure": "yes"}}]
+)
+async def test_what_is_no_answer_is_refused_and_the_task_still_asks(
+    connect: Connect, answer: Any
+) -> None:
+    async with asking(connect) as client:
+        task = (await call(client, "make_sure", {"what": "Sell"}))["taskId"]
+        [key] = (await until(client, task, asks))["inputRequests"]
+        with pytest.raises(MCPError) as refused:
+            await ask(client, "tasks/update", task, inputResponses={key: answer})
+        state = await ask(client, "tasks/get", task)
+        await ask(client, "tasks/cancel", task)
+    assert refused.value.code == INVALID_PARAMS
+    assert list(state["inputRequests"]) == [key]
+
+
+async def test_a_client_that_cannot_be_asked_is_told_that_its_task_waits(connect: Connect) -> None:
+    async with connect() as client:
+        task = (await call(client, "make_sure", {"what": "Sell"}))["taskId"]
+        state = await until(client, task, lambda state: "statusMessage" in state)
+        await ask(client, "tasks/cancel", task)
+    assert (state["status"], "inputRequests" in state) == ("working", False)
+    assert "asks" in state["statusMessage"]
+
+
+async def test_a_client_is_asked_nothing_that_it_does_not_declare(connect: Connect) -> None:
+    async with asking(connect) as client:
+        task = (await call(client, "look_around"))["taskId"]
+        state = await until(client, task, lambda state: "statusMessage" in state)
+        await ask(client, "tasks/cancel", task)
+    assert (state["status"], "inputRequests" in state) == ("working", False)
+
+
+async def test_a_client_that_listens_is_told_what_its_task_asks(connect: Connect) -> None:
+    heard = Heard()
+    async with asking(connect, heard) as client:
+        task = (await call(client, "make_sure", {"what": "Buy"}))["taskId"]
+        async with listening(client, task):
+            [key] = (await heard.until(asks))["inputRequests"]
+            answers = {key: {"action": "decline"}}
+            await ask(client, "tasks/update", task, inputResponses=answers)
+            done = await heard.until(lambda state: state["status"] == "completed")
+    assert done["result"]["structuredContent"] == "decline: None"
 
 
 # --- held calls ---------------------------------------------------------------------------
