@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Final
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell.principals import LOCAL_AGENT, Caller
 from stepwell_mcp.callers import CALLER
@@ -95,10 +95,33 @@ class LimitGate:
         elif not self._limits.enter(who):
             await _too_much(self._limits.tell_streams(), 1)(scope, receive, send)
         else:
+            place = _Place(self._limits, who, send)
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, place.send)
             finally:
-                self._limits.leave(who)
+                place.leave()
+
+
+class _Place:
+    """One open request: over with its answer, lest the next one of its client come too early."""
+
+    def __init__(self, limits: Limits, who: Caller, send: Send) -> None:
+        self._limits = limits
+        self._who = who
+        self._send = send
+        self._is_left = False
+
+    async def send(self, message: Message) -> None:
+        """Sends a part of the answer."""
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.leave()
+
+    def leave(self) -> None:
+        """Makes room, once."""
+        if not self._is_left:
+            self._is_left = True
+            self._limits.leave(self._who)
 
 
 def _too_much(limit: str, wait: float) -> PlainTextResponse:

@@ -183,6 +183,12 @@ async def test_of_a_thousand_streams_of_one_client_as_many_are_open_as_may_be(
             assert (await other.post("/mcp", **modern("tools/list"))).status_code == 200
 
 
+async def test_who_asks_one_thing_after_the_other_never_has_two_open(opened: Open) -> None:
+    async with opened(streams=1) as door, door.client() as client:
+        answers = [await client.post("/mcp", **modern("tools/list")) for _ in range(50)]
+        assert {answer.status_code for answer in answers} == {200}
+
+
 async def test_streams_that_have_ended_make_room(opened: Open) -> None:
     async with opened(streams=1) as door, door.client() as client:
         async with client.stream("POST", "/mcp", **LISTEN) as first:
