@@ -39,6 +39,18 @@ from stepwell_server.http import HttpServer
 pytestmark = pytest.mark.anyio
 
 
+TERMS = '''
+
+from stepwell import resource
+
+
+@resource("shop://terms")
+async def terms() -> str:
+    """The terms of the shop."""
+    return "pay first"
+'''
+
+
 class Door:
     """A runtime that is served over HTTP, and a client that shows no credential by itself."""
 
@@ -82,7 +94,7 @@ def opened(tmp_path: Path, server: AuthorizationServer) -> Open:
         *, tools_of: dict[str, str] | None = None, wait: timedelta = PATIENT, **oauth: Any
     ) -> AsyncIterator[Door]:
         tools = tmp_path / "tools.py"
-        tools.write_text(TOOLS)
+        tools.write_text(TOOLS + TERMS)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             url = f"http://127.0.0.1:{port}/mcp"
@@ -355,6 +367,18 @@ async def test_a_tool_called_through_another_takes_its_own_scopes(
         # An argument that happens to have the name of a tool is an argument.
         allowed = await door.call(server.token(scope="mcp flows"), "hello", name="echo")
         assert allowed.status_code == 200
+
+
+async def test_a_resource_takes_scopes_by_its_name(
+    opened: Open, server: AuthorizationServer
+) -> None:
+    async with opened(tools_of={"resource?terms": "shop"}) as door:
+        read = modern("resources/read", uri="shop://terms")
+        read = headed(read, {"Mcp-Name": "shop://terms"})
+        refused = await door.ask(server.token(), read)
+        assert refused.json()["error"]["data"]["code"] == Code.INSUFFICIENT_SCOPE
+        allowed = await door.ask(server.token(scope="mcp shop"), read)
+        assert allowed.json()["result"]["contents"][0]["text"] == "pay first"
 
 
 async def test_an_older_client_cannot_hide_what_it_calls_behind_a_header(
