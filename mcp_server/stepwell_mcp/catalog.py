@@ -27,6 +27,10 @@ PAGE_SIZE: Final = 200
 """Tools on a page: few clients ask for a second one, and more than these are searched."""
 MOST_KEPT: Final = 64
 """Catalogs that are kept."""
+MOST_SEARCHED: Final = 8
+"""Catalogs whose words are kept for the next search, which takes a megabyte for a thousand tools."""
+MOST_WIRES: Final = 16_384
+"""Tools that are kept as they go over the wire."""
 
 Wire = dict[str, Any]
 """A tool as one revision of the protocol has it."""
@@ -67,6 +71,15 @@ class Catalog:
             self._index = Index(self._chosen)
         return self._index
 
+    @property
+    def has_index(self) -> bool:
+        """Whether the words of its tools are ready."""
+        return self._index is not None
+
+    def drop_index(self) -> None:
+        """Lets the words go; the next search finds them again."""
+        self._index = None
+
     def page(self, cursor: str | None, version: str) -> tuple[list[Wire], str | None]:
         """One page of the list, and the cursor of the next one; None after the last.
 
@@ -106,7 +119,15 @@ class Catalogs:
             self._kept[key] = kept
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        self._forget()
         return kept.catalog
+
+    def _forget(self) -> None:
+        """Lets the words go of all catalogs but those that were asked for last."""
+        searched = [one.catalog for one in self._kept.values() if one.catalog.has_index]
+        for catalog in searched[:-MOST_SEARCHED]:
+            catalog.drop_index()
 
     def _make(
         self,
@@ -145,8 +166,30 @@ def kind_of(name: str) -> Kind:
     return "follow" if name in RUN_TOOLS or name in META_TOOLS else "tool"
 
 
+_wires: dict[tuple[int, str], tuple[Tool, Wire]] = {}
+"""What was made, by the identity of the offer and the revision; the offer is kept, so that it is its own.
+
+An offer is in many catalogs, and is the same one in all of them.
+"""
+
+
 def wire(tools: Sequence[Tool], version: str) -> list[Wire]:
     """Tools as a revision of the protocol has them, which leaves out what it does not know."""
+    keys = [(id(tool), version) for tool in tools]
+    missing = [tool for tool, key in zip(tools, keys, strict=True) if key not in _wires]
+    made = {id(tool): one for tool, one in zip(missing, _made(missing, version), strict=True)}
+    wires = [
+        made[id(t)] if id(t) in made else _wires[k][1] for t, k in zip(tools, keys, strict=True)
+    ]
+    while len(_wires) + len(missing) > MOST_WIRES and _wires:
+        del _wires[next(iter(_wires))]
+    _wires.update({(id(tool), version): (tool, made[id(tool)]) for tool in missing})
+    return wires
+
+
+def _made(tools: Sequence[Tool], version: str) -> list[Wire]:
+    if not tools:
+        return []
     result = ListToolsResult(tools=list(tools)).model_dump(
         by_alias=True, mode="json", exclude_none=True
     )

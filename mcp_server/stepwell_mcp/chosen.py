@@ -9,13 +9,13 @@ from stepwell.engine.values import Json
 from stepwell.orchestrator.service import Service
 from stepwell.principals import Caller
 from stepwell_mcp.callers import RequestContext, caller_of
-from stepwell_mcp.catalog import Catalog, Catalogs, kind_of
+from stepwell_mcp.catalog import Catalog, Catalogs
 from stepwell_mcp.errors import not_chosen, not_read_only
 from stepwell_mcp.meta_tools import answer
 from stepwell_mcp.offers import reads_only
 from stepwell_mcp.results import Structured
 from stepwell_mcp.run_tools import RUN_TOOLS
-from stepwell_mcp.selection import Offering, View, selection_of
+from stepwell_mcp.selection import Kind, Offering, View, selection_of
 
 
 class Chosen:
@@ -81,7 +81,7 @@ class Chosen:
             return
         spec, following = self._service.find_tool(caller, name), RUN_TOOLS.get(name)
         is_reader = reads_only(following.definition) if following else bool(spec and spec.read_only)
-        kind = kind_of(name)
+        kind: Kind = "follow" if following else "tool"
         if view.admits(name, reads_only=is_reader, kind=kind):
             return
         if (spec or following) and view.admits(name, reads_only=True, kind=kind):

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest
 from stepwell_mcp.results import component
+from stepwell_mcp.run_tools import RUN_TOOLS
 from stepwell_mcp.search import Index, nearest
 
 SEARCH: Final = "search_tools"
@@ -91,12 +92,13 @@ def unwrapped(name: str, arguments: Mapping[str, Json]) -> tuple[str, Mapping[st
     """The tool that a call is of, and what it is given: that of `call_tool` is the one it names.
 
     Raises:
-        InvalidRequest: INVALID_ARGUMENTS, it names none, or one of these three.
+        InvalidRequest: INVALID_ARGUMENTS, it names none, or one of ours.
     """
     if name != CALL:
         return name, arguments
     given = _read(CALL, arguments, CallToolArguments)
-    if given.name in META_TOOLS:
+    if given.name in META_TOOLS or given.name in RUN_TOOLS:
+        # They are always listed; and whoever looks for what a request calls looks one level deep.
         raise InvalidRequest(
             f"{given.name} is called by its own name, not with {CALL}", code=Code.INVALID_ARGUMENTS
         )

@@ -22,6 +22,7 @@ _MOST_MADE: Final = 4096
 
 # The spec is kept beside its offer, so that its id cannot be given to another one.
 _made: dict[tuple[int, bool], tuple[ToolSpec, Tool]] = {}
+_made_of_workflows: dict[tuple[str, str], Tool] = {}
 
 
 def offered(
@@ -93,7 +94,18 @@ def _make_offer(spec: ToolSpec, *, any_root: bool) -> Tool:
 
 
 def _workflow_offer(workflow: Workflow, taken: Collection[str]) -> Tool:
+    """The offer of a version, remembered by its digest and the name that it has here."""
     name = PREFIX + workflow.name if workflow.name in taken else workflow.name
+    key = name, workflow.version
+    offer = _made_of_workflows.get(key)
+    if offer is None:
+        while len(_made_of_workflows) >= _MOST_MADE:
+            del _made_of_workflows[next(iter(_made_of_workflows))]
+        offer = _made_of_workflows[key] = _make_workflow_offer(workflow, name)
+    return offer
+
+
+def _make_workflow_offer(workflow: Workflow, name: str) -> Tool:
     description = workflow.description or f"Runs the workflow {workflow.name}."
     return Tool(
         name=name,

@@ -271,6 +271,8 @@ class _Door:
         tools = self._service.tool_names(caller)
         if name in tools:
             return await self._service.call_tool(caller, name, arguments, trace=trace)
+        if name in RUN_TOOLS or name in META_TOOLS:
+            raise unknown_tool(name)  # a workflow of this name is offered under another one
         try:
             workflow = await self._service.get_workflow(
                 caller, workflow_called(name, tools | RUN_TOOLS.keys() | META_TOOLS)

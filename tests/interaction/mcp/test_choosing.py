@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
-from tests.interaction.mcp.conftest import ERAS, PATIENT, nobody
+from tests.interaction.mcp.conftest import ECHO, ERAS, PATIENT, nobody
 from tests.interaction.mcp.task_client import TakesTasks, ask, call, ended
 
 from stepwell.config import ToolsetSettings
@@ -148,6 +148,20 @@ async def test_a_client_sees_and_calls_the_toolset_that_it_has_chosen_and_no_oth
         assert hidden.replace("echo", "nothing") == absent
 
 
+async def test_what_is_begun_without_waiting_is_chosen_too(
+    choose: Connect, service: Service
+) -> None:
+    for name in ("call_tool", "run_cancel"):
+        await service.put_workflow(LOCAL_USER, ECHO.replace(b"echo", name.encode(), 1))
+    async with choose(toolsets="sums") as client:
+        begun = await client.call_tool("run_start", {"name": "add", "arguments": {"a": 1, "b": 2}})
+        assert begun.structured_content is not None
+        assert "has chosen" in await refusal(client, "run_start", name="echo")
+        assert "has chosen" in await refusal(client, "run_start", name="hello")
+        assert "has chosen" in await refusal(client, "run_start", name="call_tool")
+        assert "there is no tool" in await refusal(client, "run_start", name="run_cancel")
+
+
 async def test_workflows_are_chosen_by_their_name_as_tools_are(choose: Connect) -> None:
     async with choose(toolsets="gates,renamed") as client:
         expected = {"pass_gate", "open_gate", "walk", "workflow_echo"}
@@ -229,19 +243,19 @@ async def test_a_call_by_name_is_a_call(choose: Connect, service: Service) -> No
     async with choose(surface="search") as client:
         failed = await client.call_tool("call_tool", {"name": "fail", "arguments": {"why": "it"}})
         assert failed.is_error
-        wrong = await client.call_tool("call_tool", {"name": "add", "arguments": {"a": "x"}})
-        assert wrong.is_error
-        assert "INVALID_ARGUMENTS" in str(wrong.content[0])
+        unfit = await client.call_tool("call_tool", {"name": "add", "arguments": {"a": "x"}})
+        assert unfit.is_error
+        assert "INVALID_ARGUMENTS" in str(unfit.content[0])
         begun = await client.call_tool("call_tool", {"name": "hello", "arguments": {"name": "Al"}})
         assert begun.structured_content == {"text": "hello Al"}
         run = (begun.meta or {})["stepwell/run"]
-        followed = await client.call_tool(
-            "call_tool", {"name": "run_get", "arguments": {"run": run}}
-        )
+        followed = await client.call_tool("run_get", {"run": run})
         assert followed.structured_content is not None
         assert followed.structured_content["workflow"] == "hello"
         assert "there is no tool" in await refusal(client, "call_tool", name="no_such_tool")
-        for arguments in ({}, {"name": "call_tool"}, {"name": "add", "arguments": []}, {"x": 1}):
+        wrong: list[dict[str, Any]] = [{}, {"name": "add", "arguments": []}, {"x": 1}]
+        wrong += [{"name": name} for name in ("call_tool", "search_tools", "run_get", "run_start")]
+        for arguments in wrong:
             refused = await client.call_tool("call_tool", arguments)
             assert refused.is_error
             assert "INVALID_ARGUMENTS" in str(refused.content[0])

@@ -12,6 +12,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from stepwell.config import ToolsetSettings
 from stepwell.errors import Code, InvalidRequest
 from stepwell.tools.port import ToolSpec
+from stepwell_mcp import catalog as catalogs
 from stepwell_mcp.catalog import PAGE_SIZE, Catalog
 from stepwell_mcp.meta_tools import META_TOOLS
 from stepwell_mcp.offers import offered
@@ -149,3 +150,18 @@ def test_what_only_calls_what_reads_only_says_that_it_reads_only() -> None:
         assert hints["call_tool"] is read_only
         assert ("run_cancel" in hints) is not read_only
         assert [hints[name] for name in ("search_tools", "describe_tools", "run_get")] == [True] * 3
+
+
+def test_an_offer_is_made_ready_for_the_wire_once_however_many_choose_it() -> None:
+    offers = tools(3)
+    one, other = (catalog(offers, Selection(read_only=reads)) for reads in (False, False))
+    assert [id(tool) for tool in every_page(one)[0]] == [id(tool) for tool in every_page(other)[0]]
+
+
+def test_a_page_after_many_others_is_still_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogs, "MOST_WIRES", 5)
+    offers = tools(10)
+    expected = [tool.name for tool in offers]
+    for _ in range(3):
+        assert names(every_page(catalog(offers))) == expected
+        assert len(catalogs._wires) <= max(5, len(expected))
