@@ -12,6 +12,10 @@ ONLY ?=
 SEEDS ?= 2000
 KILLS ?= 20
 MUTANTS ?= 0
+FUZZ ?= 10000
+FUZZ_SEED ?= 1
+CLIENTS ?= 500
+MINUTES ?= 5
 UPGRADE ?=
 
 ##@ Start
@@ -88,6 +92,14 @@ mutants: setup ## Change the core in small ways, and see what no test notices (M
 crash: setup ## Kill real daemons KILLS=20 times under load, into bench/results/crash.json
 	STEPWELL_CRASH_KILLS=$(KILLS) STEPWELL_CRASH_REPORT=bench/results/crash.json \
 		$(BIN)/pytest -m crash tests/e2e
+
+.PHONY: fuzz
+fuzz: setup ## Send FUZZ=10000 damaged and random requests through the MCP door
+	FUZZ=$(FUZZ) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest tests/e2e/test_fuzz.py
+
+.PHONY: soak
+soak: setup ## Keep CLIENTS=500 MCP clients busy for MINUTES=5, and see memory stay flat
+	$(BIN)/python -m bench.soak --clients $(CLIENTS) --minutes $(MINUTES)
 
 .PHONY: docs
 docs: setup ## Prove that the documents run and leave nothing out
