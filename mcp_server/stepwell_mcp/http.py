@@ -73,7 +73,7 @@ class McpHttp:
         ]
 
     def _endpoint(self) -> ASGIApp:
-        app: ASGIApp = StreamableHTTPASGIApp(self._manager)
+        app: ASGIApp = _FromNowOn(StreamableHTTPASGIApp(self._manager))
         if self._oauth:
             app = ScopeGate(app, self._oauth)
         app = LimitGate(app, self._limits)
@@ -96,6 +96,21 @@ class _ReadOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_params"] = {**scope.get("path_params", {}), "readonly": "true"}
+        await self._app(scope, receive, send)
+
+
+class _FromNowOn:
+    """Gives a client that comes back what is new from then on.
+
+    Streams are not kept: the log is, and tasks are asked for. The SDK answers nothing at all to who
+    asks for the rest of a stream that it did not keep.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [header for header in scope["headers"] if header[0] != b"last-event-id"]
         await self._app(scope, receive, send)
 
 

@@ -233,3 +233,18 @@ async def test_without_keyless_this_machine_shows_a_credential_too(service: Serv
             assert (await http.post("/mcp", **ask)).status_code == 401
             shown = headed(ask, {"authorization": "bearer owner"})
             assert (await http.post("/mcp", **shown)).status_code == 200
+
+
+async def test_a_client_that_comes_back_is_told_what_is_new(http: httpx2.AsyncClient) -> None:
+    """No stream is kept, so there is no rest of one: it was answered 500."""
+    params = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "returning", "version": "1"},
+    }
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    begun = await http.post("/mcp", json=message)
+    headers = {"mcp-session-id": begun.headers["mcp-session-id"], "last-event-id": "7"}
+    async with http.stream("GET", "/mcp", headers=headers) as stream:
+        assert stream.status_code == 200
+        assert stream.headers["content-type"] == "text/event-stream"
