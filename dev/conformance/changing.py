@@ -9,6 +9,12 @@ import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ToolsListChanged,
+)
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -25,6 +31,7 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 tools = ["test_trigger_tool_change", "test_trigger_prompt_change"]
 prompts = ["changing_prompt"]
 numbers = count(1)
+bus = InMemorySubscriptionBus()
 
 
 async def _tools(
@@ -52,16 +59,22 @@ async def _call(context: ServerRequestContext, params: CallToolRequestParams) ->
     number = next(numbers)
     if params.name == "test_trigger_prompt_change":
         prompts[:] = [f"changing_prompt_{number}"]
-        await context.session.send_prompt_list_changed()
+        await bus.publish(PromptsListChanged())
     else:
         tools[2:] = [f"changing_tool_{number}"]
-        await context.session.send_tool_list_changed()
+        await bus.publish(ToolsListChanged())
     return CallToolResult(content=[TextContent(type="text", text="changed")])
 
 
 async def main() -> None:
     """Serves stdio until it is closed."""
-    server = Server("changing", on_list_tools=_tools, on_list_prompts=_prompts, on_call_tool=_call)
+    server = Server(
+        "changing",
+        on_list_tools=_tools,
+        on_list_prompts=_prompts,
+        on_call_tool=_call,
+        on_subscriptions_listen=ListenHandler(bus),
+    )
     options = server.create_initialization_options(
         NotificationOptions(tools_changed=True, prompts_changed=True)
     )

@@ -1,4 +1,4 @@
-"""The MCP Inspector lists and calls tools over HTTP and stdio, in both eras.
+"""The MCP Inspector lists and calls tools, reads and gets, over HTTP and stdio, in both eras.
 
     python dev/conformance/inspector.py HOME URL
 
@@ -37,6 +37,26 @@ LOOKS: Final = (
         ["--method", "tools/call", "--tool-name", "there_is_no_such_tool"],
         lambda said: True,
         NO_SUCH_TOOL,
+    ),
+    Look(
+        ["--method", "tools/call", "--tool-name", "test_image_content"],
+        lambda said: said["content"][0]["mimeType"] == "image/png",
+    ),
+    Look(
+        ["--method", "resources/read", "--uri", "test://static-text"],
+        lambda said: said["contents"][0]["text"].startswith("This is the content"),
+    ),
+    Look(
+        [
+            "--method",
+            "prompts/get",
+            "--prompt-name",
+            "test_prompt_with_arguments",
+            "--prompt-args",
+            "arg1=one",
+            "arg2=two",
+        ],
+        lambda said: "arg1='one'" in said["messages"][0]["content"]["text"],
     ),
 )
 

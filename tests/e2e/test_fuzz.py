@@ -85,8 +85,7 @@ async def sleep(seconds: float) -> str:
 @tool(read_only=True)
 async def wonder() -> str:
     """Asks the user."""
-    schema = {"type": "object", "properties": {"why": {"type": "string"}}}
-    return (await ask("Well?", schema=schema, key="well")).action
+    return (await ask("Well?", key="well")).action
 
 
 @prompt
