@@ -81,6 +81,16 @@ class Wire:
         assert "result" in message, message
         return message["result"]
 
+    @property
+    def listening(self) -> Headers:
+        """The headers of the stream that an older client listens on."""
+        return [
+            (b"host", b"127.0.0.1"),
+            (b"accept", b"text/event-stream"),
+            (b"mcp-protocol-version", self._version.encode()),
+            (b"mcp-session-id", self._session),
+        ]
+
     async def begin(self) -> "Wire":
         """Begins the session of an older client."""
         self._version = OLDER
@@ -186,6 +196,11 @@ class OverHttp:
             answer = await reader.readexactly(int(told.get(b"content-length", b"0")))
         self._idle.append((reader, writer))
         return Answer(int(status.split()[1]), told, answer)
+
+    def close(self) -> None:
+        """Hangs up."""
+        for _, writer in self._idle:
+            writer.close()
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
