@@ -23,7 +23,7 @@ from stepwell.errors import (
     StepwellError,
 )
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import RunStatus
+from stepwell.orchestrator.views import Run, RunStatus
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell.vault.vault import Rotation
 
@@ -56,12 +56,20 @@ nodes:
 output: =child.output
 """
 TOOLS = '''
-from stepwell import tool
+from stepwell import ask, tool
+
+YOURS = {"type": "object", "properties": {"card": {"type": "string"}}}
 
 @tool(read_only=True)
 async def look(card: str) -> str:
     """Looks at a card."""
     return f"seen {card}"
+
+@tool(read_only=True)
+async def asks(card: str) -> str:
+    """Asks about a card."""
+    reply = await ask(f"Is {card} yours?", schema=YOURS, key="sure")
+    return reply.content["card"]
 
 @tool
 async def count(of: int) -> int:
@@ -186,6 +194,36 @@ async def test_a_letter_that_waits_for_its_run_is_encrypted_too(tmp_path: Path) 
         view = await service.wait_run(LOCAL_USER, run, PATIENCE)
         assert view.output is not None
         assert view.output.value == {"given": SECRET, "got": {"card": SECRET}}
+
+
+async def test_what_is_asked_about_a_person_and_answered_is_encrypted_and_erased_with_the_rest(
+    tmp_path: Path,
+) -> None:
+    source = b"""
+workflow: ask-card
+input: { type: object, properties: { card: {} } }
+nodes:
+  - { id: asks, tool: asks, with: { card: =input.card } }
+output: =asks.output
+"""
+    home = tmp_path / "home"
+    async with opened(home) as service:
+        await service.put_workflow(LOCAL_USER, source)
+        run, other = [await started(service, "ask-card") for _ in range(2)]
+        for id in (run, other):
+            view = await service.wait_run(LOCAL_USER, id, PATIENCE, until=asks_something)
+            assert [it.message for it in view.questions] == [f"Is {SECRET} yours?"]
+        answer = {"card": SECRET}
+        await service.questions.answer(LOCAL_USER, run, action="accept", content=answer)
+        assert (await service.wait_run(LOCAL_USER, run, PATIENCE)).status is RunStatus.COMPLETED
+        assert await output(service, run) == SECRET
+        await service.keys.destroy_subject(LOCAL_USER, "ann")
+        assert (await service.get_run(LOCAL_USER, other)).questions == ()
+        assert traces(home) == []
+
+
+def asks_something(run: Run) -> bool:
+    return bool(run.questions)
 
 
 async def test_what_nobody_is_named_for_stays_inline_unless_it_is_large(tmp_path: Path) -> None:

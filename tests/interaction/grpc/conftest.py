@@ -26,7 +26,16 @@ AT_ONCE = timedelta(0)
 TOOLS = '''
 import asyncio
 
-from stepwell import tool
+from stepwell import ask, tool
+
+NAME = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+
+@tool(read_only=True)
+async def greet() -> str:
+    """Greets whoever is there."""
+    reply = await ask("Who is there?", schema=NAME, key="who")
+    return f"hello {reply.content['name']}" if reply.is_accepted else reply.action
 
 
 @tool(read_only=True)

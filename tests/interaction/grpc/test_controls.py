@@ -12,6 +12,8 @@ from stepwell.engine.events import RunForked, RunStarted, SignalReceived
 from stepwell.errors import (
     AlreadyExists,
     Code,
+    FailedPrecondition,
+    InvalidRequest,
 )
 from stepwell.v1 import run_service_pb2
 from stepwell.v1.run_service_pb2_grpc import RunServiceStub
@@ -261,3 +263,54 @@ async def test_runs_are_listed_by_a_filter_beside_status_and_workflow(client: Cl
     assert await found(filter=of_shop, status=RunStatus.PAUSED) == [paused.id]
     assert await found(filter='created_at > "2999-01-01T00:00:00Z"') == []
     assert await found(filter=f"{of_shop} AND status = paused", workflow='"; x') == []
+
+
+# --- what tools ask -----------------------------------------------------------------------
+
+GREET = "{ workflow: greet, nodes: [{ id: greet, tool: greet }], output: =greet.output }"
+
+
+async def greeting(client: Client) -> Run:
+    """A run whose tool asks who is there."""
+    return await seen(client, await begun(client, GREET), lambda it: bool(it.questions))
+
+
+async def test_what_a_tool_asks_is_seen_and_answered_once(client: Client) -> None:
+    run = await greeting(client)
+    (question,) = run.questions
+    assert run.status is RunStatus.WAITING
+    assert (question.step, question.key, question.kind, question.tool, question.message) == (
+        "greet",
+        "who",
+        "form",
+        "greet",
+        "Who is there?",
+    )
+    assert question.schema is not None
+    assert question.schema["required"] == ["name"]
+    assert question.expires_at is not None
+    assert question.expires_at > question.asked_at
+    (waiting,) = run.waiting_for
+    assert (waiting.on, waiting.about, waiting.question) == (WaitingOn.INPUT, "form", question.id)
+    (step,) = await client.steps(run.id)
+    assert step.status is StepStatus.WAITING
+    assert step.waiting_for[0].message["message"] == "Who is there?"
+    with pytest.raises(InvalidRequest, match="does not fit the form"):
+        await client.answer(run.id, content={"name": 7})
+    await client.answer(run.id, question.id, content={"name": "Ada"})
+    with pytest.raises(FailedPrecondition):
+        await client.answer(run.id, question.id, content={"name": "Eve"})
+    assert (await client.wait(run.id, timeout=SOON)).output == "hello Ada"
+
+
+async def test_who_would_not_answer_a_tool_says_so(client: Client) -> None:
+    run = await greeting(client)
+    await client.answer(run.id, action="decline")
+    assert (await client.wait(run.id, timeout=SOON)).output == "decline"
+
+
+async def test_a_list_of_runs_leaves_out_what_they_ask(client: Client) -> None:
+    run = await greeting(client)
+    (listed,) = (await client.list()).runs
+    assert (listed.id, listed.questions) == (run.id, ())
+    await client.cancel(run.id)

@@ -55,6 +55,29 @@ def test_what_became_of_a_call_is_answered_by_naming_it() -> None:
     )
 
 
+def test_what_a_tool_asks_is_answered_or_not() -> None:
+    about = {"message": "How much?", "schema": {"properties": {"cents": {}}}}
+    one = asked(on=WaitingOn.INPUT, about="form", tool="refund", question="q7", message=about)
+    assert waiting_lines("r-1", one, " --home /srv") == (
+        "ok: the tool refund asks: How much?",
+        """stepwell answer r-1 q7 --accept '{"field": "value"}' --home /srv""",
+        "stepwell answer r-1 q7 --decline --home /srv",
+    )
+    page = {"message": "Pay", "url": "https://pay.example/"}
+    one = asked(on=WaitingOn.INPUT, about="url", tool="refund", question="q7", message=page)
+    assert waiting_lines("r-1", one, "")[:2] == (
+        "ok: the tool refund asks: Pay https://pay.example/",
+        "stepwell answer r-1 q7 --accept null",
+    )
+
+
+def test_what_only_a_client_answers_has_no_command() -> None:
+    one = asked(on=WaitingOn.INPUT, about="sampling", tool="think", question="q7", message={})
+    assert waiting_lines("r-1", one, "") == (
+        "ok: the tool think asks the MCP client for its sampling",
+    )
+
+
 def test_a_question_that_is_sealed_is_named_by_its_size() -> None:
     one = asked(message_ref=BlobRef("sha256:1", 40_000, "datasource:shop"))
     assert waiting_lines("r-1", one, "")[0] == ("ok asks a person: <40000 bytes, datasource:shop>")

@@ -162,3 +162,14 @@ async def test_nothing_is_asked_or_said_where_no_call_is_under_way() -> None:
         log("info", "hello")
     with pytest.raises(RuntimeError, match="no call of a tool is under way"):
         await ask("Anybody?")
+
+
+@tool
+def asks_in_a_process() -> str:
+    """Asks where it cannot."""
+    return asyncio.run(ask("Anybody?")).action
+
+
+async def test_a_tool_in_a_process_of_its_own_is_told_that_it_asks_nobody() -> None:
+    with pytest.raises(ToolFailed, match="inside of an async function that is decorated"):
+        await called(asks_in_a_process, Person())
