@@ -230,7 +230,7 @@ def test_a_host_is_given_the_tools_that_its_flags_choose(
     (home / "config.toml").write_text(f'{CONFIG}\n[toolsets.held]\ntools = ["hold"]\n')
     with host(home, *where, "--toolset", "held", "--read-only") as client:
         listed = client.request("tools/list")["result"]["tools"]
-        assert [tool["name"] for tool in listed] == ["hold", "run_events", "run_get"]
+        assert [tool["name"] for tool in listed] == ["hold", "run_events", "run_get", "run_result"]
         refused = client.request("tools/call", name="add", arguments={"a": 1, "b": 2})
         assert "has chosen" in refused["error"]["message"]
     with host(home, *where, "--toolset", "hold") as client:
