@@ -135,6 +135,7 @@ async def open_runtime(
                 registry=tools,
                 admission=pinning,
                 secrets=secrets,
+                shelf=shelf,
             )
             spending = await _spending(settings, storage)
             worker, service = _compose(

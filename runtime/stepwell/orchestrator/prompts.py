@@ -54,10 +54,11 @@ class Prompts:
         """
         offer = self.find(caller, name)
         tool = self._registry.get(offer.tool)
-        schema = {} if tool is None else tool.spec.input_schema
-        given: dict[str, Json] = parsed(schema, arguments)
+        given: dict[str, Json]
         if offer.owner:
             given = {"name": offer.upstream, "arguments": dict(arguments)}
+        else:
+            given = parsed({} if tool is None else tool.spec.input_schema, arguments)
         return await self._call_tool(caller, offer.tool, given, trace=trace)
 
     async def complete(

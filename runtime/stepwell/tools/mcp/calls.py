@@ -1,7 +1,7 @@
 """The calls of one server that are in flight: what is sent, what comes back, who is asked meanwhile."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import mcp_types
@@ -11,9 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
     INVALID_REQUEST,
-    CallToolRequest,
-    CallToolRequestParams,
-    CallToolResult,
+    ClientRequest,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitRequestParams,
@@ -21,15 +19,15 @@ from mcp_types import (
     ErrorData,
     InputRequiredResult,
 )
+from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
-from stepwell.engine.values import Data, Json
+from stepwell.engine.values import Data
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code
-from stepwell.tools.answers import value_of
 from stepwell.tools.asking import Line, current_line
-from stepwell.tools.mcp.describe import Offered, seen
-from stepwell.tools.port import CallContext, ToolFailed
+from stepwell.tools.mcp.describe import seen
+from stepwell.tools.port import CallContext, ToolFailed, ToolSpec
 from stepwell.tools.questions import Question, Reply, check_question
 from stepwell.tools.secrets import Redactor
 
@@ -38,7 +36,19 @@ MOST_ROUNDS: Final = 10
 REPORT_EVERY: Final = 0.1
 """Seconds between two reports of progress that are passed on; those between are left out."""
 
-Result = TypeAdapter[CallToolResult | InputRequiredResult](CallToolResult | InputRequiredResult)
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a server is asked for: by which tool of ours, how, and what its answer is to us.
+
+    `name` is what it is called at the server. `request` makes the request, given what every round of
+    it has besides; `value` takes the answer and how many bytes it may have.
+    """
+
+    spec: ToolSpec
+    name: str
+    request: Callable[[dict[str, Any]], ClientRequest]
+    answer: TypeAdapter[Any]
+    value: Callable[[Any, int], Data]
 
 
 class ServerLost(ToolFailed):
@@ -84,9 +94,7 @@ class Calls:
         self._limit = limit
         self._open: dict[object, _InFlight] = {}
 
-    async def make(
-        self, client: Client, tool: Offered, arguments: dict[str, Json], context: CallContext
-    ) -> Data:
+    async def make(self, client: Client, wanted: Wanted, context: CallContext) -> Data:
         """Makes a call; cancellation is passed on, and so is progress.
 
         Raises:
@@ -94,25 +102,25 @@ class Calls:
             ServerLost: the connection ended.
         """
         key, line = object(), current_line()
-        call = self._open[key] = _InFlight(tool.spec.name, context, line)
-        seconds = None if tool.spec.timeout is None else tool.spec.timeout / 1e6
+        call = self._open[key] = _InFlight(wanted.spec.name, context, line)
+        seconds = None if wanted.spec.timeout is None else wanted.spec.timeout / 1e6
         try:
             async with asyncio.timeout(seconds) as scope:
                 if line is not None:
                     line.runs_within(scope)
-                result = await self._answer(client, tool, arguments, call)
-            data = value_of(result, tool.spec, self._limit)
+                result = await self._answer(client, wanted, call)
+            data = wanted.value(result, self._limit)
             return Data(self._redactor.json(data.value))
         except TimeoutError as error:
             raise ToolFailed(
-                f"{tool.spec.name} did not end within {seconds:g} s and was cancelled",
+                f"{wanted.spec.name} did not end within {seconds:g} s and was cancelled",
                 code=Code.TOOL_TIMEOUT,
             ) from error
         except MCPError as error:
-            raise self._refusal(tool, error) from error
+            raise self._refusal(wanted, error) from error
         except ValidationError as error:
             raise ToolFailed(
-                f"what {self._server} answered to {tool.name} is no result of MCP: "
+                f"what {self._server} answered to {wanted.name} is no result of MCP: "
                 f"{error.error_count()} problems",
                 code=Code.INVALID_RESULT,
                 retryable=False,
@@ -132,31 +140,22 @@ class Calls:
         (call,) = self._open.values()
         return await self._ask(call, params)
 
-    async def _answer(
-        self, client: Client, tool: Offered, arguments: dict[str, Json], call: "_InFlight"
-    ) -> CallToolResult:
+    async def _answer(self, client: Client, wanted: Wanted, call: "_InFlight") -> Any:
         responses: mcp_types.InputResponses | None = None
         state: str | None = None
         for _ in range(MOST_ROUNDS):
-            result = await client.session.send_request(
-                CallToolRequest(
-                    params=CallToolRequestParams(
-                        name=tool.name,
-                        arguments=arguments,
-                        input_responses=responses,
-                        request_state=state,
-                        _meta=_meta(call.context),
-                    )
-                ),
-                Result,
+            more = {"inputResponses": responses, "requestState": state}
+            result: Any = await client.session.send_request(
+                wanted.request({**more, "_meta": _meta(call.context)}),
+                wanted.answer,
                 progress_callback=_Reports(call.line, self._redactor),
             )
-            if isinstance(result, CallToolResult):
+            if not isinstance(result, InputRequiredResult):
                 return result
             responses = await self._fulfil(call, result.input_requests or {})
             state = result.request_state
         raise ToolFailed(
-            f"{tool.spec.name} asked {MOST_ROUNDS} times for more and never answered",
+            f"{wanted.spec.name} asked {MOST_ROUNDS} times for more and never answered",
             retryable=False,
         )
 
@@ -198,15 +197,15 @@ class Calls:
             return _no("the call is over")
         return ElicitResult.model_validate({"action": reply.action, "content": reply.content})
 
-    def _refusal(self, tool: Offered, error: MCPError) -> ToolFailed:
+    def _refusal(self, wanted: Wanted, error: MCPError) -> ToolFailed:
         if error.error.code == CONNECTION_CLOSED:
             return ServerLost(
-                f"the MCP server {self._server!r} ended the connection while {tool.spec.name} was "
+                f"the MCP server {self._server!r} ended the connection while {wanted.spec.name} was "
                 "in flight; nobody knows whether it was done"
             )
         words = bounded(self._redactor.text(error.error.message))
         return ToolFailed(
-            f"{self._server} refused {tool.name}: {words}",
+            f"{self._server} refused {wanted.name}: {words}",
             code=Code.TOOL_ERROR,
             retryable=False,
             detail={"code": str(error.error.code)},

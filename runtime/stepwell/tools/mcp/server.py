@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 import mcp_types
@@ -23,17 +24,20 @@ from msgspec import Struct
 from stepwell.config import McpServerSettings
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
+from stepwell.tools.mcp import shelved
 from stepwell.tools.mcp.calls import Calls
 from stepwell.tools.mcp.describe import Offered, offered, prefix_of, recalled
 from stepwell.tools.mcp.lines import MESSAGE_LIMIT
 from stepwell.tools.mcp.program import Order, Program
-from stepwell.tools.mcp.tool import McpTool
+from stepwell.tools.mcp.shelved import Shelved
+from stepwell.tools.mcp.tool import McpTool, call_of
 from stepwell.tools.network import Grants, Guard, guarded_client, host_of
 from stepwell.tools.outcomes import described
 from stepwell.tools.port import ToolFailed
 from stepwell.tools.rate import Rate
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.secrets import Redactor, Secrets
+from stepwell.tools.shelf import Shelf
 
 MOST_TOOLS: Final = 1000
 """Tools of one server that are offered."""
@@ -49,6 +53,12 @@ LIST_AGAIN: Final = timedelta(seconds=1)
 """The least time between two lists of a server that says again and again that they change."""
 LOOK_AGAIN: Final = 2.0
 """Seconds until suspended tools are compared with their pins again."""
+CHANGED: Final = (
+    mcp_types.ToolListChangedNotification,
+    mcp_types.ResourceListChangedNotification,
+    mcp_types.PromptListChangedNotification,
+)
+"""What a server says that has another list now."""
 TROUBLES: Final = 20
 """Tools that were refused, of which it is told why."""
 
@@ -97,6 +107,7 @@ class McpServer:
         registry: ToolRegistry,
         admission: Admission,
         secrets: Secrets,
+        shelf: Shelf,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -105,6 +116,16 @@ class McpServer:
         self._secrets = secrets
         self._redactor = Redactor()
         self._calls = Calls(name, redactor=self._redactor, limit=settings.max_result)
+        self._shelved = Shelved(
+            name,
+            self,
+            shelf=shelf,
+            registry=registry,
+            rate=settings.rate,
+            timeout=self._timeout,
+            labels=frozenset(settings.labels),
+            keeps_names=settings.names != "prefix",
+        )
         self._tools: dict[str, McpTool] = {}
         self._rates: dict[str, Rate] = {}
         self._found: dict[str, Offered] = {}
@@ -304,16 +325,25 @@ class McpServer:
         self.lost()
 
     async def _heard(self, message: object) -> None:
-        if isinstance(message, mcp_types.ToolListChangedNotification):
+        if isinstance(message, mcp_types.ResourceUpdatedNotification):
+            self._shelved.updated(message.params.uri)
+        elif isinstance(message, CHANGED):
             self._news.set()
 
     async def _listen(self, client: Client) -> None:
-        """Asks a server of 2026 to say when its tools change; older ones do so by themselves."""
-        capability = client.server_capabilities.tools
-        if capability is None or not capability.list_changed:
+        """Asks a server of 2026 to say when its lists change; older ones do so by themselves."""
+        can = client.server_capabilities
+        tools, resources, prompts = (
+            bool(of and of.list_changed) for of in (can.tools, can.resources, can.prompts)
+        )
+        if not (tools or resources or prompts):
             return
         with suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
-            async with client.listen(tools_list_changed=True) as changes:
+            async with client.listen(
+                tools_list_changed=tools,
+                resources_list_changed=resources,
+                prompts_list_changed=prompts,
+            ) as changes:
                 async for _ in changes:
                     self._news.set()
 
@@ -348,6 +378,9 @@ class McpServer:
                     refused.append(bounded(f"{tool.name}: {error.message}", 300))
                 else:
                     found[one.spec.name] = one
+        besides = await shelved.listed(client)
+        completes = client.server_capabilities.completions is not None
+        refused += self._shelved.put(besides, completes=completes)
         self._found, self._refused = found, tuple(refused[:TROUBLES])
         await self._judge()
 
@@ -390,7 +423,7 @@ class McpServer:
     def _offer(self, found: Offered, suspended: str = "") -> None:
         name = found.spec.name
         rate = self._rates.setdefault(name, Rate(self._settings.rate))
-        tool = McpTool(found, self, rate=rate)
+        tool = McpTool(found.spec, self, rate=rate, wanted=partial(call_of, found))
         self._registry.replace(tool)
         self._tools[name] = tool
         if suspended:

@@ -12,6 +12,7 @@ from stepwell.tools.mcp.server import Admission, Health, McpServer
 from stepwell.tools.network import networks_of
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.secrets import Secrets
+from stepwell.tools.shelf import Shelf
 
 HEAD_START: Final = timedelta(seconds=4)
 """How long a runtime waits at its start for servers that it has never seen."""
@@ -27,6 +28,7 @@ class McpServers:
         registry: ToolRegistry,
         admission: Admission,
         secrets: Secrets,
+        shelf: Shelf,
     ) -> None:
         """Knows the servers of the settings; none is started before `running`.
 
@@ -42,6 +44,7 @@ class McpServers:
                 registry=registry,
                 admission=admission,
                 secrets=secrets,
+                shelf=shelf,
             )
             for name, one in settings.items()
             if one.enabled
