@@ -183,18 +183,38 @@ class OverHttp:
 
     async def post(self, headers: Headers, body: bytes) -> Answer:
         """Ends when all of the answer has come."""
-        reader, writer = await self._connection()
+        while True:
+            is_used = bool(self._idle)
+            reader, writer = await self._connection()
+            try:
+                answer = await self._exchange(reader, writer, headers, body)
+            except BaseException as error:
+                writer.close()
+                # A server hangs up on who has been silent for seconds, maybe just now.
+                if is_used and isinstance(error, ConnectionError | EOFError):
+                    continue
+                raise
+            self._idle.append((reader, writer))
+            return answer
+
+    async def _exchange(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        headers: Headers,
+        body: bytes,
+    ) -> Answer:
         head = b"".join(b"%s: %s\r\n" % header for header in headers)
         writer.write(b"POST %s HTTP/1.1\r\n%s\r\n%s" % (self._path.encode(), head, body))
         status, *lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
         told = {
-            name.lower(): value.strip() for name, _, value in (x.partition(b":") for x in lines)
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(b":") for line in lines)
         }
         if told.get(b"transfer-encoding") == b"chunked":
             answer = await _chunks(reader)
         else:
             answer = await reader.readexactly(int(told.get(b"content-length", b"0")))
-        self._idle.append((reader, writer))
         return Answer(int(status.split()[1]), told, answer)
 
     def close(self) -> None:
@@ -207,7 +227,7 @@ class OverHttp:
             reader, writer = self._idle.pop()
             if not reader.at_eof():
                 return reader, writer
-            writer.close()  # a server hangs up after seconds in which others were measured
+            writer.close()
         return await asyncio.open_connection("127.0.0.1", self._port)
 
 

@@ -4,7 +4,7 @@
 
 A fifth of the clients are older ones: each has a session, and a stream that it listens on. All of
 them call, list and read the runs of what they called, each with a pause around `pace` seconds. The
-memory is looked at every few seconds; what comes in the first third is warming up. Ends with 1 when a
+memory is looked at again and again; what comes in the first third is warming up. Ends with 1 when a
 request went wrong or the memory has grown, and writes `bench/results/soak.json`.
 """
 
@@ -30,8 +30,8 @@ from bench.trial import percentile
 
 OLDER: Final = 5
 """One client in so many is an older one."""
-LOOK: Final = 2.0
-"""Seconds between two looks at the memory."""
+LOOKS: Final = 150
+"""How often the memory is looked at."""
 GROWTH: Final = 1.03
 """How many times as much memory the last third may need as the second one."""
 CONFIG: Final = """\
@@ -130,10 +130,11 @@ async def soak(clients: int, minutes: float, pace: float) -> int:
         began = time.monotonic()
         while (at := time.monotonic() - began) < minutes * 60:
             looks.append(Looked(at, process.memory_info().rss / 1e6, load.calls))
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(minutes * 60 / LOOKS)
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was hung up is closed in the next turn
         load.wrong += [repr(one) for one in ended if not isinstance(one, asyncio.CancelledError)]
     return _told(clients, looks, load)
 

@@ -24,10 +24,10 @@ async def test_a_client_of_an_older_revision_lists_calls_and_reads(
         names = {tool.name for tool in (await client.list_tools()).tools}
         told: list[float] = []
 
-        async def progress(done: float, total: float | None, message: str | None) -> None:
-            told.append(done)
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            told.append(progress)
 
-        result = await client.call_tool("add", {"a": 1, "b": 2}, progress_callback=progress)
+        result = await client.call_tool("add", {"a": 1, "b": 2}, progress_callback=hear)
         templates = (await client.list_resource_templates()).resource_templates
         run = (result.meta or {})["stepwell/run"]
         read = (await client.read_resource(f"stepwell://runs/{run}")).contents
