@@ -544,7 +544,9 @@ async def test_an_agent_never_answers_for_a_person_nor_goes_on_behind_an_answer(
     assert "answered by a person, and this call is by agent:local" in refused.value.message
     assert "`stepwell resolve`" in refused.value.message
     assert {name for name in tools if name.startswith("run_")} == {
+        "run_start",
         "run_get",
+        "run_result",
         "run_events",
         "run_signal",
         "run_cancel",
