@@ -13,7 +13,7 @@ from stepwell.errors import Code, StepwellError
 
 TaskUse: TypeAlias = Literal["auto", "eager", "required", "never"]
 """When a call becomes a task, for a client that takes tasks: once it takes long (`auto`), at once
-(`eager`), at once and for nobody else (`required`), never."""
+(`eager`), always and for nobody else (`required`), never."""
 TASK_USES: Final[tuple[TaskUse, ...]] = get_args(TaskUse)
 
 

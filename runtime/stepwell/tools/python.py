@@ -81,7 +81,7 @@ def tool(
     `CallContext.key` does no harm (a read-only tool is, unless it says otherwise): any other
     call is never repeated by itself when a crash leaves its outcome open. `published` tools
     are offered to MCP clients. To a client that takes tasks a call is answered as one when it takes
-    long or waits for a person (`task="auto"`), at once (`"eager"`), at once while all other clients
+    long or waits for a person (`task="auto"`), at once (`"eager"`), always while all other clients
     are refused (`"required"`), or never. An async function runs in the daemon and must not block; any
     other one runs in a process of its own and has to be at the top level of its module.
 
