@@ -350,9 +350,10 @@ class Service:
         """
         check_texts(run=run)
         with refusals(no_run(run)):
-            view = run_of_row(await self._storage.runs.get(caller.namespace, run))
-            if is_own and view.principal != caller.principal:
-                raise Missing
+            row = await self._storage.runs.get(caller.namespace, run)
+            if is_own and row.principal != caller.principal:
+                raise Missing  # before anything is read of it: it takes as long as one not there
+            view = run_of_row(row)
             if any(one.on == "input" for one in view.waiting):
                 asked = await self.questions.of(caller.namespace, view)
                 view = msgspec.structs.replace(view, questions=asked)
