@@ -11,6 +11,7 @@ from mcp_types import Tool, ToolAnnotations
 
 from stepwell.orchestrator.views import Workflow
 from stepwell.tools.port import ToolSpec
+from stepwell_mcp.icons import offered_icons
 from stepwell_mcp.meta_tools import META_TOOLS
 from stepwell_mcp.results import HANDLE_SCHEMA
 from stepwell_mcp.run_tools import RUN_TOOLS
@@ -89,6 +90,7 @@ def _make_offer(spec: ToolSpec, *, any_root: bool) -> Tool:
             idempotent_hint=spec.idempotent,
             open_world_hint=spec.open_world,
         ),
+        icons=offered_icons(spec.icons),
         _meta={DEFINITION_META: spec.definition},
     )
 

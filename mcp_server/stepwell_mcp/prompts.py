@@ -18,8 +18,8 @@ from stepwell.tools.shelf import PromptOffer
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.errors import refusals
 from stepwell_mcp.following import Follow, output_of, trace_of
+from stepwell_mcp.icons import offered_icons
 from stepwell_mcp.pages import page_of
-from stepwell_mcp.resources import icons_of
 from stepwell_mcp.results import Structured
 
 KEEP_LIST: Final = 60_000
@@ -91,6 +91,6 @@ def _prompt_of(offer: PromptOffer) -> Prompt:
             for argument in offer.arguments
         ]
         or None,
-        icons=icons_of(offer.icons),
+        icons=offered_icons(offer.icons),
         _meta=dict(offer.meta) or None,
     )

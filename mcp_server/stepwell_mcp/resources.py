@@ -1,13 +1,11 @@
 """`resources/list`, `resources/templates/list`, `resources/read`: ours, those of tools files, others'."""
 
-from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from mcp.server.lowlevel import Server
 from mcp_types import (
     Annotations,
     EmptyResult,
-    Icon,
     InputRequiredResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -28,6 +26,7 @@ from stepwell_mcp import own_resources
 from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.errors import missing, refusals
 from stepwell_mcp.following import Follow, output_of, trace_of
+from stepwell_mcp.icons import offered_icons
 from stepwell_mcp.own_resources import Held
 from stepwell_mcp.pages import page_of
 from stepwell_mcp.updates import subscribe
@@ -36,9 +35,6 @@ KEEP_LIST: Final = 5_000
 """Milliseconds for which a client may keep a list: workflows and datasources change without a word."""
 KEEP_TEMPLATES: Final = 60_000
 """Milliseconds for which it may keep the templates, of whose changes it can be told."""
-
-
-_Icons: TypeAlias = list[Icon]
 
 
 class Resources:
@@ -151,14 +147,6 @@ class Resources:
         return own_resources.held(params.uri, output_of(self._service, ended))
 
 
-def icons_of(icons: Iterable[shelf.Icon]) -> _Icons | None:
-    """Icons as clients are offered them."""
-    return [
-        Icon(src=icon.src, mime_type=icon.mime or None, sizes=[*icon.sizes] or None)
-        for icon in icons
-    ] or None
-
-
 def resource_of(offer: shelf.ResourceOffer) -> Resource:
     """A resource as clients are offered it."""
     return Resource(
@@ -168,7 +156,7 @@ def resource_of(offer: shelf.ResourceOffer) -> Resource:
         description=offer.description or None,
         mime_type=offer.mime or None,
         size=offer.size,
-        icons=icons_of(offer.icons),
+        icons=offered_icons(offer.icons),
         annotations=_annotations(offer),
         _meta=dict(offer.meta) or None,
     )
@@ -181,7 +169,7 @@ def _template_of(offer: shelf.ResourceOffer) -> ResourceTemplate:
         title=offer.title or None,
         description=offer.description or None,
         mime_type=offer.mime or None,
-        icons=icons_of(offer.icons),
+        icons=offered_icons(offer.icons),
         annotations=_annotations(offer),
         _meta=dict(offer.meta) or None,
     )

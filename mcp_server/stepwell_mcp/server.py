@@ -5,7 +5,7 @@ There is no second path into the runtime: a tool call is a run of the built-in w
 """
 
 import importlib.metadata
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
@@ -30,6 +30,7 @@ from stepwell.errors import NotFound, StepwellError, Unavailable
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
+from stepwell.tools.icons import Icon
 from stepwell.vault.boxes import Boxes
 from stepwell.vault.factor_key import passing_boxes
 from stepwell_mcp.asking import Conversation
@@ -40,6 +41,7 @@ from stepwell_mcp.chosen import Chosen
 from stepwell_mcp.completion import Completions
 from stepwell_mcp.errors import refusals, unknown_tool
 from stepwell_mcp.following import trace_of
+from stepwell_mcp.icons import offered_icons
 from stepwell_mcp.listening import Listening
 from stepwell_mcp.log_levels import LogLevels
 from stepwell_mcp.meta_tools import META_TOOLS, unwrapped
@@ -76,13 +78,16 @@ def build_server(
     task_after: timedelta = DEFAULT_TASK_AFTER,
     offering: Offering | None = None,
     states: Boxes | None = None,
+    website: str = "",
+    icons: Sequence[Icon] = (),
 ) -> McpServer:
     """An MCP server that offers what the service has, to whoever asks (`callers`).
 
     A call that has not ended after `task_after` is a task for clients that take tasks; for others it
     answers a handle of its run after `wait`, or as soon then as its run waits for somebody.
     `offering` has the toolsets that clients may choose. `states` seals what newer clients carry from one
-    round of a call to the next: without it no other process takes it.
+    round of a call to the next: without it no other process takes it. `website`
+    is where people find its pages, `icons` what clients may show beside its name.
     """
     tasks = Tasks(service)
     chosen = Chosen(service, offering or Offering())
@@ -102,6 +107,8 @@ def build_server(
         title="Stepwell",
         description="Durable, governed tools and workflows.",
         instructions=INSTRUCTIONS,
+        website_url=website or None,
+        icons=offered_icons(icons),
         # What is offered depends on who asks, and may change at any time.
         cache_hints={
             "tools/list": CacheHint(ttl_ms=0, scope="private"),

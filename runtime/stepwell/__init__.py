@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stepwell.tools.content import Message as Message
     from stepwell.tools.content import ResourceLink as ResourceLink
     from stepwell.tools.content import Text as Text
+    from stepwell.tools.icons import Icon as Icon
     from stepwell.tools.port import CallContext as CallContext
     from stepwell.tools.port import ToolFailed as ToolFailed
     from stepwell.tools.prompts import prompt as prompt
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from stepwell.tools.questions import Question as Question
     from stepwell.tools.questions import Reply as Reply
     from stepwell.tools.resources import resource as resource
-    from stepwell.tools.shelf import Icon as Icon
     from stepwell.tools.shelf import resource_changed as resource_changed
 
 _PUBLIC = {
@@ -35,7 +35,7 @@ _PUBLIC = {
     "Content": "stepwell.tools.content",
     "Do": "stepwell.definitions.do",
     "EmbeddedResource": "stepwell.tools.content",
-    "Icon": "stepwell.tools.shelf",
+    "Icon": "stepwell.tools.icons",
     "Image": "stepwell.tools.content",
     "Message": "stepwell.tools.content",
     "Question": "stepwell.tools.questions",

@@ -39,6 +39,7 @@ from stepwell_server import ports
 from stepwell_server.grpc_server import GrpcServer
 from stepwell_server.home import Endpoints, Home
 from stepwell_server.http import HttpServer, MetricsPage, Probes
+from stepwell_server.product_icon import product_icon
 from stepwell_server.signals import stop_on_signals
 from stepwell_server.web.lazily import mounted
 
@@ -134,14 +135,16 @@ async def _open_doors(
             bearer=oauth.bearer if oauth else None,
         )
         probes = Probes(runtime.service)
+        url = settings.page_url(http_port)
         mcp_server = build_server(
             runtime.service,
             wait=settings.mcp.wait,
             task_after=settings.mcp.task_after,
             offering=Offering.of(settings),
             states=open_state_boxes(settings.mcp.state_key, settings.home, os.environ),
+            website=url,
+            icons=(product_icon(),),
         )
-        url = settings.page_url(http_port)
         mcp_http = McpHttp(
             mcp_server,
             authentication,

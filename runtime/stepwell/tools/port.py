@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
+from stepwell.tools.icons import Icon
 
 TaskUse: TypeAlias = Literal["auto", "eager", "required", "never"]
 """When a call becomes a task, for a client that takes tasks: once it takes long (`auto`), at once
@@ -44,6 +45,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     most_rows: int = 0
     task: TaskUse = "auto"
     role: Literal["tool", "resource", "prompt"] = "tool"
+    icons: tuple[Icon, ...] = ()
 
     @cached_property
     def described(self) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any, TypeVar, overload
 
 from stepwell.tools.completion import Choices, completers
+from stepwell.tools.icons import Icon, icons_of
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.python import declare, microseconds
-from stepwell.tools.resources import icons_of
-from stepwell.tools.shelf import Argument, Icon, PromptOffer
+from stepwell.tools.shelf import Argument, PromptOffer
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ time is over or nobody waits for it any more.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
@@ -19,6 +19,7 @@ from stepwell.tools import declaration
 from stepwell.tools.blocking import watched
 from stepwell.tools.declaration import Declaration, Function
 from stepwell.tools.frames import DECLARATION
+from stepwell.tools.icons import Icon, icons_of
 from stepwell.tools.modules import source_of
 from stepwell.tools.outcomes import as_json
 from stepwell.tools.port import (
@@ -52,6 +53,7 @@ def tool(
     timeout: timedelta | None = None,
     published: bool = True,
     task: TaskUse = "auto",
+    icons: Sequence[Icon | str] = (),
 ) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
@@ -68,6 +70,7 @@ def tool(
     timeout: timedelta | None = None,
     published: bool = True,
     task: TaskUse = "auto",
+    icons: Sequence[Icon | str] = (),
 ) -> F | Callable[[F], F]:
     """Declares a function as a tool and returns the function itself.
 
@@ -100,6 +103,7 @@ def tool(
         timeout=microseconds(timeout),
         published=published,
         task=task,
+        icons=icons_of(icons),
     )
     if task not in TASK_USES:
         raise TypeError(f"@tool: task must be one of {', '.join(TASK_USES)}, it is {task!r}")

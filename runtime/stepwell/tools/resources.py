@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from stepwell.tools.completion import Choices, completers
 from stepwell.tools.content import Role
+from stepwell.tools.icons import Icon, icons_of
 from stepwell.tools.port import ToolSpec
 from stepwell.tools.python import declare, microseconds
-from stepwell.tools.shelf import OURS, Icon, ResourceOffer
+from stepwell.tools.shelf import OURS, ResourceOffer
 from stepwell.tools.uris import Template, template
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,11 +75,6 @@ def resource(
         return declare(function, _reader(own, title, description, timeout), offer=offer)
 
     return declared
-
-
-def icons_of(icons: Sequence[Icon | str]) -> tuple[Icon, ...]:
-    """The icons, where a string is the URI of one."""
-    return tuple(Icon(one) if isinstance(one, str) else one for one in icons)
 
 
 def _reader(name: str, title: str, description: str, timeout: timedelta | None) -> ToolSpec:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from stepwell.engine.values import Json
 from stepwell.errors import AlreadyExists
+from stepwell.tools.icons import Icon
 from stepwell.tools.uris import Template
 
 Completer: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Sequence[str]]]
@@ -25,14 +26,6 @@ OURS: Final = "stepwell"
 """The scheme of the resources that Stepwell has of itself."""
 
 _shelves: "weakref.WeakSet[Shelf]" = weakref.WeakSet()
-
-
-class Icon(Struct, frozen=True, omit_defaults=True):
-    """A picture that clients may show; `src` is an `https:` or `data:` URI."""
-
-    src: str
-    mime: str = ""
-    sizes: tuple[str, ...] = ()
 
 
 class Offer(Struct, frozen=True, kw_only=True):

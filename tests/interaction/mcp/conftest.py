@@ -112,7 +112,7 @@ from stepwell import (
 )
 
 
-@tool
+@tool(icons=["https://shop.example/eye.png"])
 async def picture() -> Content:
     """Shows a picture."""
     return Content(

@@ -16,6 +16,7 @@ from mcp_types import (
     INVALID_PARAMS,
     BlobResourceContents,
     ContentBlock,
+    Icon,
     PromptReference,
     ReadResourceResult,
     ResourceTemplateReference,
@@ -47,7 +48,9 @@ def wire(block: ContentBlock) -> dict[str, Any]:
 
 async def test_a_tool_answers_blocks_as_they_are(connect: Connect) -> None:
     async with connect() as client:
+        (tool,) = [one for one in (await client.list_tools()).tools if one.name == "picture"]
         result = await client.call_tool("picture", {})
+    assert tool.icons == [Icon(src="https://shop.example/eye.png")]
     assert [wire(block) for block in result.content] == [
         {"type": "text", "text": "Look:"},
         {"type": "image", "data": "cG5n", "mimeType": "image/png"},

@@ -1,18 +1,22 @@
 """The tools of a server as our own: what it says of each, bounded and cleaned."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import mcp_types
 from msgspec import Struct
 
 from stepwell.engine.wording import bounded
+from stepwell.tools.icons import Icon
 from stepwell.tools.mcp.dialects import current
 from stepwell.tools.port import ToolSpec
 
 MOST_WORDS: Final = 16_384
 """Characters of a description."""
+MOST_ICONS: Final = 8
+MOST_ICON: Final = 16_384
+"""Characters of the URI of an icon."""
 
 _UNSEEN = re.compile(
     # Controls, and what is not shown or turns what is shown around: nobody approves that.
@@ -46,6 +50,7 @@ def offered(tool: mcp_types.Tool, *, prefix: str, timeout: int, labels: frozense
         timeout=timeout,
         kind="mcp",
         labels=labels,
+        icons=shown_icons(tool.icons or ()),
     )
     return Offered(spec, tool.name)
 
@@ -58,6 +63,16 @@ def prefix_of(server: str) -> str:
 def seen(text: str) -> str:
     """A text with nothing in it that a person would not see, and not without end."""
     return bounded(_UNSEEN.sub("", text), MOST_WORDS)
+
+
+def shown_icons(icons: Iterable[mcp_types.Icon]) -> tuple[Icon, ...]:
+    """The icons that a client may load without asking a host in the clear, or that are here already."""
+    fit = [
+        Icon(one.src, one.mime_type or "", tuple(one.sizes or ()))
+        for one in icons
+        if one.src.startswith(("https://", "data:image/")) and len(one.src) <= MOST_ICON
+    ]
+    return tuple(fit[:MOST_ICONS])
 
 
 def recalled(

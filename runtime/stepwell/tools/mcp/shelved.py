@@ -31,20 +31,17 @@ from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.tools.mcp.calls import Wanted
-from stepwell.tools.mcp.describe import prefix_of, seen
+from stepwell.tools.mcp.describe import prefix_of, seen, shown_icons
 from stepwell.tools.mcp.tool import Host, McpTool
 from stepwell.tools.outcomes import described
 from stepwell.tools.port import ToolFailed, ToolSpec
 from stepwell.tools.rate import Rate
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.shelf import Argument, Completer, Icon, Offer, PromptOffer, ResourceOffer, Shelf
+from stepwell.tools.shelf import Argument, Completer, Offer, PromptOffer, ResourceOffer, Shelf
 from stepwell.tools.uris import MOST_CHARACTERS, is_uri, template
 
 MOST_OFFERS: Final = 1000
 """Resources, templates or prompts of one server that are offered."""
-MOST_ICONS: Final = 8
-MOST_ICON: Final = 16_384
-"""Characters of the URI of an icon."""
 MOST_NAME: Final = 128
 PATIENCE: Final = 5.0
 """Seconds that a server has to list what it has, or to complete an argument."""
@@ -229,7 +226,7 @@ class Shelved:
         return {
             "title": seen(one.title or ""),
             "description": seen(one.description or ""),
-            "icons": _icons_of(one.icons or ()),
+            "icons": shown_icons(one.icons or ()),
             "owner": self._server,
         }
 
@@ -330,16 +327,6 @@ def _argument_of(argument: mcp_types.PromptArgument) -> Argument:
         description=seen(argument.description or ""),
         required=bool(argument.required),
     )
-
-
-def _icons_of(icons: Iterable[mcp_types.Icon]) -> tuple[Icon, ...]:
-    """The icons that a client may load without asking a host in the clear, or that are here already."""
-    fit = [
-        Icon(one.src, one.mime_type or "", tuple(one.sizes or ()))
-        for one in icons
-        if one.src.startswith(("https://", "data:image/")) and len(one.src) <= MOST_ICON
-    ]
-    return tuple(fit[:MOST_ICONS])
 
 
 def _named(offer: Offer) -> str:
