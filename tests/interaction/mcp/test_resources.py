@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from tests.interaction.mcp.conftest import HELLO, Connect
 
 from stepwell.engine.events import ToolCall
+from stepwell.errors import Code, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.policy.source import PolicyFile
-from stepwell.principals import LOCAL_AGENT, LOCAL_USER
+from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
+from stepwell_mcp import own_resources
+from stepwell_mcp.own_resources import RUN
 
 pytestmark = pytest.mark.anyio
 
@@ -386,3 +390,38 @@ async def test_a_client_is_told_of_a_new_version_of_a_workflow_that_it_follows(
                 await told.wait()
         text = text_of(await client.read_resource(uri))
     assert "hi " in text
+
+
+async def test_nothing_of_another_namespace_can_be_read(service: Service) -> None:
+    stranger = Caller("elsewhere", "agent:stranger")
+    run = await service.call_tool(LOCAL_AGENT, "add", {"a": 2, "b": 3})
+    uris = [f"stepwell://runs/{run.id}{part}" for part in ("", "/events", "/result")]
+    for uri in (*uris, "stepwell://workflows/hello", "stepwell://datasources/shop/schema"):
+        with pytest.raises(NotFound) as refused:
+            await own_resources.read(service, stranger, uri)
+        with pytest.raises(NotFound):
+            await own_resources.find(service, stranger, uri)
+        assert refused.value.code is Code.RESOURCE_NOT_FOUND
+    assert (await own_resources.complete(service, stranger, RUN.template.text, "")).values == ()
+
+
+async def test_what_a_datasource_has_answered_is_in_no_page_of_the_log(
+    connect: Connect, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "data" / "shop.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("create table customers (name text)")
+        database.execute("insert into customers values ('Ada of Shalott')")
+        database.commit()
+    await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{path}")
+    async with connect() as client:
+        arguments = {"datasource": "shop", "sql": "select name from customers"}
+        called = await client.call_tool("db_query", arguments)
+        assert called.meta is not None
+        uri = f"stepwell://runs/{called.meta['stepwell/run']}"
+        log = text_of(await client.read_resource(f"{uri}/events"))
+        result = text_of(await client.read_resource(f"{uri}/result"))
+    assert "Ada of Shalott" in result
+    assert "tool_call" in log
+    assert "Ada of Shalott" not in log
