@@ -111,7 +111,11 @@ async def _over_http(place: Place, calls: Calls) -> dict[str, float]:
 async def _listing(place: Place, calls: Calls) -> dict[str, float]:
     """What it costs to list a thousand tools, page by page, to a client that wants them all."""
     async with AsyncExitStack() as stack:
-        overrides = {"storage.url": "memory:", "tools.paths": [str(THOUSAND)]}
+        overrides = {
+            "storage.url": "memory:",
+            "tools.paths": [str(THOUSAND)],
+            "mcp.most_listed": 2000,
+        }
         settings = load_settings(place.new_home("thousand"), {}, overrides)
         service = (await stack.enter_async_context(open_runtime(settings))).service
         doors = {
