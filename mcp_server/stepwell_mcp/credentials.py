@@ -59,6 +59,9 @@ class CredentialGate:
             await PlainTextResponse(f"{error.message}\n", 503)(scope, receive, send)
         else:
             admit(scope, caller)
+            if not credential:
+                await self._app(scope, receive, send)  # nothing that could expire
+                return
             watched = _Watched(send, self._authentication, credential)
             try:
                 await self._app(scope, receive, watched.send)
@@ -98,7 +101,7 @@ class ScopeGate:
 class _Watched:
     """What is sent to a client as long as its credential counts."""
 
-    def __init__(self, send: Send, authentication: Authentication, credential: str | None) -> None:
+    def __init__(self, send: Send, authentication: Authentication, credential: str) -> None:
         self._send = send
         self._authentication = authentication
         self._credential = credential
@@ -112,7 +115,7 @@ class _Watched:
         Raises:
             Unauthenticated: the credential has expired meanwhile, or was revoked.
         """
-        if self._credential and _now() - self._looked_at >= LOOK_AGAIN:
+        if _now() - self._looked_at >= LOOK_AGAIN:
             self._looked_at = _now()
             try:
                 await self._authentication.authenticate(self._credential, is_local=False)

@@ -110,7 +110,8 @@ class _FromNowOn:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["headers"] = [header for header in scope["headers"] if header[0] != b"last-event-id"]
+        if scope["method"] == "GET":
+            scope["headers"] = [each for each in scope["headers"] if each[0] != b"last-event-id"]
         await self._app(scope, receive, send)
 
 

@@ -101,6 +101,10 @@ class View(Struct, frozen=True):
         )
 
 
+SELECTION: Final = "stepwell.selection"
+"""Where a request's scope has what it has chosen, once that was read."""
+
+
 class Offering:
     """The toolsets that there are, and what is shown to who chooses none."""
 
@@ -186,7 +190,11 @@ def selection_of(context: RequestContext) -> Selection:
     """
     if context.request is None:
         return EVERYTHING
-    return selected(context.request.scope)
+    scope = context.request.scope
+    known: Selection | None = scope.get(SELECTION)  # a request is asked more than once
+    if known is None:
+        known = scope[SELECTION] = selected(scope)
+    return known
 
 
 def selected(scope: Mapping[str, Any]) -> Selection:
