@@ -34,6 +34,13 @@ async def two_rounds() -> str:
 
 
 @tool(idempotent=True)
+async def both_names() -> list[str]:
+    """Asks two forms at once."""
+    replies = await ask_all({key: Question(f"{key}?", schema=WHO) for key in ("first", "second")})
+    return [reply.content["name"] for reply in replies.values()]
+
+
+@tool(idempotent=True)
 async def everything() -> list[str]:
     """Asks the user, and what is behind him, all at once."""
     message = {"role": "user", "content": {"type": "text", "text": "Say hello"}}

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from stepwell.engine.values import Json
 from stepwell.errors import InvalidRequest
+from stepwell.orchestrator.questions import check_answer
 from stepwell.orchestrator.views import OpenQuestion, Run
 from stepwell.tools.questions import Action
 from stepwell_mcp.callers import RequestContext
@@ -123,11 +124,20 @@ def result_type(kind: str) -> type[BaseModel]:
 
 
 def reply_of(key: str, question: OpenQuestion, response: object) -> tuple[Action, Json]:
-    """What the client says to a question.
+    """What the client says to a question, as the run takes it.
+
+    Whoever has several answers looks at all of them so before he gives the first.
 
     Raises:
-        InvalidRequest: it is no answer to a question of this kind.
+        InvalidRequest: it is no answer to a question of this kind, or does not fit its form.
+        LimitExceeded: it is too large, or too deep.
     """
+    action, content = _reply_of(key, question, response)
+    check_answer(question, action, content)
+    return action, content
+
+
+def _reply_of(key: str, question: OpenQuestion, response: object) -> tuple[Action, Json]:
     if isinstance(response, Mapping):
         try:
             response = result_type(question.kind).model_validate(response)

@@ -87,7 +87,6 @@ class Questions:
         """
         if action not in ACTIONS:
             raise InvalidRequest(f"{action!r} is no answer; there are {', '.join(ACTIONS)}")
-        check_payload("content", content)
         view = await self._get_run(caller, run)
         if not (caller.is_user or caller.principal == view.principal):
             raise Denied(
@@ -95,8 +94,7 @@ class Questions:
                 f"user; this call is by {caller.principal}"
             )
         asked = _chosen(view, question)
-        if action == "accept":
-            check_content(asked, content)
+        check_answer(asked, action, content)
         given = AnswerQuestion(
             at=self._clock.now(),
             principal=caller.principal,
@@ -112,13 +110,15 @@ class Questions:
         return await self._tell(caller, run, given)
 
 
-def check_content(asked: OpenQuestion, content: Json) -> None:
+def check_answer(asked: OpenQuestion, action: str, content: Json) -> None:
     """Whether an answer is what was asked for.
 
     Raises:
         InvalidRequest: it does not fit the schema of the form, or is no object.
+        LimitExceeded: the content is too large, or too deep.
     """
-    if asked.kind == "url":
+    check_payload("content", content)
+    if action != "accept" or asked.kind == "url":
         return
     if asked.kind != "form":
         if not isinstance(content, dict):

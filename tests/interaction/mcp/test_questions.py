@@ -268,6 +268,25 @@ async def test_an_answer_that_does_not_fit_is_refused_and_may_be_given_better(
         assert text_of(said) == "Hello, Ada"
 
 
+async def test_of_several_answers_none_is_taken_where_one_does_not_fit(opened: Opened) -> None:
+    def named(second: object) -> dict[str, Any]:
+        names = {"first": "Ada", "second": second}
+        return {
+            key: ElicitResult.model_construct(action="accept", content={"name": name})
+            for key, name in names.items()
+        }
+
+    async with opened() as service, client_of(service, **EVERYTHING) as client:
+        asked = await round_of(client, "both_names")
+        state = asked.request_state
+        with pytest.raises(MCPError, match="does not fit the form"):
+            await round_of(client, "both_names", input_responses=named(7), request_state=state)
+        said = await round_of(
+            client, "both_names", input_responses=named("Alan"), request_state=state
+        )
+        assert said.structured_content == ["Ada", "Alan"]
+
+
 async def test_the_same_answer_is_not_taken_twice(opened: Opened) -> None:
     async with opened() as service, client_of(service, **EVERYTHING) as client:
         asked = await round_of(client, "erase", {"what": "it"})

@@ -433,6 +433,13 @@ async def test_a_task_that_asks_several_things_asks_those_that_are_left(connect:
         task = (await call(client, "ask_twice"))["taskId"]
         both = await until(client, task, lambda state: len(state.get("inputRequests", ())) == 2)
         first, second = both["inputRequests"]
+        misfit = {
+            first: {"action": "decline"},
+            second: {"action": "accept", "content": {"sure": 7}},
+        }
+        with pytest.raises(MCPError, match="does not fit the form"):
+            await ask(client, "tasks/update", task, inputResponses=misfit)
+        assert await ask(client, "tasks/get", task) == both
         await ask(client, "tasks/update", task, inputResponses={first: {"action": "decline"}})
         left = await ask(client, "tasks/get", task)
         await ask(client, "tasks/update", task, inputResponses={second: {"action": "cancel"}})
