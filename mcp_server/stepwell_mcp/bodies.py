@@ -1,15 +1,9 @@
 """The body of a request, read before it is answered, and given to the application again."""
 
-from collections.abc import Iterable
-from typing import Any
-
-import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from stepwell.tools.prompts import PREFIX
 from stepwell_mcp.lines import MESSAGE_LIMIT
-from stepwell_mcp.meta_tools import CALL
 
 
 class BodyTooLarge(Exception):
@@ -51,31 +45,3 @@ async def read_body(scope: Scope, receive: Receive) -> Body:
         if not message.get("more_body", False):
             break
     return Body(bytes(content), message, receive)
-
-
-def called(content: bytes) -> tuple[str, ...]:
-    """The names of the tools that a message calls, or a batch of messages, as an older client may send.
-
-    Of `call_tool` it is the one that it calls, of a prompt the call that getting it is. What is no
-    message calls nothing.
-    """
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
-        return ()
-    messages = document if isinstance(document, list) else [document]
-    return tuple(dict.fromkeys(name for message in messages for name in _names(message)))
-
-
-def _names(message: Any) -> Iterable[str]:
-    params = message.get("params") if isinstance(message, dict) else None
-    if not isinstance(params, dict):
-        return
-    method, name = message.get("method"), params.get("name")
-    if method == "tools/call" and name == CALL:
-        arguments = params.get("arguments")
-        name = arguments.get("name") if isinstance(arguments, dict) else None
-    if isinstance(name, str) and method == "tools/call":
-        yield name
-    elif isinstance(name, str) and method == "prompts/get":
-        yield PREFIX + name

@@ -15,7 +15,8 @@ from stepwell.orchestrator.authentication import Authentication, Unauthenticated
 from stepwell.orchestrator.resource_server import ResourceServer
 from stepwell.orchestrator.scopes import InsufficientScope
 from stepwell.principals import Caller
-from stepwell_mcp.bodies import BodyTooLarge, called, read_body
+from stepwell_mcp.bodies import BodyTooLarge, read_body
+from stepwell_mcp.called import Called
 from stepwell_mcp.callers import CALLER, admit, is_local
 from stepwell_mcp.challenges import insufficient, unauthenticated
 
@@ -36,11 +37,13 @@ class CredentialGate:
         authentication: Authentication,
         *,
         oauth: ResourceServer | None = None,
+        called: Called | None = None,
         keyless: bool = True,
     ) -> None:
         self._app = app
         self._authentication = authentication
         self._oauth = oauth
+        self._called = called
         self._keyless = keyless
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +57,7 @@ class CredentialGate:
             refusal = unauthenticated(error, self._oauth, has_token=bool(credential))
             await refusal(scope, receive, send)
         except InsufficientScope as error:
-            await _step_up(error, self._oauth, scope, receive, send)
+            await self._step_up(error, scope, receive, send)
         except StepwellError as error:
             await PlainTextResponse(f"{error.message}\n", 503)(scope, receive, send)
         else:
@@ -69,13 +72,28 @@ class CredentialGate:
                 if not watched.has_ended:
                     raise
 
+    async def _step_up(
+        self, error: InsufficientScope, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Tells a client that lacks a scope for everything also what else it will need."""
+        assert self._oauth is not None, "only access tokens have scopes"
+        assert self._called is not None, "who takes access tokens knows what is called"
+        try:
+            names = self._called.names((await read_body(scope, receive)).content)
+        except BodyTooLarge:
+            await _too_large(scope, receive, send)
+        else:
+            needed = self._oauth.scopes.needed(names)
+            await insufficient(error, self._oauth, needed)(scope, receive, send)
+
 
 class ScopeGate:
-    """Lets in whose access token has the scopes that the tools take which he calls."""
+    """Lets in whose access token has the scopes that the tools take which he uses."""
 
-    def __init__(self, app: ASGIApp, oauth: ResourceServer) -> None:
+    def __init__(self, app: ASGIApp, oauth: ResourceServer, called: Called) -> None:
         self._app = app
         self._oauth = oauth
+        self._called = called
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 403 with all the scopes at once.
@@ -88,7 +106,7 @@ class ScopeGate:
             return
         try:
             body = await read_body(scope, receive)
-            names = called(body.content)
+            names = self._called.names(body.content)
             self._oauth.scopes.demand(caller, names, ", ".join(names))
         except BodyTooLarge:
             await _too_large(scope, receive, send)
@@ -126,23 +144,6 @@ class _Watched:
             except StepwellError:
                 pass  # nobody can tell at the moment, so what was said before holds
         await self._send(message)
-
-
-async def _step_up(
-    error: InsufficientScope,
-    oauth: ResourceServer | None,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Tells a client that lacks a scope for everything also what else it will need."""
-    assert oauth is not None, "only access tokens have scopes"
-    try:
-        names = called((await read_body(scope, receive)).content)
-    except BodyTooLarge:
-        await _too_large(scope, receive, send)
-    else:
-        await insufficient(error, oauth, oauth.scopes.needed(names))(scope, receive, send)
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from stepwell.config import MCP_PATH
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.resource_server import ResourceServer
+from stepwell_mcp.called import Called
 from stepwell_mcp.credentials import CredentialGate, ScopeGate
 from stepwell_mcp.limits import LimitGate, Limits
 from stepwell_mcp.lines import MESSAGE_LIMIT
@@ -44,13 +45,19 @@ class McpHttp:
         places: Places | None = None,
         limits: Limits | None = None,
         oauth: ResourceServer | None = None,
+        called: Called | None = None,
         keyless: bool = True,
     ) -> None:
-        """Without `keyless` a call from this machine needs a credential too."""
+        """Without `keyless` a call from this machine needs a credential too.
+
+        Where access tokens are taken (`oauth`), `called` tells which tools a request uses.
+        """
+        assert oauth is None or called is not None, "scopes are those of the tools that are used"
         self._authentication = authentication
         self._places = places or Places()
         self._limits = limits or Limits()
         self._oauth = oauth
+        self._called = called
         self._keyless = keyless
         self._manager = StreamableHTTPSessionManager(
             server,
@@ -74,10 +81,16 @@ class McpHttp:
 
     def _endpoint(self) -> ASGIApp:
         app: ASGIApp = _FromNowOn(StreamableHTTPASGIApp(self._manager))
-        if self._oauth:
-            app = ScopeGate(app, self._oauth)
+        if self._oauth and self._called:
+            app = ScopeGate(app, self._oauth, self._called)
         app = LimitGate(app, self._limits)
-        app = CredentialGate(app, self._authentication, oauth=self._oauth, keyless=self._keyless)
+        app = CredentialGate(
+            app,
+            self._authentication,
+            oauth=self._oauth,
+            called=self._called,
+            keyless=self._keyless,
+        )
         app = PlaceGate(app, self._places)
         return _for_pages(app, self._places.origins) if self._places.origins else app
 

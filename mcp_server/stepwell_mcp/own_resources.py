@@ -26,6 +26,8 @@ from stepwell_mcp.run_tools import event_view, run_view
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
+READS_SCHEMA: Final = "db_schema"
+"""The tool that reads the schemas of datasources."""
 MOST_EVENTS: Final = 100
 """Events on one page of a run's log."""
 FOR_GOOD: Final = 3_600_000
@@ -86,6 +88,11 @@ class Own(Struct, frozen=True, kw_only=True):
 def is_own(uri: str) -> bool:
     """Whether a URI is in our scheme."""
     return uri.startswith(f"{OURS}:")
+
+
+def reader(uri: str) -> str:
+    """The name of the tool that reads a resource of ours; "" where it takes none."""
+    return READS_SCHEMA if SCHEMA.template.match(uri) is not None else ""
 
 
 async def find(service: Service, caller: Caller, uri: str) -> None:
@@ -220,7 +227,7 @@ async def _schema(asked: Asked) -> Held:
     """By a call of `db_schema`: what a database has is a datasource's own, and read as its rows are."""
     await _find_datasource(asked)
     given = {"datasource": asked.values["name"]}
-    run = await asked.service.call_tool(asked.caller, "db_schema", given, trace=asked.trace)
+    run = await asked.service.call_tool(asked.caller, READS_SCHEMA, given, trace=asked.trace)
     return Held(run=run)
 
 

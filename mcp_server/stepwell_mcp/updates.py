@@ -106,11 +106,12 @@ async def find(service: Service, caller: Caller, uri: str) -> None:
 
     Raises:
         NotFound: RESOURCE_NOT_FOUND.
+        InsufficientScope: his access token does not cover it.
     """
     if own_resources.is_own(uri):
         await own_resources.find(service, caller, uri)
     else:
-        service.resources.find(caller, uri)
+        service.resources.follow(caller, uri)
 
 
 async def _is_there(service: Service, caller: Caller, uri: str) -> bool:

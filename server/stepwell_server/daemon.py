@@ -28,6 +28,7 @@ from stepwell.config import MCP_PATH, ServerSettings, Settings
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
 from stepwell.vault.state_key import open_state_boxes
+from stepwell_mcp.called import Called
 from stepwell_mcp.callers import allowed_hosts, is_keyless
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.limits import Limits
@@ -154,6 +155,7 @@ async def _open_doors(
             ),
             limits=Limits(rate=settings.mcp.rate, streams=settings.mcp.streams),
             oauth=oauth,
+            called=Called(runtime.service),
             keyless=is_keyless(settings.mcp),
         )
         metrics = MetricsPage(runtime.survey)

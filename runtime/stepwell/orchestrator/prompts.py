@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, NotFound
-from stepwell.orchestrator.resources import CallTool, Hidden, Values, completed, shown
+from stepwell.orchestrator.resources import (
+    CallTool,
+    DemandScopes,
+    Hidden,
+    Values,
+    completed,
+    shown,
+)
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
 from stepwell.tools.completion import parsed
@@ -16,12 +23,19 @@ class Prompts:
     """What a caller may ask about prompts. Every method takes the caller first."""
 
     def __init__(
-        self, shelf: Shelf, *, registry: ToolRegistry, call_tool: CallTool, hidden: Hidden
+        self,
+        shelf: Shelf,
+        *,
+        registry: ToolRegistry,
+        call_tool: CallTool,
+        hidden: Hidden,
+        demand_scopes: DemandScopes,
     ) -> None:
         self._shelf = shelf
         self._registry = registry
         self._call_tool = call_tool
         self._hidden = hidden
+        self._demand_scopes = demand_scopes
 
     async def list_prompts(self, caller: Caller) -> tuple[PromptOffer, ...]:
         """The prompts, by name, but for what policy denies the caller in any case."""
@@ -35,12 +49,13 @@ class Prompts:
         """
         found = self._shelf.prompt(name)
         if found is None:
-            raise NotFound(
-                f"there is no prompt {name!r}; prompts/list names those that there are",
-                code=Code.PROMPT_NOT_FOUND,
-                detail={"name": name},
-            )
+            raise _no_prompt(name)
         return found
+
+    def getter(self, name: str) -> str:
+        """The name of the tool by which a prompt is got; "" where there is none."""
+        found = self._shelf.prompt(name)
+        return "" if found is None else found.tool
 
     async def get(
         self, caller: Caller, name: str, arguments: Mapping[str, str], *, trace: str = ""
@@ -67,10 +82,23 @@ class Prompts:
         """What an argument of a prompt may be; nothing where that is not known.
 
         Raises:
-            NotFound: PROMPT_NOT_FOUND.
+            NotFound: PROMPT_NOT_FOUND, also where policy denies it to the caller whatever he asks.
+            InsufficientScope: his access token does not cover it.
         """
-        return await completed(self.find(caller, name), argument, typed, others)
+        offer = self.find(caller, name)
+        if not shown(caller, (offer,), self._hidden):
+            raise _no_prompt(name)
+        self._demand_scopes(caller, offer.tool)
+        return await completed(offer, argument, typed, others)
 
     def on_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` after each change of the list, until what is answered is called."""
         return self._shelf.listen(lambda change: listener() if change == "prompts" else None)
+
+
+def _no_prompt(name: str) -> NotFound:
+    return NotFound(
+        f"there is no prompt {name!r}; prompts/list names those that there are",
+        code=Code.PROMPT_NOT_FOUND,
+        detail={"name": name},
+    )

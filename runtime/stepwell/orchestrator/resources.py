@@ -29,6 +29,8 @@ class CallTool(Protocol):
 
 Hidden = Callable[[Caller, Sequence[str]], frozenset[str]]
 """Which of these tools policy denies the caller whatever he asks."""
+DemandScopes = Callable[[Caller, str], None]
+"""Refuses an access token that does not cover the use of a tool."""
 
 
 class Values(Struct, frozen=True):
@@ -43,12 +45,19 @@ class Resources:
     """What a caller may ask about resources. Every method takes the caller first."""
 
     def __init__(
-        self, shelf: Shelf, *, registry: ToolRegistry, call_tool: CallTool, hidden: Hidden
+        self,
+        shelf: Shelf,
+        *,
+        registry: ToolRegistry,
+        call_tool: CallTool,
+        hidden: Hidden,
+        demand_scopes: DemandScopes,
     ) -> None:
         self._shelf = shelf
         self._registry = registry
         self._call_tool = call_tool
         self._hidden = hidden
+        self._demand_scopes = demand_scopes
 
     async def list_resources(self, caller: Caller) -> tuple[ResourceOffer, ...]:
         """Those that have one URI, by it, but for what policy denies the caller in any case."""
@@ -68,6 +77,20 @@ class Resources:
         if found is None:
             raise no_resource(uri)
         return found
+
+    def follow(self, caller: Caller, uri: str) -> None:
+        """Whether a caller may be told of changes of the resource of a URI.
+
+        Raises:
+            NotFound: RESOURCE_NOT_FOUND, also where policy denies him to read it whatever he asks.
+            InsufficientScope: his access token does not cover it.
+        """
+        self._check(caller, self.find(caller, uri).offer, uri)
+
+    def reader(self, uri: str) -> str:
+        """The name of the tool that reads a URI; "" where there is none."""
+        found = self._shelf.find(uri)
+        return "" if found is None else found.offer.tool
 
     async def read(self, caller: Caller, uri: str, *, trace: str = "") -> Run:
         """Begins to read a resource; the output of the run is what `contents_of` takes.
@@ -90,11 +113,14 @@ class Resources:
         """What a variable of a template may be; nothing where that is not known.
 
         Raises:
-            NotFound: RESOURCE_NOT_FOUND, there is no such template.
+            NotFound: RESOURCE_NOT_FOUND, there is no such template, or policy denies the caller to
+                read any of it.
+            InsufficientScope: his access token does not cover it.
         """
         offer = self._shelf.template(uri)
         if offer is None:
             raise no_resource(uri)
+        self._check(caller, offer, uri)
         return await completed(offer, variable, typed, others)
 
     def on_changed(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -104,6 +130,11 @@ class Resources:
     def on_updated(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Calls `listener` with each URI of which another content is told, until the answer is called."""
         return self._shelf.follow(listener)
+
+    def _check(self, caller: Caller, offer: ResourceOffer, uri: str) -> None:
+        if not shown(caller, (offer,), self._hidden):
+            raise no_resource(uri)
+        self._demand_scopes(caller, offer.tool)
 
 
 def contents_of(found: Found, uri: str, output: Json) -> list[dict[str, Any]]:

@@ -203,10 +203,18 @@ class Service:
         shelf = shelf or Shelf()
         self.catalog = Catalog(storage, tools=tools, policies=self.policies, shelf=shelf)
         self.resources = Resources(
-            shelf, registry=tools, call_tool=self.call_tool, hidden=self._offered.hidden
+            shelf,
+            registry=tools,
+            call_tool=self.call_tool,
+            hidden=self._offered.hidden,
+            demand_scopes=self._demand_scopes_of,
         )
         self.prompts = Prompts(
-            shelf, registry=tools, call_tool=self.call_tool, hidden=self._offered.hidden
+            shelf,
+            registry=tools,
+            call_tool=self.call_tool,
+            hidden=self._offered.hidden,
+            demand_scopes=self._demand_scopes_of,
         )
         self.schedules = Schedules(
             storage,
@@ -630,6 +638,9 @@ class Service:
         """Here, and not at the doors alone: so it holds however a call has come."""
         is_call = workflow == CALL.name and isinstance(input, Mapping)
         name = str(input.get("tool")) if is_call and isinstance(input, Mapping) else workflow
+        self._demand_scopes_of(caller, name)
+
+    def _demand_scopes_of(self, caller: Caller, name: str) -> None:
         self._scopes.demand(caller, (name,), name)
 
     def _may_change(self, tool: str) -> bool:

@@ -32,6 +32,7 @@ from stepwell.config import load_settings
 from stepwell.errors import Code, Denied, SetupError
 from stepwell.orchestrator.authentication import Authentication, Unauthenticated
 from stepwell.principals import LOCAL_USER
+from stepwell_mcp.called import Called
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.server import build_server
 from stepwell_server.http import HttpServer
@@ -119,6 +120,7 @@ def opened(tmp_path: Path, server: AuthorizationServer) -> Open:
                     build_server(service, wait=wait),
                     Authentication(service.api_keys.identify, "owner", bearer=runtime.oauth.bearer),
                     oauth=runtime.oauth,
+                    called=Called(service),
                     keyless=False,
                 )
                 http = HttpServer(door.routes, drain=timedelta(seconds=1))
@@ -376,9 +378,27 @@ async def test_a_resource_takes_scopes_by_its_name(
         read = modern("resources/read", uri="shop://terms")
         read = headed(read, {"Mcp-Name": "shop://terms"})
         refused = await door.ask(server.token(), read)
-        assert refused.json()["error"]["data"]["code"] == Code.INSUFFICIENT_SCOPE
+        assert (refused.status_code, told(refused)["scope"]) == (403, "mcp shop")
         allowed = await door.ask(server.token(scope="mcp shop"), read)
         assert allowed.json()["result"]["contents"][0]["text"] == "pay first"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("resources/subscribe", {"uri": "shop://terms"}),
+        ("completion/complete", {"ref": {"type": "ref/resource", "uri": "shop://terms"}}),
+        ("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["shop://terms"]}}),
+        ("tools/call", {"name": "run_start", "arguments": {"name": "resource.terms"}}),
+        ("tools/call", {"name": "call_tool", "arguments": {"name": "resource.terms"}}),
+    ],
+)
+async def test_whatever_uses_a_tool_takes_its_scopes(
+    opened: Open, server: AuthorizationServer, method: str, params: dict[str, Any]
+) -> None:
+    async with opened(tools_of={"resource?terms": "shop"}) as door:
+        refused = await door.ask(server.token(), modern(method, **params))
+        assert (refused.status_code, told(refused)["scope"]) == (403, "mcp shop")
 
 
 async def test_an_older_client_cannot_hide_what_it_calls_behind_a_header(

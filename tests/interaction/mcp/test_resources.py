@@ -156,6 +156,28 @@ async def test_reading_is_a_call_in_the_log_that_policy_decides(
     assert "shop://terms" in [resource.uri for resource in listed.resources]
 
 
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_what_policy_denies_is_completed_and_followed_as_little_as_it_is_listed(
+    connect: Connect, service: Service
+) -> None:
+    template = ResourceTemplateReference(uri="shop://orders/{number}{?lang}")
+    prompt = PromptReference(name="complain")
+    rules = (
+        '@id("all") permit(principal, action, resource); @id("none") forbid(principal, action, '
+        'resource) when { resource in [Tool::"resource.order", Tool::"prompt.complain"] };'
+    )
+    async with connect() as client:
+        assert (await client.complete(template, {"name": "lang", "value": ""})).completion.values
+        await service.policies.apply(LOCAL_USER, [PolicyFile("rules.cedar", rules)])
+        with pytest.raises(MCPError, match="there is no resource"):
+            await client.complete(template, {"name": "lang", "value": ""})
+        with pytest.raises(MCPError, match="there is no prompt"):
+            await client.complete(prompt, {"name": "customer", "value": "a"})
+        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            with pytest.raises(MCPError, match="there is no resource"):
+                await client.subscribe_resource("shop://orders/7")
+
+
 async def test_a_run_its_log_and_its_result_can_be_read(connect: Connect) -> None:
     async with connect() as client:
         called = await client.call_tool("add", {"a": 2, "b": 3})
