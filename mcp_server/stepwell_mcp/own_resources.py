@@ -35,14 +35,14 @@ FOR_GOOD: Final = 3_600_000
 
 
 class Held(Struct, frozen=True):
-    """What a resource holds. `run` is one that has yet to end, whose output is what it holds.
+    """What a resource holds, or, in its stead, what begins the run whose output is that.
 
     `keep_ms` is how long a client may keep it.
     """
 
     contents: Sequence[Mapping[str, Any]] = ()
     keep_ms: int = 0
-    run: Run | None = None
+    begin: Callable[[], Awaitable[Run]] | None = None
 
 
 class Asked(Struct, frozen=True):
@@ -227,8 +227,11 @@ async def _schema(asked: Asked) -> Held:
     """By a call of `db_schema`: what a database has is a datasource's own, and read as its rows are."""
     await _find_datasource(asked)
     given = {"datasource": asked.values["name"]}
-    run = await asked.service.call_tool(asked.caller, READS_SCHEMA, given, trace=asked.trace)
-    return Held(run=run)
+    return Held(
+        begin=lambda: asked.service.call_tool(
+            asked.caller, READS_SCHEMA, given, trace=asked.trace
+        )
+    )
 
 
 def held(uri: str, output: Json) -> Held:

@@ -20,7 +20,6 @@ from mcp_types import (
 
 from stepwell.orchestrator.resources import contents_of
 from stepwell.orchestrator.service import Service
-from stepwell.orchestrator.views import Run
 from stepwell.tools import shelf
 from stepwell_mcp import own_resources
 from stepwell_mcp.callers import RequestContext, caller_of
@@ -124,9 +123,13 @@ class Resources:
         uri, caller, trace = params.uri, caller_of(context), trace_of(context)
         if own_resources.is_own(uri):
             held = await own_resources.read(self._service, caller, uri, trace=trace)
-            if held.run is None:
+            if held.begin is None:
                 return held
-            return await self._held_by(context, params, held.run)
+            # Begun only where no run goes on already, of which the client was asked something.
+            ended = await self._follow(context, params, held.begin)
+            if isinstance(ended, InputRequiredResult):
+                return ended
+            return own_resources.held(uri, output_of(self._service, ended))
         found = self._service.resources.find(caller, uri)
         ended = await self._follow(
             context, params, lambda: self._service.resources.read(caller, uri, trace=trace)
@@ -134,17 +137,6 @@ class Resources:
         if isinstance(ended, InputRequiredResult):
             return ended
         return Held(contents_of(found, uri, output_of(self._service, ended)))
-
-    async def _held_by(
-        self, context: RequestContext, params: ReadResourceRequestParams, run: Run
-    ) -> Held | InputRequiredResult:
-        async def begun() -> Run:
-            return run
-
-        ended = await self._follow(context, params, begun)
-        if isinstance(ended, InputRequiredResult):
-            return ended
-        return own_resources.held(params.uri, output_of(self._service, ended))
 
 
 def resource_of(offer: shelf.ResourceOffer) -> Resource:

@@ -1,7 +1,8 @@
 """Tools that ask the person behind a client: by rounds of a newer one, on the session of an older one."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -493,3 +494,29 @@ async def test_a_user_who_will_not_look_at_the_page_leaves_the_call_held(
         assert handle is not None
         assert handle["waiting_for"][0]["tool"] == "erase"
         assert len((await service.approvals.list(LOCAL_USER)).approvals) == 1
+
+
+async def test_a_schema_whose_reading_is_held_is_read_by_one_run(
+    opened: Opened, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+    rules = (
+        '@id("all") permit(principal, action, resource); @id("ask") @effect("require_approval") '
+        'forbid(principal, action, resource == Tool::"db_schema");'
+    )
+    uri = "stepwell://datasources/shop/schema"
+    async with opened() as service, client_of(service, **EVERYTHING) as client:
+        await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{tmp_path / 'shop.db'}")
+        await service.policies.apply(LOCAL_USER, [PolicyFile("rules.cedar", rules)])
+        codes = await Codes(service, LOCAL_USER).enrol()
+        asked: Any = await client.session.read_resource(uri, allow_input_required=True)
+        ((key, _),) = asked.input_requests.items()
+        await approve(service, codes)
+        schema = await client.session.read_resource(
+            uri,
+            input_responses={key: ElicitResult(action="accept")},
+            request_state=asked.request_state,
+        )
+        assert [held.uri for held in schema.contents] == [uri]
+        assert (await only_run(service)).status.value == "completed"
