@@ -228,9 +228,7 @@ async def _schema(asked: Asked) -> Held:
     await _find_datasource(asked)
     given = {"datasource": asked.values["name"]}
     return Held(
-        begin=lambda: asked.service.call_tool(
-            asked.caller, READS_SCHEMA, given, trace=asked.trace
-        )
+        begin=lambda: asked.service.call_tool(asked.caller, READS_SCHEMA, given, trace=asked.trace)
     )
 
 

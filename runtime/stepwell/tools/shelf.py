@@ -103,11 +103,11 @@ class Shelf:
         return tuple(one for _, one in sorted(self._prompts.items()))
 
     def find(self, uri: str) -> Found | None:
-        """The resource of this URI: itself, or by the first template that it fits."""
+        """The resource of this URI: itself, or by the first template that it fits, of the user's own first."""
         exact = self._resources.get(uri)
         if exact is not None and exact.template is None:
             return Found(exact, {})
-        for one in self.templates():
+        for one in sorted(self.templates(), key=lambda offer: bool(offer.owner)):
             assert one.template is not None
             values = one.template.match(uri)
             if values is not None:
@@ -140,15 +140,19 @@ class Shelf:
     def stock(self, owner: str, offers: Iterable[Offer]) -> tuple[Offer, ...]:
         """Puts these in the place of everything of an owner; answers what was left out.
 
-        Nobody takes the URI or the name of another's, or a URI of Stepwell's own.
+        Nobody takes the URI or the name of another's, a URI that a template of another's has, or one
+        of Stepwell's own.
         """
         wanted: list[Offer] = []
         left_out: list[Offer] = []
         for one in offers:
             known = self._kept(one)
             is_taken = known is not None and known.owner != owner
-            is_ours = isinstance(one, ResourceOffer) and one.uri.startswith(f"{OURS}:")
-            (left_out if is_taken or is_ours else wanted).append(one)
+            if isinstance(one, ResourceOffer):
+                is_taken |= one.uri.lower().startswith(f"{OURS}:") or self._is_in_template(
+                    one, owner
+                )
+            (left_out if is_taken else wanted).append(one)
         self._put(wanted, instead_of=owner)
         return tuple(left_out)
 
@@ -172,6 +176,13 @@ class Shelf:
             return self._resources.get(offer.uri)
         return self._prompts.get(offer.name)
 
+    def _is_in_template(self, offer: ResourceOffer, owner: str) -> bool:
+        """Whether a template of somebody else has the URI of an offer that has only one."""
+        return offer.template is None and any(
+            one.template is not None and one.owner != owner and one.template.match(offer.uri)
+            for one in self._resources.values()
+        )
+
     def _put(self, offers: Sequence[Offer], *, instead_of: str | None = None) -> None:
         resources = {
             uri: one for uri, one in self._resources.items() if one.owner != instead_of
@@ -190,6 +201,11 @@ class Shelf:
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners.values()):
             listener(change)
+
+
+def is_ours(uri: str) -> bool:
+    """Whether a URI is in the scheme of Stepwell's own resources, in whatever case."""
+    return uri.lower().startswith(f"{OURS}:")
 
 
 def resource_changed(uri: str) -> None:

@@ -21,7 +21,7 @@ class Template(Struct, frozen=True):
     """A template, taken apart: what each variable may be is in `pattern`, `query` may be left out."""
 
     text: str
-    pattern: str
+    pattern: re.Pattern[str]
     path: tuple[str, ...]
     query: tuple[str, ...] = ()
 
@@ -35,7 +35,7 @@ class Template(Struct, frozen=True):
         if len(uri) > MOST_CHARACTERS:
             return None
         begun, mark, asked = uri.partition("?") if self.query else (uri, "", "")
-        found = re.fullmatch(self.pattern, begun)
+        found = self.pattern.fullmatch(begun)
         if found is None:
             return None
         values = {name: unquote(text) for name, text in zip(self.path, found.groups(), strict=True)}
@@ -59,8 +59,8 @@ class Template(Struct, frozen=True):
 
 
 def is_uri(text: str) -> bool:
-    """Whether a text may be the URI of a resource."""
-    return bool(_SCHEME.match(text)) and not any(each.isspace() for each in text)
+    """Whether a text may be the URI of a resource: nothing in it is unseen."""
+    return bool(_SCHEME.match(text)) and text.isprintable() and " " not in text
 
 
 def template(text: str) -> Template:
@@ -71,25 +71,37 @@ def template(text: str) -> Template:
     """
     if not is_uri(text):
         raise ValueError(f"{text!r} is no URI: write for instance shop://orders/{{id}}")
-    pattern, path, query, last = "", list[str](), tuple[str, ...](), 0
-    for part in _PART.finditer(text):
-        if query:
-            raise ValueError(f"{text!r}: nothing may follow {{?...}}")
-        pattern += re.escape(text[last : part.start()])
-        last = part.end()
-        if part[1] == "?":
-            query = tuple(part[2].split(","))
-        elif "," in part[2]:
-            raise ValueError(f"{text!r}: write {{a}}/{{b}}, each variable by itself")
-        else:
-            pattern += "(.+)" if part[1] else "([^/?#]+)"
-            path.append(part[2])
-    rest = text[last:]
-    if "{" in rest or "}" in rest or "\\{" in pattern or "\\}" in pattern:
+    begin, *rest = _PART.split(text)
+    parts = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+    if any("{" in literal or "}" in literal for literal in (begin, *rest[2::3])):
         raise ValueError(f"{text!r}: a variable is {{name}}, {{+name}} or, at the end, {{?a,b}}")
-    if query and rest:
-        raise ValueError(f"{text!r}: nothing may follow {{?...}}")
+    pattern, path, query = re.escape(begin), list[str](), tuple[str, ...]()
+    for number, (kind, named, literal) in enumerate(parts, 1):
+        is_end = number == len(parts)
+        if kind == "?":
+            if literal or not is_end:
+                raise ValueError(f"{text!r}: nothing may follow {{?...}}")
+            query = tuple(named.split(","))
+            continue
+        if "," in named:
+            raise ValueError(f"{text!r}: write {{a}}/{{b}}, each variable by itself")
+        is_last = is_end or parts[number][0] == "?"
+        if not (is_last or literal):
+            raise ValueError(f"{text!r}: write something between two variables, as {{a}}/{{b}}")
+        path.append(named)
+        pattern += _matching(kind, literal, is_last=is_last)
     names = [*path, *query]
     if len(names) != len(set(names)):
         raise ValueError(f"{text!r}: a variable stands in it twice")
-    return Template(text, pattern + re.escape(rest), tuple(path), query)
+    return Template(text, re.compile(pattern), tuple(path), query)
+
+
+def _matching(kind: str, literal: str, *, is_last: bool) -> str:
+    """A variable and the text after it. It ends at the first such text, and is not tried with another end.
+
+    So matching takes as long as the URI is, whatever a server has written: tried with every end, three
+    variables would keep us busy for minutes.
+    """
+    one = "." if kind else "[^/?#]"
+    ending = re.escape(literal)
+    return f"({one}+){ending}" if is_last else f"(?>({one}+?){ending})"

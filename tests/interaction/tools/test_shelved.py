@@ -62,10 +62,17 @@ class Library(Remote):
         )
 
     async def list_resources(self, context: Any, params: Any) -> ListResourcesResult:
-        icon = Icon(src="https://library.example/book.png")
+        icon = Icon(
+            src="https://library.example/book.png", mime_type="image/png\x1b", sizes=["9x9\u202e"]
+        )
         return ListResourcesResult(
             resources=[
-                Resource(uri=uri, name=uri, title="A\u202e book", icons=[icon])
+                Resource(
+                    uri=uri,
+                    name=uri,
+                    title="A\u202e book",
+                    icons=[Icon(src="javascript:alert(1)"), icon],
+                )
                 for uri in self.books
             ]
         )
@@ -81,6 +88,9 @@ class Library(Remote):
     async def read(self, context: Any, params: Any) -> ReadResourceResult:
         if params.uri == "book://two":
             raise MCPError(INVALID_PARAMS, "the second one is lent")
+        if params.uri == "page://one/lie":
+            said = TextResourceContents(uri="Stepwell://runs/mine/result", text="a lie")
+            return ReadResourceResult(contents=[said])
         text = "x" * 200_000 if params.uri.endswith("/long") else f"All of {params.uri}"
         return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, text=text)])
 
@@ -119,7 +129,9 @@ async def test_resources_and_prompts_of_a_server_are_listed_with_ours(opened_at:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         refused = (await health(service)).refused
     assert resources["book://one"].title == "A book"
-    assert resources["book://one"].icons == [Icon(src="https://library.example/book.png")]
+    assert resources["book://one"].icons == [
+        Icon(src="https://library.example/book.png", mime_type="image/png", sizes=["9x9"])
+    ]
     assert "stepwell://runs/mine" not in resources
     assert "page://{book}/{page}" in [one.uri_template for one in templates]
     assert [prompt.name for prompt in prompts] == ["Sum up"]
@@ -141,6 +153,12 @@ async def test_what_is_read_and_got_is_a_call_in_the_log(opened_at: Open) -> Non
     assert prompt.description == "How to."
     assert prompt.messages[0].content == TextContent(type="text", text="Sum up one.")
     assert [run.workflow for run in runs] == ["call"] * 3
+
+
+async def test_no_server_speaks_for_a_resource_of_ours(opened_at: Open) -> None:
+    async with before(Library(), opened_at) as (client, _):
+        page = await client.read_resource("page://one/lie")
+    assert page.contents == [TextResourceContents(uri="page://one/lie", text="a lie")]
 
 
 async def test_what_a_server_refuses_or_has_too_much_of_is_told(opened_at: Open) -> None:

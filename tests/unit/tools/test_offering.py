@@ -16,6 +16,7 @@ from stepwell.tools.process import ProcessPool
 from stepwell.tools.python import declaration_of
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.shelf import Argument, PromptOffer, ResourceOffer, Shelf
+from stepwell.tools.uris import is_uri, template
 
 CONTEXT = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
 
@@ -164,6 +165,55 @@ async def test_what_a_file_offers_is_put_on_the_shelf(tmp_path: Path) -> None:
             {"role": "user", "content": {"type": "text", "text": "Say hello to Ada."}},
         ]
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "uri", "values"),
+    [
+        ("x://{a}/{b}", "x://1/2", {"a": "1", "b": "2"}),
+        ("x://{a}/{b}", "x://1/2/3", None),
+        ("x://{+a}/raw", "x://1/raw/raw", {"a": "1/raw"}),
+        ("x://{a}-{b}.txt{?c}", "x://1-2-3.txt?c=%20", {"a": "1", "b": "2-3", "c": " "}),
+        ("x://{+a}/in/{b}", "x://1/2/in/3", {"a": "1/2", "b": "3"}),
+        ("x://all", "x://all", {}),
+    ],
+)
+def test_a_template_tells_what_its_variables_are(
+    text: str, uri: str, values: dict[str, str] | None
+) -> None:
+    assert template(text).match(uri) == values
+
+
+@pytest.mark.parametrize(
+    "text", ["x:{a}-{b}-{c}-{d}-{e}-{f}!", "x:{+a}-{+b}-{+c}-{+d}-{+e}-{+f}!", "x:{+a}-{b}!"]
+)
+def test_no_template_of_a_server_takes_long_over_a_uri(text: str) -> None:
+    assert template(text).match(f"x:{'a-' * 2000}") is None
+
+
+@pytest.mark.parametrize("text", ["x://{a}{b}", "x://{+a}{b}", "x://{a}{?b}/c", "x://}{a}"])
+def test_what_is_no_template_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write|nothing may follow|a variable is"):
+        template(text)
+
+
+@pytest.mark.parametrize("text", ["x://a\u202eb", "x://a\x1b[2J", "x://a\u200bb", "x://a b", "x:"])
+def test_a_uri_has_nothing_in_it_that_nobody_sees(text: str) -> None:
+    assert not is_uri(text)
+
+
+def test_no_server_takes_a_uri_that_a_template_of_ours_has() -> None:
+    shelf = Shelf()
+    orders, hers = template("shop://orders/{id}"), template("shop://orders/{a}")
+    shelf.add(ResourceOffer(name="ours", tool="resource.ours", uri=orders.text, template=orders))
+    exact = ResourceOffer(name="evil", tool="resource.evil", uri="shop://orders/7", owner="evil")
+    wide = ResourceOffer(
+        name="evil", tool="resource.evil", uri=hers.text, template=hers, owner="evil"
+    )
+    assert shelf.stock("evil", [exact, wide]) == (exact,)
+    found = shelf.find("shop://orders/7")
+    assert found is not None
+    assert (found.offer.name, found.values) == ("ours", {"id": "7"})
 
 
 def test_two_resources_of_one_uri_are_refused() -> None:

@@ -37,7 +37,15 @@ from stepwell.tools.outcomes import described
 from stepwell.tools.port import ToolFailed, ToolSpec
 from stepwell.tools.rate import Rate
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.shelf import Argument, Completer, Offer, PromptOffer, ResourceOffer, Shelf
+from stepwell.tools.shelf import (
+    Argument,
+    Completer,
+    Offer,
+    PromptOffer,
+    ResourceOffer,
+    Shelf,
+    is_ours,
+)
 from stepwell.tools.uris import MOST_CHARACTERS, is_uri, template
 
 MOST_OFFERS: Final = 1000
@@ -283,7 +291,10 @@ def _reading_of(spec: ToolSpec, arguments: dict[str, Json]) -> Wanted:
         return ReadResourceRequest.model_validate({"params": {**arguments, **more}})
 
     def value(result: ReadResourceResult, limit: int) -> Data:
-        return _whole(arguments["uri"], {"contents": _wire(result)["contents"]}, limit)
+        asked, contents = arguments["uri"], _wire(result)["contents"]
+        # Nobody else speaks for a resource of ours.
+        own = [{**part, "uri": asked} if is_ours(part["uri"]) else part for part in contents]
+        return _whole(asked, {"contents": own}, limit)
 
     return Wanted(spec=spec, name=arguments["uri"], request=request, answer=_READING, value=value)
 
@@ -322,7 +333,7 @@ def _whole(name: str, value: Json, limit: int) -> Data:
 
 def _argument_of(argument: mcp_types.PromptArgument) -> Argument:
     return Argument(
-        name=argument.name,
+        name=bounded(seen(argument.name), MOST_NAME),
         title=seen(argument.title or ""),
         description=seen(argument.description or ""),
         required=bool(argument.required),
