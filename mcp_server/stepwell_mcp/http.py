@@ -25,6 +25,7 @@ from stepwell_mcp.lines import MESSAGE_LIMIT
 from stepwell_mcp.places import PlaceGate, Places
 from stepwell_mcp.protected_resource import ProtectedResource
 from stepwell_mcp.server import McpServer
+from stepwell_mcp.session_gate import IDLE, SessionGate
 
 
 class McpHttp:
@@ -62,6 +63,7 @@ class McpHttp:
         self._manager = StreamableHTTPSessionManager(
             server,
             security_settings=self._places.of_sdk,
+            session_idle_timeout=IDLE.total_seconds(),
             max_request_body_size=MESSAGE_LIMIT,
         )
 
@@ -81,6 +83,7 @@ class McpHttp:
 
     def _endpoint(self) -> ASGIApp:
         app: ASGIApp = _FromNowOn(StreamableHTTPASGIApp(self._manager))
+        app = SessionGate(app, self._limits.sessions)
         if self._oauth and self._called:
             app = ScopeGate(app, self._oauth, self._called)
         app = LimitGate(app, self._limits)

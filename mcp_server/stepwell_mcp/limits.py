@@ -16,6 +16,8 @@ from stepwell_mcp.callers import CALLER
 
 AT_ONCE: Final = 10.0
 """Seconds whose requests may come all at once."""
+MOST_SESSIONS: Final = 1000
+"""Sessions of one principal; ten of them can take all that there are."""
 MOST_KNOWN: Final = 10_000
 """Principals that are kept in mind."""
 
@@ -23,7 +25,9 @@ MOST_KNOWN: Final = 10_000
 class Limits:
     """What each principal has asked in this process. A `rate` of 0 is no limit."""
 
-    def __init__(self, *, rate: int = 0, streams: int = 256) -> None:
+    def __init__(self, *, rate: int = 0, streams: int = 256, sessions: int = MOST_SESSIONS) -> None:
+        self.sessions = sessions
+        """How many one principal may have open."""
         self._rate = rate
         self._streams = streams
         self._interval = 60 / rate if rate else 0.0

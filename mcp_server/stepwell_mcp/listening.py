@@ -5,7 +5,9 @@ until the client leaves. Nothing is told twice to a client that reads slowly, an
 that does not read: a feed tells where things stand.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import anyio
@@ -13,7 +15,6 @@ from anyio.abc import TaskStatus
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import (
-    INTERNAL_ERROR,
     INVALID_REQUEST,
     ServerNotification,
     SubscriptionFilter,
@@ -22,10 +23,14 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from stepwell_mcp.callers import RequestContext
+from stepwell.errors import LimitExceeded
+from stepwell.principals import Caller
+from stepwell_mcp.callers import RequestContext, caller_of
 from stepwell_mcp.errors import refusals
 
 MOST_STREAMS: Final = 1024
+MOST_OF_ONE: Final = 256
+"""Streams of one principal, so that nobody keeps the others from listening."""
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 Tell: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
@@ -62,7 +67,7 @@ class Listening:
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = feeds
-        self._streams = 0
+        self._streams: Counter[tuple[str, str]] = Counter()
 
     async def __call__(
         self, context: RequestContext, params: SubscriptionsListenRequestParams
@@ -70,20 +75,34 @@ class Listening:
         """Serves one stream, until the client leaves."""
         if context.request_id is None:
             raise MCPError(INVALID_REQUEST, "subscriptions/listen requires a request id")
-        if self._streams >= MOST_STREAMS:
-            raise MCPError(
-                INTERNAL_ERROR, f"{MOST_STREAMS} clients listen already; ask again later"
-            )
-        with refusals():
+        with refusals(), self._place(caller_of(context)):
             parts = [
                 (feed, await feed.honored(context, params.notifications)) for feed in self._feeds
             ]
-        self._streams += 1
-        try:
             await self._serve(context, [(feed, part) for feed, part in parts if part])
-        finally:
-            self._streams -= 1
         return SubscriptionsListenResult(_meta={SUBSCRIPTION_ID_META_KEY: context.request_id})
+
+    @contextmanager
+    def _place(self, caller: Caller) -> Iterator[None]:
+        """One of the places that there are.
+
+        Raises:
+            LimitExceeded: there are no more, or none for this principal.
+        """
+        who = caller.namespace, caller.principal
+        if self._streams.total() >= MOST_STREAMS:
+            raise LimitExceeded(f"{MOST_STREAMS} streams listen already; ask again later")
+        if self._streams[who] >= MOST_OF_ONE:
+            raise LimitExceeded(
+                f"{MOST_OF_ONE} streams of {caller.principal} listen already; one can hear of many things"
+            )
+        self._streams[who] += 1
+        try:
+            yield
+        finally:
+            self._streams[who] -= 1
+            if not self._streams[who]:
+                del self._streams[who]
 
     async def _serve(
         self, context: RequestContext, parts: Sequence[tuple[Feed, Mapping[str, Any]]]

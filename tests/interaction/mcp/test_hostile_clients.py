@@ -16,6 +16,7 @@ from tests.interaction.mcp.test_http import ACCEPT, headed, modern
 from stepwell.orchestrator.authentication import Authentication
 from stepwell.orchestrator.service import Service
 from stepwell.principals import LOCAL_USER
+from stepwell_mcp import listening
 from stepwell_mcp.http import McpHttp
 from stepwell_mcp.limits import Limits
 from stepwell_mcp.lines import MESSAGE_LIMIT
@@ -26,6 +27,16 @@ from stepwell_server.slow_clients import MOST_UNREAD, Patience
 pytestmark = pytest.mark.anyio
 
 LISTEN = modern("subscriptions/listen", notifications={"toolsListChanged": True})
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "one", "version": "1"},
+    },
+}
 SHORT = timedelta(seconds=0.2)
 IMPATIENT = Patience(request=SHORT, body=SHORT, reader=SHORT)
 MIB = 1024 * 1024
@@ -61,13 +72,11 @@ Open = Callable[..., AbstractAsyncContextManager[Door]]
 @pytest.fixture
 def opened(service: Service) -> Open:
     @asynccontextmanager
-    async def open_door(
-        *, rate: int = 0, streams: int = 256, patience: Patience | None = None
-    ) -> AsyncIterator[Door]:
+    async def open_door(*, patience: Patience | None = None, **limits: int) -> AsyncIterator[Door]:
         mcp = McpHttp(
             build_server(service),
             Authentication(service.api_keys.identify, None),
-            limits=Limits(rate=rate, streams=streams),
+            limits=Limits(**limits),
         )
         http = HttpServer(mcp.routes, drain=timedelta(seconds=1), patience=patience)
         with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
@@ -219,3 +228,60 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
         assert await status(other) == (200, None)
         local = [(await client.post("/mcp", **ask)).status_code for _ in range(20)]
         assert local == [200] * 20
+
+
+async def test_nobody_takes_all_sessions_that_there_are(opened: Open, service: Service) -> None:
+    _, greedy = await service.api_keys.create(LOCAL_USER, "agent:greedy")
+    _, modest = await service.api_keys.create(LOCAL_USER, "agent:modest")
+    async with (
+        opened(sessions=3) as door,
+        door.client(greedy) as client,
+        door.client(modest) as other,
+    ):
+
+        async def begin(who: httpx2.AsyncClient) -> httpx2.Response:
+            return await who.post("/mcp", json=INITIALIZE)
+
+        begun = [await begin(client) for _ in range(4)]
+        assert [answer.status_code for answer in begun] == [200, 200, 200, 429]
+        assert (await client.post("/mcp", **modern("tools/list"))).status_code == 200
+        assert (await begin(other)).status_code == 200
+        refused = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert refused.status_code == 429
+        named = {"mcp-session-id": begun[0].headers["mcp-session-id"]}
+        assert (await other.request("DELETE", "/mcp", headers=named)).status_code == 404
+        assert (await begin(client)).status_code == 429
+        assert (await client.request("DELETE", "/mcp", headers=named)).status_code == 200
+        assert [(await begin(client)).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_what_begins_no_session_takes_no_place(opened: Open) -> None:
+    async with opened(sessions=1) as door, door.client() as client:
+        for _ in range(3):
+            ping = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+            assert ping.status_code == 400
+        assert (await client.post("/mcp", json=INITIALIZE)).status_code == 200
+
+
+async def test_nobody_keeps_others_from_listening(
+    opened: Open, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MOST_OF_ONE", 2)
+    _, greedy = await service.api_keys.create(LOCAL_USER, "agent:greedy")
+    _, modest = await service.api_keys.create(LOCAL_USER, "agent:modest")
+    kept: list[AsyncIterator[str]] = []
+    async with opened() as door, AsyncExitStack() as open_streams:
+
+        async def first(token: str) -> str:
+            client = await open_streams.enter_async_context(door.client(token))
+            stream = client.stream("POST", "/mcp", **LISTEN)
+            response = await open_streams.enter_async_context(stream)
+            kept.append(lines := response.aiter_lines())  # let go it would close the stream
+            while "{" not in (line := await anext(lines)):
+                pass
+            return line
+
+        with anyio.fail_after(10):
+            assert ["acknowledged" in await first(greedy) for _ in range(2)] == [True, True]
+            assert "2 streams of agent:greedy listen already" in await first(greedy)
+            assert "acknowledged" in await first(modest)
