@@ -75,8 +75,11 @@ def is_taught_by(given: Control, event: Event) -> bool:
             is_ours = given.call in (None, event.call) and event.by in ("", given.principal)
             return is_ours and (given.step, given.verdict) == (event.step, event.decision)
         case AnswerQuestion(), QuestionAnswered():
-            is_ours = event.by in ("", given.principal)
-            return is_ours and (given.question, given.action) == (event.id, event.action)
+            if event.by not in ("", given.principal):
+                return False
+            # The same person may answer twice at once, in two ways: one of them was too late.
+            said = given.question, given.action, given.content.value
+            return said == (event.id, event.action, event.content.value)
         case RaiseBudget(), BudgetRaised():
             return True
         case Publish(), Custom():

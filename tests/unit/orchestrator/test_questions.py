@@ -264,6 +264,21 @@ async def test_a_run_that_waits_for_an_answer_after_a_takeover_is_held_by_nobody
 
 
 @on_virtual_time
+async def test_of_two_answers_of_one_person_by_letter_the_second_is_told_that_it_was_too_late() -> (
+    None
+):
+    async with one_call() as (rig, desk, run, call):
+        asks(call, "sure")
+        await until_async(lambda: desk.asked(run), ["sure"])
+        await taken_over(rig, desk, run)
+        await until(lambda: desk.worker.open_runs == 0)
+        both = await asyncio.gather(
+            desk.answer(run), desk.answer(run, content={"n": 8}), return_exceptions=True
+        )
+        assert sum(isinstance(it, FailedPrecondition) for it in both) == 1
+
+
+@on_virtual_time
 async def test_a_worker_that_drains_lets_go_of_a_call_that_only_waits_for_an_answer() -> None:
     rig = Rig()
     async with rig.working("one") as one:
