@@ -147,9 +147,12 @@ class ToolRegistry:
                 code=Code.INVALID_DEFINITION,
             )
         if spec.name in RESERVED:
+            other = (
+                '`names = "prefix"` for the server' if spec.kind == "mcp" else '@tool(name="...")'
+            )
             raise SetupError(
                 f"{spec.name} is the name of a tool of Stepwell's own, with which MCP clients "
-                'follow their runs or find tools; give yours another one: @tool(name="...")',
+                f"follow their runs or find tools; give yours another one: {other}",
                 code=Code.INVALID_DEFINITION,
             )
         compiled(spec.input_schema)

@@ -1,5 +1,6 @@
 """MCP servers that die, hang, lie, shout, or never end: the runtime stays, and says what happened."""
 
+import json
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from stepwell.engine.values import Failure
 from stepwell.errors import SetupError
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell.tools.mcp import server as timing
+from stepwell.tools.registry import RESERVED
 
 pytestmark = pytest.mark.anyio
 
@@ -251,3 +253,16 @@ async def test_nothing_that_a_server_has_started_outlives_the_daemon(
         return Path(f"/proc/{child}/stat").read_text().split()[2] == "Z"
 
     await until(is_gone)
+
+
+async def test_no_server_takes_the_name_of_a_tool_of_ours(opened: Open, shop: Path) -> None:
+    named = [
+        {"name": name, "inputSchema": {"type": "object"}} for name in (*sorted(RESERVED), "act")
+    ]
+    (shop / "tools.json").write_text(json.dumps(named))
+    async with opened() as service:
+        state = await health(service)
+        assert await act(service, "hello") == "did hello"
+    assert state.tools == ("act",)
+    assert [line.partition(":")[0] for line in state.refused] == sorted(RESERVED)
+    assert all('`names = "prefix"`' in line for line in state.refused)
