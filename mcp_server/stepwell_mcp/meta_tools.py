@@ -15,7 +15,7 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest
 from stepwell_mcp.results import component
 from stepwell_mcp.run_tools import RUN_TOOLS
-from stepwell_mcp.search import Index, nearest
+from stepwell_mcp.search import Index, Names
 
 SEARCH: Final = "search_tools"
 DESCRIBE: Final = "describe_tools"
@@ -131,9 +131,8 @@ def _describe(catalog: Found, given: DescribeTools) -> Json:
     found = [catalog.by_name[name] for name in names if name in catalog.by_name]
     said: dict[str, Json] = {"tools": [_described(tool) for tool in found]}
     if unknown := [name for name in names if name not in catalog.by_name]:
-        said["unknown"] = [
-            {"name": name, "nearest": [*nearest(name, catalog.by_name)]} for name in unknown
-        ]
+        known = Names(catalog.by_name)
+        said["unknown"] = [{"name": name, "nearest": [*known.nearest(name)]} for name in unknown]
     return said
 
 

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -23,6 +24,9 @@ SHORTEST: Final = 3
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 _MOST_WORDS: Final = 64
+_LONGEST_NAME: Final = 128
+_MOST_COMPARED: Final = 50
+"""Names that are looked at letter by letter."""
 _LONGEST: Final = 64
 """Letters of a word that are looked at."""
 
@@ -89,12 +93,37 @@ class Index:
 
     def _named_like(self, query: str) -> list[Tool]:
         names = {tool.name: tool for tool in self._tools}
-        return [names[near] for near in nearest(query.strip(), names)]
+        return [names[near] for near in Names(names).nearest(query.strip())]
 
 
-def nearest(name: str, names: Iterable[str]) -> list[str]:
-    """The names that look most like one, best first."""
-    return difflib.get_close_matches(name[:128], names, n=5, cutoff=0.5)
+class Names:
+    """Names, of which those are found that look most like another.
+
+    Which letters follow each other says which may be like it: comparing it with each of a thousand in turn
+    would keep everybody waiting.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        self._having: dict[str, list[int]] = {}
+        for number, name in enumerate(self._names):
+            for letters in _following(name):
+                self._having.setdefault(letters, []).append(number)
+
+    def nearest(self, name: str) -> list[str]:
+        """Those that look most like one, best first."""
+        name = name[:_LONGEST_NAME]
+        shared = Counter(
+            number for letters in _following(name) for number in self._having.get(letters, ())
+        )
+        likely = [self._names[number] for number, _ in shared.most_common(_MOST_COMPARED)]
+        return difflib.get_close_matches(name, likely, n=5, cutoff=0.5)
+
+
+def _following(name: str) -> set[str]:
+    """All that stands together in a name, by twos, with its beginning and its end."""
+    padded = f" {name.lower()} "
+    return {padded[start : start + 2] for start in range(len(padded) - 1)}
 
 
 def _counts(tool: Tool) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """Which tools are found by which words, and in which order."""
 
+import difflib
 import time
 
 import pytest
 from mcp_types import Tool
 
-from stepwell_mcp.search import Index
+from stepwell_mcp.search import Index, Names
 
 
 def tool(name: str, description: str = "", *arguments: str, title: str | None = None) -> Tool:
@@ -88,3 +89,29 @@ def test_a_long_query_over_many_tools_takes_no_time() -> None:
     many.search(" ".join(f"word{number}" for number in range(1000)))
     many.search("w" * 100_000)
     assert time.process_time() - begun < 1
+
+
+def test_of_thousands_of_names_few_are_compared_letter_by_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+    compare = difflib.get_close_matches
+
+    def counting(word: str, names: list[str], n: int, cutoff: float) -> list[str]:
+        compared.append(len(names))
+        return compare(word, names, n=n, cutoff=cutoff)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counting)
+    names = Names(f"orders_{number}_refund" for number in range(3000))
+    assert names.nearest("order_1234_refunds")[0] == "orders_1234_refund"
+    assert names.nearest("x" * 10_000) == []
+    assert max(compared) == 50
+
+
+def test_a_name_is_found_whatever_its_length() -> None:
+    names = Names(("a", "ab", "orders"))
+    assert (names.nearest("aa"), names.nearest("order"), names.nearest("")) == (
+        ["a", "ab"],
+        ["orders"],
+        [],
+    )
