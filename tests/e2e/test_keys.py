@@ -1,4 +1,4 @@
-"""Keys as a person keeps them: `stepwell keys` and `doctor` on a home that encrypts."""
+"""Keys as a person keeps them: `stepwell data-keys` and `doctor` on a home that encrypts."""
 
 import asyncio
 import base64
@@ -85,11 +85,11 @@ def test_a_subject_is_erased_after_a_question_and_the_ring_is_rotated(
     try:
         asyncio.run(daemon.start())
         ann, bob = greeted(command, "ann"), greeted(command, "bob")
-        declined = command("keys", "destroy", "--subject", "ann", given="n\n")
+        declined = command("data-keys", "destroy", "--subject", "ann", given="n\n")
         assert declined.exit_code == Exit.FAILED
         assert "Hello, ann" in command("show", ann).stdout
 
-        agreed = command("keys", "destroy", "--subject", "ann", given="y\n")
+        agreed = command("data-keys", "destroy", "--subject", "ann", given="y\n")
         assert agreed.exit_code == Exit.OK
         assert "erased the data of all runs of the subject ann" in agreed.stderr
         shown = command("show", ann).stdout
@@ -97,16 +97,16 @@ def test_a_subject_is_erased_after_a_question_and_the_ring_is_rotated(
         assert "the output was erased" in command("wait", ann).stderr
         assert "Hello, bob" in command("show", bob).stdout
         assert command("events", ann).exit_code == Exit.OK
-        again = command("keys", "destroy", "--subject", "ann", "--yes", "--json")
+        again = command("data-keys", "destroy", "--subject", "ann", "--yes", "--json")
         assert again.exit_code == Exit.FAILED
         assert json.loads(again.stdout)["error"]["code"] == "KEY_NOT_FOUND"
         daemon.stop()
 
         configure(home, "k1", "k2", active="k2")
         asyncio.run(daemon.start())
-        rotated = command("keys", "rotate", "--json")
+        rotated = command("data-keys", "rotate", "--json")
         assert json.loads(rotated.stdout) == {"wrapped": 1, "lost": 0}
-        listed = json.loads(command("keys", "list", "--json").stdout)
+        listed = json.loads(command("data-keys", "list", "--json").stdout)
         assert [(ring["name"], ring["keys"]) for ring in listed["ring"]] == [("k1", 0), ("k2", 1)]
         assert [(key["subject"], key["destroyed_at"] is None) for key in listed["keys"]] == [
             ("ann", False),
@@ -117,7 +117,7 @@ def test_a_subject_is_erased_after_a_question_and_the_ring_is_rotated(
         configure(home, "k2", active="k2")
         asyncio.run(daemon.start())
         assert "Hello, bob" in command("show", bob).stdout
-        table = command("keys", "list").stdout
+        table = command("data-keys", "list").stdout
         assert "active" in table
         assert "bob" in table
     finally:
@@ -148,6 +148,6 @@ def test_a_key_that_is_missing_is_found_by_doctor_and_stops_the_daemon(
 
 def test_a_run_or_a_subject_is_named_and_not_both(home: Home, command: Command) -> None:
     for arguments in ((), ("--run", "r", "--subject", "s")):
-        told = command("keys", "destroy", *arguments)
+        told = command("data-keys", "destroy", *arguments)
         assert told.exit_code == Exit.USAGE
         assert "either a run or a subject" in told.output

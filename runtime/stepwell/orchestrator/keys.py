@@ -134,7 +134,7 @@ class KeyKeeping:
         with refusals():
             if await self._storage.keys.of_subject(caller.namespace, owner) is None:
                 raise NotFound(
-                    f"there is no key of the {kind} {name}, so nothing was erased; `stepwell keys "
+                    f"there is no key of the {kind} {name}, so nothing was erased; `stepwell data-keys "
                     "list` shows those that there are",
                     code=Code.KEY_NOT_FOUND,
                 )
@@ -191,5 +191,5 @@ def _demand_user(caller: Caller) -> None:
     if not caller.is_user:
         raise Denied(
             f"keys are kept by a user, and this call is by {caller.principal}; have the owner of "
-            "the home run `stepwell keys`"
+            "the home run `stepwell data-keys`"
         )

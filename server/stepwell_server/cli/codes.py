@@ -96,7 +96,7 @@ _CODES: Final = {
     ),
     Code.KEY_NOT_FOUND: (
         "There is no data key of this run or subject.",
-        "`stepwell keys list` names those that there are.",
+        "`stepwell data-keys list` names those that there are.",
     ),
     Code.API_KEY_NOT_FOUND: ("There is no such API key.", "`stepwell key list` names them."),
     Code.FACTOR_NOT_FOUND: ("You have no such factor.", "`stepwell factor list` names yours."),

@@ -23,7 +23,7 @@ NamespaceOption = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     group = typer.Typer(
-        help="API keys, with which users, agents and services call from anywhere.",
+        help="API keys: how users, agents and services say who they are.",
         no_args_is_help=True,
     )
     command(group)(create)

@@ -1,4 +1,4 @@
-"""`stepwell keys`: the keys that data is encrypted with, and erasing by destroying one."""
+"""`stepwell data-keys`: the keys that data is encrypted with, and erasing by destroying one."""
 
 from typing import Annotated
 
@@ -24,7 +24,8 @@ def add_to(app: typer.Typer) -> None:
     command(group, "list")(list_keys)
     command(group)(rotate)
     command(group)(destroy)
-    app.add_typer(group, name="keys")
+    app.add_typer(group, name="data-keys")
+    app.add_typer(group, name="keys", hidden=True)  # what it was called once
 
 
 async def list_keys(

@@ -163,7 +163,8 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, command
         return
     for child in children:
-        yield from _commands(children[child], f"{name} {child}")
+        if not children[child].hidden:
+            yield from _commands(children[child], f"{name} {child}")
 
 
 def _own(command: Any) -> list[Any]:

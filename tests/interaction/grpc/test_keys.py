@@ -86,7 +86,7 @@ async def test_a_key_that_is_not_there_is_not_destroyed(encrypted: str) -> None:
 async def test_an_agent_keeps_no_keys(encrypted: str) -> None:
     async with Client(encrypted) as agent:
         for refused in (agent.keys.rings(), agent.keys.list(), agent.keys.rotate()):
-            with pytest.raises(Denied, match="stepwell keys"):
+            with pytest.raises(Denied, match="stepwell data-keys"):
                 await refused
         with pytest.raises(Denied):
             await agent.keys.destroy_subject("ann")
