@@ -1,5 +1,6 @@
 """What a run waits for, and the commands that answer it."""
 
+import json
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -144,7 +145,7 @@ def _questioned(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
     if one.about in ("sampling", "roots"):
         return (f"{one.step}: the tool {one.tool} asks the MCP client for its {one.about}",)
     url = one.message.get("url", "") if isinstance(one.message, dict) else ""
-    fields = shlex.quote('{"field": "value"}') if _has_fields(one.message) else "null"
+    fields = shlex.quote(_filled_in(one.message))
     command = f"stepwell answer {run} {one.question}"
     return (
         f"{one.step}: the tool {one.tool} asks: {said} {url}".rstrip(),
@@ -153,9 +154,28 @@ def _questioned(run: str, one: Waiting, flag: str) -> tuple[str, ...]:
     )
 
 
-def _has_fields(message: object) -> bool:
+def _filled_in(message: object) -> str:
+    """The answer to a form with a value of each field's type, to be written over; null for a mere yes."""
     schema = message.get("schema") if isinstance(message, dict) else None
-    return bool(isinstance(schema, dict) and schema.get("properties"))
+    fields = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(fields, dict) or not fields:
+        return "null"
+    return json.dumps({name: _example(field) for name, field in fields.items()})
+
+
+def _example(field: object) -> object:
+    """What a field may hold: its default, the first of its choices, or something of its type."""
+    match field:
+        case {"default": value} | {"enum": [value, *_]} | {"oneOf": [{"const": value}, *_]}:
+            return value
+        case {"type": "integer" | "number"}:
+            return 0
+        case {"type": "boolean"}:
+            return True
+        case {"type": "array"}:
+            return []
+        case _:
+            return "..."
 
 
 def _asked(run: str, one: Waiting, flag: str) -> tuple[str, ...]:

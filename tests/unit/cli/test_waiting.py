@@ -56,11 +56,11 @@ def test_what_became_of_a_call_is_answered_by_naming_it() -> None:
 
 
 def test_what_a_tool_asks_is_answered_or_not() -> None:
-    about = {"message": "How much?", "schema": {"properties": {"cents": {}}}}
+    about = {"message": "How much?", "schema": {"properties": {"cents": {"type": "integer"}}}}
     one = asked(on=WaitingOn.INPUT, about="form", tool="refund", question="q7", message=about)
     assert waiting_lines("r-1", one, " --home /srv") == (
         "ok: the tool refund asks: How much?",
-        """stepwell answer r-1 q7 --accept '{"field": "value"}' --home /srv""",
+        """stepwell answer r-1 q7 --accept '{"cents": 0}' --home /srv""",
         "stepwell answer r-1 q7 --decline --home /srv",
     )
     page = {"message": "Pay", "url": "https://pay.example/"}
@@ -68,6 +68,26 @@ def test_what_a_tool_asks_is_answered_or_not() -> None:
     assert waiting_lines("r-1", one, "")[:2] == (
         "ok: the tool refund asks: Pay https://pay.example/",
         "stepwell answer r-1 q7 --accept null",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"type": "string"}, '"..."'),
+        ({"type": "string", "default": "Ada"}, '"Ada"'),
+        ({"type": "string", "enum": ["kind", "firm"]}, '"kind"'),
+        ({"type": "string", "oneOf": [{"const": "a", "title": "A"}]}, '"a"'),
+        ({"type": "boolean"}, "true"),
+        ({"type": "array", "items": {"enum": ["a"]}}, "[]"),
+        ("no schema", '"..."'),
+    ],
+)
+def test_the_command_that_answers_a_form_names_its_fields(field: object, value: str) -> None:
+    about = {"message": "Which?", "schema": {"properties": {"it": field}}}
+    one = asked(on=WaitingOn.INPUT, about="form", tool="t", question="q7", message=about)
+    assert (
+        waiting_lines("r-1", one, "")[1] == f"stepwell answer r-1 q7 --accept '{{\"it\": {value}}}'"
     )
 
 
