@@ -29,6 +29,7 @@ from stepwell.orchestrator.views import Run
 from stepwell.policy.source import PolicyFile
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell_mcp.http import McpHttp
+from stepwell_mcp.selection import Offering
 from stepwell_mcp.server import build_server
 
 TOOLS: Final = Path(__file__).with_name("door_tools.py")
@@ -145,6 +146,7 @@ def _named(prefix: str, best: dict[str, float]) -> dict[str, float]:
 
 @asynccontextmanager
 async def _door(service: Service) -> AsyncIterator[App]:
-    door = McpHttp(build_server(service), Authentication(service.api_keys.identify, None))
+    server = build_server(service, offering=Offering(surface="full"))
+    door = McpHttp(server, Authentication(service.api_keys.identify, None))
     async with door.running():
         yield Starlette(routes=door.routes)
