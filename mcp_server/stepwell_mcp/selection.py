@@ -17,7 +17,7 @@ from stepwell.config import Settings, Surface, ToolsetSettings
 from stepwell.errors import Code, InvalidRequest, SetupError
 from stepwell.principals import LOCAL_AGENT
 from stepwell_mcp.callers import CALLER, RequestContext
-from stepwell_mcp.choice import HEADERS, READONLY, SURFACE, TOOLS, TOOLSETS
+from stepwell_mcp.choice import HEADERS, READONLY, TOOLS, TOOLSETS
 
 _RAW: Final = tuple(name.encode() for name in HEADERS)
 
@@ -255,8 +255,7 @@ def _surface(text: str) -> Surface | Literal[""]:
     word = text.strip().lower()
     if word and word not in get_args(Surface):
         raise InvalidRequest(
-            f"{SURFACE} must be one of {', '.join(get_args(Surface))}, it is {text[:40]!r}; "
-            f"{_nearest(word, get_args(Surface))}"
+            f"the surface must be one of {', '.join(get_args(Surface))}, it is {text[:40]!r}"
         )
     return cast("Surface | Literal['']", word)
 
