@@ -520,3 +520,33 @@ async def test_a_schema_whose_reading_is_held_is_read_by_one_run(
         )
         assert [held.uri for held in schema.contents] == [uri]
         assert (await only_run(service)).status.value == "completed"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_client_that_only_fills_in_forms_is_asked_for_no_code_and_decides_nothing(
+    era: str, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp.client.session.types.UrlElicitationCapability", lambda: None)
+    shown: list[str] = []
+
+    async def accepts(context: Any, params: Any) -> ElicitResult:
+        shown.append(params.message)
+        return ElicitResult(action="accept", content={"code": codes.next()})
+
+    rule = """
+        @id("all") permit(principal, action, resource);
+        @id("mine") @effect("require_approval") @approver("caller")
+        forbid(principal, action == Action::"erase", resource);
+    """
+    async with (
+        opened() as service,
+        client_of(service, era, elicitation_callback=accepts) as client,
+    ):
+        await service.policies.apply(LOCAL_USER, [PolicyFile("mine.cedar", rule)])
+        codes = await Codes(service, LOCAL_USER).enrol()
+        handle = (await client.call_tool("erase", {"what": "it"})).structured_content
+        (approval,) = (await service.approvals.list(LOCAL_USER)).approvals
+    assert handle is not None
+    assert handle["waiting_for"][0]["approval"] == approval.id
+    assert (approval.approver, approval.status) == ("caller", "waiting")
+    assert shown == []
