@@ -5,10 +5,10 @@ is a text, so that all parts one after another are all of it.
 """
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest
@@ -17,6 +17,14 @@ _CURSOR: Final = re.compile(r"(item|text)-([0-9]{1,12})")
 MOST_NAMED: Final = 20
 """Names of parts that a refusal tells."""
 
+_TYPES: Final = ("object", "array", "string", "number", "boolean", "null")
+AnyJson: TypeAlias = Annotated[
+    Any, Meta(extra_json_schema={"anyOf": [{"type": name} for name in _TYPES]})
+]
+"""Any JSON. Its schema lists the types one by one: some clients refuse a schema that says nothing, and a
+list of types in one `type`.
+"""
+
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`value` where that is all; else `items` of a list, or `text` of it, from `first` on.
@@ -24,7 +32,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `total` is how many items, or characters, there are in all. `cursor` continues; the last part has none.
     """
 
-    value: Any = UNSET
+    value: AnyJson = UNSET
     items: list[Any] | UnsetType = UNSET
     text: str | UnsetType = UNSET
     first: int = 0

@@ -17,7 +17,7 @@ from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Run, RunEvent, RunStatus
 from stepwell.principals import Caller
-from stepwell_mcp.result_pages import Part, at, part_of
+from stepwell_mcp.result_pages import AnyJson, Part, at, part_of
 from stepwell_mcp.results import Handle, Wait, advice, component, instant, reference, shown, waits
 
 MAX_WAIT_SECONDS: Final = 50
@@ -83,7 +83,7 @@ class RunSignal(OfRun, frozen=True, kw_only=True):
             description="The name of the message, `about` in what the run waits for.",
         ),
     ]
-    payload: Annotated[Any, Meta(description="What the message holds: any JSON.")] = None
+    payload: Annotated[AnyJson, Meta(description="What the message holds: any JSON.")] = None
     id: Annotated[
         str,
         Meta(
@@ -121,7 +121,7 @@ class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: datetime | None = None
     waiting_for: tuple[Wait, ...] = ()
     next: str = ""
-    output: Any = None
+    output: AnyJson = None
     failure: Failure | None = None
 
 
