@@ -5,10 +5,10 @@ said and with the state that it was given. An older one is asked on its session,
 What was asked is kept by the run: any process takes the answer, and takes it once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 from mcp.shared.exceptions import MCPError
@@ -37,6 +37,9 @@ from stepwell_mcp.questions import (
 )
 from stepwell_mcp.request_state import RequestStates, State, refused
 
+About: TypeAlias = Callable[[], tuple[str, ...]]
+"""Tells what the states of a call are bound to: few calls have any, and a digest is not free."""
+
 PATIENCE: Final = timedelta(minutes=10)
 """How long a user of an older client may take to answer."""
 PAGE: Final = "approval-"
@@ -60,12 +63,12 @@ class Conversation:
         service: Service,
         states: RequestStates,
         context: RequestContext,
-        about: tuple[str, ...],
+        about: About,
         *,
         responses: InputResponses | None = None,
         shows_pages: bool = True,
     ) -> None:
-        """`about` is what the states of this call are bound to.
+        """`about` tells what the states of this call are bound to, where it has any.
 
         `responses` answer what is asked under their keys; one of them may come before it is asked.
 
@@ -91,7 +94,7 @@ class Conversation:
             MCPError: the state is not good for this call; an answer is none, or was given before.
             StepwellError: as `Service.get_run`.
         """
-        opened = self._states.open(self._about, state)
+        opened = self._states.open(self._about(), state)
         run = await self._service.get_run(self._caller, opened.run)
         self._known.update(opened.shown)
         for id in opened.shown:
@@ -206,7 +209,7 @@ class Conversation:
         shown = {id for id in self._known if any(it.approval == id for it in run.waiting)}
         shown.update(one.approval for one in pages)
         state = self._states.seal(
-            self._about,
+            self._about(),
             run=run.id,
             asked={key: asked[key].id for key in requests if key in asked},
             shown=tuple(sorted(shown)),

@@ -8,6 +8,7 @@ import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -215,7 +216,7 @@ class _Door:
             self._service,
             self._states,
             context,
-            bound(caller, context.method, given),
+            partial(bound, caller, context.method, given),
             responses=params.input_responses,
         )
         if params.request_state:
@@ -252,7 +253,7 @@ class _Door:
             self._service,
             self._states,
             context,
-            bound(caller, name, arguments),
+            partial(bound, caller, name, arguments),
             responses=responses,
             shows_pages=use is TaskUse.NEVER,
         )
