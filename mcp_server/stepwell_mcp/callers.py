@@ -1,5 +1,6 @@
 """Who makes an MCP request: over HTTP by its credential, over a socket or a pipe `agent:local`."""
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from stepwell.principals import LOCAL_AGENT, Caller
 
 CALLER: Final = "stepwell.caller"
 """Where a request's scope has its caller."""
+HEADERS: Final = "stepwell.headers"
+"""Where a request's scope has its headers, once they were read."""
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -43,12 +46,27 @@ def http_headers(context: RequestContext) -> Headers | None:
     return context.request.headers if isinstance(context.request, Request) else None
 
 
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers of an HTTP request by their names, in lower case; of those with one name the first.
+
+    They are read once for all gates. Starlette's `Headers` go through all of them for each question.
+    """
+    known: dict[str, str] | None = scope.get(HEADERS)
+    if known is None:
+        known = scope[HEADERS] = {
+            name.decode("latin-1").lower(): text.decode("latin-1")
+            for name, text in reversed(scope["headers"])
+        }
+    return known
+
+
 def admit(scope: Scope, caller: Caller) -> None:
     """Writes the caller of an HTTP request into its scope, and takes the credential out of it.
 
     A session belongs to whoever began it: the SDK goes by `user`.
     """
     scope[CALLER] = caller
+    headers_of(scope).pop("authorization", None)
     scope["headers"] = [
         (name, value) for name, value in scope["headers"] if name.lower() != b"authorization"
     ]
@@ -57,14 +75,14 @@ def admit(scope: Scope, caller: Caller) -> None:
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
 
 
-def host_name(headers: Headers) -> str:
+def host_name(headers: Mapping[str, str]) -> str:
     """The name under which a request was sent to us, without its port; in lower case."""
     host = headers.get("host", "").lower()
     name, _, port = host.rpartition(":")
     return name if name and port.isdigit() else host
 
 
-def is_local(scope: Scope, headers: Headers) -> bool:
+def is_local(scope: Scope, headers: Mapping[str, str]) -> bool:
     """Whether a request comes from this machine, to it, and by no proxy."""
     client = scope.get("client")
     return (

@@ -6,7 +6,6 @@ Behind them the credential is gone from the request: nothing there could log it,
 import asyncio
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +16,7 @@ from stepwell.orchestrator.scopes import InsufficientScope
 from stepwell.principals import Caller
 from stepwell_mcp.bodies import BodyTooLarge, read_body
 from stepwell_mcp.called import Called
-from stepwell_mcp.callers import CALLER, admit, is_local
+from stepwell_mcp.callers import CALLER, admit, headers_of, is_local
 from stepwell_mcp.challenges import insufficient, unauthenticated
 
 LOOK_AGAIN: Final = 30.0
@@ -48,7 +47,7 @@ class CredentialGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401, or 403 where only a scope is missing, or 503 where nobody can tell."""
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         credential = headers.get("authorization")
         local = self._keyless and is_local(scope, headers)
         try:

@@ -5,17 +5,16 @@ thinks it is. Both are refused before anybody is asked who he is.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepwell.errors import SetupError
-from stepwell_mcp.callers import LOOPBACK_HOSTS, host_name
+from stepwell_mcp.callers import LOOPBACK_HOSTS, headers_of, host_name
 
 _AUTHORITY: Final = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^:/@\[\]]+)(:[0-9]+)?")
 _HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
@@ -35,13 +34,13 @@ class Places:
         own = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
         return TransportSecuritySettings(allowed_hosts=names, allowed_origins=[*own, *self.origins])
 
-    def is_ours(self, headers: Headers) -> bool:
+    def is_ours(self, headers: Mapping[str, str]) -> bool:
         """Whether a request was sent to one of our names."""
         return bool(_AUTHORITY.fullmatch(headers.get("host", ""))) and (
             host_name(headers) in self.hosts
         )
 
-    def may_ask(self, headers: Headers) -> bool:
+    def may_ask(self, headers: Mapping[str, str]) -> bool:
         """Whether the page that sends a request may, or no page sends it."""
         origin = headers.get("origin")
         if origin is None or origin.lower() in self.origins:
@@ -60,7 +59,7 @@ class PlaceGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 421 to a name that is not ours, and 403 to a page of another site."""
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         if not self._places.is_ours(headers):
             await PlainTextResponse("Invalid host\n", 421)(scope, receive, send)
         elif not self._places.may_ask(headers):

@@ -203,11 +203,12 @@ def selected(scope: Mapping[str, Any]) -> Selection:
     Raises:
         InvalidRequest: as `selection_of`.
     """
-    said = {name: text for name, text in scope["headers"] if name in _RAW}
+    given = [(name, text) for name, text in scope["headers"] if name in _RAW]
     path: Mapping[str, str] = scope.get("path_params") or {}
-    if not said and not path:
+    if not given and not path:
         return EVERYTHING
-    if len(said) < sum(name in _RAW for name, _ in scope["headers"]):
+    said = dict(given)
+    if len(said) < len(given):
         raise InvalidRequest(f"each of {', '.join(HEADERS)} may be there once; a list has commas")
     texts = (said.get(name, b"").decode("latin-1") for name in _RAW)
     return _read(path.get("toolsets", ""), path.get("readonly", ""), *texts)

@@ -5,6 +5,7 @@ Only older clients have sessions. One is over when its client says so, or when n
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell.principals import Caller
-from stepwell_mcp.callers import CALLER
+from stepwell_mcp.callers import CALLER, headers_of
 
 IDLE: Final = timedelta(minutes=30)
 
@@ -41,7 +42,7 @@ class SessionGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 429 to who has too many; what is asked in a session, or without any, passes."""
         who: Caller = scope[CALLER]
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         named = headers.get(MCP_SESSION_ID_HEADER)
         own = self._open.get((who.namespace, who.principal), {})
         if named is not None and named in own:
@@ -115,7 +116,7 @@ class _Seen:
         await self._send(message)
 
 
-def _may_begin(headers: Headers) -> bool:
+def _may_begin(headers: Mapping[str, str]) -> bool:
     """Whether a request without a session may begin one: newer clients have none."""
     version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
