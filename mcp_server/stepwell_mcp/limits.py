@@ -5,7 +5,6 @@ Whoever asks for more is told at once when to come again, and costs nobody else 
 
 import asyncio
 import math
-from collections import Counter
 from typing import Final
 
 from starlette.responses import PlainTextResponse
@@ -33,7 +32,7 @@ class Limits:
         self._interval = 60 / rate if rate else 0.0
         self._ahead = max(AT_ONCE - self._interval, 0.0)
         self._next: dict[tuple[str, str], float] = {}
-        self._open: Counter[tuple[str, str]] = Counter()
+        self._open: dict[tuple[str, str], int] = {}
 
     def turn(self, who: Caller, now: float) -> float:
         """0 when a request may be made at this time; else the seconds until one may.
@@ -54,17 +53,18 @@ class Limits:
     def enter(self, who: Caller) -> bool:
         """Whether one more request may be open; then `leave` has to follow."""
         key = who.namespace, who.principal
-        if self._open[key] >= self._streams:
+        there = self._open.get(key, 0)
+        if there >= self._streams:
             return False
-        self._open[key] += 1
+        self._open[key] = there + 1
         return True
 
     def leave(self, who: Caller) -> None:
         """A request has ended."""
         key = who.namespace, who.principal
-        self._open[key] -= 1
-        if not self._open[key]:
-            del self._open[key]
+        left = self._open.pop(key) - 1
+        if left:
+            self._open[key] = left
 
     def tell_rate(self) -> str:
         """What the limit of requests is, in words."""
