@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -51,7 +51,8 @@ def bare_process(database: Path | None = None) -> Iterator[Served]:
     with subprocess.Popen(command, cwd=REPOSITORY, env=environment()) as process:
         try:
             wait_listening(process, port)
-            yield Served(process.pid, port, OverHttp(port))
+            with closing(OverHttp(port)) as carrier:
+                yield Served(process.pid, port, carrier)
         finally:
             process.terminate()
 
@@ -68,7 +69,8 @@ def daemon(folder: Path, config: str, rules: Path | None = None) -> Iterator[Ser
             _tell(home, "budget", "set", "principal:*/day", "--calls", "1000000000")
         port = urlsplit(endpoints.mcp).port
         assert port is not None, endpoints
-        yield Served(process.pid, port, OverHttp(port))
+        with closing(OverHttp(port)) as carrier:
+            yield Served(process.pid, port, carrier)
 
 
 def free_port() -> int:

@@ -118,7 +118,7 @@ def test_a_home_that_nobody_touched_is_proven_by_what_was_kept(
         ("update audit set sequence = 'x' where sequence = 2", "the entry cannot be read"),
         ("update audit set detail = 7 where sequence = 2", "the entry was changed: entry 2"),
         ("update audit_heads set sequence = 'x'", "the end that is noted for the audit log"),
-        ("delete from audit where action = 'queue.put'", "entries of the audit log are missing"),
+        ("delete from audit where action = 'queue.put'", "of the audit log are missing"),
         (
             "delete from audit where sequence = (select max(sequence) from audit)",
             "entries at the end of the audit log are missing",

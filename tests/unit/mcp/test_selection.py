@@ -94,7 +94,7 @@ def test_the_toolset_all_is_everything() -> None:
         ({"toolsets": " , "}, "x-mcp-toolsets names nothing"),
         ({"tools": ",".join(map(str, range(1001)))}, "x-mcp-tools names more than 1000"),
         ({"readonly": "maybe"}, "x-mcp-readonly must be true or false, it is 'maybe'"),
-        ({"surface": "serach"}, "did you mean 'search'?"),
+        ({"surface": "serach"}, "must be one of auto, full, search, it is 'serach'"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(headers: dict[str, Any], said: str) -> None:

@@ -14,6 +14,7 @@ from stepwell.tools.port import ToolSpec
 
 MOST_WORDS: Final = 16_384
 """Characters of a description."""
+MOST_NAME: Final = 128
 MOST_ICONS: Final = 8
 MOST_ICON: Final = 16_384
 """Characters of the URI of an icon."""
@@ -68,9 +69,15 @@ def seen(text: str) -> str:
 def shown_icons(icons: Iterable[mcp_types.Icon]) -> tuple[Icon, ...]:
     """The icons that a client may load without asking a host in the clear, or that are here already."""
     fit = [
-        Icon(one.src, one.mime_type or "", tuple(one.sizes or ()))
+        Icon(
+            one.src,
+            bounded(seen(one.mime_type or ""), MOST_NAME),
+            tuple(bounded(seen(size), MOST_NAME) for size in (one.sizes or ())[:MOST_ICONS]),
+        )
         for one in icons
-        if one.src.startswith(("https://", "data:image/")) and len(one.src) <= MOST_ICON
+        if one.src.startswith(("https://", "data:image/"))
+        and len(one.src) <= MOST_ICON
+        and one.src.isprintable()
     ]
     return tuple(fit[:MOST_ICONS])
 

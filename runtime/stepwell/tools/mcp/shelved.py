@@ -31,7 +31,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.engine.wording import bounded
 from stepwell.errors import Code, StepwellError
 from stepwell.tools.mcp.calls import Wanted
-from stepwell.tools.mcp.describe import prefix_of, seen, shown_icons
+from stepwell.tools.mcp.describe import MOST_NAME, prefix_of, seen, shown_icons
 from stepwell.tools.mcp.tool import Host, McpTool
 from stepwell.tools.outcomes import described
 from stepwell.tools.port import ToolFailed, ToolSpec
@@ -50,7 +50,6 @@ from stepwell.tools.uris import MOST_CHARACTERS, is_uri, template
 
 MOST_OFFERS: Final = 1000
 """Resources, templates or prompts of one server that are offered."""
-MOST_NAME: Final = 128
 PATIENCE: Final = 5.0
 """Seconds that a server has to list what it has, or to complete an argument."""
 
