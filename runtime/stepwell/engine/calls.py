@@ -139,7 +139,9 @@ def _open_call(
 def tool_begun(state: RunState, given: ToolBegun) -> list[Event]:
     """A call that may not be repeated is about to be made; in a pause it is not."""
     call = _open_call(state, given)
-    if call is None or state.is_paused or given.call in state.steps[given.step].begun:
+    if call is None or call.id in state.dormant:  # who sleeps until it is answered is not made
+        return []
+    if state.is_paused or given.call in state.steps[given.step].begun:
         return []
     return [
         ToolCallStarted(
