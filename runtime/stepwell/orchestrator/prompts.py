@@ -4,42 +4,23 @@ from collections.abc import Callable, Mapping
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code, NotFound
-from stepwell.orchestrator.resources import (
-    CallTool,
-    DemandScopes,
-    Hidden,
-    Values,
-    completed,
-    shown,
-)
+from stepwell.orchestrator.resources import Lending, Values, completed
 from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
 from stepwell.tools.completion import parsed
-from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.shelf import PromptOffer, Shelf
+from stepwell.tools.shelf import PromptOffer
 
 
 class Prompts:
     """What a caller may ask about prompts. Every method takes the caller first."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        *,
-        registry: ToolRegistry,
-        call_tool: CallTool,
-        hidden: Hidden,
-        demand_scopes: DemandScopes,
-    ) -> None:
-        self._shelf = shelf
-        self._registry = registry
-        self._call_tool = call_tool
-        self._hidden = hidden
-        self._demand_scopes = demand_scopes
+    def __init__(self, lending: Lending) -> None:
+        self._shelf = lending.shelf
+        self._lending = lending
 
     async def list_prompts(self, caller: Caller) -> tuple[PromptOffer, ...]:
         """The prompts, by name, but for what policy denies the caller in any case."""
-        return shown(caller, self._shelf.prompts(), self._hidden)
+        return self._lending.shown(caller, self._shelf.prompts())
 
     def find(self, caller: Caller, name: str) -> PromptOffer:
         """The prompt of a name.
@@ -68,13 +49,13 @@ class Prompts:
             FailedPrecondition: TOOL_SUSPENDED.
         """
         offer = self.find(caller, name)
-        tool = self._registry.get(offer.tool)
+        tool = self._lending.registry.get(offer.tool)
         given: dict[str, Json]
         if offer.owner:
             given = {"name": offer.upstream, "arguments": dict(arguments)}
         else:
             given = parsed({} if tool is None else tool.spec.input_schema, arguments)
-        return await self._call_tool(caller, offer.tool, given, trace=trace)
+        return await self._lending.call_tool(caller, offer.tool, given, trace=trace)
 
     async def complete(
         self, caller: Caller, name: str, argument: str, typed: str, others: Mapping[str, str]
@@ -86,9 +67,9 @@ class Prompts:
             InsufficientScope: his access token does not cover it.
         """
         offer = self.find(caller, name)
-        if not shown(caller, (offer,), self._hidden):
+        if not self._lending.shown(caller, (offer,)):
             raise _no_prompt(name)
-        self._demand_scopes(caller, offer.tool)
+        self._lending.demand_scopes(caller, offer.tool)
         return await completed(offer, argument, typed, others)
 
     def on_changed(self, listener: Callable[[], None]) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 """What callers may read of tools files and of wrapped servers. Reading is a call of a read-only tool."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -11,7 +11,9 @@ from stepwell.orchestrator.views import Run
 from stepwell.principals import Caller
 from stepwell.tools.completion import parsed
 from stepwell.tools.registry import ToolRegistry
-from stepwell.tools.shelf import Found, Offer, ResourceOffer, Shelf
+from stepwell.tools.shelf import Found, Offer, PromptOffer, ResourceOffer, Shelf
+
+OfferT = TypeVar("OfferT", ResourceOffer, PromptOffer)
 
 MOST_VALUES: Final = 100
 """Values that one completion has."""
@@ -41,31 +43,35 @@ class Values(Struct, frozen=True):
     has_more: bool = False
 
 
+class Lending(Struct, frozen=True):
+    """What is on the shelf, and how and to whom it is given: for resources and prompts alike."""
+
+    shelf: Shelf
+    registry: ToolRegistry
+    call_tool: CallTool
+    hidden: Hidden
+    demand_scopes: DemandScopes
+
+    def shown(self, caller: Caller, offers: tuple[OfferT, ...]) -> tuple[OfferT, ...]:
+        """The offers that a caller may ask for."""
+        withheld = self.hidden(caller, [offer.tool for offer in offers])
+        return tuple(it for it in offers if it.tool not in withheld) if withheld else offers
+
+
 class Resources:
     """What a caller may ask about resources. Every method takes the caller first."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        *,
-        registry: ToolRegistry,
-        call_tool: CallTool,
-        hidden: Hidden,
-        demand_scopes: DemandScopes,
-    ) -> None:
-        self._shelf = shelf
-        self._registry = registry
-        self._call_tool = call_tool
-        self._hidden = hidden
-        self._demand_scopes = demand_scopes
+    def __init__(self, lending: Lending) -> None:
+        self._shelf = lending.shelf
+        self._lending = lending
 
     async def list_resources(self, caller: Caller) -> tuple[ResourceOffer, ...]:
         """Those that have one URI, by it, but for what policy denies the caller in any case."""
-        return shown(caller, self._shelf.resources(), self._hidden)
+        return self._lending.shown(caller, self._shelf.resources())
 
     async def list_templates(self, caller: Caller) -> tuple[ResourceOffer, ...]:
         """The templates, by their text, but for what policy denies the caller in any case."""
-        return shown(caller, self._shelf.templates(), self._hidden)
+        return self._lending.shown(caller, self._shelf.templates())
 
     def find(self, caller: Caller, uri: str) -> Found:
         """The resource of a URI.
@@ -101,11 +107,11 @@ class Resources:
             FailedPrecondition: TOOL_SUSPENDED.
         """
         offer, values = (found := self.find(caller, uri)).offer, found.values
-        tool = self._registry.get(offer.tool)
+        tool = self._lending.registry.get(offer.tool)
         if tool is None:
             raise no_resource(uri)
         given = {"uri": uri} if offer.owner else parsed(tool.spec.input_schema, values)
-        return await self._call_tool(caller, offer.tool, given, trace=trace)
+        return await self._lending.call_tool(caller, offer.tool, given, trace=trace)
 
     async def complete(
         self, caller: Caller, uri: str, variable: str, typed: str, others: Mapping[str, str]
@@ -132,9 +138,9 @@ class Resources:
         return self._shelf.follow(listener)
 
     def _check(self, caller: Caller, offer: ResourceOffer, uri: str) -> None:
-        if not shown(caller, (offer,), self._hidden):
+        if not self._lending.shown(caller, (offer,)):
             raise no_resource(uri)
-        self._demand_scopes(caller, offer.tool)
+        self._lending.demand_scopes(caller, offer.tool)
 
 
 def contents_of(found: Found, uri: str, output: Json) -> list[dict[str, Any]]:
@@ -157,12 +163,6 @@ async def completed(offer: Offer, name: str, typed: str, others: Mapping[str, st
 def values_of(found: Sequence[str]) -> Values:
     """As many of the values as one answer has."""
     return Values(tuple(found[:MOST_VALUES]), len(found), len(found) > MOST_VALUES)
-
-
-def shown(caller: Caller, offers: tuple[Any, ...], hidden: Hidden) -> tuple[Any, ...]:
-    """The offers that a caller may ask for."""
-    withheld = hidden(caller, [offer.tool for offer in offers])
-    return tuple(offer for offer in offers if offer.tool not in withheld) if withheld else offers
 
 
 def no_resource(uri: str) -> NotFound:

@@ -48,7 +48,7 @@ from stepwell.orchestrator.questions import Questions
 from stepwell.orchestrator.queues import Queues
 from stepwell.orchestrator.reader import LogReader
 from stepwell.orchestrator.refusals import no_run, refusals
-from stepwell.orchestrator.resources import Resources
+from stepwell.orchestrator.resources import Lending, Resources
 from stepwell.orchestrator.retention import Retention
 from stepwell.orchestrator.schedules import Schedules
 from stepwell.orchestrator.scopes import Scopes
@@ -202,20 +202,10 @@ class Service:
         self.relay = relay or CallRelay()
         shelf = shelf or Shelf()
         self.catalog = Catalog(storage, tools=tools, policies=self.policies, shelf=shelf)
-        self.resources = Resources(
-            shelf,
-            registry=tools,
-            call_tool=self.call_tool,
-            hidden=self._offered.hidden,
-            demand_scopes=self._demand_scopes_of,
+        lending = Lending(
+            shelf, tools, self.call_tool, self._offered.hidden, self._demand_scopes_of
         )
-        self.prompts = Prompts(
-            shelf,
-            registry=tools,
-            call_tool=self.call_tool,
-            hidden=self._offered.hidden,
-            demand_scopes=self._demand_scopes_of,
-        )
+        self.resources, self.prompts = Resources(lending), Prompts(lending)
         self.schedules = Schedules(
             storage,
             workflows=workflows,

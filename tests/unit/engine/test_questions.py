@@ -241,6 +241,16 @@ def test_whoever_lets_go_of_a_call_that_asks_leaves_it_at_rest() -> None:
     assert run.calls == [call]
 
 
+def test_a_call_that_sleeps_until_it_is_answered_is_not_begun() -> None:
+    run = started()
+    (call,) = run.calls
+    asking(run, "sure")
+    assert lull(run.state, call)
+    assert run.give(ToolBegun(at=run.now, step="pay", attempt=1, call="")) == []
+    run.give(answer("sure"))
+    begun(run)
+
+
 def test_in_a_pause_an_answer_is_taken_and_the_call_goes_on_afterwards() -> None:
     run = started()
     asking(run, "sure")
