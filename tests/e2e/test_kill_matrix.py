@@ -7,7 +7,7 @@ sake of its time.
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.e2e.daemon import BOUND, Daemon, until
 from tests.e2e.history import GOES_ON, Blow
 from tests.e2e.kill_matrix import Matrix, Scene, undisturbed
 from tests.e2e.load import MODELS, PLACES, QUEUE
-from tests.e2e.stored_log import leases
+from tests.e2e.stored_log import LeaseRow, leases
 
 from stepwell.clock import SystemClock
 from stepwell.config import WorkerSettings
@@ -213,11 +213,10 @@ async def _freeze(scene: Scene) -> list[Blow]:
     scene.correspondent.may_answer.clear()  # a frozen call may still have its effect
     lost_at = victim.freeze()
     held = leases(url)
-    taken = _taken_over([other])
-    await _goes_on([other], taken)
-    first = GOES_ON.findall(other.log)[taken][0].replace("-", "")
-    robbed = held[first].owner
-    await until(lambda: all(it.owner != robbed for it in leases(url).values()), "all of them")
+    await _goes_on([other], _taken_over([other]))
+    owners = _owners(held)
+    await until(lambda: len(owners - _owners(leases(url))) == 1, "all of them")
+    (robbed,) = owners - _owners(leases(url))
 
     slept_at = other.freeze()
     before = leases(url)
@@ -237,6 +236,11 @@ async def _freeze(scene: Scene) -> list[Blow]:
         Blow(victim.name, victim.life, lost_at, up=awake_at, until=until_at),
         Blow(other.name, other.life, slept_at, up=awake_at, until=until_at, robs=False),
     ]
+
+
+def _owners(held: Mapping[str, LeaseRow]) -> set[str]:
+    """The processes that hold something."""
+    return {lease.owner for lease in held.values() if lease.owner}
 
 
 async def _assert_callers_are_told_to_try_again(daemon: Daemon) -> None:

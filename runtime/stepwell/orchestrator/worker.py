@@ -122,6 +122,8 @@ class Worker:
         """Runs whose first append is under way."""
         self._looks = 0
         """How often we are still to look whether we hold what we do not know of."""
+        self._kept_until: int | None = None
+        """Until when our leases are ours for certain."""
         self._wakes_at: int | None = None
         """When the next run that nobody holds goes on."""
         self._admits_at: int | None = None
@@ -436,7 +438,10 @@ class Worker:
     async def _keep_leases(self) -> None:
         """One heartbeat for all our runs; those that have been at rest since the last are let go."""
         now = self._clock.now()
+        if self._kept_until is not None and now >= self._kept_until:
+            self._looks = LOOKS  # we were held up for so long that others may have taken our runs
         await self._storage.claims.heartbeat(self._owner, expires_at=now + self._lease_us)
+        self._kept_until = now + self._lease_us
         if self._looks:
             await self._see_what_is_ours()
             self._looks -= 1
@@ -455,8 +460,10 @@ class Worker:
         held = {(lease.namespace, lease.run): lease for lease in leases}
         for key in known - held.keys():
             owned = self._runs.get(key)
-            if owned is not None and owned.is_at_rest:
-                log.warning("run %s is not ours any more: its lease went while it rested", key[1])
+            if owned is None:
+                continue
+            log.warning("run %s is not ours any more: its lease has gone", key[1])
+            if owned.is_at_rest:  # what is in flight comes back, and finds out when it is written
                 owned.drop()
         for key, lease in held.items():
             is_known = key in self._runs or key in self._beginning or key in self._unreadable

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from tests.simulation.virtual_loop import LoopClock, VirtualLoop, run
@@ -185,6 +186,13 @@ class RefusingClaims(MemoryClaims):
     is_mute = False
     """Whether they are written, and nobody can say so."""
 
+    @cached_property
+    def is_awake(self) -> asyncio.Event:
+        """Cleared while whoever beats is asleep."""
+        awake = asyncio.Event()
+        awake.set()
+        return awake
+
     async def claim(
         self, owner: str, *, now: int, expires_at: int, limit: int, only_free: bool = False
     ) -> list[Lease]:
@@ -203,6 +211,7 @@ class RefusingClaims(MemoryClaims):
         return parked
 
     async def heartbeat(self, owner: str, *, expires_at: int) -> int:
+        await self.is_awake.wait()
         self._refuse()
         return await super().heartbeat(owner, expires_at=expires_at)
 

@@ -176,6 +176,25 @@ async def test_a_run_of_a_process_that_died_is_taken_over_when_its_lease_has_exp
 
 
 @on_virtual_time
+async def test_a_process_that_slept_through_its_leases_lets_go_of_what_others_have_taken() -> None:
+    rig = Rig()
+    graph = await rig.put("{ workflow: hold, nodes: [{ id: hold, signal: go }] }")
+    lease = LEASE // timedelta(microseconds=1)
+    async with rig.working(alone=False) as worker:
+        run = await rig.start(worker, graph)
+        rig.storage.claims.is_awake.clear()
+        await asyncio.sleep(2 * LEASE.total_seconds())
+        now = rig.clock.now()
+        (taken,) = await rig.storage.claims.claim(
+            "two", now=now, expires_at=now + 100 * lease, limit=10
+        )
+        assert taken.run == run
+        assert worker.find(NAMESPACE, run) is not None
+        rig.storage.claims.is_awake.set()
+        await until(lambda: worker.find(NAMESPACE, run) is None)
+
+
+@on_virtual_time
 async def test_a_log_that_cannot_be_read_when_it_is_claimed_is_read_at_the_next_beat() -> None:
     rig = Rig()
     graph = await rig.put(ONE)
