@@ -48,6 +48,10 @@ SEED = 20
 TAKEOVER, HANDOVER = 5.0, 1.0
 """Seconds: the goals for a daemon that is killed, and for one that is asked to stop."""
 
+HELD_UP = 2 * BOUND
+"""Seconds until others go on beside a daemon that is gone or frozen: one that hangs in the middle of a
+commit stops them all for half a minute, which is when the database ends it."""
+
 NOT_OURS = "is not ours any more"
 """What a daemon says that has lost a run."""
 
@@ -215,13 +219,15 @@ async def _freeze(scene: Scene) -> list[Blow]:
     held = leases(url)
     await _goes_on([other], _taken_over([other]))
     owners = _owners(held)
-    await until(lambda: len(owners - _owners(leases(url))) == 1, "all of them")
+    await until(
+        lambda: len(owners - _owners(leases(url))) == 1, "all of them to go on", bound=HELD_UP
+    )
     (robbed,) = owners - _owners(leases(url))
 
     slept_at = other.freeze()
     before = leases(url)
     victim.thaw()
-    await until(lambda: NOT_OURS in victim.log, "it to find out")
+    await until(lambda: NOT_OURS in victim.log, "it to find out", bound=HELD_UP)
     after = leases(url)
     other.thaw()
     awake_at = clock.now()
@@ -303,8 +309,8 @@ def _taken_over(daemons: list[Daemon]) -> int:
 
 
 async def _goes_on(daemons: list[Daemon], before: int) -> None:
-    """Waits until they take over more; one that hangs in the middle of a commit stops them first."""
-    await until(lambda: _taken_over(daemons) > before, "its runs to go on", bound=2 * BOUND)
+    """Waits until they take over more."""
+    await until(lambda: _taken_over(daemons) > before, "its runs to go on", bound=HELD_UP)
 
 
 def _microseconds(seconds: float) -> int:
