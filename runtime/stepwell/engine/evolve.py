@@ -504,6 +504,7 @@ def _begin(state: RunState, step: StepState, event: ToolCallStarted) -> None:
     command = state.open.get(id)
     if isinstance(command, CallTool):
         state.open[id] = JudgeLost(_unapproved(command), command.approval)
+        _rouse(state, id)
 
 
 def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
@@ -824,9 +825,8 @@ def _answer_question(state: RunState, step: StepState, event: QuestionAnswered) 
     _close(state, step, expire_question_id(step.id, event.attempt, event.id))
     _settle_questions(state, step, event.at)
     id = tool_call_id(step.id, event.attempt, event.call)
-    if id in state.dormant and not step.asks_in(event.call):
-        del state.dormant[id]
-        state.fresh[id] = None
+    if not step.asks_in(event.call):
+        _rouse(state, id)
 
 
 def _lull(state: RunState, id: str) -> None:
@@ -834,6 +834,13 @@ def _lull(state: RunState, id: str) -> None:
     if id in state.fresh:
         del state.fresh[id]
         state.dormant[id] = None
+
+
+def _rouse(state: RunState, id: str) -> None:
+    """What sleeps is due again: it has its answers, or it was begun with some of them."""
+    if id in state.dormant:
+        del state.dormant[id]
+        state.fresh[id] = None
 
 
 def _withdraw_questions(state: RunState, step: StepState, call: str, at: int) -> None:

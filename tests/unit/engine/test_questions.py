@@ -251,6 +251,17 @@ def test_a_call_that_sleeps_until_it_is_answered_is_not_begun() -> None:
     begun(run)
 
 
+def test_a_call_that_was_begun_again_while_it_asks_something_else_is_in_doubt() -> None:
+    run = started()
+    begun(run)
+    asking(run, "sure", "size")
+    run.give(answer("sure"))
+    begun(run)
+    again = run.fold_again()
+    (lost,) = due(again, run.now)
+    assert isinstance(lost, JudgeLost)
+
+
 def test_in_a_pause_an_answer_is_taken_and_the_call_goes_on_afterwards() -> None:
     run = started()
     asking(run, "sure")
