@@ -1,0 +1,178 @@
+"""Checks a statement that reads, and writes it anew."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlglot import exp
+
+from stepwell.nldb.guard.cache import Recent
+from stepwell.nldb.guard.functions import with_own
+from stepwell.nldb.guard.kinds import refuse_kind
+from stepwell.nldb.guard.parsing import parsed
+from stepwell.nldb.guard.queries import Queries
+from stepwell.nldb.guard.refusals import Refusal, Refused
+from stepwell.nldb.guard.relations import Readable, readable
+from stepwell.nldb.guard.second_parser import check_again
+from stepwell.nldb.guard.telling import may_tell
+from stepwell.nldb.model import Access, Catalog
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """A statement that may run: `sql` with `parameters` in their order, and nothing else."""
+
+    sql: str
+    """Rebuilt. Its parameters are `$1`, `$2`, ... on PostgreSQL and `?1`, `?2`, ... on SQLite."""
+    parameters: tuple[Any, ...] = ()
+    tables: tuple[str, ...]
+    """Those that are read, by the names of the catalog."""
+    columns: tuple[str, ...]
+    """Those that are read, as `table.column`."""
+    outputs: tuple[str, ...]
+    """The names of the result's columns."""
+    written: str
+    """What the asker wrote."""
+    shape: str
+    """The rebuilt SQL with `?` for every literal: fit for a log."""
+    fingerprint: str
+    """The same for statements that differ in their literals only."""
+    masked: tuple[str, ...] = ()
+    """The columns of the result that show a mask, or depend on one."""
+    row_filtered: tuple[str, ...] = ()
+    """The tables of which the policy may hide rows."""
+    limit_known: int | None = None
+    """The rows that the statement itself limits its result to."""
+
+
+class _Verdict(Struct, frozen=True):
+    checked: Checked | None
+    parameters: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+
+
+_LITERAL: Final = re.compile(
+    r"""("(?:[^"]|"")*")|'(?:[^']|'')*'|(?<![\w$?])\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"""
+)
+_policies: Recent[tuple[str, str], Readable] = Recent(64)
+_verdicts: Recent[tuple[str, str, str], _Verdict] = Recent(1024)
+
+
+def check_read(
+    sql: str, catalog: Catalog, access: Access, *, params: Parameters | None = None
+) -> Checked:
+    """The statement as it may run, if it reads only what the access opens.
+
+    Raises:
+        Refused: it does not, or is not a single query that the guard can rebuild.
+    """
+    key = (sql, catalog.fingerprint, access.digest)
+    verdict = _verdicts.get(key)
+    if verdict is None:
+        verdict = _judge(sql, catalog, access)
+        _verdicts.put(key, verdict)
+    if verdict.refusal is not None:
+        refusal = verdict.refusal
+        raise Refused(refusal.rule, refusal.message, refusal.hint)
+    assert verdict.checked is not None
+    if not verdict.parameters and not params:
+        return verdict.checked
+    values = bound(verdict.parameters, params)
+    return _with_parameters(verdict.checked, values)
+
+
+def policies_of(catalog: Catalog, access: Access) -> Readable:
+    """What may be read, made once for a catalog and an access."""
+    key = (catalog.fingerprint, access.digest)
+    made = _policies.get(key)
+    if made is None:
+        made = readable(catalog, access)
+        _policies.put(key, made)
+    return made
+
+
+def bound(names: Sequence[str], params: Parameters | None) -> tuple[Any, ...]:
+    """The values of the parameters in the order of their places.
+
+    Raises:
+        Refused: by sql.parameter: one has no value, or a value has no place.
+    """
+    given: Mapping[str, Any]
+    if params is None:
+        given = {}
+    elif isinstance(params, Mapping):
+        given = params
+    else:
+        given = {str(place + 1): value for place, value in enumerate(params)}
+    missing = [name for name in names if name not in given]
+    unused = [name for name in given if name not in names]
+    if missing or unused:
+        what = (
+            f"no value for {', '.join(missing)}" if missing else f"no place for {', '.join(unused)}"
+        )
+        raise Refused("sql.parameter", f"there is {what}", "give each parameter exactly one value")
+    return tuple(given[name] for name in names)
+
+
+def shape_of(sql: str) -> str:
+    """Rebuilt SQL with `?` for every literal."""
+    return _LITERAL.sub(lambda found: found.group(1) or "?", sql)
+
+
+def fingerprint_of(shape: str) -> str:
+    """What statements of the same shape have in common."""
+    return hashlib.sha256(shape.encode()).hexdigest()[:16]
+
+
+def _judge(sql: str, catalog: Catalog, access: Access) -> _Verdict:
+    try:
+        return _checked(sql, catalog, access)
+    except Refused as refused:
+        return _Verdict(None, (), refused.refusal)
+    except RecursionError:
+        return _Verdict(
+            None, (), Refusal("sql.depth", "the SQL is nested too deep", "split it with WITH")
+        )
+
+
+def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
+    functions = with_own(catalog.dialect, access.functions)
+    tree = parsed(sql, catalog.dialect, functions)
+    if not isinstance(tree, exp.Query | exp.Values):
+        refuse_kind(tree)
+    policies = policies_of(catalog, access)
+    is_fenced = policies.is_filtered and may_tell(tree, functions)
+    writer = Queries(policies, functions, is_fenced=is_fenced)
+    written = writer.query(tree, None, {})
+    if catalog.dialect == "postgres":
+        check_again(written.text, writer.texts, writer.ctes, functions)
+    shape = shape_of(written.text)
+    checked = Checked(
+        sql=written.text,
+        tables=tuple(writer.tables),
+        columns=tuple(f"{table}.{column}" for table, column in writer.columns_read),
+        outputs=tuple(column.name for column in written.columns),
+        written=sql,
+        shape=shape,
+        fingerprint=fingerprint_of(shape),
+        masked=tuple(column.name for column in written.columns if column.masked),
+        row_filtered=tuple(name for name, table in writer.tables.items() if table.is_filtered),
+        limit_known=_limit(tree),
+    )
+    return _Verdict(checked, tuple(writer.parameters))
+
+
+def _with_parameters(checked: Checked, values: tuple[Any, ...]) -> Checked:
+    return msgspec.structs.replace(checked, parameters=values)
+
+
+def _limit(tree: Any) -> int | None:
+    limit = tree.args.get("limit")
+    amount = limit.args.get("expression", limit.args.get("count")) if limit is not None else None
+    if isinstance(amount, exp.Literal) and str(amount.this).isdigit():
+        return int(amount.this)
+    return None
