@@ -16,7 +16,7 @@ from stepwell.nldb.guard.functions import (
     Functions,
     is_bounded_format,
 )
-from stepwell.nldb.guard.parsing import MARK
+from stepwell.nldb.guard.parsing import ARROW, MARK
 from stepwell.nldb.guard.refusals import Refused, nearest
 from stepwell.nldb.guard.relations import Output
 from stepwell.nldb.guard.scopes import Ctes, Scope, fold_identifier, masked, whole_row
@@ -84,7 +84,9 @@ _POSTGRES_OPERATORS: Final = {
     exp.ArrayContainsAll: "@>",
     exp.ArrayContainedBy: "<@",
     exp.ArrayOverlaps: "&&",
-    exp.JSONBContains: "?",
+    exp.JSONBContainsTopKey: "?",
+    exp.JSONBPathExists: "@?",
+    exp.JSONBDeleteAtPath: "#-",
     exp.JSONBContainsAnyTopKeys: "?|",
     exp.JSONBContainsAllTopKeys: "?&",
     exp.NullSafeEQ: "IS NOT DISTINCT FROM",
@@ -199,7 +201,11 @@ class Expressions(ABC):
             only(node, _OPERATOR_KEYS)
             if type(node) not in _COMPUTING:
                 place = place.strictly()
-            parts.append(f" {operator} {self.expression(node.expression, place)}")
+            right = node.expression
+            if type(right) is exp.Anonymous and right.this == ARROW:
+                parts.append(f" -> ({self.expressions(right.expressions, place)})")
+            else:
+                parts.append(f" {operator} {self.expression(right, place)}")
             node = node.this
         parts.append(self.expression(node, place))
         return "".join(reversed(parts))
@@ -221,11 +227,12 @@ class Expressions(ABC):
         return self._match(node.this, place, negated=negated, escape=escape)
 
     def _is(self, node: exp.Is, place: Place, *, negated: bool = False) -> str:
-        only(node, _BINARY_KEYS)
+        only(node, _OPERATOR_KEYS)
         if not isinstance(node.expression, exp.Null | exp.Boolean):
             raise not_rebuilt(node.expression)
         left = self.expression(node.this, place.strictly())
-        return f"{left} IS {'NOT ' if negated else ''}{self.expression(node.expression, place)}"
+        is_not = negated != bool(node.args.get("negate"))
+        return f"{left} IS {'NOT ' if is_not else ''}{self.expression(node.expression, place)}"
 
     def _between(self, node: exp.Between, place: Place, *, negated: bool = False) -> str:
         only(node, _BETWEEN_KEYS)
@@ -285,6 +292,9 @@ class Expressions(ABC):
 
     def _any(self, node: exp.Any, place: Place) -> str:
         return f"ANY {self._quantified(node.this, place)}"
+
+    def _all(self, node: exp.All, place: Place) -> str:
+        return f"ALL {self._quantified(node.this, place)}"
 
     def _quantified(self, node: Any, place: Place) -> str:
         if isinstance(node, exp.Query):
@@ -662,6 +672,7 @@ class Expressions(ABC):
         exp.Exists: _exists,
         exp.Subquery: _subquery,
         exp.Any: _any,
+        exp.All: _all,
         exp.Case: _case,
         exp.Column: _column,
         exp.Literal: _literal,

@@ -22,7 +22,9 @@ MARK = "\x00"
 _NOT_A_CALL = frozenset(
     {TokenType.ALIAS, TokenType.DCOLON, TokenType.INTO, TokenType.WITH, TokenType.RECURSIVE}
 )
-_ARROWS = frozenset({TokenType.ARROW, TokenType.DARROW})
+ARROW = MARK + "->"
+"""The name of a function that stands for `->`, which the parser takes for a lambda in arguments."""
+_PATHS = ([TokenType.STRING], [TokenType.NUMBER])
 _AS_TEXT = frozenset({TokenType.HEREDOC_STRING, TokenType.BYTE_STRING})
 
 
@@ -77,8 +79,14 @@ def _prepared(tokens: list[Token], sql: str, dialect: Dialect, functions: Functi
             prepared.append(_like(token, TokenType.STRING, token.text))
         elif kind is TokenType.HEX_STRING and sql[token.start] == "0":
             prepared.append(_like(token, TokenType.NUMBER, str(int(token.text, 16))))
-        elif kind is TokenType.STRING and before is not None and before.token_type in _ARROWS:
+        elif kind is TokenType.ARROW and _is_before_path(tokens, place):
+            prepared += [_like(token, TokenType.DARROW, "->>"), _like(token, TokenType.VAR, ARROW)]
+        elif (kind is TokenType.STRING or kind is TokenType.NUMBER) and _is_path(tokens, place):
             prepared += _in_parentheses(token)
+        elif kind is TokenType.DASH and _is_path(tokens, place):
+            prepared += [_like(token, TokenType.L_PAREN, "("), token]
+        elif kind is TokenType.NUMBER and place > 1 and _is_minus_path(tokens, place - 1):
+            prepared += [token, _like(token, TokenType.R_PAREN, ")")]
         elif kind is TokenType.INTERVAL and _is_plain_interval(tokens, place):
             prepared += _cast_begin(token)
         elif (
@@ -126,6 +134,28 @@ def _is_plain_interval(tokens: list[Token], place: int) -> bool:
 
 
 _UNITS = frozenset({"year", "month", "day", "hour", "minute", "second"})
+
+
+def _is_before_path(tokens: list[Token], place: int) -> bool:
+    after = [token.token_type for token in tokens[place + 1 : place + 3]]
+    return after[:1] == [TokenType.L_PAREN] or _begins_with_path(after)
+
+
+def _begins_with_path(kinds: list[TokenType]) -> bool:
+    return kinds[:1] in _PATHS or kinds == [TokenType.DASH, TokenType.NUMBER]
+
+
+def _is_path(tokens: list[Token], place: int) -> bool:
+    """Whether it follows an arrow: the parser takes such a literal apart, unless it is covered."""
+    before = tokens[place - 1].token_type if place > 0 else None
+    if tokens[place].token_type is TokenType.DASH:
+        after = tokens[place + 1].token_type if place + 1 < len(tokens) else None
+        return before in (TokenType.ARROW, TokenType.DARROW) and after is TokenType.NUMBER
+    return before is TokenType.ARROW or before is TokenType.DARROW
+
+
+def _is_minus_path(tokens: list[Token], place: int) -> bool:
+    return tokens[place].token_type is TokenType.DASH and _is_path(tokens, place)
 
 
 def _in_parentheses(token: Token) -> list[Token]:

@@ -81,7 +81,11 @@ class Rows(Expressions, ABC):
             raise Refused("sql.syntax", f"{name} has other columns than are named")
         outputs[: len(names)] = names
         listed = f"({columns})" if columns else ""
-        relation = Relation(name, tuple(Output(column, masked=is_masked) for column in outputs))
+        relation = Relation(
+            name,
+            tuple(Output(column, masked=is_masked) for column in outputs),
+            is_scalar=self.dialect == "postgres" and len(outputs) == 1 and not with_ordinality,
+        )
         return f"{text} AS {quoted(name)}{listed}", relation
 
     def _typed_columns(self, nodes: Sequence[Any]) -> tuple[list[str], str]:

@@ -18,6 +18,8 @@ class Relation(NamedTuple):
     """Folded; empty where it has none."""
     columns: tuple[Output, ...]
     policy: PolicyTable | None = None
+    is_scalar: bool = False
+    """Whether its name alone means its one column, as with a function of PostgreSQL."""
 
 
 class Cte(NamedTuple):
@@ -148,8 +150,11 @@ class Scope:
             return hits[0]
         if with_aliases and name in self.aliases:
             return Found(quoted(name), self.aliases[name])
-        if any(relation.alias == name for relation in self.relations):
-            raise whole_row(name)
+        for relation in self.relations:
+            if relation.alias == name and relation.is_scalar:
+                return Found(quoted(name), relation.columns[0].masked, relation)
+            if relation.alias == name:
+                raise whole_row(name)
         return None
 
     def _in(self, relation: Relation, name: str) -> Found | None:

@@ -25,7 +25,7 @@ _SUGAR: Final = words("""extract timezone substring position overlay btrim ltrim
 _TYPES: Final = words("""text varchar bpchar int2 int4 int8 numeric float4 float8 bool date time timetz timestamp
     timestamptz interval json jsonb uuid bytea inet money""")
 _OPERATORS: Final = words("""= <> > >= < <= + - * / % ^ || & | # << >> ~ ~* !~ !~* ~~ !~~ ~~* !~~* -> ->> #> #>> @> <@
-    && ? ?| ?& BETWEEN""") | {
+    && ? ?| ?& @? #- BETWEEN""") | {
     "NOT BETWEEN",
     "BETWEEN SYMMETRIC",
     "NOT BETWEEN SYMMETRIC",

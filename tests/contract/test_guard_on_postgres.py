@@ -1,0 +1,75 @@
+"""The statements of tests/unit/nldb/guard on a real PostgreSQL: good ones return what they should,
+bad ones are refused or show nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from dev.postgres import PostgresServer
+from tests.unit.nldb.guard.corpus import Statement, read
+from tests.unit.nldb.guard.shop import (
+    COLUMNS,
+    ROWS,
+    VISIBLE,
+    holds_canary,
+    shop_access,
+    shop_catalog,
+    shown_rows,
+    statements,
+)
+
+from stepwell.nldb.guard import check_read
+from stepwell.nldb.model import open_access
+
+HONEST = read("honest.sql", "postgres")
+CATALOG = shop_catalog("postgres")
+
+
+@pytest.fixture(scope="module")
+def shop(postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
+    """The shop in `public`, and what the policy leaves of it in `shown`."""
+    url = postgres.create_database("guarded_shop")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA shown")
+        for table, columns in COLUMNS.items():
+            put(connection, table, list(columns), ROWS[table], "public")
+        for table, names in VISIBLE.items():
+            put(connection, table, list(names), shown_rows(table), "shown")
+        yield connection
+
+
+def put(
+    connection: psycopg.Connection[Any], table: str, columns: list[str], rows: Any, schema: str
+) -> None:
+    make, insert = statements(table, columns, schema)
+    connection.execute(make.encode())
+    with connection.cursor() as cursor:
+        cursor.executemany(insert.replace("?", "%s").encode(), rows)
+
+
+def ask(connection: psycopg.Connection[Any], sql: str, schema: str) -> tuple[list[str], list[Any]]:
+    connection.execute(f"SET search_path = {schema}, pg_temp".encode())
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(sql.encode(), prepare=True)
+        rows = cursor.fetchall()
+        names = [column.name for column in cursor.description or ()]
+    return names, rows if "ORDER BY" in sql.upper() else sorted(rows, key=repr)
+
+
+@pytest.mark.parametrize("statement", HONEST, ids=lambda s: s.title)
+def test_the_guard_returns_what_a_filtered_copy_returns(
+    shop: psycopg.Connection[Any], statement: Statement
+) -> None:
+    checked = check_read(statement.sql, CATALOG, shop_access())
+    returned = ask(shop, checked.sql, "pg_temp")
+    assert returned == ask(shop, statement.sql.replace("public.", ""), "shown")
+    assert not holds_canary(returned[1])
+
+
+@pytest.mark.parametrize("statement", HONEST, ids=lambda s: s.title)
+def test_under_an_open_policy_nothing_changes(
+    shop: psycopg.Connection[Any], statement: Statement
+) -> None:
+    checked = check_read(statement.sql, CATALOG, open_access(CATALOG))
+    assert ask(shop, checked.sql, "pg_temp") == ask(shop, statement.sql, "public")
