@@ -73,3 +73,17 @@ def test_under_an_open_policy_nothing_changes(
 ) -> None:
     checked = check_read(statement.sql, CATALOG, open_access(CATALOG))
     assert ask(shop, checked.sql, "pg_temp") == ask(shop, statement.sql, "public")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [s for s in read("attacks.sql", "postgres") if "harmless" in s.rules],
+    ids=lambda s: s.title,
+)
+def test_bad_postgres_that_is_not_refused_shows_nothing(
+    shop: psycopg.Connection[Any], statement: Statement
+) -> None:
+    checked = check_read(statement.sql, CATALOG, shop_access())
+    rows = [list(row) for row in ask(shop, checked.sql, "pg_temp")[1]]
+    assert not holds_canary(rows)
+    assert statement.rows is None or rows == statement.rows

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import literal, quoted
 from stepwell.nldb.guard.functions import (
+    COMPARING,
     MOST_GROWTH,
     MOST_WIDTH,
     Function,
@@ -20,6 +21,7 @@ from stepwell.nldb.guard.parsing import ARROW, MARK
 from stepwell.nldb.guard.refusals import Refused, nearest
 from stepwell.nldb.guard.relations import Output
 from stepwell.nldb.guard.scopes import Ctes, Scope, fold_identifier, masked, whole_row
+from stepwell.nldb.guard.series import check_series
 from stepwell.nldb.guard.types import type_name
 from stepwell.nldb.guard.words import words
 from stepwell.nldb.model import Dialect
@@ -531,8 +533,12 @@ class Expressions(ABC):
             place = place._replace(
                 strict=True, aggregated=place.aggregated or _aggregates(function)
             )
+        elif function.name in COMPARING or (function.name in ("max", "min") and len(arguments) > 1):
+            place = place.strictly()
+        elif function.name in ("max", "min"):
+            place = place._replace(strict=True, aggregated=True)
+        check_arguments(function, arguments)
         place = self._grown(function, arguments, place)
-        _check_arguments(function, arguments)
         written = ", ".join([self._argument(function, item, place) for item in arguments])
         return f"{function.name}({written})"
 
@@ -757,7 +763,14 @@ def _aggregates(function: Function) -> bool:
     return function.sort == "aggregate"
 
 
-def _check_arguments(function: Function, arguments: Sequence[Any]) -> None:
+def check_arguments(function: Function, arguments: Sequence[Any]) -> None:
+    """Sees that what says how much the function gives is a literal, and small.
+
+    Raises:
+        Refused: by sql.arguments.
+    """
+    if function.name == "generate_series":
+        check_series(arguments)
     if function.width >= 0 and len(arguments) > function.width:
         width = arguments[function.width]
         if (
@@ -789,8 +802,8 @@ def _growth(function: Function, arguments: Sequence[Any]) -> int:
     if function.grows >= 0:
         return function.grows
     if function.grows == -2:
-        times = arguments[1].this if len(arguments) > 1 else "1"
-        return int(times) if str(times).isdigit() else 1
+        times = arguments[1].this if len(arguments) > 1 else 1
+        return int(str(times))
     if len(arguments) < 3:
         return 1
     old, new = arguments[1], arguments[2]

@@ -10,10 +10,14 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from stepwell.nldb.guard.words import words
 from stepwell.nldb.model import Dialect
 
 Sort: TypeAlias = Literal["scalar", "aggregate", "window", "rows"]
 """`rows` is a function for FROM."""
+
+COMPARING = words("nullif greatest least iif if instr strpos like glob starts_with position")
+"""Functions of which the result tells how one value compares to another."""
 
 MOST_WIDTH = 1_000
 MOST_GROWTH = 10_000

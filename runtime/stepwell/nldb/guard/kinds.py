@@ -1,5 +1,6 @@
 """Refuses statements that are no query, by what they would do."""
 
+import re
 from typing import Final, NoReturn
 
 from sqlglot import exp
@@ -16,13 +17,18 @@ _TRANSACTION: Final = words("BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE TRANS
 _ATTACH: Final = frozenset({"ATTACH", "DETACH"})
 
 
-def refuse_kind(tree: exp.Expr) -> NoReturn:
-    """Refuses it.
+_FIRST: Final = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
+
+
+def refuse_kind(tree: exp.Expr, sql: str) -> NoReturn:
+    """Refuses the statement of this text.
 
     Raises:
         Refused: always.
     """
-    word = str(tree.this).upper() if isinstance(tree, exp.Command) else type(tree).__name__.upper()
+    first = _FIRST.match(sql)
+    named = type(tree).__name__.upper()
+    word = named if named in _WRITES else first.group(1).upper() if first else named
     for kinds, rule, what in (
         (_WRITES, "sql.write", "changes rows"),
         (_SCHEMA, "sql.schema", "changes the schema"),

@@ -143,7 +143,7 @@ def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
     functions = with_own(catalog.dialect, access.functions)
     tree = parsed(sql, catalog.dialect, functions)
     if not isinstance(tree, exp.Query | exp.Values):
-        refuse_kind(tree)
+        refuse_kind(tree, sql)
     policies = policies_of(catalog, access)
     is_fenced = policies.is_filtered and may_tell(tree, functions)
     writer = Queries(policies, functions, is_fenced=is_fenced)

@@ -1,6 +1,5 @@
 """Writes functions that stand in FROM and give rows."""
 
-import re
 from abc import ABC
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,14 +8,13 @@ from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.guard.expressions import Expressions, Place, not_rebuilt, only, unknown_function
-from stepwell.nldb.guard.functions import MOST_SERIES, Function
+from stepwell.nldb.guard.functions import Function
 from stepwell.nldb.guard.parsing import MARK
 from stepwell.nldb.guard.refusals import Refused
 from stepwell.nldb.guard.relations import Output
 from stepwell.nldb.guard.scopes import Relation, fold_identifier
 from stepwell.nldb.guard.types import type_name
 
-_STEP: Final = re.compile(r"\s*\+?(\d{1,4})\s+(hour|day|week|mon|month|quarter|year)s?\s*", re.I)
 _RECORDS: Final = frozenset(
     {"json_to_recordset", "jsonb_to_recordset", "json_to_record", "jsonb_to_record"}
 )
@@ -45,8 +43,6 @@ class Rows(Expressions, ABC):
                 "use it in the select list or a condition",
             )
         arguments = node.expressions
-        if function.name == "generate_series":
-            _check_series(arguments)
         before = self.masked_seen
         text = self.call(function, arguments, place)
         is_masked = self.masked_seen > before
@@ -104,55 +100,3 @@ class Rows(Expressions, ABC):
                 "write AS name(column type, ...)",
             )
         return names, ", ".join(texts)
-
-
-def _check_series(arguments: Sequence[Any]) -> None:
-    """Whole numbers between constants, or points in time with a step of at least an hour."""
-    numbers = [_number(argument) for argument in arguments]
-    if len(arguments) in (2, 3) and all(number is not None for number in numbers):
-        start, stop = float(numbers[0] or 0), float(numbers[1] or 0)
-        step = float(numbers[2] or 0) if len(numbers) == 3 else 1.0
-        if step == 0 or abs((stop - start) / step) > MOST_SERIES:
-            raise Refused(
-                "sql.arguments",
-                f"generate_series() gives more than {MOST_SERIES} rows",
-                "narrow the bounds",
-            )
-        return
-    if len(arguments) == 3 and _is_long_step(arguments[2]):
-        return
-    raise Refused(
-        "sql.arguments",
-        "generate_series() with bounds that are not numbers, or a step that is not a literal "
-        "interval of at least an hour",
-        "write numbers, or points in time with a step such as INTERVAL '1 day'",
-    )
-
-
-def _number(node: Any) -> float | None:
-    sign = 1.0
-    while type(node) in (exp.Neg, exp.Paren):
-        sign = -sign if type(node) is exp.Neg else sign
-        node = node.this
-    if isinstance(node, exp.Literal) and not node.is_string:
-        try:
-            return sign * float(node.this)
-        except ValueError:
-            return None
-    return None
-
-
-def _is_long_step(node: Any) -> bool:
-    if isinstance(node, exp.Cast):
-        to = node.args["to"]
-        is_interval = isinstance(to, exp.DataType) and to.this is exp.DataType.Type.INTERVAL
-        node = node.this if is_interval or isinstance(to, exp.Interval) else None
-    if isinstance(node, exp.Interval):
-        unit = node.args.get("unit")
-        text = f"{node.this.this} {unit.this if unit is not None else ''}".lower()
-    elif isinstance(node, exp.Literal) and node.is_string:
-        text = str(node.this)
-    else:
-        return False
-    step = _STEP.fullmatch(text)
-    return step is not None and int(step.group(1)) > 0
