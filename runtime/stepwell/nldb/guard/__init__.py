@@ -2,5 +2,15 @@
 
 from stepwell.nldb.guard.read import Checked, check_read
 from stepwell.nldb.guard.refusals import RULES, Refusal, Refused
+from stepwell.nldb.guard.write import ROW_CHECK, CheckedWrite, check_write
 
-__all__ = ["RULES", "Checked", "Refusal", "Refused", "check_read"]
+__all__ = [
+    "ROW_CHECK",
+    "RULES",
+    "Checked",
+    "CheckedWrite",
+    "Refusal",
+    "Refused",
+    "check_read",
+    "check_write",
+]

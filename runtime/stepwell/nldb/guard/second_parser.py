@@ -19,6 +19,7 @@ _NODES: Final = words("""ParseResult RawStmt Node List SelectStmt WithClause Com
     TypeCast TypeName CaseExpr CaseWhen CoalesceExpr MinMaxExpr SubLink RowExpr A_ArrayExpr
     A_Indirection A_Indices CollateClause ParamRef SQLValueFunction GroupingSet GroupingFunc
     WindowDef SortBy JoinExpr RangeVar RangeSubselect RangeFunction Alias ColumnDef""")
+_WRITING: Final = words("InsertStmt UpdateStmt DeleteStmt SetToDefault")
 _SUGAR: Final = words("""extract timezone substring position overlay btrim ltrim rtrim like_escape
     similar_to_escape overlaps normalize is_normalized""")
 """What the grammar itself makes calls of, in pg_catalog."""
@@ -35,14 +36,21 @@ _TIMES: Final = range(1, 10)
 
 
 def check_again(
-    sql: str, policies: Iterable[str], ctes: Iterable[str], functions: Functions
+    sql: str,
+    policies: Iterable[str],
+    ctes: Iterable[str],
+    functions: Functions,
+    *,
+    target: tuple[str, str] | None = None,
 ) -> None:
     """Sees that the statement reads policy sub-queries only, and calls what is allowed only.
+
+    `target` is the schema and name of the one table that it changes.
 
     Raises:
         Refused: by sql.second_parser, or sql.depth where its messages nest too deep.
     """
-    _Second(sql, list(policies), frozenset(ctes), functions).check(_tree(sql))
+    _Second(sql, list(policies), frozenset(ctes), functions, target).check(_tree(sql))
 
 
 def _tree(sql: str) -> Any:
@@ -60,12 +68,19 @@ def _tree(sql: str) -> Any:
 
 class _Second:
     def __init__(
-        self, sql: str, policies: list[str], ctes: frozenset[str], functions: Functions
+        self,
+        sql: str,
+        policies: list[str],
+        ctes: frozenset[str],
+        functions: Functions,
+        target: tuple[str, str] | None,
     ) -> None:
         self._sql = sql.encode()
         self._spans = [span for text in policies for span in _spans(self._sql, text)]
         self._ctes = ctes
         self._functions = functions
+        self._target = target
+        self._nodes = _NODES if target is None else _NODES | _WRITING
 
     def check(self, tree: Any) -> None:
         if len(tree.stmts) != 1:
@@ -74,7 +89,7 @@ class _Second:
         while pending:
             message = pending.pop()
             name = message.DESCRIPTOR.name
-            if name not in _NODES:
+            if name not in self._nodes:
                 raise _not_meant(f"it holds {name}")
             judge = self._judges.get(name)
             if judge is not None:
@@ -94,6 +109,9 @@ class _Second:
         if message.catalogname:
             raise _not_meant("a table of another database")
         if not message.schemaname and message.relname in self._ctes:
+            return
+        if self._target is not None and self._target == (message.schemaname, message.relname):
+            self._target = None  # once
             return
         at = message.location
         if not any(at - start in offsets for start, _, offsets in self._spans if start <= at):
@@ -151,7 +169,9 @@ def _offsets_of(text: str) -> frozenset[int]:
     if known is None:
         if len(_offsets) > 4096:
             _offsets.clear()
-        known = _offsets[text] = frozenset(_named_tables(_tree(text)))
+        before = "" if text.startswith("(SELECT ") else "SELECT "  # a row filter by itself
+        offsets = (at - len(before) for at in _named_tables(_tree(before + text)))
+        known = _offsets[text] = frozenset(offsets)
     return known
 
 
