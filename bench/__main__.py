@@ -26,6 +26,7 @@ from bench.fanout import measure_fanout
 from bench.footprint import measure_footprint
 from bench.gateways import measure_gateways
 from bench.governed import measure_governed
+from bench.guard import measure_guard
 from bench.left_out import LeftOut
 from bench.peers.comparison import measure_peers
 from bench.peers.environment import peer_versions
@@ -58,6 +59,7 @@ PARTS = {
     "wrapped": Part(measure_wrapped, SQLITE_ONLY),
     "door": Part(measure_door, SQLITE_ONLY),
     "gateways": Part(measure_gateways, SQLITE_ONLY),
+    "guard": Part(measure_guard, BOTH),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

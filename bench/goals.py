@@ -49,6 +49,9 @@ GOALS = (
             at_most(f"{database}.scale_read_page_ratio", 1.5),
             at_most(f"{database}.scale_read_run_ratio", 1.5),
             at_most(f"{database}.scale_watch_ratio", 1.5),
+            at_most(f"{database}.guard_cpu_ms", 2),
+            at_most(f"{database}.guard_cpu_p95_ms", 6),
+            at_most(f"{database}.guard_repeated_cpu_ms", 0.2),
         )
     ),
     at_most("sqlite.governed_cpu_ms_per_step", 0.25),

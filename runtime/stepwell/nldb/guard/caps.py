@@ -19,6 +19,9 @@ DEPTH = 60
 PREFIXES = 10
 """How many tokens may follow each other of which each takes the next as its operand."""
 
+OPEN_JOINS = 5
+"""How many joins may wait for their ON: the parser tries each of them twice."""
+
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END})
 _OPERANDS = frozenset(
@@ -76,6 +79,7 @@ def tokens_of(sql: str, dialect: Dialect) -> list[Token]:
             "sql.tokens", f"the SQL has {len(tokens)} words and signs, the limit is {TOKENS}"
         )
     _check_depth(tokens)
+    _check_joins(tokens)
     if not sql.isascii():
         _check_letters(sql, tokens)
     return tokens
@@ -120,6 +124,26 @@ def _check_plain(text: str) -> None:
                 "be mistaken for another one",
                 "write plain quotes, spaces and signs; put other text in single quotes",
             )
+
+
+def _check_joins(tokens: list[Token]) -> None:
+    waiting = 0
+    for place, token in enumerate(tokens):
+        kind = token.token_type
+        if kind is TokenType.JOIN:
+            before = {other.token_type for other in tokens[max(0, place - 3) : place]}
+            waiting += not before & _UNCONDITIONAL
+        elif kind is TokenType.ON or kind is TokenType.USING:
+            waiting = max(0, waiting - 1)
+        if waiting > OPEN_JOINS:
+            raise Refused(
+                "sql.depth",
+                f"more than {OPEN_JOINS} joins wait for their ON",
+                "write ON right after each joined table, or CROSS JOIN",
+            )
+
+
+_UNCONDITIONAL = frozenset({TokenType.CROSS, TokenType.NATURAL})
 
 
 def _check_depth(tokens: list[Token]) -> None:

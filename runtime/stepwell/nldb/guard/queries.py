@@ -295,7 +295,8 @@ class Queries(Rows, Expressions):
         if type(node) is exp.Column:
             return fold_identifier(node.this, self.dialect)
         if self.dialect == "sqlite":
-            return re.sub(r'(?:"[^"]*"\.)?"([A-Za-z_]\w*)"', r"\1", text)
+            # Cut, as the name of a sub-query would hold all the names within it.
+            return re.sub(r'(?:"[^"]*"\.)?"([A-Za-z_]\w*)"', r"\1", text[:200])[:100]
         while type(node) in (exp.Cast, exp.Window, exp.Filter, exp.WithinGroup, exp.Paren):
             node = node.this
         match node:
