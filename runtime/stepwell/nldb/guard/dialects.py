@@ -1,5 +1,7 @@
 """The two dialects as sqlglot reads them, and how names fold in them."""
 
+import logging
+
 from sqlglot.dialects.dialect import Dialect as Parsing
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.dialects.sqlite import SQLite
@@ -7,6 +9,8 @@ from sqlglot.dialects.sqlite import SQLite
 from stepwell.nldb.model import Dialect
 
 _PARSING: dict[Dialect, Parsing] = {"sqlite": SQLite(), "postgres": Postgres()}
+# It warns of statements that it does not know, with their text; a log never holds a value.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 

@@ -70,3 +70,10 @@ def test_many_values_and_conditions_are_no_problem() -> None:
     for dialect in ENGINES:
         for sql in NEARLY[-2:]:
             assert check_read(sql, shop_catalog(dialect), shop_access()).tables == ("orders",)
+
+
+def test_no_statement_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The parser would warn of one that it does not know, with the values in it."""
+    with pytest.raises(Refused):
+        check_read("EXPLAIN SELECT 'a value'", shop_catalog("postgres"), shop_access())
+    assert caplog.records == []
