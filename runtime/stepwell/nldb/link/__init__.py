@@ -1,0 +1,1 @@
+"""Which tables, columns and values the words of a question may mean."""
