@@ -1,0 +1,131 @@
+"""Asks the matcher without a model the questions of one part, and says how it did.
+
+    STEPWELL_DATA=/path/to/data python -m bench.nldb.evaluate --part open [--verbose]
+
+An answer is right, wrong, refused or asked back. A wrong answer without a word of doubt is
+silently wrong; there may be two of a hundred of these. The held-out part is run once, at the end.
+"""
+
+import argparse
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from bench.nldb.answers import Unreadable, canonical_text, digest, is_answer
+from bench.nldb.check_gold import DATABASE
+from bench.nldb.chinook import read_catalog, read_samples
+from bench.nldb.questions import Answer, CannotAnswer, Clarify, Question, Write, load
+from stepwell.nldb.keyless import matcher
+from stepwell.nldb.keyless.world import World
+from stepwell.nldb.link.values import ValueIndex
+from stepwell.nldb.model import open_access
+from stepwell.nldb.plan.model import Plan, Select
+from stepwell.nldb.plan.sql import compile_plan
+
+Verdict: TypeAlias = Literal["right", "refused", "asked back", "silently wrong"]
+Rows: TypeAlias = list[tuple[object, ...]]
+
+
+class Judged(NamedTuple):
+    """A question and what became of it."""
+
+    question: Question
+    verdict: Verdict
+    said: str
+
+
+def main() -> int:
+    """Print the shares; the exit status is 1 when more than 2 % are silently wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--part", choices=("open", "held_out"), required=True)
+    parser.add_argument("--verbose", action="store_true", help="what became of each question")
+    asked = parser.parse_args()
+    path = Path(os.environ.get("STEPWELL_DATA", "")) / DATABASE
+    if not path.exists():
+        print(f"STEPWELL_DATA names no folder with {DATABASE}")
+        return 2
+    questions = [question for question in load().question if question.part == asked.part]
+    judged = evaluate(questions, path)
+    if asked.verbose:
+        for one in judged:
+            print(f"{one.verdict:15} {one.question.id}: {one.question.question}\n    {one.said}")
+    shares = Counter(one.verdict for one in judged)
+    verdicts: tuple[Verdict, ...] = ("right", "refused", "asked back", "silently wrong")
+    for verdict in verdicts:
+        print(
+            f"{verdict:15} {shares[verdict]:3} of {len(judged)}: {shares[verdict] / len(judged):.0%}"
+        )
+    return 1 if shares["silently wrong"] > len(judged) * 0.02 else 0
+
+
+def evaluate(questions: Sequence[Question], path: Path) -> list[Judged]:
+    """Each question with its verdict."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        known = read_catalog(database)
+        world = World(known, open_access(known), ValueIndex(read_samples(database, known)))
+        return [_judged(question, world, database) for question in questions]
+
+
+def _judged(question: Question, world: World, database: sqlite3.Connection) -> Judged:
+    outcome = settled(matcher.understand(question.question, world), world, database)
+    match outcome:
+        case matcher.Understood():
+            sql = compile_plan(outcome.plan, world.catalog)
+            is_right = _is_right(question, outcome.plan, world, database)
+            verdict: Verdict = "right" if is_right else "silently wrong"
+            return Judged(question, verdict, f"{sql.sql} {sql.parameters}")
+        case matcher.Ambiguous():
+            meanings = " | ".join(reading.meaning for reading in outcome.readings)
+            verdict = "right" if isinstance(question, Clarify) else "asked back"
+            return Judged(question, verdict, meanings)
+        case matcher.CannotAnswer():
+            verdict = "right" if isinstance(question, CannotAnswer) else "refused"
+            return Judged(question, verdict, outcome.reason)
+
+
+def settled(
+    outcome: matcher.Outcome, world: World, database: sqlite3.Connection
+) -> matcher.Outcome:
+    """Readings that have the same answer are one."""
+    if not isinstance(outcome, matcher.Ambiguous):
+        return outcome
+    answers = [sorted(map(repr, _rows(r.plan, world, database))) for r in outcome.readings]
+    if all(answer == answers[0] for answer in answers):
+        return matcher.Understood(outcome.readings[0].plan)
+    return outcome
+
+
+def _rows(plan: Plan, world: World, database: sqlite3.Connection) -> Rows:
+    compiled = compile_plan(plan, world.catalog)
+    return database.execute(compiled.sql, compiled.parameters).fetchall()
+
+
+def _is_right(question: Question, plan: Plan, world: World, database: sqlite3.Connection) -> bool:
+    if isinstance(question, Answer) and isinstance(plan, Select):
+        return is_answer(question.gold, _rows(plan, world, database))
+    if isinstance(question, Write) and not isinstance(plan, Select):
+        return _is_change(question, plan, world, database)
+    return False
+
+
+def _is_change(question: Write, plan: Plan, world: World, database: sqlite3.Connection) -> bool:
+    """On a copy in memory: as many changes, and the table is what it should be afterwards."""
+    compiled = compile_plan(plan, world.catalog)
+    with closing(sqlite3.connect(":memory:")) as copy:
+        database.backup(copy)
+        copy.execute("PRAGMA foreign_keys = ON")
+        changes = copy.execute(compiled.sql, compiled.parameters).rowcount
+        rows = copy.execute(question.after.sql).fetchall()
+        try:
+            text = canonical_text(rows, question.after.types, ordered=question.after.ordered)
+        except Unreadable:
+            return False
+        return changes == question.changes and digest(text) == question.after.sha256
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

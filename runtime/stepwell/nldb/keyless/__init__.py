@@ -1,0 +1,1 @@
+"""Understands plain English questions without a model, or says why it does not."""

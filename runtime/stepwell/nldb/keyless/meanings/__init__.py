@@ -1,0 +1,1 @@
+"""What the slots of a frame mean from one table of the database."""

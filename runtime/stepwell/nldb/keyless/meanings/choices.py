@@ -1,0 +1,206 @@
+"""One meaning of a slot, and what all kinds of slots need to know of the tables around."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from stepwell.nldb.keyless import english
+from stepwell.nldb.keyless.builder import Builder, Unfit
+from stepwell.nldb.keyless.frame import (
+    Columns,
+    Copies,
+    Figure,
+    Frame,
+    Money,
+    Related,
+    RowsOf,
+    Sized,
+)
+from stepwell.nldb.keyless.meanings.roots import figure_of
+from stepwell.nldb.keyless.world import ColumnName, World
+from stepwell.nldb.link.names import noun
+from stepwell.nldb.link.paths import Path
+from stepwell.nldb.link.words import words_of_name
+from stepwell.nldb.plan.model import (
+    Aggregate,
+    Col,
+)
+
+
+class Choice(Struct, frozen=True):
+    """One meaning of a slot: how it changes the question, and how far it lies."""
+
+    apply: Callable[[Builder], None]
+    cost: int = 0
+    meaning: str = ""
+
+
+class Around:
+    """One frame from one root: what lies around it."""
+
+    def __init__(self, frame: Frame, world: World, root: str) -> None:
+        self.frame, self.world, self.root = frame, world, root
+        self.bare = world.table(root).bare
+        self.cost = 0
+        self.figure = figure_of(frame)
+        self.is_sum = isinstance(self.figure, Money | Copies | Figure)
+
+    def paths(self, table: str) -> list[Path]:
+        """The shortest ways to a table.
+
+        Raises:
+            Unfit: there is none.
+        """
+        found = self.world.graph.paths(self.root, table)
+        if not found:
+            raise Unfit(f"nothing leads from {self.root} to {table}")
+        return list(found)
+
+    def distance(self, table: str) -> int:
+        """How many foreign keys away a table is."""
+        return self.world.graph.distance(self.root, table)
+
+    def reached(
+        self, table: str, apply: Callable[[Builder, Path], None], cost: int, meaning: str
+    ) -> list[Choice]:
+        """One choice for each way to a table; a sum takes only ways on which no row is doubled.
+
+        Raises:
+            Unfit: there is no such way.
+        """
+        paths = self.paths(table)
+        if self.is_sum:
+            paths = [path for path in paths if all(edge.to_one for edge in path)]
+            if not paths:
+                raise Unfit("a sum over what lies on the side of many")
+        made: list[Choice] = []
+        for path in paths:
+            way = (
+                ""
+                if len(paths) == 1
+                else f"{meaning} by {' and '.join('.'.join((e.table, *e.key)) for e in path)}"
+            )
+            made.append(Choice(bound_to(apply, path), cost, way or meaning))
+        return made
+
+    def is_one(self, table: str) -> bool:
+        """Whether each row of the root has at most one row of a table."""
+        return any(
+            all(edge.to_one for edge in path) for path in self.world.graph.paths(self.root, table)
+        )
+
+    def best(self, columns: Sequence[ColumnName]) -> list[ColumnName]:
+        """Those columns whose names are nearest to the words."""
+        far = min((c.far for c in columns), default=0)
+        return [c for c in columns if c.far == far]
+
+    def group_rows(self, builder: Builder, path: Path) -> None:
+        """Groups by the rows of a table: by its key, shown by its name."""
+        table = path[-1].other if path else self.root
+        name = builder.joined(path)
+        key = self.world.table(table).primary_key
+        label = self.world.label(table) or key
+        if not key or not label:
+            raise Unfit(f"rows of {table} cannot be told apart")
+        for column in dict.fromkeys((*key, *label)):
+            builder.group.append(Col(name, column))
+        for column in label:
+            builder.output(Col(name, column), column)
+
+    def count_of(self, table: str, name: str, *, many: bool) -> Aggregate:
+        """The number of rows of a joined table, each counted once.
+
+        Raises:
+            Unfit: they may be doubled, and no one column tells them apart.
+        """
+        if not many:
+            return (
+                Aggregate("count", Col(name, self.world.table(table).primary_key[0]))
+                if self.world.table(table).primary_key
+                else Aggregate("count distinct", Col(name, self.world.table(table).columns[0].name))
+            )
+        key = self.world.table(table).primary_key
+        if len(key) != 1:
+            raise Unfit(f"rows of {table} cannot be told apart by one column")
+        return Aggregate("count distinct", Col(name, key[0]))
+
+    def sized(self, target: Sized) -> list[str]:
+        """The columns of the root that measure something.
+
+        Raises:
+            Unfit: there are none.
+        """
+        if target.kind == "money":
+            found = self.world.measuring(self.root, "amount") or self.world.measuring(
+                self.root, "price"
+            )
+            both = {c.name for c in found} | {
+                c.name for c in self.world.measuring(self.root, "price")
+            }
+            names = sorted(both)
+        else:
+            names = [c.name for c in self.world.measuring(self.root, target.kind)]
+            if target.kind == "size" and (money := [n for n in names if self._is_total(n)]):
+                names = money
+        if target.kind == "recency":
+            names = self._own_dates(names)
+        if not names:
+            raise Unfit(f"{self.root} has no {target.kind}")
+        return names
+
+    def _is_total(self, column: str) -> bool:
+        return self.world.is_transaction(self.root) and bool(
+            set(words_of_name(column)) & english.MONEY_TOTALS
+        )
+
+    def _own_dates(self, names: list[str]) -> list[str]:
+        """Of several dates, the one that bears the name of the table or no name at all."""
+        own = set(noun(self.bare))
+        return [
+            n for n in names if set(words_of_name(n)) & own or words_of_name(n) == ("date",)
+        ] or names
+
+    def factor(self, table: str, column: str, unit: int) -> float:
+        """How many of a column's units are one of the asker's.
+
+        Raises:
+            Unfit: one of both has no unit.
+        """
+        there = self.world.duration_unit(self.world.column(table, column))
+        if (unit == 0) != (there is None):
+            raise Unfit("the unit of a duration is not known")
+        return unit / there if there else 1
+
+    def time_columns(self, named: Columns = ()) -> list[tuple[str, str]]:
+        """The dates that a time may be about, the nearest ones.
+
+        Raises:
+            Unfit: there are none.
+        """
+        if named:
+            nearest = min(self.distance(c.table) for c in named)
+            return [(c.table, c.column) for c in named if self.distance(c.table) == nearest]
+        related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
+        for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
+            if self.distance(table) < 99 and (dates := [c.name for c in self.world.dates(table)]):
+                own = set(noun(self.world.table(table).bare))
+                best = [
+                    d for d in dates if set(words_of_name(d)) & own or words_of_name(d) == ("date",)
+                ]
+                return [(table, date) for date in best or dates]
+        if self.is_sum or isinstance(self.figure, RowsOf):
+            parents = [e.other for e in self.world.graph.edges.get(self.root, []) if e.to_one]
+            found = [
+                (p, d.name)
+                for p in parents
+                for d in self.world.dates(p)
+                if self.world.is_transaction(p)
+            ]
+            if found:
+                return found
+        raise Unfit(f"{self.root} has no date")
+
+
+def bound_to(apply: Callable[[Builder, Path], None], path: Path) -> Callable[[Builder], None]:
+    """The change of a question, for one path."""
+    return lambda builder: apply(builder, path)

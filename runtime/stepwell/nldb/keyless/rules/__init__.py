@@ -1,0 +1,1 @@
+"""What may stand in a question; each rule looks at one place and gives every way on from it."""

@@ -1,0 +1,144 @@
+"""Tables, columns, roles and groups."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from stepwell.nldb.keyless import english
+from stepwell.nldb.keyless.frame import (
+    Frame,
+    Named,
+    PerColumn,
+    PerRole,
+    PerTable,
+    PerTime,
+    Related,
+)
+from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.numbers import is_compared
+from stepwell.nldb.keyless.rules.step import Step
+
+
+def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`per year`, `for each genre`, `month by month`."""
+    adverb = reader.word(at)
+    if adverb in english.TIME_ADVERBS:
+        yield at + 1, grouped(frame, PerTime(english.TIME_ADVERBS[adverb]))
+    base = reader.tokens[at].base
+    if base in english.TIME_UNITS and reader.says(at + 1, f"by {base}"):
+        yield at + 3, grouped(frame, PerTime(english.TIME_UNITS[base]))
+    end = reader.says(
+        at, "per", "for each", "in each", "for every", "in every", "each", "every", "of each", "from each",
+        "by each", "on each", "at each", "broken down by", "grouped by", "split by",
+    )  # fmt: skip
+    if (
+        end
+        and frame.groups
+        and (
+            end >= len(reader)
+            or reader.tokens[end].is_mark
+            or reader.tokens[end].base in english.TIME_UNITS
+        )
+    ):
+        stop = reader.skip(end, english.TIME_UNITS)
+        yield stop, replace(frame, with_measure=True)
+    if (
+        not end
+        and reader.word(at) == "by"
+        and (frame.measures or frame.ask == "count")
+        and not frame.limit
+    ):
+        end = at + 1
+    if not end:
+        return
+    place = reader.skip(end)
+    base = reader.tokens[place].base if place < len(reader) else ""
+    if base in english.TIME_UNITS:
+        yield place + 1, grouped(frame, PerTime(english.TIME_UNITS[base]))
+    for stop, roles in reader.roles(place):
+        yield stop, grouped(frame, PerRole(roles))
+    tables = reader.tables(place)
+    for stop, names, _ in tables:
+        yield stop, grouped(frame, PerTable(names))
+    for stop, named in reader.columns(place):
+        if not tables or stop >= tables[0][0]:
+            yield stop, grouped(frame, PerColumn(named.columns))
+
+
+def grouped(frame: Frame, group: PerTime | PerColumn | PerTable | PerRole) -> Frame:
+    """The frame with one group more."""
+    return replace(frame, groups=(*frame.groups, group), last="group")
+
+
+def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """A table: the subject, or one whose rows must belong to it."""
+    for end, tables, plural in reader.tables(at):
+        if not frame.subject:
+            yield (
+                end,
+                replace(frame, subject=tables, subject_plural=plural, near=tables, last="subject"),
+            )
+        elif tables == frame.subject and frame.ask != "count":
+            yield end, replace(frame, near=tables)
+        elif not frame.last.startswith("and:") and tables != frame.subject:
+            yield (
+                end,
+                replace(frame, slots=(*frame.slots, Related(tables)), near=tables, last="related"),
+            )
+
+
+def anything(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`anything`, where the rest says of which table."""
+    if reader.word(at) not in (
+        "anything",
+        "something",
+        "everything",
+        "anyone",
+        "everyone",
+        "everybody",
+        "anybody",
+        "somebody",
+        "someone",
+    ):
+        return
+    if any(isinstance(s, Related) for s in frame.slots):
+        yield at + 1, frame
+    elif not frame.subject:
+        yield at + 1, replace(frame, anything=True)
+
+
+def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """A column or a role that is asked for."""
+    if frame.ask in ("count", "measure") and not (frame.much and not frame.measures):
+        return
+    notes = frame.notes if frame.subject or frame.outputs else (*frame.notes, "column first")
+    frame = replace(frame, notes=notes)
+    if reader.word(at) in ("cost", "costs") and is_compared(reader, at + 1):
+        return
+    if reader.word(at) in ("total", "sum") and reader.says(at + 1, "of all", "of the", "of our"):
+        return  # a sum, not a column that is called so
+    for end, named in reader.columns(at):
+        if frame.subject and _says_which(reader, end, named):
+            continue
+        yield end, replace(frame, outputs=(*frame.outputs, named), last="output")
+    for end, roles in reader.roles(at):
+        if reader.values(reader.skip(end, ("is", "are", "was", "the"))):
+            continue  # it says which rows, not what to tell of them
+        for role in roles:
+            yield end, replace(frame, outputs=(*frame.outputs, role), last="output")
+
+
+def _says_which(reader: Reader, at: int, named: Named) -> bool:
+    """Whether a value of the column comes next, so that it says which rows are meant."""
+    begin = reader.skip(at, ("is", "are", "=", "equals"))
+    places = {(c.table, (c.column,)) for c in named.columns}
+    return any((h.table, h.columns) in places for _, hits in reader.values(begin) for h in hits)
+
+
+def whats_on(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`What is on the Grunge playlist`: what its rows are joined with."""
+    if at != 0 or not (
+        end := reader.says(at, "what is on", "what is in", "what does", "what is inside")
+    ):
+        return
+    yield end, replace(frame, lead="what", notes=("contents",))

@@ -1,0 +1,181 @@
+"""Values: which rows are meant by their names and attributes."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from stepwell.nldb.keyless.frame import (
+    ByText,
+    ByValue,
+    Columns,
+    Frame,
+    Slot,
+)
+from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.step import Step
+from stepwell.nldb.link.values import Hit
+from stepwell.nldb.plan.model import Comparison
+
+
+def by_value(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """Values, one or several, with the table whose rows they name."""
+    negated, place = False, at
+    if end := reader.says(
+        at,
+        "not in",
+        "not from",
+        "not",
+        "except",
+        "except for",
+        "excluding",
+        "other than",
+        "outside",
+        "outside of",
+    ):
+        negated, place = True, reader.skip(end, ("the", "for", "in", "from", "by", "of"))
+    elif reader.word(at) == "by":
+        place = reader.skip(at + 1, ("the",))
+    for end, hits in reader.values(place):
+        for stop, every, alternatives in further(reader, end, hits):
+            yield from with_owner(reader, frame, place, stop, (hits, *alternatives), negated, every)
+    for end, tables, plural in reader.tables(place):
+        begin = reader.skip(end, ("called", "named", "titled", "entitled", ",", "by"))
+        for stop, hits in reader.values(begin):
+            owned = owned_by(reader, tables, hits)
+            if owned and not (plural and begin == end and not reader.tokens[begin].quoted):
+                yield (
+                    stop,
+                    with_slot(frame, ByValue((owned,), frame.near, tables, (), negated), tables),
+                )
+    for end, roles in reader.roles(place):
+        begin = reader.skip(end, ("is", "are", "was", "the"))
+        for stop, hits in reader.values(begin):
+            owned = tuple(h for h in hits if any(h.table == r.other for r in roles))
+            if owned:
+                yield (
+                    stop,
+                    with_slot(
+                        frame, ByValue((owned,), (), (), (), negated, False, roles), frame.near
+                    ),
+                )
+    for end, named in reader.columns(place):
+        begin = reader.skip(end, ("is", "are", "of", "=", "equals", "being", "called"))
+        for stop, hits in reader.values(begin):
+            owned = tuple(
+                h
+                for h in hits
+                if any((c.table, (c.column,)) == (h.table, h.columns) for c in named.columns)
+            )
+            if owned:
+                yield (
+                    stop,
+                    with_slot(
+                        frame, ByValue((owned,), frame.near, (), named.columns, negated), frame.near
+                    ),
+                )
+
+
+def further(
+    reader: Reader, end: int, hits: tuple[Hit, ...]
+) -> Iterator[tuple[int, bool, tuple[tuple[Hit, ...], ...]]]:
+    """No further value, or `, Canada and Mexico` of the same columns."""
+    yield end, False, ()
+    found: list[tuple[Hit, ...]] = []
+    every = False
+    while True:
+        begin = reader.skip(end, (",", "and", "or", "in", "the", "from", "by"))
+        between = [reader.word(i) for i in range(end, begin)]
+        if not between or between[0] not in (",", "and", "or"):
+            return
+        following = reader.values(begin)
+        if not following:
+            return
+        end, further = following[0]
+        places = {(h.table, h.columns) for h in hits}
+        if not any((h.table, h.columns) in places for h in further):
+            return
+        every = every or "and" in between
+        found.append(further)
+        if "and" in between or "or" in between:
+            yield end, every, tuple(found)
+
+
+def with_owner(
+    reader: Reader,
+    frame: Frame,
+    begin: int,
+    end: int,
+    values: tuple[tuple[Hit, ...], ...],
+    negated: bool,
+    every: bool,
+) -> Iterator[Step]:
+    """Values, alone or before the name of the table whose rows they name."""
+    before = (
+        reader.word(begin - 1)
+        if reader.word(begin - 1) not in ("the", "not")
+        else reader.word(begin - 2)
+    )
+    preposition = before if before in ("by", "in", "from", "at", "outside") else ""
+    taken = ByValue(values, frame.near, (), (), negated, every, (), preposition)
+    owners = [
+        (stop, tables, plural)
+        for stop, tables, plural in reader.tables(end)
+        if len(values) == 1 and (not plural or frame.subject)
+    ]
+    owned_any = False
+    for stop, tables, _ in owners:
+        if owned := owned_by(reader, tables, values[0]):
+            owned_any = True
+            made = ByValue((owned,), frame.near, tables, (), negated)
+            if not frame.subject and frame.ask == "count":
+                continue
+            yield stop, with_slot(frame, made, tables)
+    if not owned_any:
+        yield end, with_slot(frame, taken, frame.near)
+
+
+def owned_by(reader: Reader, tables: tuple[str, ...], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    """Those values that name rows of some tables."""
+    return tuple(
+        h for h in hits if h.table in tables and set(h.columns) <= set(reader.world.label(h.table))
+    )
+
+
+def with_slot(frame: Frame, slot: Slot, near: tuple[str, ...]) -> Frame:
+    """The frame with one condition more."""
+    return replace(frame, slots=(*frame.slots, slot), near=near, last="slot")
+
+
+_MATCHES: tuple[tuple[Comparison, tuple[str, ...]], ...] = (
+    (
+        "starts",
+        (
+            "start with",
+            "starts with",
+            "starting with",
+            "begin with",
+            "begins with",
+            "beginning with",
+        ),
+    ),
+    ("ends", ("end with", "ends with", "ending with", "end in", "ends in")),
+    ("contains", ("contain", "contains", "containing")),
+)
+
+
+def by_text(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`whose name starts with A`, `with a title that contains "love"`: to the end of the question."""
+    place = at
+    columns: Columns = ()
+    for end, named in reader.columns(at):
+        place, columns = reader.skip(end, ("that", "which")), named.columns
+    for comparison, texts in _MATCHES:
+        if not frame.subject or not (begin := reader.says(place, *texts)):
+            continue
+        begin = reader.says(begin, "the letter") or begin
+        rest = reader.skip(begin + 1, (".", "?", "!"))
+        if begin < len(reader) <= rest and not reader.tokens[begin].is_mark:
+            quoted = reader.tokens[begin].quoted or comparison != "contains"
+            if quoted:
+                slot = ByText(columns, comparison, reader.tokens[begin].text)
+                yield rest, with_slot(frame, slot, frame.near)

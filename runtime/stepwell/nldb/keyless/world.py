@@ -1,0 +1,266 @@
+"""What the matcher knows of a database: by which words its tables, columns and roles are called."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+from msgspec import Struct
+
+from stepwell.nldb.keyless import english
+from stepwell.nldb.link.names import foreign_columns, is_junction, is_key, label_of, noun
+from stepwell.nldb.link.paths import Edge, Graph
+from stepwell.nldb.link.values import ValueIndex
+from stepwell.nldb.link.words import singular, words_of_name
+from stepwell.nldb.model import Access, Catalog, Column, ForeignKey, Table
+from stepwell.nldb.plan.model import Expression
+
+Phrase = tuple[str, ...]
+LABEL = "*"
+"""Stands for the columns by which a row is named, where these are several."""
+
+
+class ColumnName(Struct, frozen=True):
+    """A column, and how far the words are from its name: 0 the name, 1 its last words, 2 a synonym."""
+
+    table: str
+    column: str
+    far: int
+
+
+class Role(Struct, frozen=True):
+    """What a row of `other` is to a row of `table`, by one foreign key: his boss, its support rep."""
+
+    table: str
+    other: str
+    edge: Edge
+
+
+class Metric(Struct, frozen=True):
+    """A figure with a name: aggregates over the columns of one table, called by its bare name."""
+
+    name: str
+    table: str
+    value: Expression
+
+
+class World:
+    """The names of what an asker may see, ready to be looked up by phrases."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        access: Access,
+        values: ValueIndex,
+        *,
+        synonyms: Mapping[str, tuple[str, ...]] | None = None,
+        metrics: tuple[tuple[Phrase, Metric], ...] = (),
+        today: date | None = None,
+    ) -> None:
+        """`synonyms` maps `table` or `table.column` to further phrases for it."""
+        self.catalog = visible(catalog, access)
+        self.access = access
+        self.values = values
+        self.today = today
+        self.graph = Graph(self.catalog)
+        self.tables: dict[Phrase, list[tuple[str, int]]] = defaultdict(list)
+        self.columns: dict[Phrase, list[ColumnName]] = defaultdict(list)
+        self.roles: dict[Phrase, list[Role]] = defaultdict(list)
+        self.metrics: dict[Phrase, list[Metric]] = defaultdict(list)
+        for name, table in self.catalog.tables.items():
+            self._name_table(name, table)
+            self._name_roles(name, table)
+        self._add_synonyms()
+        for target, phrases in (synonyms or {}).items():
+            self._add_terms(target, phrases)
+        for phrase, metric in metrics:
+            self.metrics[phrase].append(metric)
+        self.longest = max(
+            map(len, (*self.tables, *self.columns, *self.roles, *self.metrics)), default=1
+        )
+        self.vocabulary = frozenset(
+            word
+            for names in (self.tables, self.columns, self.roles, self.metrics)
+            for phrase in names
+            for word in phrase
+        )
+
+    def table(self, name: str) -> Table:
+        """The table of a name."""
+        return self.catalog.tables[name]
+
+    def column(self, table: str, column: str) -> Column:
+        """A column of a table."""
+        return next(c for c in self.catalog.tables[table].columns if c.name == column)
+
+    def _name_table(self, name: str, table: Table) -> None:
+        words = noun(table.bare)
+        if words:
+            self.tables[words].append((name, 0))
+        if len(label_of(table)) > 1:
+            for called in (("name",), ("full", "name")):
+                self.columns[called].append(ColumnName(name, LABEL, 0))
+        for column in table.columns:
+            for phrase, far in _phrases(table, column):
+                self.columns[phrase].append(ColumnName(name, column.name, far))
+
+    def _name_roles(self, name: str, table: Table) -> None:
+        for edge in self.graph.edges.get(name, []):
+            if not edge.to_one or len(edge.key) != 1 or edge.key[0] not in foreign_columns(table):
+                continue
+            words = noun(edge.key[0])
+            while words and words[-1] in ("id", "key", "no", "code", "number", "ref"):
+                words = words[:-1]
+            role = Role(name, edge.other, edge)
+            if words and words != noun(self.table(edge.other).bare):
+                for phrase in {words, tuple(singular(word) for word in words)}:
+                    self.roles[phrase].append(role)
+            if edge.other == name and words in english.BOSS_COLUMNS:
+                for boss in english.BOSSES:
+                    phrase = tuple(boss.split())
+                    if role not in self.roles[phrase]:
+                        self.roles[phrase].append(role)
+
+    def _add_synonyms(self) -> None:
+        for group in english.NOUNS:
+            phrases = [tuple(singular(word) for word in text.split()) for text in group]
+            tables = [(t, p) for p in phrases for t, far in self.tables.get(p, ()) if far == 0]
+            columns = [(c, p) for p in phrases for c in self.columns.get(p, ()) if c.far < 2]
+            for phrase in phrases:
+                if phrase not in self.tables:
+                    self.tables[phrase] = [(t, 2) for t, p in tables if p != phrase]
+                known = {(c.table, c.column) for c in self.columns.get(phrase, ())}
+                self.columns[phrase] += [
+                    ColumnName(c.table, c.column, 2 + c.far)
+                    for c, p in columns
+                    if p != phrase and (c.table, c.column) not in known
+                ]
+        for names in (self.tables, self.columns):
+            for phrase in [phrase for phrase, found in names.items() if not found]:
+                del names[phrase]
+
+    def _add_terms(self, target: str, phrases: tuple[str, ...]) -> None:
+        table, _, column = (
+            target.rpartition(".") if target not in self.catalog.tables else (target, "", "")
+        )
+        for text in phrases:
+            phrase = noun(text)
+            if not column and table in self.catalog.tables:
+                self.tables[phrase].append((table, 0))
+            elif table in self.catalog.tables:
+                self.columns[phrase].append(ColumnName(table, column, 0))
+
+    # What the columns of a table measure.
+
+    def numbers(self, table: str) -> Iterator[Column]:
+        """The columns of a table that can be compared and added up."""
+        known = self.table(table)
+        for column in known.columns:
+            if column.kind in ("integer", "decimal", "float") and not is_key(known, column):
+                yield column
+
+    def dates(self, table: str) -> list[Column]:
+        """The columns of a table that are days or instants."""
+        return [c for c in self.table(table).columns if c.kind in ("date", "timestamp")]
+
+    def measuring(self, table: str, kind: str) -> list[Column]:
+        """The columns of a table that measure a price, a duration, ..."""
+        if kind == "age":
+            return [
+                c for c in self.dates(table) if set(words_of_name(c.name)) & english.SIZES["age"]
+            ]
+        if kind == "recency":
+            births = self.measuring(table, "age")
+            return [c for c in self.dates(table) if c not in births]
+        if kind == "seniority":
+            return self.dates(table)
+        wanted = english.SIZES[kind]
+        return [c for c in self.numbers(table) if set(words_of_name(c.name)) & wanted]
+
+    def duration_unit(self, column: Column) -> int | None:
+        """The milliseconds of one of a column's units, where its name tells."""
+        for word in words_of_name(column.name):
+            if word in english.COLUMN_DURATIONS:
+                return english.COLUMN_DURATIONS[word]
+        return None
+
+    def is_transaction(self, table: str) -> bool:
+        """Whether the rows are business that was done: invoices, orders, payments."""
+        return bool(set(noun(self.table(table).bare)) & english.TRANSACTIONS)
+
+    def is_person(self, table: str) -> bool:
+        """Whether `who` may ask for a row."""
+        known = self.table(table)
+        return bool(set(noun(known.bare)) & english.PEOPLE) or len(label_of(known)) > 1
+
+    def label(self, table: str) -> tuple[str, ...]:
+        """The columns by which a row is named."""
+        return label_of(self.table(table))
+
+    def is_junction(self, table: str) -> bool:
+        """Whether a table only says which rows belong together."""
+        return is_junction(self.table(table))
+
+    def is_text(self, name: ColumnName) -> bool:
+        """Whether a column holds text."""
+        return name.column == LABEL or self.column(name.table, name.column).kind == "text"
+
+
+def visible(catalog: Catalog, access: Access) -> Catalog:
+    """The catalog without the tables and columns that the access does not show, masked ones too.
+
+    A masked column can be shown, but a question about it cannot be understood by its values.
+    """
+    tables: dict[str, Table] = {}
+    for name, table in catalog.tables.items():
+        allowed = access.tables.get(name)
+        if allowed is None:
+            continue
+        shown = [c for c in table.columns if allowed.columns is None or c.name in allowed.columns]
+        names = {c.name for c in shown}
+        tables[name] = Table(
+            name=name,
+            schema=table.schema,
+            columns=tuple(shown),
+            primary_key=table.primary_key if set(table.primary_key) <= names else (),
+            foreign_keys=tuple(key for key in table.foreign_keys if _is_seen(key, names, access)),
+            unique=tuple(key for key in table.unique if set(key) <= names),
+            comment=table.comment,
+            rows=table.rows,
+            is_view=table.is_view,
+            triggers=table.triggers,
+        )
+    return Catalog(
+        dialect=catalog.dialect,
+        version=catalog.version,
+        default_schema=catalog.default_schema,
+        tables=tables,
+        fingerprint=catalog.fingerprint,
+    )
+
+
+def _is_seen(key: ForeignKey, names: set[str], access: Access) -> bool:
+    other = access.tables.get(key.table)
+    if other is None or not set(key.columns) <= names:
+        return False
+    return other.columns is None or set(key.referred) <= set(other.columns)
+
+
+def _phrases(table: Table, column: Column) -> Iterator[tuple[Phrase, int]]:
+    """By which words a column is called: its name, its name without the table's, its last words."""
+    words = noun(column.name)
+    own = noun(table.bare)
+    if not words:
+        return
+    yield words, 0
+    rest = words
+    for length in (len(own), 1):
+        if len(rest) > length and rest[:length] == own[-length:]:
+            rest = rest[length:]
+            yield rest, 0
+            break
+    if is_key(table, column):
+        return
+    label = label_of(table)
+    for begin in range(1, len(rest)):
+        if rest[begin:] != ("name",) or label == (column.name,):
+            yield rest[begin:], 1
