@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from bench.nldb.answers import Unreadable, canonical_text, digest, is_answer
 from bench.nldb.check_gold import DATABASE
-from bench.nldb.chinook import read_catalog, read_samples
+from bench.nldb.databases import read_catalog, read_samples
 from bench.nldb.questions import Answer, CannotAnswer, Clarify, Question, Write, load
 from stepwell.nldb.keyless import matcher
 from stepwell.nldb.keyless.world import World

@@ -11,7 +11,7 @@ FILLERS = frozenset(
     """a an the our ours we us i you me my your yours they their theirs them its it his her hers he
     she this these those is are was were be been being am do does did have has had there here
     please so some would could can will shall should just also then ever overall altogether
-    currently thanks thank hello hi hey dear kindly exactly all of to at on in for from into
+    thanks thank hello hi hey dear kindly exactly all of to at on in for from into
     whose whom that who which what s d ll ve re one's as with us records record listed list
     show give tell find get display see fetch know want need like let's lets look up me want
     like need""".split()
@@ -47,8 +47,6 @@ FILLER_PHRASES = frozenset(
     in the store
     is on the line
     is on the phone
-    at the moment
-    right now
     do you know
     would you
     come from
@@ -303,6 +301,6 @@ TIME_ADVERBS: dict[str, TimePart] = {
 FIRST_FORMS = frozenset("first earliest".split())
 
 ENGLISH = frozenset(
-    """when where was were did does do has have any there who's every without we us i the a an of in is are what which who how many much show list give all our with for from to
+    """than over above under below when where was were did does do has have any there who's every without we us i the a an of in is are what which who how many much show list give all our with for from to
     and average total number per by each count find me most top""".split()
 )

@@ -86,6 +86,8 @@ def _attempts(frame: Frame, world: World) -> Iterator[list[Reading]]:
 
 def asks_figure(frame: Frame) -> bool:
     """Whether a figure is asked for, and not rows."""
+    if frame.ask == "" and frame.groups and frame.subject_plural and not frame.lead:
+        return True  # `orders per month`
     return frame.ask == "count" or bool(frame.measures) or figure_of(frame) is not None
 
 
@@ -99,6 +101,7 @@ def _products(made: RowsAsked | FiguresAsked, choices: list[list[Choice]]) -> It
                 choice.apply(builder)
             plan = builder.select()
             refuse_contradiction(plan.where)
+            _refuse_echo(plan)
             check(plan, made.world.catalog)
         except (Unfit, InvalidPlan):
             continue
@@ -119,6 +122,13 @@ def refuse_contradiction(conditions: tuple[Condition, ...]) -> None:
                 refuse_contradiction(condition.where)
             case _:
                 pass
+
+
+def _refuse_echo(plan: Select) -> None:
+    """An answer that only repeats the name that was asked about answers nothing."""
+    said = {c.left for c in plan.where if isinstance(c, Filter) and c.comparison == "="}
+    if len(plan.where) == len(said) and {output.value for output in plan.outputs} <= said:
+        raise Unfit("the answer is in the question")
 
 
 def _is_whole(frame: Frame) -> bool:

@@ -115,6 +115,12 @@ class ByText(Struct, frozen=True, tag=True):
     text: str
 
 
+class ByFlag(Struct, frozen=True, tag=True):
+    """Rows for which a column that is true or false is true."""
+
+    columns: Columns
+
+
 class Without(Struct, frozen=True, tag=True):
     """Rows to which no row of another table belongs."""
 
@@ -134,7 +140,7 @@ class Served(Struct, frozen=True, tag=True):
 
 
 Slot: TypeAlias = (
-    ByValue | ByNumber | ByCount | ByTime | ByNull | ByText | Without | Related | Served
+    ByValue | ByNumber | ByCount | ByTime | ByNull | ByText | ByFlag | Without | Related | Served
 )
 
 

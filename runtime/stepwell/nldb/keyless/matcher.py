@@ -102,7 +102,9 @@ def _refused(question: str) -> str:
     if latin < len(letters) / 2:
         return "without a model only English is understood"
     words = [token.word for token in tokens_of(text) if not token.is_mark]
-    if len(words) >= 4 and not any(word in english.ENGLISH for word in words):
+    if len(words) >= 4 and not any(
+        word in english.ENGLISH or word in english.COMPARATIVES for word in words
+    ):
         return "without a model only English is understood"
     return ""
 

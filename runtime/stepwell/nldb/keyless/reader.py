@@ -153,6 +153,16 @@ class Reader:
                     return [(end, found)]
         return []
 
+    def is_name(self, at: int) -> bool:
+        """Whether a token is neither a mark nor a word that carries nothing."""
+        token = self.tokens[at]
+        return not (
+            token.is_mark
+            or token.possessive
+            or token.word in english.FILLERS
+            or token.word == "and"
+        )
+
     # Values
 
     def values(self, at: int) -> list[tuple[int, tuple[Hit, ...]]]:

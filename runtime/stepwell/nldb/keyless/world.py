@@ -115,7 +115,7 @@ class World:
                 for phrase in {words, tuple(singular(word) for word in words)}:
                     self.roles[phrase].append(role)
             if edge.other == name and words in english.BOSS_COLUMNS:
-                for boss in english.BOSSES:
+                for boss in (*english.BOSSES, "report to", "reporting to"):
                     phrase = tuple(boss.split())
                     if role not in self.roles[phrase]:
                         self.roles[phrase].append(role)

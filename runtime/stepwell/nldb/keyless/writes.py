@@ -373,10 +373,10 @@ def _scaled_rows(
 ) -> Iterator[Write]:
     part = Reader(reader.tokens[begin:split], reader.world)
     for frame in frames(part, Frame(ask="list"))[0]:
-        if len(frame.outputs) != 1 or not isinstance(frame.outputs[0], Named) or not frame.subject:
+        if len(frame.outputs) != 1 or not isinstance(frame.outputs[0], Named):
             continue
         for name in frame.outputs[0].columns:
-            if name.table not in frame.subject or reader.world.is_text(name):
+            if (frame.subject and name.table not in frame.subject) or reader.world.is_text(name):
                 continue
             kept = msgspec.structs.replace(frame, outputs=(), subject=(name.table,), notes=())
             column = Col(reader.world.table(name.table).bare, name.column)

@@ -30,7 +30,8 @@ def label_of(table: Table) -> tuple[str, ...]:
     for words in wanted:
         if words in by_words:
             return (by_words[words],)
-    return ()
+    named = [column.name for column in texts if words_of_name(column.name)[-1:] == ("name",)]
+    return (named[0],) if len(named) == 1 else ()
 
 
 def foreign_columns(table: Table) -> set[str]:

@@ -1,15 +1,17 @@
 """Ways between tables along foreign keys."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 
 from msgspec import Struct
 
+from stepwell.nldb.link.names import is_junction
 from stepwell.nldb.model import Catalog
 from stepwell.nldb.plan.check import is_to_one
 
 LONGEST = 6
 _MOST_PATHS = 4
+_MOST_LOOKS = 5000
 
 
 class Edge(Struct, frozen=True):
@@ -39,6 +41,7 @@ class Graph:
                 back = tuple((theirs, own) for own, theirs in pairs)
                 alone = is_to_one(catalog, name, key.columns)
                 edges[key.table].append(Edge(key.table, name, back, alone, key.columns))
+        self._junctions = {name for name, table in catalog.tables.items() if is_junction(table)}
         self.edges: Mapping[str, list[Edge]] = edges
         self._known: dict[tuple[str, str], tuple[Path, ...]] = {}
 
@@ -54,22 +57,34 @@ class Graph:
         return self._known[begin, end]
 
     def distance(self, begin: str, end: str) -> int:
-        """The number of foreign keys between two tables; 99 when there is no way."""
+        """How far two tables are apart; 99 when there is no way."""
         found = self.paths(begin, end)
-        return len(found[0]) if found else 99
+        return self._length(found[0]) if found else 99
+
+    def _length(self, path: Path) -> int:
+        """The number of keys; two that only lead through a junction count as one."""
+        passed = sum(edge.other in self._junctions for edge in path[:-1])
+        return len(path) - passed
 
     def _shortest(self, begin: str, end: str) -> tuple[Path, ...]:
-        layer: list[Path] = [()]
-        seen = {begin}
-        for _ in range(LONGEST):
-            longer: list[Path] = []
-            for path in layer:
-                at = path[-1].other if path else begin
-                further = self.edges.get(at, [])
-                longer += [(*path, edge) for edge in further if edge.other not in seen]
-            found = tuple(path for path in longer if path[-1].other == end)
-            if found:
-                return found[:_MOST_PATHS]
-            seen |= {path[-1].other for path in longer}
-            layer = longer[:2000]
-        return ()
+        """The ways of the least length, each table of a way passed once."""
+        best, found = LONGEST + 1, list[Path]()
+        todo: deque[Path] = deque([()])
+        looked = 0
+        while todo and looked < _MOST_LOOKS:
+            path = todo.popleft()
+            looked += 1
+            at = path[-1].other if path else begin
+            passed = {begin, *(edge.other for edge in path)}
+            for edge in self.edges.get(at, []):
+                longer = (*path, edge)
+                length = self._length(longer)
+                if edge.other in passed or length > min(best, LONGEST):
+                    continue
+                if edge.other != end:
+                    todo.append(longer)
+                elif length < best:
+                    best, found = length, [longer]
+                else:
+                    found.append(longer)
+        return tuple(found[:_MOST_PATHS])

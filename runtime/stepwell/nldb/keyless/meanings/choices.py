@@ -20,7 +20,7 @@ from stepwell.nldb.keyless.meanings.roots import figure_of
 from stepwell.nldb.keyless.world import ColumnName, World
 from stepwell.nldb.link.names import noun
 from stepwell.nldb.link.paths import Path
-from stepwell.nldb.link.words import words_of_name
+from stepwell.nldb.link.words import stem, words_of_name
 from stepwell.nldb.plan.model import (
     Aggregate,
     Col,
@@ -155,10 +155,8 @@ class Around:
 
     def _own_dates(self, names: list[str]) -> list[str]:
         """Of several dates, the one that bears the name of the table or no name at all."""
-        own = set(noun(self.bare))
-        return [
-            n for n in names if set(words_of_name(n)) & own or words_of_name(n) == ("date",)
-        ] or names
+        own = {stem(word) for word in noun(self.bare)}
+        return [n for n in names if _stems(n) & own or words_of_name(n) == ("date",)] or names
 
     def factor(self, table: str, column: str, unit: int) -> float:
         """How many of a column's units are one of the asker's.
@@ -199,6 +197,10 @@ class Around:
             if found:
                 return found
         raise Unfit(f"{self.root} has no date")
+
+
+def _stems(name: str) -> set[str]:
+    return {stem(word) for word in words_of_name(name)}
 
 
 def bound_to(apply: Callable[[Builder, Path], None], path: Path) -> Callable[[Builder], None]:

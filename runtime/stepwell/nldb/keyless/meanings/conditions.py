@@ -3,6 +3,7 @@
 from stepwell.nldb.keyless.builder import Builder, Unfit
 from stepwell.nldb.keyless.frame import (
     ByCount,
+    ByFlag,
     ByNull,
     ByNumber,
     ByText,
@@ -53,6 +54,8 @@ class Conditions(ByNames):
                 return self._by_time(slot)
             case ByNull():
                 return self._by_null(slot)
+            case ByFlag():
+                return self._by_flag(slot)
             case ByText():
                 return self._by_text(slot)
             case Without():
@@ -122,6 +125,13 @@ class Conditions(ByNames):
             )
 
         return [made(c.column) for c in own]
+
+    def _by_flag(self, slot: ByFlag) -> list[Choice]:
+        own = [c.column for c in slot.columns if c.table == self.root]
+        if len(own) != 1:
+            raise Unfit("no such thing is said of these rows")
+        found = Filter(Col(self.bare, own[0]), "=", (True,))
+        return [Choice(lambda b: b.where.append(found), 0, f"{own[0]} is true")]
 
     def _by_text(self, slot: ByText) -> list[Choice]:
         own = [c.column for c in slot.columns if c.table == self.root and c.column != LABEL]

@@ -45,6 +45,11 @@ def how_many(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         target = Sized("duration", unit[1])
         yield from measured(frame, unit[0], Measure("sum", target))
     for stop, named in reader.columns(after):
+        numbers = Named(tuple(c for c in named.columns if not reader.world.is_text(c)))
+        if numbers.columns:
+            if not distinct and not reader.tables(after):
+                yield from measured(frame, stop, Measure("sum", numbers))
+            continue
         if named.plural and (distinct or not reader.tables(after)):
             yield from measured(frame, stop, Measure("count distinct", named))
     for stop, tables, _ in reader.tables(after):

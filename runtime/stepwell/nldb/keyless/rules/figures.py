@@ -54,7 +54,7 @@ def targets(reader: Reader, at: int, function: Function) -> Iterator[tuple[int, 
         if (stop := reader.says(end, "value", "worth", "amount", "total")) and not reader.columns(
             end
         ):
-            yield stop, Sized("money")
+            yield stop, Sized("money", table=tables)
         if (
             function == "sum"
             and reader.says(at - 1, "all", "the", "of")

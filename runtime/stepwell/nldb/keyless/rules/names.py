@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
+    ByFlag,
     Frame,
     Named,
     PerColumn,
@@ -17,6 +18,7 @@ from stepwell.nldb.keyless.frame import (
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules.numbers import is_compared
 from stepwell.nldb.keyless.rules.step import Step
+from stepwell.nldb.keyless.world import LABEL
 
 
 def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -70,8 +72,13 @@ def grouped(frame: Frame, group: PerTime | PerColumn | PerTable | PerRole) -> Fr
     return replace(frame, groups=(*frame.groups, group), last="group")
 
 
+_DETERMINERS = frozenset("a an any the each every our one some their".split())
+
+
 def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """A table: the subject, or one whose rows must belong to it."""
+    if frame.last == "output" and at and reader.is_name(at - 1):
+        return  # `discontinued products`: the column says something of the rows
     for end, tables, plural in reader.tables(at):
         if not frame.subject:
             yield (
@@ -80,11 +87,27 @@ def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             )
         elif tables == frame.subject and frame.ask != "count":
             yield end, replace(frame, near=tables)
-        elif not frame.last.startswith("and:") and tables != frame.subject:
+        elif not frame.last.startswith("and:") and (plural or reader.word(at - 1) in _DETERMINERS):
             yield (
                 end,
                 replace(frame, slots=(*frame.slots, Related(tables)), near=tables, last="related"),
             )
+
+
+def flagged(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`discontinued products`, `products that are discontinued`."""
+    world = reader.world
+    for end, named in reader.columns(at):
+        flags = tuple(
+            c
+            for c in named.columns
+            if c.column != LABEL and world.column(c.table, c.column).kind == "boolean"
+        )
+        if flags and (
+            (frame.subject and reader.word(at - 1) in ("are", "is", "were", "was"))
+            or reader.tables(end)
+        ):
+            yield end, replace(frame, slots=(*frame.slots, ByFlag(flags)), last="slot")
 
 
 def anything(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:

@@ -14,6 +14,7 @@ from stepwell.nldb.keyless.frame import (
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.rules.values import with_slot
+from stepwell.nldb.keyless.world import ColumnName
 from stepwell.nldb.plan.model import Comparison
 
 
@@ -46,6 +47,20 @@ def by_number(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     else:
         return
     yield from compared(reader, stop, frame, named, kind, operator)
+
+
+def by_key(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`order 5`, `invoice number 12`: the row by its key."""
+    for end, tables, plural in reader.tables(at):
+        place = reader.skip(end, ("number", "no", "id", "#"))
+        number = reader.number(place)
+        if plural or not number or reader.tables(number[0]):
+            continue
+        for table in tables:
+            key = reader.world.table(table).primary_key
+            if len(key) == 1 and reader.world.column(table, key[0]).kind == "integer":
+                named = Named((ColumnName(table, key[0], 0),))
+                yield number[0], with_slot(frame, ByNumber(named, "=", number[1]), frame.near)
 
 
 def comparative(reader: Reader, at: int) -> tuple[int, str, Comparison] | None:

@@ -44,6 +44,7 @@ def filler(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
 def and_also(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`and` between things of the same kind."""
     if reader.word(at) in ("and", "&") and frame.last in (
+        "subject",
         "output",
         "slot",
         "measure",

@@ -16,6 +16,7 @@ from stepwell.nldb.keyless.frame import (
 )
 from stepwell.nldb.keyless.meanings.roots import copies_of
 from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.dates import dated
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.rules.values import with_slot
 from stepwell.nldb.keyless.world import ColumnName
@@ -47,6 +48,8 @@ def negation(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         at, "never", "not", "have not", "have never", "has never", "did not", "who never",
         "never been", "not been", "never get",
     )  # fmt: skip
+    if end and subject and (verb := dated(reader, reader.skip(end, ("been", "yet")))):
+        yield reader.says(verb[0], "yet") or verb[0], with_slot(frame, ByNull(verb[1]), frame.near)
     if end and subject and reader.word(end) in english.BUY:
         stop = reader.says(end + 1, "anything", "from us", "anything from us") or end + 1
         deals = transactions(reader)
