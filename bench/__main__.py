@@ -28,6 +28,7 @@ from bench.gateways import measure_gateways
 from bench.governed import measure_governed
 from bench.guard import measure_guard
 from bench.left_out import LeftOut
+from bench.linking import measure_linking
 from bench.peers.comparison import measure_peers
 from bench.peers.environment import peer_versions
 from bench.processes import measure_processes
@@ -60,6 +61,7 @@ PARTS = {
     "door": Part(measure_door, SQLITE_ONLY),
     "gateways": Part(measure_gateways, SQLITE_ONLY),
     "guard": Part(measure_guard, BOTH),
+    "linking": Part(measure_linking, SQLITE_ONLY),
     "footprint": Part(measure_footprint, SQLITE_ONLY),
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

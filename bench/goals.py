@@ -67,6 +67,8 @@ GOALS = (
     at_most("door.session_governed_ratio", 2),
     at_most("door.http_governed_ratio", 2),
     at_most("door.list_1000_cpu_ms", 20),
+    at_least("linking.recall_at_12", 0.95),
+    at_most("linking.warm_p99_ms", 50),
     at_most("sqlite.watch_p99_ms", 50),
     at_most("postgres.watch_p99_ms", 300),
 )

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905
 """General English: what words do in a question, and which words mean the same.
 
 Nothing here knows a database. A word that is in none of these tables, in no name of the catalog,
@@ -234,46 +233,6 @@ PEOPLE = frozenset(
     manager agent candidate applicant instructor subscriber""".split()
 )
 """What a table is called whose rows may be asked for with `who`."""
-
-NOUNS: tuple[tuple[str, ...], ...] = (
-    ("employee", "staff", "staff member", "colleague", "coworker", "worker", "personnel", "team member", "person on staff", "member of staff"),
-    ("customer", "client", "buyer", "shopper", "purchaser"),
-    ("invoice", "bill"),
-    ("order", "purchase"),
-    ("product", "item", "article"),
-    ("track", "song", "tune"),
-    ("artist", "band", "musician", "singer"),
-    ("album", "record", "lp"),
-    ("genre", "musical style", "style"),
-    ("author", "writer"),
-    ("department", "division"),
-    ("supplier", "vendor"),
-    ("member", "reader", "borrower", "patron"),
-    ("loan", "borrowing", "checkout"),
-    ("job", "position", "role"),
-    ("email", "mail", "e mail", "email address", "e mail address", "mail address", "mail id"),
-    ("phone", "telephone", "phone number", "telephone number", "telephone no"),
-    ("fax", "fax number"),
-    ("postal code", "zip", "zip code", "postcode", "post code", "zipcode"),
-    ("city", "town"),
-    ("country", "nation"),
-    ("birth date", "birthday", "date of birth", "birthdate", "dob"),
-    ("hire date", "hiring date", "start date", "date of hire", "hired on"),
-    ("salary", "pay", "wage"),
-    ("price", "cost"),
-    ("unit price", "price", "list price"),
-    ("total", "amount", "total amount", "grand total"),
-    ("title", "name"),
-    ("job title", "position", "job"),
-    ("quantity", "number of units", "units"),
-    ("company", "firm", "employer"),
-    ("state", "province"),
-    ("media type", "file type", "format", "file format", "medium type", "media format"),
-    ("size", "file size"),
-    ("composer", "songwriter"),
-    ("due date", "deadline"),
-)  # fmt: skip
-"""Nouns that mean the same, where the catalog has one of them and not the word of the asker."""
 
 PLACES = frozenset(
     "city country state region province town location place address county district continent".split()

@@ -9,6 +9,7 @@ from msgspec import Struct
 from stepwell.nldb.keyless import english
 from stepwell.nldb.link.names import foreign_columns, is_junction, is_key, label_of, noun
 from stepwell.nldb.link.paths import Edge, Graph
+from stepwell.nldb.link.synonyms import NOUNS
 from stepwell.nldb.link.values import ValueIndex
 from stepwell.nldb.link.words import singular, words_of_name
 from stepwell.nldb.model import Access, Catalog, Column, ForeignKey, Table
@@ -121,7 +122,7 @@ class World:
                         self.roles[phrase].append(role)
 
     def _add_synonyms(self) -> None:
-        for group in english.NOUNS:
+        for group in NOUNS:
             phrases = [tuple(singular(word) for word in text.split()) for text in group]
             tables = [(t, p) for p in phrases for t, far in self.tables.get(p, ()) if far == 0]
             columns = [(c, p) for p in phrases for c in self.columns.get(p, ()) if c.far < 2]

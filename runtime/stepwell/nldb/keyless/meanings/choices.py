@@ -181,10 +181,8 @@ class Around:
         related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
         for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
             if self.distance(table) < 99 and (dates := [c.name for c in self.world.dates(table)]):
-                own = set(noun(self.world.table(table).bare))
-                best = [
-                    d for d in dates if set(words_of_name(d)) & own or words_of_name(d) == ("date",)
-                ]
+                own = {stem(word) for word in noun(self.world.table(table).bare)}
+                best = [d for d in dates if _stems(d) & own or words_of_name(d) == ("date",)]
                 return [(table, date) for date in best or dates]
         if self.is_sum or isinstance(self.figure, RowsOf):
             parents = [e.other for e in self.world.graph.edges.get(self.root, []) if e.to_one]

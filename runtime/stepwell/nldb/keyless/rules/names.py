@@ -72,7 +72,7 @@ def grouped(frame: Frame, group: PerTime | PerColumn | PerTable | PerRole) -> Fr
     return replace(frame, groups=(*frame.groups, group), last="group")
 
 
-_DETERMINERS = frozenset("a an any the each every our one some their".split())
+_DETERMINERS = frozenset(("a", "an", "any", "the", "each", "every", "our", "one", "some", "their"))
 
 
 def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
