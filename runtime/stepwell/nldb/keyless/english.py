@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905
 """General English: what words do in a question, and which words mean the same.
 
 Nothing here knows a database. A word that is in none of these tables, in no name of the catalog,

@@ -4,7 +4,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from stepwell.nldb.keyless.world import ColumnName, Metric, Role
+from stepwell.nldb.glossary import Figure
+from stepwell.nldb.keyless.world import ColumnName, Role
 from stepwell.nldb.link.values import Hit
 from stepwell.nldb.plan.model import Comparison, Function, TimePart
 
@@ -42,13 +43,13 @@ class RowsOf(Struct, frozen=True, tag=True):
     tables: tuple[str, ...]
 
 
-class Figure(Struct, frozen=True, tag=True):
+class Metric(Struct, frozen=True, tag=True):
     """A metric of the glossary; several when they share the name."""
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Figure, ...]
 
 
-Target: TypeAlias = Named | Sized | Money | Copies | RowsOf | Figure
+Target: TypeAlias = Named | Sized | Money | Copies | RowsOf | Metric
 
 
 class Measure(Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from stepwell.nldb.keyless import english
-from stepwell.nldb.keyless.frame import Columns, Figure, Named
+from stepwell.nldb.keyless.frame import Columns, Metric, Named
 from stepwell.nldb.keyless.tokens import Token
 from stepwell.nldb.keyless.world import Phrase, Role, World
 from stepwell.nldb.link.values import MOST_WORDS, Hit
@@ -139,9 +139,9 @@ class Reader:
         """Roles that are named here: a boss, a support rep."""
         return [(end, tuple(roles)) for end, roles in self._longest(at, self.world.roles)]
 
-    def figures(self, at: int) -> list[tuple[int, Figure]]:
+    def figures(self, at: int) -> list[tuple[int, Metric]]:
         """Metrics that are named here."""
-        return [(end, Figure(tuple(m))) for end, m in self._longest(at, self.world.metrics)]
+        return [(end, Metric(tuple(m))) for end, m in self._longest(at, self.world.metrics)]
 
     def _longest(self, at: int, names: Mapping[Phrase, list[T]]) -> list[tuple[int, list[T]]]:
         for end in range(min(len(self), at + self.world.longest), at, -1):

@@ -1,11 +1,12 @@
 """What the matcher knows of a database: by which words its tables, columns and roles are called."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 
 from msgspec import Struct
 
+from stepwell.nldb.glossary import Figure, Glossary
 from stepwell.nldb.keyless import english
 from stepwell.nldb.link.names import foreign_columns, is_junction, is_key, label_of, noun
 from stepwell.nldb.link.paths import Edge, Graph
@@ -13,7 +14,7 @@ from stepwell.nldb.link.synonyms import NOUNS
 from stepwell.nldb.link.values import ValueIndex
 from stepwell.nldb.link.words import singular, words_of_name
 from stepwell.nldb.model import Access, Catalog, Column, ForeignKey, Table
-from stepwell.nldb.plan.model import Expression
+from stepwell.nldb.plan.check import columns_of
 
 Phrase = tuple[str, ...]
 LABEL = "*"
@@ -36,14 +37,6 @@ class Role(Struct, frozen=True):
     edge: Edge
 
 
-class Metric(Struct, frozen=True):
-    """A figure with a name: aggregates over the columns of one table, called by its bare name."""
-
-    name: str
-    table: str
-    value: Expression
-
-
 class World:
     """The names of what an asker may see, ready to be looked up by phrases."""
 
@@ -53,12 +46,12 @@ class World:
         access: Access,
         values: ValueIndex,
         *,
-        synonyms: Mapping[str, tuple[str, ...]] | None = None,
-        metrics: tuple[tuple[Phrase, Metric], ...] = (),
+        glossary: Glossary | None = None,
         today: date | None = None,
     ) -> None:
-        """`synonyms` maps `table` or `table.column` to further phrases for it."""
-        self.catalog = visible(catalog, access)
+        """Without `today` nothing is understood that depends on it, `last year` for example."""
+        said = glossary or Glossary()
+        self.catalog = visible(said.joined(catalog), access)
         self.access = access
         self.values = values
         self.today = today
@@ -66,15 +59,17 @@ class World:
         self.tables: dict[Phrase, list[tuple[str, int]]] = defaultdict(list)
         self.columns: dict[Phrase, list[ColumnName]] = defaultdict(list)
         self.roles: dict[Phrase, list[Role]] = defaultdict(list)
-        self.metrics: dict[Phrase, list[Metric]] = defaultdict(list)
+        self.metrics: dict[Phrase, list[Figure]] = defaultdict(list)
         for name, table in self.catalog.tables.items():
             self._name_table(name, table)
             self._name_roles(name, table)
         self._add_synonyms()
-        for target, phrases in (synonyms or {}).items():
+        for target, phrases in said.terms.items():
             self._add_terms(target, phrases)
-        for phrase, metric in metrics:
-            self.metrics[phrase].append(metric)
+        for figure in said.metrics:
+            if self._is_seen(figure):
+                for phrase in figure.phrases:
+                    self.metrics[phrase].append(figure)
         self.longest = max(
             map(len, (*self.tables, *self.columns, *self.roles, *self.metrics)), default=1
         )
@@ -139,6 +134,15 @@ class World:
             for phrase in [phrase for phrase, found in names.items() if not found]:
                 del names[phrase]
 
+    def _is_seen(self, figure: Figure) -> bool:
+        """Whether the asker may read all that a metric reads."""
+        table = self.catalog.tables.get(figure.table)
+        names = {column.name for column in table.columns} if table is not None else set[str]()
+        return table is not None and {col.column for col in columns_of(figure.value)} <= names
+
+    def _has(self, table: str, column: str) -> bool:
+        return any(c.name == column for c in self.catalog.tables[table].columns)
+
     def _add_terms(self, target: str, phrases: tuple[str, ...]) -> None:
         table, _, column = (
             target.rpartition(".") if target not in self.catalog.tables else (target, "", "")
@@ -147,7 +151,7 @@ class World:
             phrase = noun(text)
             if not column and table in self.catalog.tables:
                 self.tables[phrase].append((table, 0))
-            elif table in self.catalog.tables:
+            elif table in self.catalog.tables and self._has(table, column):
                 self.columns[phrase].append(ColumnName(table, column, 0))
 
     # What the columns of a table measure.

@@ -5,7 +5,6 @@ import unicodedata
 from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
 _IRREGULAR = {
     "people": "person",
     "persons": "person",
@@ -66,9 +65,21 @@ def words_of_name(name: str) -> tuple[str, ...]:
     """The words of a name in a database: `InvoiceLine`, `invoice_line` and `INVOICE-LINE`."""
     found: list[str] = []
     for piece in _WORD.findall(name):
-        parts = [piece] if piece.isupper() else _HUMPS.findall(piece)
+        parts = [piece] if piece.isupper() else _humps(piece)
         found += [folded(part) for part in parts]
     return tuple(found)
+
+
+def _humps(piece: str) -> list[str]:
+    """`HTTPStatus2` as HTTP, Status, 2."""
+    found = [piece[0]]
+    for at in range(1, len(piece)):
+        before, here, after = piece[at - 1], piece[at], piece[at + 1 : at + 2]
+        begins = here.isupper() and (not before.isupper() or after.islower())
+        if begins or before.isdigit() != here.isdigit():
+            found.append("")
+        found[-1] += here
+    return found
 
 
 @lru_cache(maxsize=50_000)

@@ -3,9 +3,13 @@
 import sqlite3
 
 from bench.nldb.databases import read_catalog, read_samples
+from bench.nldb.evaluate import settled
+
+from stepwell.nldb.keyless.matcher import Outcome, Understood, understand
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.link.values import ValueIndex
 from stepwell.nldb.model import open_access
+from stepwell.nldb.plan.sql import compile_plan
 
 SHOP = """
 CREATE TABLE categories (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -102,3 +106,17 @@ def world(made: sqlite3.Connection) -> World:
     """All of it, as an asker who may read everything sees it."""
     known = read_catalog(made)
     return World(known, open_access(known), ValueIndex(read_samples(made, known)))
+
+
+def understood(question: str, made: sqlite3.Connection) -> Outcome:
+    """What the matcher says, where readings that have the same answer are one."""
+    known = world(made)
+    return settled(understand(question, known), known, made)
+
+
+def rows(question: str, made: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """The answer to a question that must be understood, in an order of its own."""
+    outcome = understood(question, made)
+    assert isinstance(outcome, Understood), outcome
+    compiled = compile_plan(outcome.plan, read_catalog(made))
+    return sorted(made.execute(compiled.sql, compiled.parameters).fetchall(), key=repr)

@@ -9,8 +9,8 @@ from stepwell.nldb.keyless.builder import Builder, Unfit
 from stepwell.nldb.keyless.frame import (
     Columns,
     Copies,
-    Figure,
     Frame,
+    Metric,
     Money,
     Related,
     RowsOf,
@@ -43,7 +43,7 @@ class Around:
         self.bare = world.table(root).bare
         self.cost = 0
         self.figure = figure_of(frame)
-        self.is_sum = isinstance(self.figure, Money | Copies | Figure)
+        self.is_sum = isinstance(self.figure, Money | Copies | Metric)
 
     def paths(self, table: str) -> list[Path]:
         """The shortest ways to a table.

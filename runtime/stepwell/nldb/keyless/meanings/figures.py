@@ -9,10 +9,10 @@ from stepwell.nldb.keyless.frame import (
     ByValue,
     Columns,
     Copies,
-    Figure,
     Frame,
     Grouping,
     Measure,
+    Metric,
     Money,
     Named,
     PerColumn,
@@ -61,7 +61,7 @@ class FiguresAsked(Conditions):
         measures = frame.measures or tuple(
             Measure("count" if isinstance(s.target, RowsOf) else "sum", s.target)
             for s in frame.sortings
-            if s.target is not None and isinstance(s.target, RowsOf | Money | Copies | Figure)
+            if s.target is not None and isinstance(s.target, RowsOf | Money | Copies | Metric)
         )
         if not measures:
             measures = (Measure("count", RowsOf((self.root,))),)
@@ -76,7 +76,7 @@ class FiguresAsked(Conditions):
         frame = self.frame
         groups = list(frame.groups)
         sorted_by_figure = any(
-            isinstance(s.target, RowsOf | Money | Copies | Figure) for s in frame.sortings
+            isinstance(s.target, RowsOf | Money | Copies | Metric) for s in frame.sortings
         )
         if sorted_by_figure and not groups:
             if frame.subject and self.root not in frame.subject:
@@ -228,7 +228,7 @@ class FiguresAsked(Conditions):
                     for table, value in copies_of(self.world)
                     if table == self.root
                 ]
-            case Figure():
+            case Metric():
                 return [
                     Choice(partial(Builder.output, value=metric.value, name=metric.name))
                     for metric in target.metrics

@@ -174,10 +174,11 @@ def is_value(name: str, hits: tuple[Hit, ...], negated: bool) -> list[Condition]
     Raises:
         Unfit: several people at once.
     """
-    columns = hits[0].columns
+    first = hits[0]
+    columns = first.columns
     if len(columns) == 1:
         values = tuple(dict.fromkeys("".join(hit.values) for hit in hits))
         return [Filter(Col(name, columns[0]), "!=" if negated else "=", values)]
     if negated or len(hits) > 1:
         raise Unfit("several people at once")
-    return [Filter(Col(name, c), "=", (v,)) for c, v in zip(columns, hits[0].values, strict=True)]
+    return [Filter(Col(name, c), "=", (v,)) for c, v in zip(columns, first.values, strict=True)]

@@ -8,8 +8,8 @@ from stepwell.nldb.keyless.frame import (
     ByTime,
     ByValue,
     Copies,
-    Figure,
     Frame,
+    Metric,
     Money,
     Named,
     Related,
@@ -36,7 +36,7 @@ def roots(frame: Frame, world: World) -> list[str]:
         return [table for table, _, _ in money_of(world)]
     if isinstance(target, Copies):
         return [table for table, _ in copies_of(world)]
-    if isinstance(target, Figure):
+    if isinstance(target, Metric):
         return [metric.table for metric in target.metrics]
     if isinstance(target, Named):
         tables = list(dict.fromkeys(c.table for c in target.columns))
@@ -127,7 +127,7 @@ def figure_of(frame: Frame) -> Target | None:
     if frame.measures:
         return frame.measures[0].target
     for sorting in frame.sortings:
-        if isinstance(sorting.target, RowsOf | Money | Copies | Figure):
+        if isinstance(sorting.target, RowsOf | Money | Copies | Metric):
             return sorting.target
     return None
 

@@ -8,9 +8,9 @@ from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
     ByCount,
     Copies,
-    Figure,
     Frame,
     Measure,
+    Metric,
     Money,
     Named,
     RowsOf,
@@ -194,7 +194,7 @@ def revenue(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             )
 
 
-def a_figure(frame: Frame, end: int, figure: Figure) -> Iterator[Step]:
+def a_figure(frame: Frame, end: int, figure: Metric) -> Iterator[Step]:
     """The frame with a metric of the glossary."""
     measure = Measure("sum", figure)
     if frame.ask in ("", "measure"):

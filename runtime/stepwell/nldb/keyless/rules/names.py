@@ -77,8 +77,8 @@ _DETERMINERS = frozenset(("a", "an", "any", "the", "each", "every", "our", "one"
 
 def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """A table: the subject, or one whose rows must belong to it."""
-    if frame.last == "output" and at and reader.is_name(at - 1):
-        return  # `discontinued products`: the column says something of the rows
+    if frame.last in ("output", "subject", "related") and at and reader.is_name(at - 1):
+        return  # two nouns side by side: nothing says how they belong together
     for end, tables, plural in reader.tables(at):
         if not frame.subject:
             yield (

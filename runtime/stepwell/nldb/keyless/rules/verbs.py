@@ -79,7 +79,7 @@ def bought(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     if word in english.BUY and (frame.subject or frame.who) and (deals := transactions(reader)):
         said = [slot for slot in frame.slots if isinstance(slot, Related)]
         if not any(set(slot.tables) & set(deals) for slot in said):
-            yield at + 1, replace(frame, slots=(*frame.slots, Related(deals)), last="related")
+            yield at + 1, replace(frame, slots=(*frame.slots, Related(deals)), last="verb")
     if word in english.SELL and frame.ask == "count" and frame.subject and not frame.measures:
         yield (
             at + 1,
