@@ -235,6 +235,9 @@ PEOPLE = frozenset(
 )
 """What a table is called whose rows may be asked for with `who`."""
 
+AUDIT = frozenset("creat updat modif insert chang delet record add".split())
+"""Stems of dates that say when a row was written: nobody means them who names none."""
+
 PLACES = frozenset(
     "city country state region province town location place address county district continent".split()
 )

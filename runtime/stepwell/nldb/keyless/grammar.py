@@ -4,7 +4,7 @@ A question is understood when some way of rules reaches its end, so that no word
 over: it is taken by a rule, or it is a filler, or there is no way.
 """
 
-from stepwell.nldb.keyless.frame import Frame
+from stepwell.nldb.keyless.frame import ByCount, Frame, Without
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules import (
     asked,
@@ -43,8 +43,15 @@ def frames(reader: Reader, start: Frame | None = None) -> tuple[list[Frame], int
             found[frame] = None
             continue
         for rule in RULES:
-            todo.extend(rule(reader, at, frame))
+            todo.extend(step for step in rule(reader, at, frame) if _may_follow(frame, step[1]))
     return list(found), furthest
+
+
+def _may_follow(frame: Frame, further: Frame) -> bool:
+    """Right after rows that are missing or counted, a condition would be one on those rows."""
+    if len(further.slots) <= len(frame.slots) or not frame.slots:
+        return True
+    return frame.last != "slot" or not isinstance(frame.slots[-1], Without | ByCount)
 
 
 RULES: tuple[Rule, ...] = (
@@ -70,8 +77,10 @@ RULES: tuple[Rule, ...] = (
     orders.ordered_by,
     orders.which_first,
     names.a_group,
+    names.which_time,
     names.a_table,
     names.flagged,
+    names.filled,
     names.anything,
     names.a_column,
     names.whats_on,

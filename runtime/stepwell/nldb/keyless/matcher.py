@@ -17,7 +17,7 @@ from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.tokens import Token, tokens_of
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.keyless.writes import written
-from stepwell.nldb.plan.model import Plan, Write
+from stepwell.nldb.plan.model import Condition, Filter, Plan, Write
 
 MOST_CHARACTERS = 1000
 MOST_TOKENS = 60
@@ -117,7 +117,28 @@ def _nearest(plans: list[Reading]) -> list[Reading]:
         if reading.cost == least:
             bare = msgspec.structs.replace(reading.plan, assumptions=())
             kept.setdefault(msgspec.json.encode(bare), reading)
-    return list(kept.values())
+    return [one for one in kept.values() if not any(_shows_less(o, one) for o in kept.values())]
+
+
+def _shows_less(one: Reading, other: Reading) -> bool:
+    """Whether a reading is another one with fewer columns: nobody has to be asked about that."""
+    less, more = (
+        msgspec.structs.replace(
+            reading.plan, outputs=(), distinct=False, where=_shown_or_not(reading)
+        )
+        for reading in (one, other)
+    )
+    return less == more and set(one.plan.outputs) < set(other.plan.outputs)
+
+
+def _shown_or_not(reading: Reading) -> tuple[Condition, ...]:
+    """The conditions without those that only pass over rows with nothing to show."""
+    shown = {output.value for output in reading.plan.outputs}
+    return tuple(
+        c
+        for c in reading.plan.where
+        if not (isinstance(c, Filter) and c.comparison == "is not null" and c.left in shown)
+    )
 
 
 def _not_understood(reader: Reader, furthest: int) -> CannotAnswer:

@@ -180,7 +180,10 @@ class Around:
             return [(c.table, c.column) for c in named if self.distance(c.table) == nearest]
         related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
         for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
-            if self.distance(table) < 99 and (dates := [c.name for c in self.world.dates(table)]):
+            dates = [c.name for c in self.world.dates(table)]
+            if not self.world.is_transaction(table):
+                dates = [d for d in dates if not _stems(d) & english.AUDIT]
+            if self.distance(table) < 99 and dates:
                 own = {stem(word) for word in noun(self.world.table(table).bare)}
                 best = [d for d in dates if _stems(d) & own or words_of_name(d) == ("date",)]
                 return [(table, date) for date in best or dates]

@@ -95,6 +95,8 @@ class Conditions(ByNames):
         return [(self.root, column) for column in self.sized(target)]
 
     def _by_time(self, slot: ByTime) -> list[Choice]:
+        if not slot.named and any(isinstance(s, Without | ByCount) for s in self.frame.slots):
+            raise Unfit("the time may be that of what is missing or counted")
         made: list[Choice] = []
         for table, column in self.time_columns(slot.named):
 

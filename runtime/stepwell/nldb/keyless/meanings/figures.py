@@ -25,7 +25,7 @@ from stepwell.nldb.keyless.frame import (
 )
 from stepwell.nldb.keyless.meanings.choices import Choice, bound_to
 from stepwell.nldb.keyless.meanings.conditions import Conditions
-from stepwell.nldb.keyless.meanings.roots import copies_of, money_of
+from stepwell.nldb.keyless.meanings.roots import copies_of, counted_columns, money_of
 from stepwell.nldb.keyless.world import LABEL, ColumnName
 from stepwell.nldb.link.names import is_key
 from stepwell.nldb.plan.model import (
@@ -33,6 +33,7 @@ from stepwell.nldb.plan.model import (
     Arithmetic,
     Col,
     Expression,
+    Filter,
     Function,
     Order,
     Part,
@@ -50,7 +51,8 @@ class FiguresAsked(Conditions):
         Raises:
             Unfit: the slots do not fit this root.
         """
-        if any(isinstance(slot, ByCount) for slot in self.frame.slots):
+        counts = [slot for slot in self.frame.slots if isinstance(slot, ByCount)]
+        if counts and counted_columns(self.frame) is None:
             raise Unfit("a count of counts")
         return [*self.conditions(), *self._shown()]
 
@@ -78,7 +80,11 @@ class FiguresAsked(Conditions):
         sorted_by_figure = any(
             isinstance(s.target, RowsOf | Money | Copies | Metric) for s in frame.sortings
         )
-        if sorted_by_figure and not groups:
+        if counted_columns(frame) is not None and not groups:
+            groups += [PerColumn(o.columns) for o in frame.outputs if isinstance(o, Named)]
+            if len(groups) != 1:
+                raise Unfit("one column is counted at a time")
+        elif sorted_by_figure and not groups:
             if frame.subject and self.root not in frame.subject:
                 self._refuse_sellers()
                 groups.append(PerTable(frame.subject))
@@ -140,11 +146,11 @@ class FiguresAsked(Conditions):
             case PerTable():
                 return self._per_table(group.tables)
             case PerRole():
-                roles = [r for r in group.roles if r.table == self.root]
-                if len(roles) != 1:
+                roles = [r for r in group.roles if self.is_one(r.table)]
+                if len(roles) != 1 or len(self.paths(roles[0].table)) != 1:
                     raise Unfit("the role is that of others")
-                edge = roles[0].edge
-                return [Choice(lambda b: self.group_rows(b, (edge,)))]
+                way = (*self.paths(roles[0].table)[0], roles[0].edge)
+                return [Choice(lambda b: self.group_rows(b, way))]
 
     def _per_time(self, part: TimePart, table: str, column: str) -> Choice:
         path = self.paths(table)[0]
@@ -291,6 +297,9 @@ class FiguresAsked(Conditions):
             if frame.sortings or frame.limit:
                 raise Unfit("one row needs no order")
             return
+        if (counted := counted_columns(frame)) is not None:
+            figure = self._rows_count(builder)
+            builder.having.append(Filter(figure, counted.comparison, (int(counted.number),)))
         for sorting in frame.sortings:
             if sorting.by_group:
                 builder.order = [

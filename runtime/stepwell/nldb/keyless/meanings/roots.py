@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
+    ByCount,
     ByNumber,
     ByTime,
     ByValue,
@@ -126,9 +127,19 @@ def figure_of(frame: Frame) -> Target | None:
     """What is counted or added up, in the answer or to sort by."""
     if frame.measures:
         return frame.measures[0].target
+    if (counted := counted_columns(frame)) is not None:
+        return counted.target
     for sorting in frame.sortings:
         if isinstance(sorting.target, RowsOf | Money | Copies | Metric):
             return sorting.target
+    return None
+
+
+def counted_columns(frame: Frame) -> ByCount | None:
+    """`countries with more than five customers`: values of a column by the rows that have them."""
+    counts = [slot for slot in frame.slots if isinstance(slot, ByCount)]
+    if len(counts) == 1 and frame.outputs and not frame.subject and not frame.sortings:
+        return counts[0] if isinstance(counts[0].target, RowsOf) else None
     return None
 
 

@@ -239,8 +239,14 @@ def aggregate(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     found, end = functions(reader, at)
     if not found or frame.ask == "count":
         return
-    ordering = bool(frame.subject) and frame.ask != "measure" and found[0] in ("min", "max")
-    for stop, target in targets(reader, reader.skip(end, ("the", "of", "our", "a")), found[0]):
+    ordering = (
+        bool(frame.subject or "which time" in frame.notes)
+        and frame.ask != "measure"
+        and found[0] in ("min", "max")
+    )
+    for stop, target in targets(
+        reader, reader.skip(end, ("the", "of", "our", "a", "an", "all")), found[0]
+    ):
         if ordering:
             if len(found) == 1:
                 yield stop, sorted_by(frame, Sorting(target, found[0] == "max"), 1)

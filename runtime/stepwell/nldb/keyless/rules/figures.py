@@ -55,11 +55,7 @@ def targets(reader: Reader, at: int, function: Function) -> Iterator[tuple[int, 
             end
         ):
             yield stop, Sized("money", table=tables)
-        if (
-            function == "sum"
-            and reader.says(at - 1, "all", "the", "of")
-            and not reader.columns(end)
-        ):
+        if function in ("sum", "avg") and all(reader.world.is_transaction(t) for t in tables):
             yield end, Sized("money", table=tables)
         if function == "sum" and reader.says(at - 2, "number of"):
             yield end, RowsOf(tables)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
     ByFlag,
+    ByNull,
     Frame,
     Named,
     PerColumn,
@@ -65,6 +66,13 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for stop, named in reader.columns(place):
         if not tables or stop >= tables[0][0]:
             yield stop, grouped(frame, PerColumn(named.columns))
+
+
+def which_time(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`which year had the highest revenue`."""
+    unit = english.TIME_UNITS.get(reader.word(at + 1))
+    if reader.word(at) in ("which", "what") and unit and not frame.subject and not frame.groups:
+        yield at + 2, replace(grouped(frame, PerTime(unit)), notes=(*frame.notes, "which time"))
 
 
 def grouped(frame: Frame, group: PerTime | PerColumn | PerTable | PerRole) -> Frame:
@@ -140,6 +148,8 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         return
     if reader.word(at) in ("total", "sum") and reader.says(at + 1, "of all", "of the", "of our"):
         return  # a sum, not a column that is called so
+    if frame.subject and _is_had(reader, at):
+        return
     for end, named in reader.columns(at):
         if frame.subject and _says_which(reader, end, named):
             continue
@@ -149,6 +159,22 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             continue  # it says which rows, not what to tell of them
         for role in roles:
             yield end, replace(frame, outputs=(*frame.outputs, role), last="output")
+
+
+def _is_had(reader: Reader, at: int) -> bool:
+    """Whether it is said that rows have the column: `have a company`, `with an email`."""
+    before = reader.word(at - 1)
+    if before in ("a", "an", "any"):
+        return reader.word(at - 2) in ("have", "has", "had", "having", "with")
+    return before in ("have", "has", "had", "having")
+
+
+def filled(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`customers that have a company`: those in which the column is not empty."""
+    if frame.subject and reader.word(at - 1) in ("a", "an", "any") and _is_had(reader, at):
+        for end, named in reader.columns(at):
+            slot = ByNull(named.columns, negated=True)
+            yield end, replace(frame, slots=(*frame.slots, slot), last="slot")
 
 
 def _says_which(reader: Reader, at: int, named: Named) -> bool:

@@ -112,7 +112,7 @@ def counted(
 ) -> Iterator[Step]:
     """`at least ten albums`, `more than 5 units`."""
     for stop, tables, _ in reader.tables(reader.skip(end, ("different",))):
-        if frame.subject and tables != frame.subject:
+        if (frame.subject or frame.outputs) and tables != frame.subject:
             yield stop, with_slot(frame, ByCount(RowsOf(tables), operator, amount), frame.near)
     for stop, found in reader.columns(end):
         numbers = tuple(c for c in found.columns if not reader.world.is_text(c))

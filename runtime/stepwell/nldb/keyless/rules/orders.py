@@ -218,8 +218,8 @@ def which_first(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         return
     if reader.word(at + 1) == "recent" and reader.word(at + 2) == "first":
         end, kind, most = at + 2, "recency", word != "least"
-    elif word in ("best", "worst"):
-        end, kind, most = at + 1, "", word == "best"
+    elif word in ("best", "worst", "most", "fewest", "least") and reader.word(at + 1) == "first":
+        end, kind, most = at + 1, "", word in ("best", "most")
     elif found := superlative_at(reader, at):
         end, kind, most = found
     else:
