@@ -180,24 +180,23 @@ class Around:
             return [(c.table, c.column) for c in named if self.distance(c.table) == nearest]
         related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
         for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
-            dates = [c.name for c in self.world.dates(table)]
-            if not self.world.is_transaction(table):
-                dates = [d for d in dates if not _stems(d) & english.AUDIT]
-            if self.distance(table) < 99 and dates:
-                own = {stem(word) for word in noun(self.world.table(table).bare)}
-                best = [d for d in dates if _stems(d) & own or words_of_name(d) == ("date",)]
-                return [(table, date) for date in best or dates]
+            if self.distance(table) < 99 and (dates := self._dates(table)):
+                return dates
         if self.is_sum or isinstance(self.figure, RowsOf):
             parents = [e.other for e in self.world.graph.edges.get(self.root, []) if e.to_one]
-            found = [
-                (p, d.name)
-                for p in parents
-                for d in self.world.dates(p)
-                if self.world.is_transaction(p)
-            ]
-            if found:
+            deals = [table for table in parents if self.world.is_transaction(table)]
+            if found := [date for table in deals for date in self._dates(table)]:
                 return found
         raise Unfit(f"{self.root} has no date")
+
+    def _dates(self, table: str) -> list[tuple[str, str]]:
+        """The dates of a table that a time may be about: the one that bears its name, or all."""
+        names = [column.name for column in self.world.dates(table)]
+        if not self.world.is_transaction(table):
+            names = [name for name in names if not _stems(name) & english.AUDIT]
+        own = {stem(word) for word in noun(self.world.table(table).bare)}
+        best = [name for name in names if _stems(name) & own or words_of_name(name) == ("date",)]
+        return [(table, name) for name in best or names]
 
 
 def _stems(name: str) -> set[str]:
