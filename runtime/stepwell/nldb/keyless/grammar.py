@@ -4,7 +4,7 @@ A question is understood when some way of rules reaches its end, so that no word
 over: it is taken by a rule, or it is a filler, or there is no way.
 """
 
-from stepwell.nldb.keyless.frame import ByCount, Frame, Without
+from stepwell.nldb.keyless.frame import ByCount, ByNumber, ByTime, Frame, Related, Without
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules import (
     asked,
@@ -43,15 +43,27 @@ def frames(reader: Reader, start: Frame | None = None) -> tuple[list[Frame], int
             found[frame] = None
             continue
         for rule in RULES:
-            todo.extend(step for step in rule(reader, at, frame) if _may_follow(frame, step[1]))
+            todo.extend(
+                step for step in rule(reader, at, frame) if _may_follow(reader, frame, step[1])
+            )
     return list(found), furthest
 
 
-def _may_follow(frame: Frame, further: Frame) -> bool:
-    """Right after rows that are missing or counted, a condition would be one on those rows."""
+def _may_follow(reader: Reader, frame: Frame, further: Frame) -> bool:
+    """Whether a condition can only be one on the rows that are asked for.
+
+    Right after rows that are missing or counted it would be one on those; a number right after
+    another table would be one of that table, and so would a time, unless it is of a deal.
+    """
     if len(further.slots) <= len(frame.slots) or not frame.slots:
         return True
-    return frame.last != "slot" or not isinstance(frame.slots[-1], Without | ByCount)
+    before, added = frame.slots[-1], further.slots[-1]
+    if frame.last == "slot":
+        return not isinstance(before, Without | ByCount)
+    if frame.last == "related" and isinstance(before, Related):
+        deals = all(reader.world.is_transaction(table) for table in before.tables)
+        return not isinstance(added, ByNumber) and (deals or not isinstance(added, ByTime))
+    return True
 
 
 RULES: tuple[Rule, ...] = (

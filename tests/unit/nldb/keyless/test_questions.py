@@ -109,6 +109,9 @@ NOT_UNDERSTOOD = [
     (STAFF, "What is on the project Apollo?"),
     (SHOP, "Which customers bought Tea and Coffee?"),  # both, or either
     (SHOP, "Who sold the most?"),
+    # The price and the day are those of the product and the project that were named last.
+    (SHOP, "How many order items of products with a unit price over 10 are there?"),
+    (STAFF, "Which employees have projects in 2024?"),
     # A time or a value that may be about what is missing or counted, and not about the customer.
     (SHOP, "Which customers have not ordered anything in 2025?"),
     (SHOP, "Which customers have never bought Tea?"),
