@@ -318,9 +318,9 @@ def _warm(connection: sqlite3.Connection) -> frozenset[str]:
         names.add(name.lower())
         if (sql or "").upper().startswith("CREATE VIRTUAL"):
             with contextlib.suppress(sqlite3.Error):  # its module is not here: nobody can read it
-                connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0").fetchall()
+                connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0").fetchall()  # noqa: S608
     for function in _TABLE_FUNCTIONS:
-        connection.execute(f"SELECT 1 FROM {function}('[]')").fetchall()
+        connection.execute(f"SELECT 1 FROM {function}('[]')").fetchall()  # noqa: S608
     return frozenset(names)
 
 
