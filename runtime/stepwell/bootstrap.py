@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
 from stepwell.llm.prices import Prices
 from stepwell.llm.router import ModelRouter
-from stepwell.nldb.datasources import OwnFiles, check_datasource, sqlite_path
+from stepwell.nldb.databases import Databases
+from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
@@ -124,11 +125,13 @@ async def open_runtime(
             open_tracing(environ) as tracing,
             ProcessPool(size=settings.tools.processes) as own,
             ProcessPool(size=settings.tools.processes) as sql,
+            AsyncExitStack() as stack,
         ):
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             secrets = _secrets(settings, environ)
             shelf = Shelf()
-            tools = _tools(settings, storage, own, sql, secrets=secrets, shelf=shelf)
+            databases = await stack.enter_async_context(_databases(settings, storage, sql, secrets))
+            tools = _tools(settings, databases, own, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
             servers = McpServers(
                 settings.tools.servers,
@@ -226,27 +229,30 @@ async def _spending(settings: Settings, storage: Storage) -> Spending:
     return spending
 
 
-def _tools(
-    settings: Settings,
-    storage: Storage,
-    own: ProcessPool,
-    sql: ProcessPool,
-    *,
-    secrets: Secrets,
-    shelf: Shelf,
-) -> ToolRegistry:
-    """Ours and the user's. SQL has children of its own: their memory is capped."""
+def _databases(
+    settings: Settings, storage: Storage, sql: ProcessPool, secrets: Secrets
+) -> Databases:
+    """The datasources, read in children of their own: the memory of those is capped."""
 
     async def url_of(namespace: str, name: str) -> str:
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            url = (await storage.datasources.get(namespace, name)).url
-        forbidden.refuse(sqlite_path(url))  # again: a link may point elsewhere since it was added
-        return url
+            return (await storage.datasources.get(namespace, name)).url
 
-    forbidden = _own_files(settings)
+    return Databases(url_of, opener(processes=sql, secrets=secrets, own=_own_files(settings)))
+
+
+def _tools(
+    settings: Settings,
+    databases: Databases,
+    own: ProcessPool,
+    *,
+    secrets: Secrets,
+    shelf: Shelf,
+) -> ToolRegistry:
+    """Ours and the user's."""
     registry = ToolRegistry()
-    for tool in sql_tools(url_of, processes=sql):
+    for tool in sql_tools(databases):
         registry.add(tool)
     for tool in load_tools(settings.tools.paths, processes=own, shelf=shelf):
         registry.add(tool)

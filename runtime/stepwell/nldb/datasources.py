@@ -1,4 +1,4 @@
-"""What a datasource may be: `sqlite:////full/path.db` at the moment."""
+"""What a datasource may be: `sqlite:////full/path.db`, or a `postgresql://` URL without a password."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,11 +6,16 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from stepwell.errors import InvalidRequest
+from stepwell.errors import Code, InvalidRequest, StepwellError
+from stepwell.nldb.database import Database
+from stepwell.nldb.databases import Opener
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.postgres.place import EXAMPLE, Place, is_postgres, place_of
+from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.tools.modules import Source
 from stepwell.tools.port import ToolFailed
 from stepwell.tools.process import ProcessPool
+from stepwell.tools.secrets import Secrets
 
 _PREFIX = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"
@@ -45,12 +50,44 @@ class OwnFiles(Struct, frozen=True, kw_only=True):
             return False
 
 
+def opener(*, processes: ProcessPool, secrets: Secrets, own: OwnFiles) -> Opener:
+    """Opens what a URL names. `processes` serve SQL alone: their memory is capped for it.
+
+    What it gives raises InvalidRequest for a URL that names none, or one of `own`, and
+    StepwellError: MISSING_EXTRA.
+    """
+
+    def open_database(url: str) -> Database:
+        if is_postgres(url):
+            return _postgres(place_of(url), secrets)
+        path = sqlite_path(url)
+        own.refuse(path)  # again: a link may point elsewhere since it was added
+        return SqliteDatabase(path, processes)
+
+    return open_database
+
+
+def _postgres(place: Place, secrets: Secrets) -> Database:
+    try:
+        from stepwell.nldb.postgres.database import PostgresDatabase
+    except ImportError as error:
+        raise StepwellError(
+            "PostgreSQL needs a package that is not installed: run "
+            "pip install 'stepwell[postgres]', and start the daemon again",
+            code=Code.MISSING_EXTRA,
+        ) from error
+    return PostgresDatabase(place, secrets)
+
+
 def absolute_url(url: str, folder: Path) -> str:
     """The URL with its path made absolute, seen from the folder of whoever typed it.
 
     Raises:
-        InvalidRequest: it is not the URL of a SQLite file.
+        InvalidRequest: it is not the URL of a datasource.
     """
+    if is_postgres(url):
+        place_of(url)
+        return url
     return f"{_PREFIX}{(folder / _path(url)).resolve()}"
 
 
@@ -79,7 +116,7 @@ async def check_datasource(url: str, *, processes: ProcessPool, own: OwnFiles) -
     limits = Limits(timeout=timedelta(seconds=5))
     try:
         await processes.call(
-            Source("stepwell.nldb.sqlite.schema"),
+            Source("stepwell.nldb.sqlite.probe"),
             "probe",
             {"path": str(path), "limits": msgspec.to_builtins(limits)},
             timeout=limits.timeout,
@@ -95,8 +132,8 @@ def _path(url: str) -> Path:
     scheme, _, rest = url.partition("://")
     if scheme != "sqlite":
         raise _invalid(
-            f"{scheme or url}: only SQLite databases can be datasources at the moment; "
-            f"write {_PREFIX}/full/path.db"
+            f"{scheme or url}: only SQLite and PostgreSQL databases can be datasources; "
+            f"write {_PREFIX}/full/path.db or {EXAMPLE}"
         )
     name = rest.removeprefix("/")
     if not rest.startswith("/") or not name or name == ":memory:":

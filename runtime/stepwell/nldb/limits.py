@@ -17,10 +17,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Bytes of all rows, as JSON."""
     cell: int = 4096
     """Characters of one value."""
-    text: int = 20_000
-    """Characters of the SQL."""
     memory: int = 192 * 1024 * 1024
-    """Bytes that the database engine may allocate."""
+    """Bytes that the database engine may allocate; PostgreSQL may use a part of it before it
+    turns to its disk."""
+    cost: float = 0
+    """What a plan may cost on PostgreSQL, by its own estimate; 0 is as much as it likes."""
+    plan_rows: int = 0
+    """The rows that a plan may expect; 0 is as many as it likes."""
 
 
 def timed_out(limits: Limits) -> ToolFailed:
@@ -30,3 +33,19 @@ def timed_out(limits: Limits) -> ToolFailed:
         "read fewer rows, join on keys, or aggregate less at once",
         code=Code.TOOL_TIMEOUT,
     )
+
+
+def refused(rule: str, what: str, hint: str = "") -> ToolFailed:
+    """The error of a statement that may not run, by a rule such as `sql.write`."""
+    advice = f"; {hint}" if hint else ""
+    return ToolFailed(
+        f"the query is refused: {what} (rule {rule}){advice}",
+        code=Code.QUERY_REFUSED,
+        retryable=False,
+        detail={"rule": rule},
+    )
+
+
+def failed(what: str, *, retryable: bool = False) -> ToolFailed:
+    """The error of a statement that the database could not run; `what` quotes no value."""
+    return ToolFailed(f"the query failed: {what}", code=Code.QUERY_FAILED, retryable=retryable)

@@ -6,52 +6,88 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from stepwell.engine.values import Json
 from stepwell.nldb.limits import Limits
 
 
-def shaped(columns: Sequence[str], rows: Iterable[Sequence[Any]], limits: Limits) -> Json:
-    """The result as `{columns, rows, returned, truncated, notes}`.
+class Long(Struct, frozen=True):
+    """The beginning of a text, or none of some bytes, and how long all of it is."""
 
-    At most one row more than the limit is taken from `rows`.
+    beginning: str | None
+    size: int
+
+
+class Rows(Struct, frozen=True, kw_only=True):
+    """What a query gave, as far as its limits let it.
+
+    `total` is None when there are more rows than are here. `truncated` tells that there are, or
+    that a value was cut; `notes` say which.
     """
-    shaper = _Shaper(limits)
-    kept = shaper.keep(rows)
-    return {
-        "columns": list(columns),
-        "rows": kept,
-        "returned": len(kept),
-        "truncated": bool(shaper.notes),
-        "notes": list(shaper.notes),
-    }
+
+    columns: tuple[str, ...]
+    rows: list[list[Json]]
+    total: int | None
+    truncated: bool
+    notes: tuple[str, ...]
 
 
-class _Shaper:
-    def __init__(self, limits: Limits) -> None:
+def shaped(columns: Sequence[str], rows: Iterable[Sequence[Any]], limits: Limits) -> Rows:
+    """All rows that the limits let through; at most one row more is taken from `rows`."""
+    shaper = Shaper(columns, limits)
+    for row in rows:
+        if not shaper.keep(row):
+            break
+    return shaper.result()
+
+
+class Shaper:
+    """Takes one row after the other, until there is no room for more."""
+
+    def __init__(self, columns: Sequence[str], limits: Limits) -> None:
+        self._columns = tuple(columns)
         self._limits = limits
-        self.notes: dict[str, None] = {}
+        self._left = limits.size
+        self._is_full = False
+        self._kept: list[list[Json]] = []
+        self._notes: dict[str, None] = {}
 
-    def keep(self, rows: Iterable[Sequence[Any]]) -> list[list[Json]]:
-        kept: list[list[Json]] = []
-        left = self._limits.size
-        for row in rows:
-            if len(kept) == self._limits.rows:
-                self._note(f"only the first {len(kept)} rows are here, there are more")
-                break
-            cells = [self._cell(value) for value in row]
-            left -= len(msgspec.json.encode(cells)) + 1
-            if left < 0:
-                self._note(
-                    f"only the first {len(kept)} rows are here, there are more: "
-                    f"they have more than {self._limits.size} bytes"
-                )
-                break
-            kept.append(cells)
-        return kept
+    def keep(self, row: Sequence[Any]) -> bool:
+        """Whether there was room for the row; after the first that had none there is no more."""
+        count = len(self._kept)
+        more = f"only the first {count} rows are here, there are more"
+        if count == self._limits.rows:
+            return self._stop(more)
+        cells = [self._cell(value) for value in row]
+        self._left -= len(msgspec.json.encode(cells)) + 1
+        if self._left < 0:
+            return self._stop(f"{more}: they have more than {self._limits.size} bytes")
+        self._kept.append(cells)
+        return True
+
+    def result(self) -> Rows:
+        """What was kept."""
+        return Rows(
+            columns=self._columns,
+            rows=self._kept,
+            total=None if self._is_full else len(self._kept),
+            truncated=bool(self._notes),
+            notes=tuple(self._notes),
+        )
+
+    def _stop(self, note: str) -> bool:
+        self._is_full = True
+        self._note(note)
+        return False
 
     def _cell(self, value: Any) -> Json:
         match value:
+            case Long(beginning=None):
+                return f"<{value.size} bytes>"
+            case Long():
+                self._note(f"values of more than {self._limits.cell} characters are cut")
+                return f"{value.beginning}… ({value.size} characters)"
             case None | bool() | int():
                 return value
             case float():
@@ -69,4 +105,4 @@ class _Shaper:
                 return self._cell(str(value))
 
     def _note(self, note: str) -> None:
-        self.notes[note] = None
+        self._notes[note] = None

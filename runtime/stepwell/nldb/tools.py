@@ -1,59 +1,53 @@
-"""The tools `db_schema` and `db_query`: a model reads a datasource, and can do nothing else."""
+"""The tools `db_schema`, `db_check` and `db_query`: a model reads a datasource, and no more."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeAlias
-
-import msgspec
+from typing import Any
 
 from stepwell.engine.values import Data, Json
-from stepwell.errors import Code
-from stepwell.nldb.datasources import sqlite_path
-from stepwell.nldb.limits import Limits, timed_out
-from stepwell.tools.modules import Source
-from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolFailed, ToolSpec
-from stepwell.tools.process import ProcessPool
-
-Lookup: TypeAlias = Callable[[str, str], Awaitable[str]]
-"""Gives the URL of a datasource by (namespace, name).
-
-Raises:
-    NotFound: DATASOURCE_NOT_FOUND, with the names that there are.
-"""
-
-_GRACE = timedelta(seconds=0.5)
-"""SQLite is asked to stop at the timeout; the child that does not hear is killed this later."""
+from stepwell.nldb.databases import Databases
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.outline import outline
+from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
 
 _DATASOURCE = {"type": "string", "description": "The name of the datasource."}
+_SQL = {"type": "string", "description": "One SELECT statement."}
+_PARAMETERS = {
+    "description": "The values of its parameters: a list for $1, $2 or ?, an object for :name.",
+    "anyOf": [
+        {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}},
+        {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        },
+    ],
+}
+_TEXTS = {"type": "array", "items": {"type": "string"}}
 
 
-def sql_tools(
-    lookup: Lookup, *, processes: ProcessPool, limits: Limits | None = None
-) -> tuple[Tool, ...]:
-    """Both tools. `processes` is theirs alone: SQLite's memory is capped in every child of it."""
+def sql_tools(databases: Databases, *, limits: Limits | None = None) -> tuple[Tool, ...]:
+    """All of them."""
     bounds = limits or Limits()
-    return SchemaTool(lookup, processes, bounds), QueryTool(lookup, processes, bounds)
+    return SchemaTool(databases, bounds), CheckTool(databases, bounds), QueryTool(databases, bounds)
 
 
 class SchemaTool(SelfTimed):
     """Tells what tables there are."""
 
-    def __init__(self, lookup: Lookup, processes: ProcessPool, limits: Limits) -> None:
+    def __init__(self, databases: Databases, limits: Limits) -> None:
         self.spec: ToolSpec = _spec(
             "db_schema",
-            "Lists the tables of a datasource with their columns, types and keys, and the number "
-            "of rows of small tables. Look here before you write a query.",
+            "Lists the tables of a datasource with their columns, types and keys, and about how "
+            "many rows they have. Look here before you write a query.",
+            {"tables": {**_TEXTS, "description": "Only these tables; all of them by default."}},
             {
-                "tables": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "description": "Only these tables; all of them by default.",
-                }
+                "dialect": {"type": "string"},
+                "tables": {"type": "array"},
+                "truncated": {"type": "boolean"},
+                "notes": _TEXTS,
             },
-            {"dialect": {"type": "string"}, "tables": {"type": "array"}},
             limits,
         )
-        self._child = _Child(lookup, processes, limits, "schema")
+        self._databases = databases
 
     async def call(
         self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
@@ -63,28 +57,70 @@ class SchemaTool(SelfTimed):
         Raises:
             ToolFailed: DATASOURCE_NOT_FOUND, QUERY_FAILED or TOOL_TIMEOUT.
         """
-        wanted = {"tables": arguments.get("tables", [])}
-        return await self._child.call(arguments["datasource"], wanted, context, begin)
+        name = arguments["datasource"]
+        view = await self._databases.view(context, name)
+        return _data(name, outline(view.catalog, view.access, arguments.get("tables", ())))
+
+
+class CheckTool(SelfTimed):
+    """Tells whether a statement may run, and as what."""
+
+    def __init__(self, databases: Databases, limits: Limits) -> None:
+        self.spec: ToolSpec = _spec(
+            "db_check",
+            "Says whether db_query would run a SQL statement, without running it: the SQL as it "
+            "would run, what it reads, and what of it is masked or filtered for you.",
+            {"sql": _SQL, "parameters": _PARAMETERS},
+            {"sql": {"type": "string"}, "tables": _TEXTS, "columns": _TEXTS, "outputs": _TEXTS},
+            limits,
+        )
+        self._databases = databases
+
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
+        """Checks the statement.
+
+        Raises:
+            ToolFailed: DATASOURCE_NOT_FOUND, QUERY_REFUSED or QUERY_FAILED.
+        """
+        name = arguments["datasource"]
+        _, checked = await self._databases.check(
+            context, name, arguments["sql"], arguments.get("parameters")
+        )
+        told: dict[str, Json] = {
+            "sql": checked.sql,
+            "tables": list(checked.tables),
+            "columns": list(checked.columns),
+            "outputs": list(checked.outputs),
+            "masked": list(checked.masked),
+            "row_filtered": list(checked.row_filtered),
+        }
+        return _data(name, told)
 
 
 class QueryTool(SelfTimed):
     """Runs one statement that reads."""
 
-    def __init__(self, lookup: Lookup, processes: ProcessPool, limits: Limits) -> None:
+    def __init__(self, databases: Databases, limits: Limits) -> None:
         self.spec: ToolSpec = _spec(
             "db_query",
             "Runs one read-only SQL statement (SELECT or WITH) on a datasource, in the dialect "
             f"that db_schema names. At most {limits.rows} rows come back; `truncated` tells "
-            "whether there are more. Write values into the SQL, parameters are not possible.",
-            {"sql": {"type": "string", "description": "One SELECT statement."}},
+            "whether there are more, and `total` how many there are if that is known.",
+            {"sql": _SQL, "parameters": _PARAMETERS},
             {
                 "columns": {"type": "array"},
                 "rows": {"type": "array"},
                 "returned": {"type": "integer"},
+                "total": {"type": ["integer", "null"]},
+                "truncated": {"type": "boolean"},
+                "notes": _TEXTS,
             },
             limits,
         )
-        self._child = _Child(lookup, processes, limits, "query")
+        self._databases = databases
+        self._limits = limits
 
     async def call(
         self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
@@ -94,43 +130,28 @@ class QueryTool(SelfTimed):
         Raises:
             ToolFailed: DATASOURCE_NOT_FOUND, QUERY_REFUSED, QUERY_FAILED or TOOL_TIMEOUT.
         """
-        asked = {"sql": arguments["sql"]}
-        return await self._child.call(arguments["datasource"], asked, context, begin)
+        name = arguments["datasource"]
+        _, rows = await self._databases.read(
+            context,
+            name,
+            arguments["sql"],
+            limits=self._limits,
+            parameters=arguments.get("parameters"),
+            begin=begin,
+        )
+        told: dict[str, Json] = {
+            "columns": list(rows.columns),
+            "rows": rows.rows,
+            "returned": len(rows.rows),
+            "total": rows.total,
+            "truncated": rows.truncated,
+            "notes": list(rows.notes),
+        }
+        return _data(name, told)
 
 
-class _Child:
-    """The function of the same name in the child that speaks to the database."""
-
-    def __init__(
-        self, lookup: Lookup, processes: ProcessPool, limits: Limits, function: str
-    ) -> None:
-        self._lookup = lookup
-        self._processes = processes
-        self._limits = limits
-        self._bounds: Json = msgspec.to_builtins(limits)
-        self._function = function
-
-    async def call(
-        self,
-        datasource: str,
-        arguments: dict[str, Json],
-        context: CallContext,
-        begin: Begin | None,
-    ) -> Data:
-        path = sqlite_path(await self._lookup(context.namespace, datasource))
-        try:
-            value = await self._processes.call(
-                Source(f"stepwell.nldb.sqlite.{self._function}"),
-                self._function,
-                {"path": str(path), "limits": self._bounds, **arguments},
-                timeout=self._limits.timeout + _GRACE,
-                begin=begin,
-            )
-        except ToolFailed as error:
-            if error.code is Code.TOOL_TIMEOUT:
-                raise timed_out(self._limits) from error
-            raise
-        return Data(value, sealed=f"datasource:{datasource}")
+def _data(datasource: str, value: Json) -> Data:
+    return Data(value, sealed=f"datasource:{datasource}")
 
 
 def _spec(
@@ -140,11 +161,6 @@ def _spec(
     answered: dict[str, Any],
     limits: Limits,
 ) -> ToolSpec:
-    answered = {
-        **answered,
-        "truncated": {"type": "boolean"},
-        "notes": {"type": "array", "items": {"type": "string"}},
-    }
     required = ["datasource", "sql"] if "sql" in asked else ["datasource"]
     return ToolSpec(
         name=name,

@@ -6,19 +6,28 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from stepwell.engine.values import Data
+from stepwell.nldb.databases import Databases
+from stepwell.nldb.datasources import OwnFiles, opener
+from stepwell.nldb.guard import Checked
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.model import open_access
+from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.tools import sql_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
+from stepwell.tools.secrets import Secrets
 
 SHOP = Path(__file__).parents[3] / "server" / "stepwell_server" / "demo" / "shop.sql"
 CONTEXT = CallContext(
     namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
 )
+OWN = OwnFiles(home=Path("/nowhere/home"))
+NONE = Secrets({}, home=Path("/nowhere/home"))
 
 Ask = Callable[..., Awaitable[Data]]
 
@@ -47,13 +56,37 @@ def asker() -> Callable[..., Ask]:
         async def url_of(namespace: str, name: str) -> str:
             return f"sqlite:///{path}"
 
-        tools = {
-            tool.spec.name: tool
-            for tool in sql_tools(url_of, processes=processes, limits=Limits(**limits))
-        }
+        databases = Databases(url_of, opener(processes=processes, secrets=NONE, own=OWN))
+        tools = {tool.spec.name: tool for tool in sql_tools(databases, limits=Limits(**limits))}
 
         async def ask(tool: str, **arguments: Any) -> Data:
             return await invoke(tools[tool], {"datasource": "shop", **arguments}, CONTEXT)
+
+        return ask
+
+    return make
+
+
+@pytest.fixture
+def bare() -> Callable[..., Ask]:
+    """As `asker`, but what is asked runs in the sandbox as it is: no guard has rebuilt it."""
+
+    def make(processes: ProcessPool, path: Path, **limits: Any) -> Ask:
+        database = SqliteDatabase(path, processes)
+
+        async def ask(tool: str, *, sql: str) -> Data:
+            stamp, catalog = await database.catalog()
+            checked = Checked(
+                sql=sql,
+                tables=tuple(catalog.tables),
+                columns=(),
+                outputs=(),
+                written=sql,
+                shape="",
+                fingerprint="",
+            )
+            rows = await database.read(checked, open_access(catalog), Limits(**limits), stamp=stamp)
+            return Data(msgspec.to_builtins(rows))
 
         return ask
 

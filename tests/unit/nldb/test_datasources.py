@@ -28,9 +28,9 @@ def test_a_stored_url_gives_its_file() -> None:
     ("url", "reason"),
     [
         ("sqlite:///shop.db", "is relative; write the full path"),
-        ("postgresql://localhost/shop", "only SQLite databases can be datasources"),
-        ("shop.db", "only SQLite databases can be datasources"),
-        ("", "only SQLite databases can be datasources"),
+        ("mysql://localhost/shop", "only SQLite and PostgreSQL databases can be datasources"),
+        ("shop.db", "only SQLite and PostgreSQL databases can be datasources"),
+        ("", "only SQLite and PostgreSQL databases can be datasources"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite:///:memory:", "names no file"),

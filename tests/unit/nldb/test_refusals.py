@@ -67,9 +67,9 @@ REFUSED = {
     "ATTACH DATABASE ':memory:' AS evil": "sql.attach",
     "ATTACH 'file:evil.db?mode=rwc' AS evil": "sql.attach",
     "DETACH main": "sql.attach",
-    "VACUUM": "sql.attach",
-    "VACUUM INTO 'evil.db'": "sql.attach",
-    "VACUUM main INTO 'evil.db'": "sql.attach",
+    "VACUUM": None,
+    "VACUUM INTO 'evil.db'": None,
+    "VACUUM main INTO 'evil.db'": None,
     # the session
     "PRAGMA query_only = OFF": "sql.pragma",
     "PRAGMA journal_mode = WAL": "sql.pragma",
@@ -111,7 +111,6 @@ REFUSED = {
     "SELECT * FROM order_items a, order_items b, order_items c, order_items d ORDER BY a.quantity": (
         "sql.memory"
     ),
-    "SELECT " + "1+" * 11_000 + "1": "sql.length",
 }
 """Each statement with the rule that refuses it; None where SQLite may be first to say no."""
 
@@ -127,7 +126,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_no_statement_changes_a_byte_or_leaves_a_file(
     shop: Path,
-    asker: Callable[..., Any],
+    bare: Callable[..., Any],
     database: Callable[[Path, str], Path],
     monkeypatch: pytest.MonkeyPatch,
     wal: bool,
@@ -144,7 +143,7 @@ def test_no_statement_changes_a_byte_or_leaves_a_file(
 
     async def ask_all() -> None:
         async with ProcessPool(size=1) as processes:
-            ask = asker(processes, shop)
+            ask = bare(processes, shop)
             for sql, rule in REFUSED.items():
                 wrong.extend(await judge(ask, sql, rule))
 
@@ -169,17 +168,34 @@ async def judge(ask: Any, sql: str, rule: str | None) -> list[str]:
     return [f"{sql!r:.80} was run"]
 
 
+@pytest.mark.anyio
+async def test_the_guard_refuses_them_before_the_sandbox_sees_them(
+    shop: Path, asker: Callable[..., Any]
+) -> None:
+    too_much = {"sql.size", "sql.memory"}
+    ran: list[str] = []
+    async with ProcessPool(size=1) as processes:
+        ask = asker(processes, shop)
+        for sql, rule in REFUSED.items():
+            if rule not in too_much:
+                with pytest.raises(ToolFailed) as refused:
+                    await ask("db_query", sql=sql)
+                if refused.value.code is not Code.QUERY_REFUSED:
+                    ran.append(sql)
+    assert ran == []
+
+
 def test_at_least_sixty_ways_to_do_harm_are_tried() -> None:
     assert len(REFUSED) >= 60
 
 
 @pytest.mark.anyio
 async def test_a_refusal_says_what_by_which_rule_and_what_is_possible(
-    shop: Path, asker: Callable[..., Any]
+    shop: Path, bare: Callable[..., Any]
 ) -> None:
     async with ProcessPool(size=1) as processes:
         with pytest.raises(ToolFailed) as refused:
-            await asker(processes, shop)("db_query", sql="DELETE FROM orders")
+            await bare(processes, shop)("db_query", sql="DELETE FROM orders")
     assert refused.value.message == (
         "the query is refused: DELETE from orders (rule sql.write); only reading is possible"
     )
@@ -198,10 +214,10 @@ ENDLESS = [
 @pytest.mark.anyio
 @pytest.mark.parametrize("sql", ENDLESS)
 async def test_what_would_run_for_ever_ends_at_the_timeout(
-    sql: str, shop: Path, asker: Callable[..., Any]
+    sql: str, shop: Path, bare: Callable[..., Any]
 ) -> None:
     async with ProcessPool(size=1) as processes:
-        ask = asker(processes, shop, timeout=timedelta(seconds=0.3))
+        ask = bare(processes, shop, timeout=timedelta(seconds=0.3))
         async with asyncio.timeout(0.3 + 1 + 3):  # 3 s for a slow machine to start the child
             with pytest.raises(ToolFailed) as late:
                 await ask("db_query", sql=sql)
@@ -212,10 +228,10 @@ async def test_what_would_run_for_ever_ends_at_the_timeout(
 
 @pytest.mark.anyio
 async def test_a_cancelled_query_has_its_process_killed(
-    shop: Path, asker: Callable[..., Any]
+    shop: Path, bare: Callable[..., Any]
 ) -> None:
     async with ProcessPool(size=1) as processes:
-        ask = asker(processes, shop)
+        ask = bare(processes, shop)
         await ask("db_query", sql="SELECT 1")
         (pid,) = processes.children
         query = asyncio.create_task(ask("db_query", sql=ENDLESS[0]))

@@ -45,7 +45,8 @@ def parsed(sql: str, dialect: Dialect, functions: Functions) -> exp.Expr:
             f"the SQL cannot be read as {_SPOKEN[dialect]}{_place(error)}",
             "check the spelling of the keywords, the commas and the parentheses",
         ) from error
-    found = [statement for statement in statements if statement is not None]
+    # A comment after the last semicolon is a statement to the parser, and nothing else.
+    found = [one for one in statements if one is not None and type(one) is not exp.Semicolon]
     if len(found) != 1:
         raise Refused(
             "sql.one_statement",

@@ -192,7 +192,10 @@ class Queries(Rows, Expressions):
         prefix, ctes = self._with(node, outer, ctes)
         inner = self.query(node.this, outer, ctes)
         tail = self._set_tail(node, inner.columns, outer, ctes)
-        return Written(f"{prefix}({inner.text}){tail}", inner.columns)
+        text = f"({inner.text})"
+        if self.dialect == "sqlite":  # which takes no parentheses around a part of a set operation
+            text = f"SELECT * FROM {text}"  # noqa: S608
+        return Written(f"{prefix}{text}{tail}", inner.columns)
 
     def _values(self, node: Any, outer: Scope | None, ctes: Ctes) -> Written:
         only(node, _VALUES_KEYS)
@@ -295,7 +298,8 @@ class Queries(Rows, Expressions):
         if type(node) is exp.Column:
             return fold_identifier(node.this, self.dialect)
         if self.dialect == "sqlite":
-            # Cut, as the name of a sub-query would hold all the names within it.
+            if node.find(exp.Query) is not None:  # rebuilt, it has the row filters in it
+                return "subquery"
             return re.sub(r'(?:"[^"]*"\.)?"([A-Za-z_]\w*)"', r"\1", text[:200])[:100]
         while type(node) in (exp.Cast, exp.Window, exp.Filter, exp.WithinGroup, exp.Paren):
             node = node.this

@@ -1,33 +1,41 @@
-"""Runs one query in the sandbox, and says what went wrong so that a model can repair it."""
+"""Runs one checked statement in the sandbox, and says what went wrong without quoting a row."""
 
-import contextlib
 import re
 import sqlite3
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
-from stepwell.nldb.limits import Limits, timed_out
-from stepwell.nldb.rows import shaped
+from stepwell.nldb.limits import Limits, failed, timed_out
+from stepwell.nldb.rows import Rows, shaped
 from stepwell.nldb.sqlite.sandbox import Denial, Reader, open_reader
 from stepwell.tools.port import ToolFailed
 
 
-def query(path: str, sql: str, limits: Json) -> Json:
-    """The result of one statement that reads, as `stepwell.nldb.rows.shaped` makes it.
+def query(
+    path: str,
+    sql: str,
+    parameters: Sequence[Any],
+    tables: Sequence[str],
+    stamp: str,
+    salt: str,
+    limits: Json,
+) -> Json:
+    """The rows of a statement that reads these tables; None when the schema is another one.
 
     Raises:
         ToolFailed: QUERY_REFUSED, the sandbox denies it; QUERY_FAILED, SQLite does;
             TOOL_TIMEOUT.
     """
     bounds = msgspec.convert(limits, Limits)
-    if len(sql) > bounds.text:
-        Denial("length", f"it has {len(sql)} characters, the limit is {bounds.text}").refuse()
     try:
-        with open_reader(path, bounds) as reader:
-            return _run(reader, sql, bounds)
+        with open_reader(path, tables, bounds, salt=salt) as reader:
+            if reader.stamp != stamp:
+                return None
+            return msgspec.to_builtins(_run(reader, sql, parameters, bounds))
     except sqlite3.Error as error:
         raise ToolFailed(
             f"the datasource cannot be read: {error}; was the file moved or replaced?",
@@ -36,22 +44,22 @@ def query(path: str, sql: str, limits: Json) -> Json:
         ) from error
 
 
-def _run(reader: Reader, sql: str, limits: Limits) -> Json:
+def _run(reader: Reader, sql: str, parameters: Sequence[Any], limits: Limits) -> Rows:
     try:
-        cursor = reader.connection.execute(sql)
+        cursor = reader.connection.execute(sql, tuple(parameters))
         if cursor.description is None:
-            raise _failed("it holds no statement; write one SELECT")
+            raise failed("it holds no statement; write one SELECT")
         return shaped([column[0] for column in cursor.description], cursor, limits)
     except MemoryError:
         what = f"it needs more than {limits.memory // 2**20} MiB of memory"
         Denial("memory", f"{what}; read less, or aggregate first").refuse()
     except sqlite3.Warning as error:  # Python 3.11; it is a ProgrammingError later
         _refuse_second(error)
-    except (sqlite3.Error, ValueError) as error:
-        _explain(reader, sql, error, limits)
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        _explain(reader, error, limits)
 
 
-def _explain(reader: Reader, sql: str, error: Exception, limits: Limits) -> NoReturn:
+def _explain(reader: Reader, error: Exception, limits: Limits) -> NoReturn:
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_INTERRUPT:
         raise timed_out(limits) from error
@@ -61,13 +69,9 @@ def _explain(reader: Reader, sql: str, error: Exception, limits: Limits) -> NoRe
         Denial("write", "writing").refuse()
     if code == sqlite3.SQLITE_TOOBIG:
         Denial("size", "it makes a value of more than 1,000,000 bytes").refuse()
-    text = str(error)
-    if code is None and "one statement" in text:
+    if code is None and "one statement" in str(error):
         _refuse_second(error)
-    if code is None and "binding" in text:
-        raise _failed("it has parameters (? or :name); write the values into the SQL") from error
-    message = text if _is_about_text(reader, sql, text) else scrubbed(text)
-    raise _failed(message, retryable=_is_busy(error)) from error
+    raise failed(scrubbed(str(error)), retryable=_is_busy(error)) from error
 
 
 def _refuse_second(error: Exception) -> NoReturn:
@@ -77,25 +81,12 @@ def _refuse_second(error: Exception) -> NoReturn:
         raise refusal from error
 
 
-def _is_about_text(reader: Reader, sql: str, message: str) -> bool:
-    """Whether the error comes from compiling: then its words are the asker's own."""
-    try:
-        with contextlib.closing(reader.connection.execute(f"EXPLAIN {sql}")):
-            return False
-    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError) as error:
-        return str(error) == message
-
-
 def scrubbed(message: str) -> str:
-    """An error that came up while rows were read, without any value it may quote.
+    """An error without any value or name that it may quote.
 
     What a query fails with is written to the log, and the log holds no row.
     """
     return re.sub(r"""(['"`]).*\1""", "'…'", message, flags=re.DOTALL)
-
-
-def _failed(message: str, *, retryable: bool = False) -> ToolFailed:
-    return ToolFailed(f"the query failed: {message}", code=Code.QUERY_FAILED, retryable=retryable)
 
 
 def _is_busy(error: Exception) -> bool:

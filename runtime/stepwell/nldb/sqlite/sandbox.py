@@ -7,17 +7,16 @@ ended so, therefore all of it runs in a child that the daemon kills.
 """
 
 import contextlib
+import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from msgspec import Struct
 
-from stepwell.errors import Code
-from stepwell.nldb.limits import Limits
-from stepwell.tools.port import ToolFailed
+from stepwell.nldb.limits import Limits, refused
 
 _PROGRESS_STEPS = 10_000
 _BUSY_TIMEOUT = 2.0
@@ -33,7 +32,23 @@ _ENGINE_LIMITS = {
 }
 
 _TABLE_FUNCTIONS = ("json_each", "json_tree")
-_CATALOG = ("sqlite_master", "sqlite_schema")
+SHADOWS = frozenset(
+    [
+        "content",
+        "docsize",
+        "config",
+        "data",
+        "idx",
+        "segments",
+        "segdir",
+        "stat",
+        "node",
+        "parent",
+        "rowid",
+    ]
+)
+"""How the tables end in which virtual tables keep their rows: `docs_content` is of `docs`."""
+
 _CATALOG_TABLES = ("sqlite_master", "sqlite_temp_master")
 
 FUNCTIONS = frozenset(
@@ -181,6 +196,8 @@ _OTHERS = {
 
 
 _CHANGES = frozenset({"write", "schema", "attach", "transaction"})
+HASH = "stepwell_hash"
+"""The function of the mask `hash`, which the guard writes and only we define."""
 
 
 class Denial(Struct, frozen=True):
@@ -195,13 +212,8 @@ class Denial(Struct, frozen=True):
         Raises:
             ToolFailed: QUERY_REFUSED, with `detail["rule"]`.
         """
-        hint = "; only reading is possible" if self.rule in _CHANGES else ""
-        raise ToolFailed(
-            f"the query is refused: {self.what} (rule sql.{self.rule}){hint}",
-            code=Code.QUERY_REFUSED,
-            retryable=False,
-            detail={"rule": f"sql.{self.rule}"},
-        )
+        hint = "only reading is possible" if self.rule in _CHANGES else ""
+        raise refused(f"sql.{self.rule}", self.what, hint)
 
 
 _SCHEMA_CHANGE = Denial("schema", "changing the schema")
@@ -213,16 +225,27 @@ _TABLE_FUNCTION = Denial(
 
 
 class Authorizer:
-    """Says yes or no to each action; `denial` is the first no."""
+    """Says yes or no to each action; `denial` is the first no.
 
-    def __init__(self, tables: frozenset[str]) -> None:
+    `tables` may be read by the statement, and anything by the `views` of the database's owner.
+    """
+
+    def __init__(self, tables: frozenset[str], views: frozenset[str]) -> None:
         self._tables = tables
+        self._views = views
         self.denial: Denial | None = None
 
     def __call__(
-        self, action: int, first: str | None, second: str | None, schema: str | None, _: str | None
+        self,
+        action: int,
+        first: str | None,
+        second: str | None,
+        schema: str | None,
+        reader: str | None,
     ) -> int:
         """The callback of `sqlite3.Connection.set_authorizer`."""
+        if action == sqlite3.SQLITE_READ and (reader or "").lower() in self._views:
+            return sqlite3.SQLITE_OK
         denial = self._judge(action, first or "", second or "")
         if denial is None:
             return sqlite3.SQLITE_OK
@@ -238,7 +261,7 @@ class Authorizer:
                 known = not second or first.lower() in self._tables
                 return None if known else Denial("table", f"reading {first}")
             case sqlite3.SQLITE_FUNCTION:
-                known = second.lower() in FUNCTIONS
+                known = second.lower() in FUNCTIONS or second == HASH
                 return None if known else Denial("function", f"the function {second}()")
             case sqlite3.SQLITE_PRAGMA if first == "data_version" and not second:
                 return None  # asked by FTS5 whenever it reads
@@ -252,11 +275,15 @@ class Authorizer:
 
 
 class Reader(Struct, frozen=True):
-    """A sandboxed connection and who judges its statements."""
+    """A sandboxed connection in a transaction, and who judges its statements.
+
+    `stamp` names the schema that they see.
+    """
 
     connection: sqlite3.Connection
     authorizer: Authorizer
     deadline: float
+    stamp: str
 
     @property
     def is_late(self) -> bool:
@@ -265,22 +292,38 @@ class Reader(Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def open_reader(path: str, limits: Limits) -> Iterator[Reader]:
-    """A connection for one untrusted statement; it is closed at the end.
+def open_reader(path: str, tables: Iterable[str], limits: Limits, *, salt: str) -> Iterator[Reader]:
+    """A connection for one statement that reads these tables; it is closed at the end.
+
+    `salt` is the key of the mask `hash`.
 
     Raises:
         sqlite3.Error: the file cannot be opened, or is no database.
     """
     with open_plain(path, limits) as connection:
-        tables = _warm(connection)
+        connection.execute("BEGIN")
+        stamp = stamp_of(connection, path)
+        authorizer = Authorizer(*_warm(connection, tables))
+        connection.create_function(HASH, 1, hashing(salt), deterministic=True)
         for limit, value in _ENGINE_LIMITS.items():
             connection.setlimit(limit, value)
-        reader = Reader(
-            connection, Authorizer(tables), time.monotonic() + limits.timeout.total_seconds()
-        )
+        deadline = time.monotonic() + limits.timeout.total_seconds()
+        reader = Reader(connection, authorizer, deadline, stamp)
         connection.set_progress_handler(lambda: reader.is_late, _PROGRESS_STEPS)
-        connection.set_authorizer(reader.authorizer)
+        connection.set_authorizer(authorizer)
         yield reader
+
+
+def hashing(salt: str) -> Callable[[object], str | None]:
+    """What the mask `hash` makes of a value: the same as on PostgreSQL."""
+
+    def hashed(value: object) -> str | None:
+        if value is None:
+            return None
+        data = value if isinstance(value, bytes) else str(value).encode()
+        return hashlib.sha256(salt.encode() + data).hexdigest()[:16]
+
+    return hashed
 
 
 @contextlib.contextmanager
@@ -306,22 +349,41 @@ def open_plain(path: str, limits: Limits) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _warm(connection: sqlite3.Connection) -> frozenset[str]:
-    """The names that may be read; virtual tables are connected while it is still possible.
+def _warm(
+    connection: sqlite3.Connection, tables: Iterable[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What may be read, and the views; virtual tables are connected while it is still possible.
 
     Connecting one declares its columns, which the authorizer would see as a write.
     """
-    names = {*_CATALOG, *_TABLE_FUNCTIONS}
-    for name, sql in connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'view')"
+    allowed = {*_TABLE_FUNCTIONS, *(table.lower() for table in tables)}
+    views: set[str] = set()
+    for name, kind, sql in connection.execute(
+        "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view')"
     ).fetchall():
-        names.add(name.lower())
+        if kind == "view":
+            views.add(name.lower())
         if (sql or "").upper().startswith("CREATE VIRTUAL"):
             with contextlib.suppress(sqlite3.Error):  # its module is not here: nobody can read it
                 connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0").fetchall()  # noqa: S608
+            if name.lower() in allowed:  # it keeps its rows in tables of its own
+                allowed |= {f"{name}_{suffix}".lower() for suffix in SHADOWS}
     for function in _TABLE_FUNCTIONS:
         connection.execute(f"SELECT 1 FROM {function}('[]')").fetchall()  # noqa: S608
-    return frozenset(names)
+    return frozenset(allowed), frozenset(views)
+
+
+def stamp_of(connection: sqlite3.Connection, path: str) -> str:
+    """Names the schema that the connection sees: another one has another stamp.
+
+    The file is a part of it, as another database may have been put in its place.
+    """
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    count, size = connection.execute(
+        "SELECT count(*), coalesce(sum(length(sql)), 0) FROM sqlite_master"
+    ).fetchone()
+    status = Path(path).stat()
+    return f"{status.st_dev}.{status.st_ino}.{version}.{count}.{size}"
 
 
 def quoted(name: str) -> str:

@@ -69,3 +69,22 @@ def test_there_are_at_least_150_honest_queries() -> None:
     assert len(everything) >= 150
     assert len(SQLITE) >= 100
     assert len(read("honest.sql", "postgres")) >= 100
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT 1 UNION SELECT 2 EXCEPT SELECT 1 INTERSECT SELECT 2", [(2,)]),
+        ("SELECT 1; -- and a comment", [(1,)]),
+    ],
+)
+def test_what_sqlite_reads_without_parentheses_is_written_without(
+    whole: sqlite3.Connection, sql: str, rows: list[Any]
+) -> None:
+    assert ask(whole, check_read(sql, CATALOG, shop_access()).sql)[1] == rows
+
+
+def test_the_name_of_a_column_holds_no_row_filter() -> None:
+    checked = check_read("SELECT EXISTS (SELECT 1 FROM customers)", CATALOG, shop_access())
+    assert checked.outputs == ("subquery",)
+    assert checked.sql.endswith('AS "subquery"')

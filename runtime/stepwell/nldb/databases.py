@@ -1,0 +1,201 @@
+"""The datasources that are in use: each opened once, its catalog kept for as long as it is true.
+
+Whether a catalog is still true is asked where it matters: in the transaction that reads, which
+then sees what the statement was checked against, and before a refusal, which may come from a
+table that was made since.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from stepwell.nldb.database import Database, SchemaMoved
+from stepwell.nldb.guard import Checked, Refused, check_read
+from stepwell.nldb.guard.read import Parameters
+from stepwell.nldb.limits import Limits, failed, refused
+from stepwell.nldb.model import Access, Catalog, open_access
+from stepwell.nldb.rows import Rows
+from stepwell.tools.port import Begin, CallContext
+
+Lookup: TypeAlias = Callable[[str, str], Awaitable[str]]
+"""Gives the URL of a datasource by (namespace, name).
+
+Raises:
+    NotFound: DATASOURCE_NOT_FOUND, with the names that there are.
+"""
+
+Opener: TypeAlias = Callable[[str], Database]
+"""Opens what a URL names; nothing is connected yet."""
+
+MOST_MOVES: Final = 3
+"""How often a statement is checked again because the schema has changed under it."""
+
+MOST_OPEN: Final = 64
+"""The most datasources that are kept open; the one that was not used longest is closed first."""
+
+
+class AccessOf(Protocol):
+    """What a principal may do in a datasource: the data policies."""
+
+    async def __call__(
+        self, namespace: str, principal: str, datasource: str, catalog: Catalog
+    ) -> Access:
+        """The access to what the catalog has."""
+        ...
+
+
+async def all_may_read(namespace: str, principal: str, datasource: str, catalog: Catalog) -> Access:
+    """Everybody may read everything: there are no data policies."""
+    return open_access(catalog)
+
+
+class View(Struct, frozen=True):
+    """A datasource as one principal sees it, and the stamp of its schema."""
+
+    database: Database
+    stamp: str
+    catalog: Catalog
+    access: Access
+
+
+class _Open:
+    def __init__(self, url: str, database: Database) -> None:
+        self.url = url
+        self.database = database
+        self.known: tuple[str, Catalog] | None = None
+        self.reading = asyncio.Lock()
+
+
+class Databases:
+    """The open ones, by (namespace, name). An async context manager; at its end all are closed."""
+
+    def __init__(
+        self, lookup: Lookup, opener: Opener, *, access_of: AccessOf = all_may_read
+    ) -> None:
+        self._lookup = lookup
+        self._opener = opener
+        self._access_of = access_of
+        self._open: dict[tuple[str, str], _Open] = {}
+
+    async def __aenter__(self) -> "Databases":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes all of them."""
+        for opened in self._open.values():
+            await opened.database.close()
+        self._open.clear()
+
+    async def view(self, context: CallContext, name: str, *, fresh: bool = True) -> View:
+        """The datasource as who calls sees it. `fresh` asks whether the schema has changed.
+
+        Raises:
+            NotFound: DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_FAILED, it cannot be read.
+        """
+        opened = await self._opened(context.namespace, name)
+        stamp, catalog = await self._catalog(opened, fresh=fresh)
+        access = await self._access_of(context.namespace, context.principal, name, catalog)
+        return View(opened.database, stamp, catalog, access)
+
+    async def check(
+        self, context: CallContext, name: str, sql: str, parameters: Parameters | None = None
+    ) -> tuple[View, Checked]:
+        """The statement as it may run, and against what it was checked.
+
+        Raises:
+            NotFound: DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_REFUSED, or the datasource cannot be read.
+        """
+        view = await self.view(context, name, fresh=False)
+        try:
+            return view, await _checked(sql, view, parameters)
+        except Refused as error:
+            now = await self.view(context, name)
+            if now.stamp == view.stamp:
+                raise told(error) from error
+        try:
+            return now, await _checked(sql, now, parameters)
+        except Refused as error:
+            raise told(error) from error
+
+    async def read(
+        self,
+        context: CallContext,
+        name: str,
+        sql: str,
+        *,
+        limits: Limits,
+        parameters: Parameters | None = None,
+        begin: Begin | None = None,
+    ) -> tuple[Checked, Rows]:
+        """Checks the statement and runs it, on the schema that it was checked against.
+
+        Raises:
+            NotFound: DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_REFUSED, QUERY_FAILED or TOOL_TIMEOUT.
+            NotBegun: `begin` answered False.
+        """
+        once = _Once(begin) if begin is not None else None
+        for _ in range(MOST_MOVES):
+            view, checked = await self.check(context, name, sql, parameters)
+            try:
+                rows = await view.database.read(
+                    checked, view.access, limits, stamp=view.stamp, begin=once
+                )
+            except SchemaMoved:
+                await self.view(context, name)
+            else:
+                return checked, rows
+        raise failed("the schema of the datasource keeps changing", retryable=True)
+
+    async def _opened(self, namespace: str, name: str) -> _Open:
+        url = await self._lookup(namespace, name)
+        opened = self._open.pop((namespace, name), None)
+        if opened is not None and opened.url != url:
+            await opened.database.close()
+            opened = None
+        if opened is None:
+            opened = _Open(url, self._opener(url))
+        self._open[namespace, name] = opened
+        if len(self._open) > MOST_OPEN:
+            oldest = next(iter(self._open))
+            await self._open.pop(oldest).database.close()
+        return opened
+
+    async def _catalog(self, opened: _Open, *, fresh: bool) -> tuple[str, Catalog]:
+        known = opened.known
+        if known is not None and (not fresh or known[0] == await opened.database.stamp()):
+            return known
+        async with opened.reading:
+            if opened.known is known:  # nobody else has read it meanwhile
+                opened.known = await opened.database.catalog()
+            assert opened.known is not None
+            return opened.known
+
+
+class _Once:
+    """Begins a call once, however often it is tried."""
+
+    def __init__(self, begin: Begin) -> None:
+        self._begin = begin
+        self._begun = False
+
+    async def __call__(self) -> bool:
+        self._begun = self._begun or await self._begin()
+        return self._begun
+
+
+async def _checked(sql: str, view: View, parameters: Parameters | None) -> Checked:
+    # Off the loop: a long statement takes its time to be parsed.
+    return await asyncio.to_thread(check_read, sql, view.catalog, view.access, params=parameters)
+
+
+def told(error: Refused) -> Exception:
+    """A refusal of the guard as a tool tells it."""
+    return refused(error.rule, error.message, error.hint)
