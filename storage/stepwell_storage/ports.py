@@ -482,6 +482,14 @@ class Datasources(Protocol):
         """All of them, by name."""
         ...
 
+    async def teach(self, namespace: str, name: str, taught: bytes) -> None:
+        """Puts what people told of one in the place of what they told before.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        ...
+
     async def remove(self, namespace: str, name: str) -> None:
         """Forgets one.
 

@@ -567,12 +567,13 @@ class PolicyHead(Struct, frozen=True):
 
 
 class DatasourceRow(Struct, frozen=True):
-    """A database that the SQL tools may reach."""
+    """A database that the SQL tools may reach; `taught` is what people told of it, b"" if nothing."""
 
     name: str
     url: str
     principal: str
     created_at: int
+    taught: bytes = b""
 
 
 class PinRow(Struct, frozen=True):

@@ -20,6 +20,13 @@ async def test_datasources_come_and_go_by_name(storage: Storage) -> None:
     assert await storage.datasources.list("default") == [bank, shop]
     assert await storage.datasources.get("default", "shop") == shop
 
+    await storage.datasources.teach("default", "shop", b"terms")
+    taught = await storage.datasources.get("default", "shop")
+    assert taught == DatasourceRow("shop", "sqlite:///shop.db", "user:ann", 1, b"terms")
+    assert await storage.datasources.list("default") == [bank, taught]
+    with pytest.raises(Missing):
+        await storage.datasources.teach("elsewhere", "shop", b"terms")
+
     await storage.datasources.remove("default", "shop")
     assert await storage.datasources.list("default") == [bank]
     with pytest.raises(Missing):

@@ -1,5 +1,7 @@
 """Databases that tools may reach."""
 
+from msgspec import structs
+
 from stepwell_storage.errors import Exists, Missing
 from stepwell_storage.memory.database import Database
 from stepwell_storage.records import DatasourceRow
@@ -26,6 +28,10 @@ class MemoryDatasources:
     async def list(self, namespace: str) -> list[DatasourceRow]:
         kept = self._database[namespace].datasources
         return [kept[name] for name in sorted(kept)]
+
+    async def teach(self, namespace: str, name: str, taught: bytes) -> None:
+        row = await self.get(namespace, name)
+        self._database[namespace].datasources[name] = structs.replace(row, taught=taught)
 
     async def remove(self, namespace: str, name: str) -> None:
         if self._database[namespace].datasources.pop(name, None) is None:

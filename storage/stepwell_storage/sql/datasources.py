@@ -16,12 +16,21 @@ _ALL = (
         datasources.c.url,
         datasources.c.principal,
         datasources.c.created_at,
+        sa.func.coalesce(datasources.c.taught, b"").label("taught"),
     )
     .where(datasources.c.namespace == sa.bindparam("namespace"))
     .order_by(datasources.c.name)
 )
 _ONE = _ALL.where(datasources.c.name == sa.bindparam("name"))
 _ADD = sa.insert(datasources)
+_TEACH = (
+    sa.update(datasources)
+    .where(
+        datasources.c.namespace == sa.bindparam("of_namespace"),
+        datasources.c.name == sa.bindparam("of_name"),
+    )
+    .values(taught=sa.bindparam("taught"))
+)
 _REMOVE = sa.delete(datasources).where(
     datasources.c.namespace == sa.bindparam("namespace"),
     datasources.c.name == sa.bindparam("name"),
@@ -51,6 +60,15 @@ class SqlDatasources:
 
     async def list(self, namespace: str) -> list[DatasourceRow]:
         return [DatasourceRow(*row) for row in await self._reader.rows(_ALL, namespace=namespace)]
+
+    async def teach(self, namespace: str, name: str, taught: bytes) -> None:
+        changed = await self._writer.call(
+            lambda session: session.change(
+                _TEACH, of_namespace=namespace, of_name=name, taught=taught
+            )
+        )
+        if not changed:
+            raise Missing(f"There is no datasource {name!r}.")
 
     async def remove(self, namespace: str, name: str) -> None:
         removed = await self._writer.call(

@@ -61,7 +61,8 @@ deleting a run deletes what only that run may show. `label` is what policy and r
 `definitions` holds workflow versions, never changed; `definition_heads` says which one a bare
 name means.
 
-`datasources` names the databases that SQL tools may reach.
+`datasources` names the databases that SQL tools may reach; `taught` is what people told of one, for
+questions in plain words.
 
 `policies` holds versions of policies, never changed; `policy_heads` says which one is in force.
 
@@ -401,6 +402,7 @@ datasources = sa.Table(
     sa.Column("url", Text, nullable=False),
     sa.Column("principal", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("taught", sa.LargeBinary),
 )
 
 policies = sa.Table(
