@@ -14,6 +14,9 @@ from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
 from stepwell.llm.prices import Prices
 from stepwell.llm.router import ModelRouter
+from stepwell.nldb.ask.asker import Asker
+from stepwell.nldb.ask.known import Knowledge
+from stepwell.nldb.ask.tool import AskTool
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
 from stepwell.nldb.tools import sql_tools
@@ -22,6 +25,7 @@ from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.budget_loop import BudgetLoop
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
+from stepwell.orchestrator.from_tools import FromTools
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.meter import watched_commits
 from stepwell.orchestrator.notary import Notary
@@ -131,7 +135,9 @@ async def open_runtime(
             secrets = _secrets(settings, environ)
             shelf = Shelf()
             databases = await stack.enter_async_context(_databases(settings, storage, sql, secrets))
-            tools = _tools(settings, databases, own, secrets=secrets, shelf=shelf)
+            from_tools = FromTools()
+            asker = _asker(settings, storage, databases, from_tools)
+            tools = _tools(settings, databases, asker, own, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
             servers = McpServers(
                 settings.tools.servers,
@@ -155,6 +161,7 @@ async def open_runtime(
                 pinning=pinning,
                 relay=CallRelay(),
                 shelf=shelf,
+                from_tools=from_tools,
                 factors=_factors(settings, storage, environ, http_port),
                 scopes=oauth.scopes if oauth else Scopes(),
             )
@@ -242,9 +249,23 @@ def _databases(
     return Databases(url_of, opener(processes=sql, secrets=secrets, own=_own_files(settings)))
 
 
+def _asker(
+    settings: Settings, storage: Storage, databases: Databases, from_tools: FromTools
+) -> Asker:
+    """What answers questions about datasources."""
+
+    async def lessons(namespace: str, name: str) -> bytes:
+        with refusals():
+            return (await storage.datasources.get(namespace, name)).taught
+
+    knowledge = Knowledge(databases, lessons, clock=SystemClock())
+    return Asker(databases, knowledge, tell=from_tools.tell)
+
+
 def _tools(
     settings: Settings,
     databases: Databases,
+    asker: Asker,
     own: ProcessPool,
     *,
     secrets: Secrets,
@@ -254,6 +275,7 @@ def _tools(
     registry = ToolRegistry()
     for tool in sql_tools(databases):
         registry.add(tool)
+    registry.add(AskTool(asker))
     for tool in load_tools(settings.tools.paths, processes=own, shelf=shelf):
         registry.add(tool)
     for name, request in settings.tools.http.items():
@@ -324,6 +346,7 @@ def _compose(
     pinning: Pinning,
     relay: CallRelay,
     shelf: Shelf,
+    from_tools: FromTools,
     factors: FactorKeeping,
     scopes: Scopes,
 ) -> tuple[Worker, Service]:
@@ -378,6 +401,15 @@ def _compose(
         spending=spending,
         book=book,
         scopes=scopes,
+    )
+    from_tools.bind(
+        service,
+        worker=worker,
+        workflows=workflows,
+        journal=journal,
+        tools=tools,
+        clock=clock,
+        max_depth=settings.limits.child_depth,
     )
     return worker, service
 

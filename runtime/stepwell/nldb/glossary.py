@@ -117,13 +117,17 @@ def _examine(source: bytes, catalog: Catalog) -> tuple[Glossary, tuple[Problem, 
     parsed = GLOSSARY.read(sheet.document.value, (), sheet)
     if not isinstance(parsed, dict):
         return Glossary(), sheet.report.problems()
+    return glossary_of(parsed, sheet, catalog), sheet.report.problems()
+
+
+def glossary_of(parsed: Mapping[str, Json], sheet: Sheet, catalog: Catalog) -> Glossary:
+    """What fits the catalog of a document with the keys of `GLOSSARY`; the sheet has the rest."""
     reader = _Reader(sheet, catalog)
-    glossary = Glossary(
+    return Glossary(
         terms=reader.terms(parsed.get("terms", UNSET)),
         metrics=reader.metrics(parsed.get("metrics", UNSET)),
         joins=reader.joins(parsed.get("joins", UNSET)),
     )
-    return glossary, sheet.report.problems()
 
 
 class _Reader:

@@ -354,6 +354,11 @@ class Worker:
 
     # --- asking ---------------------------------------------------------------------------
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether runs are handed over, and what is cancelled goes on elsewhere."""
+        return self._is_draining
+
     def find(self, namespace: str, run: str) -> OwnedRun | None:
         """The run, if it is in our hands."""
         return self._runs.get((namespace, run))

@@ -1,8 +1,9 @@
 """Workflow versions: stored as source, compiled once, kept for the runs that use them."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from stepwell.definitions.builtin import CALL
 from stepwell.definitions.compile import check_definition, compile_definition
 from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
-from stepwell.errors import Code, NotFound
+from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.principals import is_user
 from stepwell_storage.errors import Missing
 from stepwell_storage.ports import Storage
@@ -24,6 +25,9 @@ _Value = TypeVar("_Value")
 NEWEST_FOR = 1_000_000
 """Microseconds for which a bare name keeps its meaning here after another process has put a
 newer version; a version put by this process is what the name means at once."""
+
+STEPWELL = "service:stepwell"
+"""Who puts the workflows that we bring along."""
 
 KEPT = 256
 """Versions that stay compiled: those used last. A run in progress holds its own besides."""
@@ -37,13 +41,23 @@ class Workflows:
     """Finds the graph of a workflow version."""
 
     def __init__(
-        self, storage: Storage, *, tools: Callable[[], Collection[str]], clock: Clock
+        self,
+        storage: Storage,
+        *,
+        tools: Callable[[], Collection[str]],
+        clock: Clock,
+        own: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """`tools` gives the names of the tools that a new definition may use."""
+        """`tools` gives the names of the tools that a new definition may use.
+
+        `own` are workflows that we bring along, by name: each is put where it is first asked for.
+        """
         self._storage = storage
         self._tools = tools
         self._clock = clock
         self._graphs: OrderedDict[tuple[str, str, str], Graph] = OrderedDict()
+        self._own = own
+        self._brought: set[tuple[str, str]] = set()
         self._newest: OrderedDict[tuple[str, str], tuple[Graph, int]] = OrderedDict()
 
     def check(self, source: bytes) -> tuple[Problem, ...]:
@@ -65,9 +79,15 @@ class Workflows:
 
         Raises:
             InvalidDefinition: with every problem.
+            InvalidRequest: INVALID_DEFINITION, it has the name of one of ours.
             Whatever `permit` raises.
         """
         graph = compile_definition(source, tools=self._tools())
+        if graph.name in self._own:
+            raise InvalidRequest(
+                f"{graph.name} is a workflow of Stepwell's own; give yours another name",
+                code=Code.INVALID_DEFINITION,
+            )
         row = DefinitionRow(graph.name, graph.version, source, principal, now)
         is_permit = is_user(principal) and not await self._has_author(namespace, row)
         if is_permit:
@@ -98,10 +118,20 @@ class Workflows:
         """
         if name == CALL.name:
             return CALL
+        if name in self._own and (namespace, name) not in self._brought:
+            await self._bring(namespace, name)
         if version is None:
             return await self._newest_graph(namespace, name)
         graph = self._compiled(namespace, name, version)
         return graph or self._compile(namespace, await self.get(namespace, name, version))
+
+    async def _bring(self, namespace: str, name: str) -> None:
+        """Puts one of ours, so that its runs find their version later, whatever ours is then."""
+        source = self._own[name]
+        graph = compile_definition(source, tools=None)
+        row = DefinitionRow(name, graph.version, source, STEPWELL, self._clock.now())
+        await self._storage.definitions.put(namespace, row)
+        self._brought.add((namespace, name))
 
     async def _has_author(self, namespace: str, row: DefinitionRow) -> bool:
         """Whether a user has put this version before."""

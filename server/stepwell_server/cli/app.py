@@ -8,6 +8,7 @@ import typer
 from stepwell_server.cli import (
     answer,
     approvals,
+    ask,
     audit,
     budgets,
     connect,
@@ -92,6 +93,7 @@ for group in (
     runs,
     events,
     wait,
+    ask,
     controls,
     answer,
     approvals,

@@ -1,0 +1,1 @@
+"""Questions in plain words about a datasource: `db_ask`, with a model or without one."""

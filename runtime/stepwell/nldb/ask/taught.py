@@ -1,0 +1,156 @@
+"""What people teach a datasource: one document with a glossary, metrics and verified queries.
+
+    terms: { employees: [rep] }
+    metrics: { revenue: { table: order_items, value: sum(unit_price * quantity) } }
+    verified:
+      - question: orders from {city}
+        sql: SELECT id FROM orders WHERE ship_city = :city
+        by: ann
+
+The keys besides `verified` are those of `stepwell.nldb.glossary`. It is checked when it is taught,
+and every mistake is told at once. When the schema changes afterwards, what no longer fits is passed over.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from stepwell.definitions.containers import Key, ListOf, Record
+from stepwell.definitions.loader import load
+from stepwell.definitions.problems import InvalidDefinition, Path, Problem
+from stepwell.definitions.shapes import Text
+from stepwell.definitions.sheet import Sheet
+from stepwell.engine.values import Json
+from stepwell.nldb.glossary import GLOSSARY, Glossary, glossary_of
+from stepwell.nldb.guard import Refused, check_read
+from stepwell.nldb.model import Catalog, Dialect, open_access
+from stepwell.nldb.verified import Unusable, Verified, check_verified
+
+MOST_VERIFIED: Final = 1000
+
+TAUGHT: Final = Record(
+    "what a datasource is taught",
+    {
+        **GLOSSARY.keys,
+        "verified": Key(
+            ListOf(
+                Record(
+                    "a verified query",
+                    {
+                        "question": Key(
+                            Text("a question"),
+                            "The question; `{name}` is a slot for a value.",
+                            required=True,
+                        ),
+                        "sql": Key(
+                            Text("a query"),
+                            "SQL that answers it, with `:name` for each slot.",
+                            required=True,
+                        ),
+                        "by": Key(Text("a name"), "Who has checked it."),
+                    },
+                    example="{ question: how many orders, sql: SELECT count(*) FROM orders }",
+                ),
+                most=MOST_VERIFIED,
+            ),
+            "Questions with SQL that somebody has checked.",
+        ),
+    },
+)
+
+
+class Taught(Struct, frozen=True):
+    """What of it fits the schema as it is."""
+
+    glossary: Glossary = Glossary()
+    verified: tuple[Verified, ...] = ()
+
+
+NOTHING_TAUGHT: Final = Taught()
+
+
+class _Lesson(Struct, frozen=True):
+    """As it is stored: the document, and the schema that its queries were checked on."""
+
+    source: str
+    fingerprint: str
+    dialect: Dialect
+    by: str
+
+
+def lesson(source: bytes, catalog: Catalog, *, by: str) -> bytes:
+    """A document as it is stored.
+
+    Raises:
+        InvalidDefinition: with every problem, in the order of the source.
+    """
+    _, problems = _examine(source, catalog, catalog.fingerprint, by)
+    if problems:
+        raise InvalidDefinition(problems)
+    kept = _Lesson(source.decode(), catalog.fingerprint, catalog.dialect, by)
+    return msgspec.json.encode(kept)
+
+
+def read_taught(stored: bytes, catalog: Catalog) -> Taught:
+    """What was stored, as far as it fits the catalog."""
+    kept = msgspec.json.decode(stored, type=_Lesson)
+    taught, _ = _examine(kept.source.encode(), catalog, kept.fingerprint, kept.by)
+    return taught
+
+
+def source_of(stored: bytes) -> str:
+    """The document that was taught, as its author wrote it."""
+    return msgspec.json.decode(stored, type=_Lesson).source
+
+
+def _examine(
+    source: bytes, catalog: Catalog, fingerprint: str, by: str
+) -> tuple[Taught, tuple[Problem, ...]]:
+    sheet = Sheet(load(source))
+    parsed = TAUGHT.read(sheet.document.value, (), sheet)
+    if not isinstance(parsed, dict):
+        return NOTHING_TAUGHT, sheet.report.problems()
+    glossary = glossary_of(parsed, sheet, catalog)
+    verified = _verified(parsed.get("verified", UNSET), sheet, catalog, fingerprint, by)
+    return Taught(glossary, verified), sheet.report.problems()
+
+
+def _verified(
+    parsed: Json, sheet: Sheet, catalog: Catalog, fingerprint: str, by: str
+) -> tuple[Verified, ...]:
+    found: list[Verified] = []
+    for number, entry in enumerate(parsed if isinstance(parsed, list) else ()):
+        if entry is UNSET or UNSET in (entry.get("question", UNSET), entry.get("sql", UNSET)):
+            continue
+        one = Verified(
+            question=entry["question"],
+            sql=entry["sql"].strip(),
+            dialect=catalog.dialect,
+            fingerprint=fingerprint,
+            by=_name(entry, by),
+        )
+        if _is_usable(one, ("verified", number), sheet, catalog):
+            found.append(one)
+    return tuple(found)
+
+
+def _name(entry: Mapping[str, Json], by: str) -> str:
+    name = entry.get("by", UNSET)
+    return by if name is UNSET else str(name)
+
+
+def _is_usable(one: Verified, path: Path, sheet: Sheet, catalog: Catalog) -> bool:
+    """Whether it may be kept; what is wrong goes to the report."""
+    try:
+        check_verified(one)
+    except Unusable as error:
+        sheet.wrong((*path, "question"), str(error))
+        return False
+    try:
+        check_read(one.sql, catalog, open_access(catalog), params=dict.fromkeys(one.slots, "x"))
+    except Refused as error:
+        sheet.wrong((*path, "sql"), f"{error.message} (rule {error.rule})", error.hint)
+        return False
+    return True
