@@ -1,5 +1,6 @@
 """The composition root: builds the runtime from its settings, and takes it down again."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,10 +13,13 @@ from stepwell.clock import SystemClock, Uuid7Source
 from stepwell.config import Settings
 from stepwell.errors import Code, SetupError, Unavailable
 from stepwell.garbage import rarely_collected
+from stepwell.llm.port import ModelError
 from stepwell.llm.prices import Prices
 from stepwell.llm.router import ModelRouter
 from stepwell.nldb.ask.asker import Asker
 from stepwell.nldb.ask.known import Knowledge
+from stepwell.nldb.ask.modelled import WORKFLOW, Modelled, workflow
+from stepwell.nldb.ask.taught import lesson
 from stepwell.nldb.ask.tool import AskTool
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
@@ -38,13 +42,14 @@ from stepwell.orchestrator.resource_server import ResourceServer, resource_serve
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.scopes import Scopes
-from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.service import LessonOf, Service
 from stepwell.orchestrator.spans import NO_SPANS, OtelSpans, Spans
 from stepwell.orchestrator.spending import Spending
 from stepwell.orchestrator.survey import Survey
 from stepwell.orchestrator.worker import Worker
 from stepwell.orchestrator.workflows import Workflows
 from stepwell.policy.book import PolicyBook
+from stepwell.principals import DEFAULT_NAMESPACE, Caller
 from stepwell.stores import store_of
 from stepwell.telemetry.loop_lag import LoopLag
 from stepwell.telemetry.metrics import Metrics
@@ -52,6 +57,7 @@ from stepwell.telemetry.tracing import open_tracing
 from stepwell.tools.http import HttpTool
 from stepwell.tools.loading import load_tools
 from stepwell.tools.mcp.servers import McpServers
+from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay
@@ -136,6 +142,7 @@ async def open_runtime(
             shelf = Shelf()
             databases = await stack.enter_async_context(_databases(settings, storage, sql, secrets))
             from_tools = FromTools()
+            _check_model(settings, models)
             asker = _asker(settings, storage, databases, from_tools)
             tools = _tools(settings, databases, asker, own, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
@@ -162,6 +169,7 @@ async def open_runtime(
                 relay=CallRelay(),
                 shelf=shelf,
                 from_tools=from_tools,
+                lesson_of=_lesson_of(databases),
                 factors=_factors(settings, storage, environ, http_port),
                 scopes=oauth.scopes if oauth else Scopes(),
             )
@@ -249,6 +257,20 @@ def _databases(
     return Databases(url_of, opener(processes=sql, secrets=secrets, own=_own_files(settings)))
 
 
+def _check_model(settings: Settings, models: ModelRouter) -> None:
+    """Says at the start what would else fail each question that needs a model.
+
+    Raises:
+        SetupError: INVALID_CONFIG, `nldb.model` stands for no model.
+    """
+    if not settings.nldb.model:
+        return
+    try:
+        models.resolve(DEFAULT_NAMESPACE, settings.nldb.model)
+    except ModelError as error:
+        raise SetupError(f"nldb.model: {error.message}", code=error.code) from error
+
+
 def _asker(
     settings: Settings, storage: Storage, databases: Databases, from_tools: FromTools
 ) -> Asker:
@@ -259,7 +281,26 @@ def _asker(
             return (await storage.datasources.get(namespace, name)).taught
 
     knowledge = Knowledge(databases, lessons, clock=SystemClock())
-    return Asker(databases, knowledge, tell=from_tools.tell)
+    models = Modelled(databases, knowledge, from_tools.run) if settings.nldb.model else None
+    return Asker(databases, knowledge, models=models, tell=from_tools.tell)
+
+
+def _lesson_of(databases: Databases) -> LessonOf:
+    """Checks what a datasource is taught against its schema as it is."""
+
+    async def checked(caller: Caller, name: str, source: bytes) -> bytes:
+        context = CallContext(
+            namespace=caller.namespace,
+            principal=caller.principal,
+            run="",
+            step="",
+            attempt=1,
+            key="",
+        )
+        view = await databases.view(context, name)
+        return await asyncio.to_thread(lesson, source, view.catalog, by=caller.principal)
+
+    return checked
 
 
 def _tools(
@@ -347,13 +388,15 @@ def _compose(
     relay: CallRelay,
     shelf: Shelf,
     from_tools: FromTools,
+    lesson_of: LessonOf,
     factors: FactorKeeping,
     scopes: Scopes,
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
     journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
-    workflows = Workflows(storage, tools=tools.names, clock=clock)
+    brought = {WORKFLOW: workflow(settings.nldb.model)} if settings.nldb.model else {}
+    workflows = Workflows(storage, tools=tools.names, clock=clock, own=brought)
     book = PolicyBook()
     effects = WorldEffects(
         tools=tools,
@@ -389,6 +432,7 @@ def _compose(
         journal=journal,
         tools=tools,
         check_datasource=partial(check_datasource, processes=sql, own=_own_files(settings)),
+        lesson_of=lesson_of,
         clock=clock,
         ids=ids,
         vault=vault,

@@ -503,6 +503,18 @@ class ApprovalSettings(Section, frozen=True):
     ] = ()
 
 
+class NldbSettings(Section, frozen=True):
+    """Questions in plain words about datasources."""
+
+    model: Annotated[
+        str,
+        Meta(
+            description="The class of `models`, or `provider:model`, that understands what "
+            "patterns and verified queries do not. Without one no model is asked."
+        ),
+    ] = ""
+
+
 class ProviderSettings(Section, frozen=True):
     """One provider of models, by the name that `provider:model` uses."""
 
@@ -542,6 +554,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     encryption: EncryptionSettings = EncryptionSettings()
     secrets: SecretSettings = SecretSettings()
     approvals: ApprovalSettings = ApprovalSettings()
+    nldb: NldbSettings = NldbSettings()
     models: Annotated[
         dict[str, str],
         Meta(description="A model class (`small`) and what it is bound to: `provider:model`."),

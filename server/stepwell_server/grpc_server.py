@@ -204,7 +204,7 @@ class GrpcServer:
             EventServicer(service, drain), server
         )
         datasource_service_pb2_grpc.add_DatasourceServiceServicer_to_server(
-            DatasourceServicer(service), server
+            DatasourceServicer(service, drain), server
         )
         queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(service), server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(

@@ -111,7 +111,7 @@ class _Bound:
         if run.status is not RunStatus.COMPLETED:
             why = run.failure or failure_of_child(run)
             raise ToolFailed(
-                why.message,
+                f"the run {child} of the workflow {workflow!r} failed ({why.reason}): {why.message}",
                 code=Code(why.reason),
                 retryable=why.retryable,
                 detail={**why.detail, "run": child},

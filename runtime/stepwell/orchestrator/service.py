@@ -11,7 +11,7 @@ import msgspec
 from stepwell.clock import Clock, IdSource
 from stepwell.config import redact_url
 from stepwell.definitions.builtin import CALL
-from stepwell.definitions.problems import Problem
+from stepwell.definitions.problems import InvalidDefinition, Problem
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.values import Data, Json
@@ -91,6 +91,13 @@ LOOK_AGAIN = 0.5
 MOST_CONFLICTS = 5
 """How often a run is cancelled to make room for another, before that one is refused."""
 
+LessonOf: TypeAlias = Callable[[Caller, str, bytes], Awaitable[bytes]]
+"""Checks what a datasource is to be taught, and gives it as it is kept.
+
+Raises:
+    InvalidDefinition: with every problem.
+"""
+
 OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
 """What becomes of a run whose key another run has that has not ended."""
 
@@ -111,6 +118,7 @@ class Service:
         journal: Journal,
         tools: ToolRegistry,
         check_datasource: Callable[[str], Awaitable[None]],
+        lesson_of: LessonOf | None = None,
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
@@ -136,6 +144,7 @@ class Service:
         self._reader = LogReader(storage)
         self._tools = tools
         self._check_datasource = check_datasource
+        self._lesson_of = lesson_of
         self._clock = clock
         self._ids = ids
         self._scopes = scopes or Scopes()
@@ -590,6 +599,33 @@ class Service:
             {"url": redact_url(url)},
         )
         return datasource_of(row)
+
+    async def teach_datasource(
+        self, caller: Caller, name: str, source: bytes
+    ) -> tuple[Problem, ...]:
+        """Keeps a glossary, metrics and verified queries, in the place of those before.
+
+        Everything that is wrong with them is answered; nothing is kept then.
+
+        Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
+            NotFound: DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_FAILED, the database cannot be read.
+        """
+        _demand_user(caller)
+        check_texts(name=name)
+        assert self._lesson_of is not None, "who serves datasources knows how they are taught"
+        try:
+            taught = await self._lesson_of(caller, name, source)
+        except InvalidDefinition as error:
+            return error.problems
+        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
+        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
+            await self._storage.datasources.teach(caller.namespace, name, taught)
+        await self._audit.record(
+            caller.namespace, caller.principal, "datasource.teach", f"datasource/{name}"
+        )
+        return ()
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
         """All of them, by name."""

@@ -23,10 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stepwell.v1 import common_pb2 as stepwell_dot_v1_dot_common__pb2
+from stepwell.v1 import run_service_pb2 as stepwell_dot_v1_dot_run__service__pb2
+from stepwell.v1 import workflow_service_pb2 as stepwell_dot_v1_dot_workflow__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stepwell/v1/datasource_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"j\n\nDatasource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x17\x43reateDatasourceRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$\x12\x17\n\x03url\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\"G\n\x18\x43reateDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\"R\n\x16ListDatasourcesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x17ListDatasourcesResponse\x12,\n\x0b\x64\x61tasources\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.Datasource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x44\x65leteDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x1a\n\x18\x44\x65leteDatasourceResponse2\xb8\x02\n\x11\x44\x61tasourceService\x12_\n\x10\x43reateDatasource\x12$.stepwell.v1.CreateDatasourceRequest\x1a%.stepwell.v1.CreateDatasourceResponse\x12\x61\n\x0fListDatasources\x12#.stepwell.v1.ListDatasourcesRequest\x1a$.stepwell.v1.ListDatasourcesResponse\"\x03\x90\x02\x01\x12_\n\x10\x44\x65leteDatasource\x12$.stepwell.v1.DeleteDatasourceRequest\x1a%.stepwell.v1.DeleteDatasourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stepwell/v1/datasource_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\x1a\x1dstepwell/v1/run_service.proto\x1a\"stepwell/v1/workflow_service.proto\"j\n\nDatasource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x17\x43reateDatasourceRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$\x12\x17\n\x03url\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\"G\n\x18\x43reateDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\"R\n\x16ListDatasourcesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x17ListDatasourcesResponse\x12,\n\x0b\x64\x61tasources\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.Datasource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x44\x65leteDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x1a\n\x18\x44\x65leteDatasourceResponse\"O\n\x16TeachDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\x06source\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"A\n\x17TeachDatasourceResponse\x12&\n\x08problems\x18\x01 \x03(\x0b\x32\x14.stepwell.v1.Problem\"\x95\x01\n\x0e\x44\x61tasourceCall\x12\x1e\n\ndatasource\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\nrequest_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[!-~]{0,128}$\x12\x38\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00\"\xaf\x01\n\x14\x41skDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x08question\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x18\n\x04rows\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x19\n\x07reading\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x10\n\x08\x61sk_back\x18\x05 \x01(\x08\"D\n\x15\x41skDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"i\n\x19\x44\x65scribeDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x06tables\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"I\n\x1a\x44\x65scribeDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x83\x01\n\x11\x43heckQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"A\n\x12\x43heckQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x81\x01\n\x0fRunQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"?\n\x10RunQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x32\xed\x05\n\x11\x44\x61tasourceService\x12_\n\x10\x43reateDatasource\x12$.stepwell.v1.CreateDatasourceRequest\x1a%.stepwell.v1.CreateDatasourceResponse\x12\x61\n\x0fListDatasources\x12#.stepwell.v1.ListDatasourcesRequest\x1a$.stepwell.v1.ListDatasourcesResponse\"\x03\x90\x02\x01\x12\\\n\x0fTeachDatasource\x12#.stepwell.v1.TeachDatasourceRequest\x1a$.stepwell.v1.TeachDatasourceResponse\x12V\n\rAskDatasource\x12!.stepwell.v1.AskDatasourceRequest\x1a\".stepwell.v1.AskDatasourceResponse\x12\x65\n\x12\x44\x65scribeDatasource\x12&.stepwell.v1.DescribeDatasourceRequest\x1a\'.stepwell.v1.DescribeDatasourceResponse\x12M\n\nCheckQuery\x12\x1e.stepwell.v1.CheckQueryRequest\x1a\x1f.stepwell.v1.CheckQueryResponse\x12G\n\x08RunQuery\x12\x1c.stepwell.v1.RunQueryRequest\x1a\x1d.stepwell.v1.RunQueryResponse\x12_\n\x10\x44\x65leteDatasource\x12$.stepwell.v1.DeleteDatasourceRequest\x1a%.stepwell.v1.DeleteDatasourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,22 +47,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDATASOURCESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_DELETEDATASOURCEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETEDATASOURCEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_TEACHDATASOURCEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_TEACHDATASOURCEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_TEACHDATASOURCEREQUEST'].fields_by_name['source']._loaded_options = None
+  _globals['_TEACHDATASOURCEREQUEST'].fields_by_name['source']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
+  _globals['_DATASOURCECALL'].fields_by_name['datasource']._loaded_options = None
+  _globals['_DATASOURCECALL'].fields_by_name['datasource']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_DATASOURCECALL'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DATASOURCECALL'].fields_by_name['request_id']._serialized_options = b'\272H\022r\0202\016^[!-~]{0,128}$'
+  _globals['_DATASOURCECALL'].fields_by_name['timeout']._loaded_options = None
+  _globals['_DATASOURCECALL'].fields_by_name['timeout']._serialized_options = b'\272H\t\252\001\006\"\002\010<2\000'
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['call']._loaded_options = None
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['call']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['question']._loaded_options = None
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['question']._serialized_options = b'\272H\010r\006\020\001\030\240\215\006'
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['rows']._loaded_options = None
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['rows']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['reading']._loaded_options = None
+  _globals['_ASKDATASOURCEREQUEST'].fields_by_name['reading']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_DESCRIBEDATASOURCEREQUEST'].fields_by_name['call']._loaded_options = None
+  _globals['_DESCRIBEDATASOURCEREQUEST'].fields_by_name['call']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DESCRIBEDATASOURCEREQUEST'].fields_by_name['tables']._loaded_options = None
+  _globals['_DESCRIBEDATASOURCEREQUEST'].fields_by_name['tables']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_CHECKQUERYREQUEST'].fields_by_name['call']._loaded_options = None
+  _globals['_CHECKQUERYREQUEST'].fields_by_name['call']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_CHECKQUERYREQUEST'].fields_by_name['sql']._loaded_options = None
+  _globals['_CHECKQUERYREQUEST'].fields_by_name['sql']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_RUNQUERYREQUEST'].fields_by_name['call']._loaded_options = None
+  _globals['_RUNQUERYREQUEST'].fields_by_name['call']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RUNQUERYREQUEST'].fields_by_name['sql']._loaded_options = None
+  _globals['_RUNQUERYREQUEST'].fields_by_name['sql']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_DATASOURCESERVICE'].methods_by_name['ListDatasources']._loaded_options = None
   _globals['_DATASOURCESERVICE'].methods_by_name['ListDatasources']._serialized_options = b'\220\002\001'
-  _globals['_DATASOURCE']._serialized_start=115
-  _globals['_DATASOURCE']._serialized_end=221
-  _globals['_CREATEDATASOURCEREQUEST']._serialized_start=223
-  _globals['_CREATEDATASOURCEREQUEST']._serialized_end=319
-  _globals['_CREATEDATASOURCERESPONSE']._serialized_start=321
-  _globals['_CREATEDATASOURCERESPONSE']._serialized_end=392
-  _globals['_LISTDATASOURCESREQUEST']._serialized_start=394
-  _globals['_LISTDATASOURCESREQUEST']._serialized_end=476
-  _globals['_LISTDATASOURCESRESPONSE']._serialized_start=478
-  _globals['_LISTDATASOURCESRESPONSE']._serialized_end=574
-  _globals['_DELETEDATASOURCEREQUEST']._serialized_start=576
-  _globals['_DELETEDATASOURCEREQUEST']._serialized_end=627
-  _globals['_DELETEDATASOURCERESPONSE']._serialized_start=629
-  _globals['_DELETEDATASOURCERESPONSE']._serialized_end=655
-  _globals['_DATASOURCESERVICE']._serialized_start=658
-  _globals['_DATASOURCESERVICE']._serialized_end=970
+  _globals['_DATASOURCE']._serialized_start=240
+  _globals['_DATASOURCE']._serialized_end=346
+  _globals['_CREATEDATASOURCEREQUEST']._serialized_start=348
+  _globals['_CREATEDATASOURCEREQUEST']._serialized_end=444
+  _globals['_CREATEDATASOURCERESPONSE']._serialized_start=446
+  _globals['_CREATEDATASOURCERESPONSE']._serialized_end=517
+  _globals['_LISTDATASOURCESREQUEST']._serialized_start=519
+  _globals['_LISTDATASOURCESREQUEST']._serialized_end=601
+  _globals['_LISTDATASOURCESRESPONSE']._serialized_start=603
+  _globals['_LISTDATASOURCESRESPONSE']._serialized_end=699
+  _globals['_DELETEDATASOURCEREQUEST']._serialized_start=701
+  _globals['_DELETEDATASOURCEREQUEST']._serialized_end=752
+  _globals['_DELETEDATASOURCERESPONSE']._serialized_start=754
+  _globals['_DELETEDATASOURCERESPONSE']._serialized_end=780
+  _globals['_TEACHDATASOURCEREQUEST']._serialized_start=782
+  _globals['_TEACHDATASOURCEREQUEST']._serialized_end=861
+  _globals['_TEACHDATASOURCERESPONSE']._serialized_start=863
+  _globals['_TEACHDATASOURCERESPONSE']._serialized_end=928
+  _globals['_DATASOURCECALL']._serialized_start=931
+  _globals['_DATASOURCECALL']._serialized_end=1080
+  _globals['_ASKDATASOURCEREQUEST']._serialized_start=1083
+  _globals['_ASKDATASOURCEREQUEST']._serialized_end=1258
+  _globals['_ASKDATASOURCERESPONSE']._serialized_start=1260
+  _globals['_ASKDATASOURCERESPONSE']._serialized_end=1328
+  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_start=1330
+  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_end=1435
+  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_start=1437
+  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_end=1510
+  _globals['_CHECKQUERYREQUEST']._serialized_start=1513
+  _globals['_CHECKQUERYREQUEST']._serialized_end=1644
+  _globals['_CHECKQUERYRESPONSE']._serialized_start=1646
+  _globals['_CHECKQUERYRESPONSE']._serialized_end=1711
+  _globals['_RUNQUERYREQUEST']._serialized_start=1714
+  _globals['_RUNQUERYREQUEST']._serialized_end=1843
+  _globals['_RUNQUERYRESPONSE']._serialized_start=1845
+  _globals['_RUNQUERYRESPONSE']._serialized_end=1908
+  _globals['_DATASOURCESERVICE']._serialized_start=1911
+  _globals['_DATASOURCESERVICE']._serialized_end=2660
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,13 @@ Databases that the SQL tools may reach."""
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from stepwell.v1 import common_pb2 as common_pb2
+from stepwell.v1 import run_service_pb2 as run_service_pb2
+from stepwell.v1 import workflow_service_pb2 as workflow_service_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -171,5 +175,304 @@ class DeleteDatasourceResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TeachDatasourceRequest(message.Message):
+    """Request of TeachDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    source: builtins.bytes
+    """YAML or JSON: `terms`, `metrics`, `joins`, `verified`."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        source: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TeachDatasourceResponse(message.Message):
+    """Response of TeachDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def problems(self) -> containers.RepeatedCompositeFieldContainer[workflow_service_pb2.Problem]:
+        """Everything that is wrong, in the order of the source; empty when it is kept."""
+
+    def __init__(
+        self,
+        *,
+        problems: abc.Iterable[workflow_service_pb2.Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["problems", b"problems"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DatasourceCall(message.Message):
+    """How a call of a tool over a datasource is made."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATASOURCE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TIMEOUT_FIELD_NUMBER: builtins.int
+    datasource: builtins.str
+    request_id: builtins.str
+    """The caller's own name for this request: the same id again calls nothing, and answers with the
+    run that it began the first time.
+    """
+    @builtins.property
+    def timeout(self) -> duration_pb2.Duration:
+        """How long the end is waited for. Unset means 20 seconds."""
+
+    def __init__(
+        self,
+        *,
+        datasource: builtins.str = ...,
+        request_id: builtins.str = ...,
+        timeout: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["datasource", b"datasource", "request_id", b"request_id", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AskDatasourceRequest(message.Message):
+    """Request of AskDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    READING_FIELD_NUMBER: builtins.int
+    ASK_BACK_FIELD_NUMBER: builtins.int
+    question: builtins.str
+    rows: builtins.int
+    """The most rows to bring back; 0 means 50."""
+    reading: builtins.str
+    """Which reading is meant, as an answer has named it."""
+    ask_back: builtins.bool
+    """Ask the person behind the caller which reading is meant, instead of answering so."""
+    @builtins.property
+    def call(self) -> DatasourceCall: ...
+    def __init__(
+        self,
+        *,
+        call: DatasourceCall | None = ...,
+        question: builtins.str = ...,
+        rows: builtins.int = ...,
+        reading: builtins.str = ...,
+        ask_back: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["call", b"call"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ask_back", b"ask_back", "call", b"call", "question", b"question", "reading", b"reading", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AskDatasourceResponse(message.Message):
+    """Response of AskDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    done: builtins.bool
+    """Whether it has ended; else wait for it with WaitRun."""
+    @builtins.property
+    def run(self) -> run_service_pb2.Run:
+        """The run that the call is; its output is what came of the question."""
+
+    def __init__(
+        self,
+        *,
+        run: run_service_pb2.Run | None = ...,
+        done: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["done", b"done", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DescribeDatasourceRequest(message.Message):
+    """Request of DescribeDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: builtins.int
+    TABLES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def call(self) -> DatasourceCall: ...
+    @builtins.property
+    def tables(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Only these tables; all of them when there are none."""
+
+    def __init__(
+        self,
+        *,
+        call: DatasourceCall | None = ...,
+        tables: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["call", b"call"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["call", b"call", "tables", b"tables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DescribeDatasourceResponse(message.Message):
+    """Response of DescribeDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    done: builtins.bool
+    """Whether it has ended; else wait for it with WaitRun."""
+    @builtins.property
+    def run(self) -> run_service_pb2.Run:
+        """The run that the call is; its output are the tables."""
+
+    def __init__(
+        self,
+        *,
+        run: run_service_pb2.Run | None = ...,
+        done: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["done", b"done", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckQueryRequest(message.Message):
+    """Request of CheckQuery."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: builtins.int
+    SQL_FIELD_NUMBER: builtins.int
+    PARAMETERS_FIELD_NUMBER: builtins.int
+    sql: builtins.str
+    @builtins.property
+    def call(self) -> DatasourceCall: ...
+    @builtins.property
+    def parameters(self) -> common_pb2.Data:
+        """The values of its parameters as JSON: a list, or an object by name. Unset: it has none."""
+
+    def __init__(
+        self,
+        *,
+        call: DatasourceCall | None = ...,
+        sql: builtins.str = ...,
+        parameters: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["call", b"call", "parameters", b"parameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["call", b"call", "parameters", b"parameters", "sql", b"sql"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckQueryResponse(message.Message):
+    """Response of CheckQuery."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    done: builtins.bool
+    """Whether it has ended; else wait for it with WaitRun."""
+    @builtins.property
+    def run(self) -> run_service_pb2.Run:
+        """The run that the call is; its output says what the statement reads."""
+
+    def __init__(
+        self,
+        *,
+        run: run_service_pb2.Run | None = ...,
+        done: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["done", b"done", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunQueryRequest(message.Message):
+    """Request of RunQuery."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: builtins.int
+    SQL_FIELD_NUMBER: builtins.int
+    PARAMETERS_FIELD_NUMBER: builtins.int
+    sql: builtins.str
+    @builtins.property
+    def call(self) -> DatasourceCall: ...
+    @builtins.property
+    def parameters(self) -> common_pb2.Data:
+        """The values of its parameters as JSON: a list, or an object by name. Unset: it has none."""
+
+    def __init__(
+        self,
+        *,
+        call: DatasourceCall | None = ...,
+        sql: builtins.str = ...,
+        parameters: common_pb2.Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["call", b"call", "parameters", b"parameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["call", b"call", "parameters", b"parameters", "sql", b"sql"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunQueryResponse(message.Message):
+    """Response of RunQuery."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    done: builtins.bool
+    """Whether it has ended; else wait for it with WaitRun."""
+    @builtins.property
+    def run(self) -> run_service_pb2.Run:
+        """The run that the call is; its output are the rows."""
+
+    def __init__(
+        self,
+        *,
+        run: run_service_pb2.Run | None = ...,
+        done: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["done", b"done", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

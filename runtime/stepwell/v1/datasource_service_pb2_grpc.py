@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DatasourceServiceStub:
-    """Names the databases that `db_schema` and `db_query` may read.
+    """Names the databases that the SQL tools may reach, and asks them.
     """
 
     def __init__(self, channel):
@@ -45,6 +45,31 @@ class DatasourceServiceStub:
                 request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesRequest.SerializeToString,
                 response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesResponse.FromString,
                 _registered_method=True)
+        self.TeachDatasource = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/TeachDatasource',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceResponse.FromString,
+                _registered_method=True)
+        self.AskDatasource = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/AskDatasource',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceResponse.FromString,
+                _registered_method=True)
+        self.DescribeDatasource = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/DescribeDatasource',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceResponse.FromString,
+                _registered_method=True)
+        self.CheckQuery = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/CheckQuery',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryResponse.FromString,
+                _registered_method=True)
+        self.RunQuery = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/RunQuery',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.RunQueryRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.RunQueryResponse.FromString,
+                _registered_method=True)
         self.DeleteDatasource = channel.unary_unary(
                 '/stepwell.v1.DatasourceService/DeleteDatasource',
                 request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.DeleteDatasourceRequest.SerializeToString,
@@ -53,7 +78,7 @@ class DatasourceServiceStub:
 
 
 class DatasourceServiceServicer:
-    """Names the databases that `db_schema` and `db_query` may read.
+    """Names the databases that the SQL tools may reach, and asks them.
     """
 
     def CreateDatasource(self, request, context):
@@ -66,6 +91,42 @@ class DatasourceServiceServicer:
 
     def ListDatasources(self, request, context):
         """Lists all of them, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TeachDatasource(self, request, context):
+        """Keeps a glossary, metrics and verified queries of a datasource, in the place of those before. When
+        something is wrong with them all of it is answered, and nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AskDatasource(self, request, context):
+        """Asks a question in plain words: a call of `db_ask`, and waits for its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeDatasource(self, request, context):
+        """Tells what tables there are: a call of `db_schema`, and waits for its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckQuery(self, request, context):
+        """Says whether a statement that reads may run, and as what: a call of `db_check`, and waits for its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunQuery(self, request, context):
+        """Runs a statement that reads: a call of `db_query`, and waits for its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +152,31 @@ def add_DatasourceServiceServicer_to_server(servicer, server):
                     request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesRequest.FromString,
                     response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesResponse.SerializeToString,
             ),
+            'TeachDatasource': grpc.unary_unary_rpc_method_handler(
+                    servicer.TeachDatasource,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceResponse.SerializeToString,
+            ),
+            'AskDatasource': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskDatasource,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceResponse.SerializeToString,
+            ),
+            'DescribeDatasource': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeDatasource,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceResponse.SerializeToString,
+            ),
+            'CheckQuery': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckQuery,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryResponse.SerializeToString,
+            ),
+            'RunQuery': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunQuery,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.RunQueryRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.RunQueryResponse.SerializeToString,
+            ),
             'DeleteDatasource': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDatasource,
                     request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.DeleteDatasourceRequest.FromString,
@@ -105,7 +191,7 @@ def add_DatasourceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DatasourceService:
-    """Names the databases that `db_schema` and `db_query` may read.
+    """Names the databases that the SQL tools may reach, and asks them.
     """
 
     @staticmethod
@@ -152,6 +238,141 @@ class DatasourceService:
             '/stepwell.v1.DatasourceService/ListDatasources',
             stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesRequest.SerializeToString,
             stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TeachDatasource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/TeachDatasource',
+            stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.TeachDatasourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskDatasource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/AskDatasource',
+            stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.AskDatasourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeDatasource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/DescribeDatasource',
+            stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.DescribeDatasourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckQuery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/CheckQuery',
+            stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.CheckQueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunQuery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/RunQuery',
+            stepwell_dot_v1_dot_datasource__service__pb2.RunQueryRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.RunQueryResponse.FromString,
             options,
             channel_credentials,
             insecure,

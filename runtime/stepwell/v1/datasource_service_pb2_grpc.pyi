@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DatasourceServiceStub:
-    """Names the databases that `db_schema` and `db_query` may read."""
+    """Names the databases that the SQL tools may reach, and asks them."""
 
     @typing.overload
     def __new__(cls, channel: grpc.Channel) -> _Self: ...
@@ -39,12 +39,24 @@ class DatasourceServiceStub:
     """
     ListDatasources: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.ListDatasourcesRequest, datasource_service_pb2.ListDatasourcesResponse]
     """Lists all of them, by name."""
+    TeachDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.TeachDatasourceRequest, datasource_service_pb2.TeachDatasourceResponse]
+    """Keeps a glossary, metrics and verified queries of a datasource, in the place of those before. When
+    something is wrong with them all of it is answered, and nothing is kept.
+    """
+    AskDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.AskDatasourceRequest, datasource_service_pb2.AskDatasourceResponse]
+    """Asks a question in plain words: a call of `db_ask`, and waits for its end."""
+    DescribeDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.DescribeDatasourceRequest, datasource_service_pb2.DescribeDatasourceResponse]
+    """Tells what tables there are: a call of `db_schema`, and waits for its end."""
+    CheckQuery: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.CheckQueryRequest, datasource_service_pb2.CheckQueryResponse]
+    """Says whether a statement that reads may run, and as what: a call of `db_check`, and waits for its end."""
+    RunQuery: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.RunQueryRequest, datasource_service_pb2.RunQueryResponse]
+    """Runs a statement that reads: a call of `db_query`, and waits for its end."""
     DeleteDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.DeleteDatasourceRequest, datasource_service_pb2.DeleteDatasourceResponse]
     """Forgets a datasource; the database itself is left alone."""
 
 @typing.type_check_only
 class DatasourceServiceAsyncStub(DatasourceServiceStub):
-    """Names the databases that `db_schema` and `db_query` may read."""
+    """Names the databases that the SQL tools may reach, and asks them."""
 
     def __init__(self, channel: aio.Channel) -> None: ...
     CreateDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.CreateDatasourceRequest, datasource_service_pb2.CreateDatasourceResponse]  # type: ignore[assignment]
@@ -53,11 +65,23 @@ class DatasourceServiceAsyncStub(DatasourceServiceStub):
     """
     ListDatasources: aio.UnaryUnaryMultiCallable[datasource_service_pb2.ListDatasourcesRequest, datasource_service_pb2.ListDatasourcesResponse]  # type: ignore[assignment]
     """Lists all of them, by name."""
+    TeachDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.TeachDatasourceRequest, datasource_service_pb2.TeachDatasourceResponse]  # type: ignore[assignment]
+    """Keeps a glossary, metrics and verified queries of a datasource, in the place of those before. When
+    something is wrong with them all of it is answered, and nothing is kept.
+    """
+    AskDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.AskDatasourceRequest, datasource_service_pb2.AskDatasourceResponse]  # type: ignore[assignment]
+    """Asks a question in plain words: a call of `db_ask`, and waits for its end."""
+    DescribeDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.DescribeDatasourceRequest, datasource_service_pb2.DescribeDatasourceResponse]  # type: ignore[assignment]
+    """Tells what tables there are: a call of `db_schema`, and waits for its end."""
+    CheckQuery: aio.UnaryUnaryMultiCallable[datasource_service_pb2.CheckQueryRequest, datasource_service_pb2.CheckQueryResponse]  # type: ignore[assignment]
+    """Says whether a statement that reads may run, and as what: a call of `db_check`, and waits for its end."""
+    RunQuery: aio.UnaryUnaryMultiCallable[datasource_service_pb2.RunQueryRequest, datasource_service_pb2.RunQueryResponse]  # type: ignore[assignment]
+    """Runs a statement that reads: a call of `db_query`, and waits for its end."""
     DeleteDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.DeleteDatasourceRequest, datasource_service_pb2.DeleteDatasourceResponse]  # type: ignore[assignment]
     """Forgets a datasource; the database itself is left alone."""
 
 class DatasourceServiceServicer(metaclass=abc_1.ABCMeta):
-    """Names the databases that `db_schema` and `db_query` may read."""
+    """Names the databases that the SQL tools may reach, and asks them."""
 
     @abc_1.abstractmethod
     def CreateDatasource(
@@ -76,6 +100,48 @@ class DatasourceServiceServicer(metaclass=abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[datasource_service_pb2.ListDatasourcesResponse, abc.Awaitable[datasource_service_pb2.ListDatasourcesResponse]]:
         """Lists all of them, by name."""
+
+    @abc_1.abstractmethod
+    def TeachDatasource(
+        self,
+        request: datasource_service_pb2.TeachDatasourceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.TeachDatasourceResponse, abc.Awaitable[datasource_service_pb2.TeachDatasourceResponse]]:
+        """Keeps a glossary, metrics and verified queries of a datasource, in the place of those before. When
+        something is wrong with them all of it is answered, and nothing is kept.
+        """
+
+    @abc_1.abstractmethod
+    def AskDatasource(
+        self,
+        request: datasource_service_pb2.AskDatasourceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.AskDatasourceResponse, abc.Awaitable[datasource_service_pb2.AskDatasourceResponse]]:
+        """Asks a question in plain words: a call of `db_ask`, and waits for its end."""
+
+    @abc_1.abstractmethod
+    def DescribeDatasource(
+        self,
+        request: datasource_service_pb2.DescribeDatasourceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.DescribeDatasourceResponse, abc.Awaitable[datasource_service_pb2.DescribeDatasourceResponse]]:
+        """Tells what tables there are: a call of `db_schema`, and waits for its end."""
+
+    @abc_1.abstractmethod
+    def CheckQuery(
+        self,
+        request: datasource_service_pb2.CheckQueryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.CheckQueryResponse, abc.Awaitable[datasource_service_pb2.CheckQueryResponse]]:
+        """Says whether a statement that reads may run, and as what: a call of `db_check`, and waits for its end."""
+
+    @abc_1.abstractmethod
+    def RunQuery(
+        self,
+        request: datasource_service_pb2.RunQueryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.RunQueryResponse, abc.Awaitable[datasource_service_pb2.RunQueryResponse]]:
+        """Runs a statement that reads: a call of `db_query`, and waits for its end."""
 
     @abc_1.abstractmethod
     def DeleteDatasource(

@@ -8,6 +8,8 @@ import typer
 from stepwell.config import redact_url
 from stepwell.nldb.datasources import absolute_url
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
+from stepwell_server.cli.definitions import print_problems, read_definition
+from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
 
@@ -19,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="Databases that the SQL tools may read.", no_args_is_help=True)
     command(group)(add)
     command(group, "list")(list_datasources)
+    command(group)(teach)
     command(group)(remove)
     app.add_typer(group, name="datasource")
 
@@ -38,6 +41,30 @@ async def add(
         output.document({"name": added.name, "url": redact_url(added.url)})
     else:
         output.note(f"{added.name} is {redact_url(added.url)}")
+
+
+async def teach(
+    name: NameArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Terms, metrics and verified queries, in YAML.")
+    ],
+    *,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Teach a datasource words, metrics and verified queries, in the place of those before."""
+    output = Output(json=json)
+    source = read_definition(file)
+    async with connected(home_or_default(home)) as client:
+        problems = await client.datasources.teach(name, source)
+    if json:
+        output.document({"datasource": name, "problems": problems})
+    elif problems:
+        print_problems(problems, file, source)
+    else:
+        output.note(f"{name} knows what is in {file}")
+    if problems:
+        raise typer.Exit(Exit.USAGE)
 
 
 async def list_datasources(*, home: HomeOption = None, json: JsonOption = False) -> None:

@@ -47,7 +47,7 @@ async def check(file: FileArgument, *, home: HomeOption = None, json: JsonOption
     if json:
         output.document({"file": str(file), "problems": problems})
     elif problems:
-        _print_problems(problems, file, source)
+        print_problems(problems, file, source)
     else:
         output.note(f"{file} is a valid workflow")
     if problems:
@@ -146,7 +146,7 @@ async def put_file(client: Client, file: Path, output: Output, code: str = "") -
     if not problems:
         return await proven(code, lambda shown: client.workflows.put(source, code=shown))
     if not output.json:
-        _print_problems(problems, file, source)
+        print_problems(problems, file, source)
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise InvalidRequest(
         f"{file} has {count} and was not stored",
@@ -172,7 +172,8 @@ async def _problems(client: Client | None, source: bytes) -> tuple[Problem, ...]
     )
 
 
-def _print_problems(problems: tuple[Problem, ...], file: Path, source: bytes) -> None:
+def print_problems(problems: tuple[Problem, ...], file: Path, source: bytes) -> None:
+    """Each with its line of the source."""
     findings = [
         Finding(line=p.line, column=p.column, path=p.path, message=p.message, hint=p.hint)
         for p in problems

@@ -6,6 +6,8 @@ import msgspec
 
 from stepwell.orchestrator.filters import parse_filter
 from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Run
+from stepwell.principals import Caller
 from stepwell.telemetry.traceparent import TRACEPARENT, clean
 from stepwell.v1 import run_service_pb2 as pb
 from stepwell.v1 import run_service_pb2_grpc as rpc
@@ -36,7 +38,7 @@ class RunServicer(rpc.RunServiceServicer):
             on_conflict=translate.ON_CONFLICT[request.on_conflict],
             queue=request.queue,
             limits=dict(request.limits),
-            trace=_trace(context),
+            trace=trace_of(context),
         )
         return pb.StartRunResponse(run=translate.run(run), created=created)
 
@@ -64,10 +66,7 @@ class RunServicer(rpc.RunServiceServicer):
         """The run when it has ended, or as it is when the time is over or the server stops."""
         caller, run_id = current_caller(), translate.run_id(request.name)
         timeout = request.timeout.ToTimedelta() if request.HasField("timeout") else DEFAULT_WAIT
-        try:
-            run = await self._drain.interruptible(self._service.wait_run(caller, run_id, timeout))
-        except Draining:
-            run = await self._service.get_run(caller, run_id)
+        run = await wait_run(self._service, self._drain, caller, run_id, timeout)
         return pb.WaitRunResponse(run=translate.run(run), done=run.status.ended)
 
     async def CancelRun(
@@ -169,7 +168,17 @@ class RunServicer(rpc.RunServiceServicer):
         return pb.ListStepsResponse(steps=page, next_page_token=token)
 
 
-def _trace(context: Context) -> str:
+async def wait_run(
+    service: Service, drain: Drain, caller: Caller, run: str, timeout: timedelta
+) -> Run:
+    """The run when it has ended, or as it is when the time is over or the server stops."""
+    try:
+        return await drain.interruptible(service.wait_run(caller, run, timeout))
+    except Draining:
+        return await service.get_run(caller, run)
+
+
+def trace_of(context: Context) -> str:
     """The W3C trace that a call brings along; one that cannot be read is left out, as W3C says."""
     sent = dict(context.invocation_metadata() or ()).get(TRACEPARENT, "")
     return clean(sent) if isinstance(sent, str) else ""

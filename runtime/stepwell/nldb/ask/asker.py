@@ -32,6 +32,7 @@ from stepwell.nldb.guard import Checked, Refused, check_write
 from stepwell.nldb.keyless import matcher
 from stepwell.nldb.keyless.finish import Reading
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.link.words import words_of
 from stepwell.nldb.plan.explain import explain
 from stepwell.nldb.plan.model import Plan, Select, Write
 from stepwell.nldb.plan.sql import compile_plan
@@ -68,7 +69,7 @@ class Models(Protocol):
     """Lets a model understand what nothing else did."""
 
     async def propose(
-        self, asked: Asked, context: CallContext
+        self, asked: Asked, context: CallContext, log: Log
     ) -> Proposed | Clarify | CannotAnswer:
         """What the model makes of a question; it sees no row.
 
@@ -186,7 +187,7 @@ class _Asking:
             case matcher.Ambiguous():
                 return await self._several(outcome, known)
             case matcher.CannotAnswer():
-                return await self._not_understood(outcome)
+                return await self._not_understood(outcome, known)
 
     # Verified queries.
 
@@ -304,16 +305,19 @@ class _Asking:
 
     # Models.
 
-    async def _not_understood(self, outcome: matcher.CannotAnswer) -> Outcome:
+    async def _not_understood(self, outcome: matcher.CannotAnswer, known: Known) -> Outcome:
         models = self._asker.models
-        if models is None or not self._asked.question.strip():
+        if models is None or not any(char.isalpha() for char in self._asked.question):
             return CannotAnswer(reason=outcome.reason, words=outcome.words)
-        proposed = await models.propose(self._asked, self._context)
+        proposed = await models.propose(self._asked, self._context, self._log)
+        if isinstance(proposed, Clarify) and self._asked.ask_back:
+            chosen = await _chosen_by_person(self._asked.question, proposed.options)
+            if chosen:
+                again = msgspec.structs.replace(self._asked, reading=chosen)
+                proposed = await models.propose(again, self._context, self._log)
         if not isinstance(proposed, Proposed):
             return proposed
         if proposed.is_change:
-            knowledge = self._asker.knowledge
-            known = await knowledge.of(self._context, self._asked.datasource, self._asked.question)
             explained = Explained(summary="A change that a model wrote; look at its rows")
             return await self._changing(
                 proposed.statement, explained, proposed.assumptions, MODEL, known
@@ -321,10 +325,11 @@ class _Asking:
         ran = await self._read(proposed.statement)
         if isinstance(ran, CannotAnswer):
             return ran
-        checked = ran[0]
-        summary = f"Reads {', '.join(checked.columns)}" if checked.columns else "Reads no column"
+        checked, rows = ran
+        summary = f"Reads {', '.join(checked.columns) or 'no column'}"
         explained = Explained(summary=summary, tables=checked.tables)
-        return self._answer(*ran, MODEL, proposed.statement, explained, proposed.assumptions)
+        notes = () if rows.rows else _meant(proposed.statement, known)
+        return self._answer(*ran, MODEL, proposed.statement, explained, proposed.assumptions, notes)
 
     # Running.
 
@@ -349,6 +354,7 @@ class _Asking:
             sql=checked.shape,
             fingerprint=checked.fingerprint,
             tables=list(checked.tables),
+            parameters=len(checked.parameters),
             rows=len(rows.rows),
             truncated=rows.truncated,
             ms=round((time.monotonic() - begun) / timedelta(milliseconds=1).total_seconds()),
@@ -363,6 +369,7 @@ class _Asking:
         statement: Statement,
         explained: Explained,
         assumptions: tuple[str, ...],
+        notes: tuple[str, ...] = (),
     ) -> Answer:
         return answered(
             checked,
@@ -371,6 +378,7 @@ class _Asking:
             statement=statement,
             explanation=explained,
             assumptions=assumptions,
+            notes=notes,
             result_id=self._context.run,
         )
 
@@ -387,6 +395,17 @@ def _first(rows: Rows, most: int) -> Rows:
     note = f"only the first {most} rows are here, there are more"
     notes = (note, *(one for one in rows.notes if not one.startswith("only the first")))
     return msgspec.structs.replace(rows, rows=rows.rows[:most], truncated=True, notes=notes)
+
+
+def _meant(statement: Statement, known: Known) -> tuple[str, ...]:
+    """Of a statement without rows: which of its values are not there, and which are like them."""
+    notes: list[str] = []
+    for value in statement.parameters.values():
+        if isinstance(value, str) and not known.values.find(words_of(value)):
+            near = known.values.nearest(words_of(value))
+            if near:
+                notes.append(f"there is no {value!r}; did you mean {' or '.join(map(repr, near))}?")
+    return tuple(notes)
 
 
 def _refused(rule: str, message: str) -> CannotAnswer:

@@ -6,7 +6,7 @@ fresh enough. Nobody is given what was made for the access of somebody else.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
@@ -18,24 +18,28 @@ from stepwell.nldb.ask.taught import NOTHING_TAUGHT, Taught, read_taught
 from stepwell.nldb.databases import Databases, View
 from stepwell.nldb.keyless.world import World, visible
 from stepwell.nldb.link.linker import Linked, Linker
-from stepwell.nldb.link.values import ValueIndex
+from stepwell.nldb.link.values import Sample, ValueIndex
 from stepwell.tools.port import CallContext
 
 FRESH: Final = 300_000_000
 """Microseconds for which sampled values are believed. A value that came later is not understood."""
 MOST_KEPT: Final = 32
+MOST_SAMPLES: Final = 3
+FEW_VALUES: Final = 30
+"""A column with more distinct values is not told by some of them."""
 
 Lessons: TypeAlias = Callable[[str, str], Awaitable[bytes]]
 """Gives what a datasource was taught by (namespace, name); b"" where it was taught nothing."""
 
 
 class Known(Struct, frozen=True):
-    """All of it, for one asker."""
+    """All of it, for one asker. `samples` are a few values of columns that have few."""
 
     view: View
     world: World
     linker: Linker
     taught: Taught
+    samples: Mapping[tuple[str, str], tuple[str, ...]] = {}
 
     @property
     def values(self) -> ValueIndex:
@@ -107,7 +111,7 @@ class Knowledge:
             wanted = wanted_of(view.catalog, view.access, names)
             samples = await sampled(self._databases, context, datasource, view.catalog, wanted)
             taught = read_taught(source, view.catalog) if source else NOTHING_TAUGHT
-            made = _Made(_known(view, taught, ValueIndex(samples), today), now)
+            made = _Made(_known(view, taught, samples, today), now)
         self._made[key] = made
         while len(self._made) > MOST_KEPT:
             self._made.popitem(last=False)
@@ -122,7 +126,20 @@ def _large(view: View, question: str) -> Linked | None:
     return Linker(visible(view.catalog, view.access), ValueIndex()).link(question)
 
 
-def _known(view: View, taught: Taught, values: ValueIndex, today: date) -> Known:
-    glossary = taught.glossary
+def _known(view: View, taught: Taught, samples: Sequence[Sample], today: date) -> Known:
+    glossary, values = taught.glossary, ValueIndex(samples)
     world = World(view.catalog, view.access, values, glossary=glossary, today=today)
-    return Known(view, world, Linker(world.catalog, values, terms=glossary.terms), taught)
+    linker = Linker(world.catalog, values, terms=glossary.terms)
+    return Known(view, world, linker, taught, _few(samples))
+
+
+def _few(samples: Iterable[Sample]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The values that most rows have, of columns of which all are known."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for sample in samples:
+        if len(sample.columns) == 1 and sample.complete and len(sample.rows) <= FEW_VALUES:
+            ranked = sorted(sample.rows, key=lambda row: (-row[1], row[0]))
+            found[sample.table, sample.columns[0]] = tuple(
+                values[0] for values, _ in ranked[:MOST_SAMPLES]
+            )
+    return found

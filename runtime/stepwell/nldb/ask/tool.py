@@ -31,7 +31,7 @@ _INPUT: dict[str, Any] = {
         },
         "reading": {
             "type": "string",
-            "maxLength": 64,
+            "maxLength": 500,
             "description": "Which reading is meant, as `clarify` named it.",
         },
         "ask_back": {

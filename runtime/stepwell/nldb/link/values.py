@@ -6,6 +6,7 @@ of which columns, and never names one that is masked or that he may not see.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 
 from msgspec import Struct
 
@@ -84,6 +85,12 @@ class ValueIndex:
     def find(self, words: tuple[str, ...]) -> tuple[Hit, ...]:
         """The values that have exactly these words."""
         return tuple(self._hits.get(words, ()))
+
+    def nearest(self, words: tuple[str, ...], most: int = 3) -> tuple[str, ...]:
+        """Values that are most like these words; () when none is."""
+        said = {" ".join(known): hits[0] for known, hits in self._hits.items()}
+        close = get_close_matches(" ".join(words), said, n=most, cutoff=0.75)
+        return tuple(" ".join(said[text].values) for text in close)
 
     def rows_with(self, table: str, columns: tuple[str, ...], known: Hit) -> list[Hit]:
         """The values of `columns` of which `known` is a part: the people called Frank."""

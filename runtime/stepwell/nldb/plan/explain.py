@@ -72,6 +72,11 @@ def explain(plan: Plan) -> Explanation:
             return Explanation(summary, (plan.table,), filters, plan.assumptions)
 
 
+def in_words(value: Expression) -> str:
+    """What an expression is."""
+    return _value(value)
+
+
 def _select(plan: Select) -> str:
     shown = ", ".join(_value(output.value) for output in plan.outputs)
     text = f"Reads {'different ' if plan.distinct else ''}{shown} from {plan.table}"
