@@ -1,12 +1,13 @@
 """Asks the matcher without a model the questions of one part, and says how it did.
 
-    STEPWELL_DATA=/path/to/data python -m bench.nldb.evaluate --part open [--verbose]
+    STEPWELL_DATA=/path/to/data python -m bench.nldb.evaluate --part open [--verbose] [--gold]
 
 An answer is right, wrong, refused or asked back. A wrong answer without a word of doubt is
 silently wrong; there may be two of a hundred of these. The held-out part is run once, at the end.
 """
 
 import argparse
+import asyncio
 import os
 import sqlite3
 from collections import Counter
@@ -15,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
+from bench.nldb import gold
 from bench.nldb.answers import Unreadable, canonical_text, digest, is_answer
 from bench.nldb.check_gold import DATABASE
 from bench.nldb.databases import read_catalog, read_samples
@@ -42,6 +44,9 @@ def main() -> int:
     """Print the shares; the exit status is 1 when more than 2 % are silently wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--part", choices=("open", "held_out"), required=True)
+    parser.add_argument(
+        "--gold", action="store_true", help="a scripted model answers the gold SQL instead"
+    )
     parser.add_argument("--verbose", action="store_true", help="what became of each question")
     asked = parser.parse_args()
     path = Path(os.environ.get("STEPWELL_DATA", "")) / DATABASE
@@ -49,6 +54,8 @@ def main() -> int:
         print(f"STEPWELL_DATA names no folder with {DATABASE}")
         return 2
     questions = [question for question in load().question if question.part == asked.part]
+    if asked.gold:
+        return _print_gold(asyncio.run(gold.evaluate(questions, path.resolve())))
     judged = evaluate(questions, path)
     if asked.verbose:
         for one in judged:
@@ -60,6 +67,20 @@ def main() -> int:
             f"{verdict:15} {shares[verdict]:3} of {len(judged)}: {shares[verdict] / len(judged):.0%}"
         )
     return 1 if shares["silently wrong"] > len(judged) * 0.02 else 0
+
+
+def _print_gold(results: Sequence[gold.Same]) -> int:
+    """Print the shares by engine; the status is 1 where fewer than 97 % have the same rows."""
+    enough = True
+    for one in results:
+        if not one.is_same:
+            print(f"{one.id} on {one.dialect}: {one.problem or 'other rows'}")
+    for dialect in ("sqlite", "postgres"):
+        of_it = [one for one in results if one.dialect == dialect]
+        same = sum(one.is_same for one in of_it)
+        enough = enough and same >= 0.97 * len(of_it)
+        print(f"{dialect:9} the same rows: {same} of {len(of_it)}")
+    return 0 if enough else 1
 
 
 def evaluate(questions: Sequence[Question], path: Path) -> list[Judged]:

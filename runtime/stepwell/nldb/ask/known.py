@@ -130,10 +130,10 @@ def _known(view: View, taught: Taught, samples: Sequence[Sample], today: date) -
     glossary, values = taught.glossary, ValueIndex(samples)
     world = World(view.catalog, view.access, values, glossary=glossary, today=today)
     linker = Linker(world.catalog, values, terms=glossary.terms)
-    return Known(view, world, linker, taught, _few(samples))
+    return Known(view, world, linker, taught, few_values(samples))
 
 
-def _few(samples: Iterable[Sample]) -> dict[tuple[str, str], tuple[str, ...]]:
+def few_values(samples: Iterable[Sample]) -> dict[tuple[str, str], tuple[str, ...]]:
     """The values that most rows have, of columns of which all are known."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for sample in samples:
