@@ -4,14 +4,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
 from bench.nldb.databases import read_catalog
-from stepwell.nldb.model import Column, Table
+from stepwell.nldb.model import Column, Kind, Table
 
-_TYPES = {
+_TYPES: dict[Kind, LiteralString] = {
     "integer": "integer",
     "text": "text",
     "timestamp": "timestamp",

@@ -154,7 +154,7 @@ async def keyless(tmp_path: Path) -> AsyncIterator[Home]:
 
 @pytest.fixture
 async def modelled(tmp_path: Path) -> AsyncIterator[Home]:
-    overrides = {"models.small": "fake:script.json", "nldb.model": "small"}
+    overrides: dict[str, object] = {"models.small": "fake:script.json", "nldb.model": "small"}
     async for home in opened(tmp_path, overrides):
         yield home
 
