@@ -259,7 +259,7 @@ class Policies:
         reading = read_policy(files)
         problems = bounded([*reading.problems, *type_problems(reading, self._specs().values())])
         version = "sha256:" + hashlib.sha256(_source(files)).hexdigest()
-        return RuleSet((rule for rule, _ in reading.rules), version=version), problems
+        return reading.rule_set(version), problems
 
     def _specs(self) -> dict[str, ToolSpec]:
         found = ((name, self._tools.get(name)) for name in self._tools.names())
@@ -323,7 +323,7 @@ def _rules_of(row: PolicyRow) -> RuleSet:
     try:
         reading = read_policy(_decoder.decode(row.source))
         if not reading.problems:
-            return RuleSet((rule for rule, _ in reading.rules), version=row.version)
+            return reading.rule_set(row.version)
         why = str(reading.problems[0])
     except msgspec.DecodeError as error:
         why = str(error)

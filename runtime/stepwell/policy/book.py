@@ -1,11 +1,17 @@
 """The policies in force, one per namespace: what every effect is decided by."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from stepwell.policy import defaults
+from stepwell.policy.data.access import Access, Tables
+from stepwell.policy.data.deciding import DataRules
+from stepwell.policy.data.port import Asker
 from stepwell.policy.port import Action, Decision
 from stepwell.policy.ruleset import Pass, RuleSet
 from stepwell.tools.port import ToolSpec
+
+_NO_RULES: Final = DataRules()
 
 
 class PolicyBook:
@@ -36,6 +42,14 @@ class PolicyBook:
     ) -> bool:
         """Whether there may be a direct call of this tool that is not denied: False is certain."""
         return spec.name not in self.never_allowed(namespace, principal, groups, [spec])
+
+    def access_of(
+        self, namespace: str, asker: Asker, datasource: str, catalog: Tables, *, salt: str = ""
+    ) -> Access:
+        """As `DataPolicy.access_of`."""
+        rules = self._in_force.get(namespace)
+        data = _NO_RULES if rules is None else rules.data
+        return data.decide(asker, datasource, catalog, salt=salt).access
 
     def get(self, namespace: str) -> RuleSet | None:
         """The policy in force; None where the defaults are."""

@@ -48,6 +48,15 @@ def type_place(
     return statement.head, statement.head
 
 
+def part_of(token: Token, start: int, end: int) -> Token:
+    """A part of what stands in a string; all of it where signs are written another way there."""
+    if "\\" in token.text or not start < end <= len(token.text) - 2:
+        return token
+    return Token(
+        "string", token.text[start + 1 : end + 1], token.start + 1 + start, token.start + 1 + end
+    )
+
+
 def _named(tokens: Sequence[Token], message: str) -> Token | None:
     """The last word of the first thing that a message quotes and the rule has."""
     for quoted, last in _QUOTED.findall(message):

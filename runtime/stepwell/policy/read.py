@@ -10,10 +10,11 @@ import msgspec
 from cedarpy import _internal as cedar
 from msgspec import Struct
 
-from stepwell.policy.locate import syntax_place, type_place
+from stepwell.policy.data.rules import DataRule, is_of_data, read_data_rule
+from stepwell.policy.locate import part_of, syntax_place, type_place
 from stepwell.policy.problems import PolicyProblem, bounded, nearest
 from stepwell.policy.rules import ANNOTATIONS, Fault, Rule, compared, read_rule
-from stepwell.policy.ruleset import can_hold
+from stepwell.policy.ruleset import RuleSet, can_hold
 from stepwell.policy.schema import CONTEXT, PRINCIPALS, TIME, TOOL_ATTRIBUTES, USAGE, schema_json
 from stepwell.policy.shapes import Record, Scalar, input_shape
 from stepwell.policy.source import (
@@ -38,10 +39,19 @@ _LESS_DEEP: Final = "compare with a set ([...].contains), or write more rules"
 
 
 class Reading(Struct, frozen=True):
-    """What files hold: the rules, each with where it stands, and what is wrong."""
+    """What files hold: the rules, each with where it stands, and what is wrong.
+
+    `rules` decide on calls of tools, `data` on what is shown of a database.
+    """
 
     rules: tuple[tuple[Rule, Statement], ...]
     problems: tuple[PolicyProblem, ...]
+    data: tuple[tuple[DataRule, Statement], ...] = ()
+
+    def rule_set(self, version: str) -> RuleSet:
+        """The rules, ready to decide."""
+        tools, data = (rule for rule, _ in self.rules), (rule for rule, _ in self.data)
+        return RuleSet(tools, data=data, version=version)
 
 
 def read_policy(files: Sequence[PolicyFile]) -> Reading:
@@ -67,7 +77,9 @@ def read_policy(files: Sequence[PolicyFile]) -> Reading:
     ]
     problems += _twice(rules)
     problems += _unfit(rules)
-    return Reading(tuple(rules), bounded(problems))
+    tools = tuple((rule, one) for rule, one in rules if isinstance(rule, Rule))
+    data = tuple((rule, one) for rule, one in rules if isinstance(rule, DataRule))
+    return Reading(tools, bounded(problems), data)
 
 
 def _sources(
@@ -97,12 +109,12 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _rule(
     statement: Statement, source: Mapping[str, Any] | None, problems: list[PolicyProblem]
-) -> Rule | None:
+) -> Rule | DataRule | None:
     if source is None:
         hint = "name the principal or the resource"
         problems.append(statement.problem(statement.head, _TEMPLATE, hint))
         return None
-    rule, faults = read_rule(source)
+    rule, faults = read_data_rule(source) if is_of_data(source) else read_rule(source)
     problems += (_fault_problem(statement, fault) for fault in faults)
     return rule
 
@@ -116,7 +128,7 @@ def _syntax(text: str) -> str:
     return ""
 
 
-def _unfit(rules: Sequence[tuple[Rule, Statement]]) -> Iterator[PolicyProblem]:
+def _unfit(rules: Sequence[tuple[Rule | DataRule, Statement]]) -> Iterator[PolicyProblem]:
     """Rules that Cedar can read and cannot hold."""
     if can_hold(rule for rule, _ in rules):
         return
@@ -145,9 +157,11 @@ _GRAMMAR: Final = (
 
 def _fault_problem(statement: Statement, fault: Fault) -> PolicyProblem:
     token = statement.head
-    for at, name in zip(statement.tokens, statement.tokens[1:], strict=False):
+    for place, (at, name) in enumerate(zip(statement.tokens, statement.tokens[1:], strict=False)):
         if fault.at and at.text == "@" and name.text == fault.at:
             token = name
+            if fault.span is not None:
+                token = part_of(statement.tokens[place + 3], fault.span.start, fault.span.end)
             break
     hint = fault.hint or (
         nearest(fault.at, ANNOTATIONS) if "no annotation" in fault.message else ""
@@ -155,7 +169,7 @@ def _fault_problem(statement: Statement, fault: Fault) -> PolicyProblem:
     return statement.problem(token, fault.message, hint)
 
 
-def _twice(rules: Iterable[tuple[Rule, Statement]]) -> list[PolicyProblem]:
+def _twice(rules: Iterable[tuple[Rule | DataRule, Statement]]) -> list[PolicyProblem]:
     first: dict[str, Statement] = {}
     problems: list[PolicyProblem] = []
     for rule, statement in rules:

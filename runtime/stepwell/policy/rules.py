@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -96,12 +96,30 @@ class Rule(Struct, frozen=True, kw_only=True):
         return Terms(expires_us=self.expires_us, groups=groups, approver=self.approver)
 
 
+class Span(Protocol):
+    """A part of the text of an annotation."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """Where it has ended."""
+        ...
+
+
 class Fault(Struct, frozen=True):
-    """What is wrong with a rule: `at` is the annotation that it is about, "" for the rule."""
+    """What is wrong with a rule: `at` is the annotation that it is about, "" for the rule.
+
+    `span` is the part of what the annotation says that is meant.
+    """
 
     message: str
     hint: str = ""
     at: str = ""
+    span: Span | None = None
 
 
 def read_rule(source: Mapping[str, Any]) -> tuple[Rule, list[Fault]]:
@@ -206,11 +224,16 @@ def _length(text: str) -> int:
     return length // _MICROSECOND
 
 
-_ANNOTATIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+COMMON: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "id": ("id", _id),
-    "effect": ("effect", _one_of("deny", "require_approval", "throttle")),
     "mode": ("mode", _one_of("enforce", "log_only")),
     "reason": ("reason", _text),
+}
+"""The annotations of any rule: the field that each fills, and how it is read."""
+
+_ANNOTATIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    **COMMON,
+    "effect": ("effect", _one_of("deny", "require_approval", "throttle")),
     "remedy": ("remedy", _text),
     "group": ("group", _text),
     "approver": ("approver", _one_of("other", "caller")),

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial, reduce
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from cedarpy import _internal as cedar
@@ -14,6 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepwell.policy import procedure
+from stepwell.policy.data.deciding import DataRules
+from stepwell.policy.data.rules import DataRule
 from stepwell.policy.outlook import Outlook
 from stepwell.policy.port import Action, Decision
 from stepwell.policy.procedure import GRANT, INTERNAL, NOBODY, Stages, Verdict
@@ -64,11 +66,18 @@ class RuleSet:
     """Decides by the rules of one version. Pure, but for what it remembers to be fast."""
 
     def __init__(
-        self, rules: Iterable[Rule], *, version: str = "", is_closed: bool = False
+        self,
+        rules: Iterable[Rule],
+        *,
+        data: Iterable[DataRule] = (),
+        version: str = "",
+        is_closed: bool = False,
     ) -> None:
         """`is_closed` lets no call pass: the rules of this version are not known here."""
         self.version = version
         self._is_closed = is_closed
+        self.data = DataRules(data, version=version, is_closed=is_closed)
+        """Those of data, which decide on nothing else."""
         self.rules = tuple(rules)
         self._for_all = tuple(rule for rule in self.rules if rule.actions is None)
         self._by_action: dict[str, tuple[Rule, ...]] = {}
@@ -288,7 +297,21 @@ class _Question(NamedTuple):
 _Verdicts: TypeAlias = dict[_Question, Verdict]
 
 
-def can_hold(rules: Iterable[Rule]) -> bool:
+class Sourced(Protocol):
+    """A rule of any kind."""
+
+    @property
+    def id(self) -> str:
+        """What it is named by."""
+        ...
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """Cedar's JSON of it."""
+        ...
+
+
+def can_hold(rules: Iterable[Sourced]) -> bool:
     """Whether Cedar can decide by these rules: what it can read may lie too deep for that."""
     try:
         _parsed(rules)
@@ -297,7 +320,7 @@ def can_hold(rules: Iterable[Rule]) -> bool:
     return True
 
 
-def _parsed(rules: Iterable[Rule]) -> "cedar.PolicySet":
+def _parsed(rules: Iterable[Sourced]) -> "cedar.PolicySet":
     document = {
         "templates": {},
         "staticPolicies": {rule.id: rule.source for rule in rules},

@@ -93,26 +93,26 @@ def full_name(table: Table, catalog: Catalog) -> str:
     return f"{quoted(table.schema or catalog.default_schema)}.{quoted(table.bare)}"
 
 
-def row_filter(table: Table, access: TableAccess, dialect: Dialect) -> str:
+def row_filter(table: Table, rows: str, dialect: Dialect) -> str:
     """The policy's predicate, in parentheses, if it is one; empty without one.
 
     Raises:
         Refused: by sql.policy: it is not an expression.
     """
-    if not access.rows.strip():
+    if not rows.strip():
         return ""
     try:
-        tokens = tokens_of(access.rows, dialect)
-        trees = parser_of(dialect).parser().parse_into(exp.Condition, tokens, access.rows)
+        tokens = tokens_of(rows, dialect)
+        trees = parser_of(dialect).parser().parse_into(exp.Condition, tokens, rows)
     except (SqlglotError, RecursionError, ValueError, TypeError) as error:
         raise Refused("sql.policy", _BROKEN, _TELL) from error
     end = tokens[-1].end + 1 if tokens else 0
-    rest = access.rows[end:].strip()
+    rest = rows[end:].strip()
     if len(trees) != 1 or trees[0] is None or rest:  # the rest is a comment
         raise Refused("sql.policy", _BROKEN, _TELL)
     if any(column.table and column.table != table.bare for column in trees[0].find_all(exp.Column)):
         raise Refused("sql.policy", _BROKEN, _TELL)
-    return f"({access.rows.strip()})"
+    return f"({rows.strip()})"
 
 
 _BROKEN = "the row filter of a data policy is not one expression over the columns of its table"
@@ -130,7 +130,7 @@ def _policy_table(
     problem = ""
     where = ""
     try:
-        if predicate := row_filter(table, allowed, catalog.dialect):
+        if predicate := row_filter(table, allowed.rows, catalog.dialect):
             where = f" WHERE {predicate}"
     except Refused as error:
         problem = error.message

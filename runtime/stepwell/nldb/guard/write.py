@@ -125,7 +125,7 @@ class _Writes:
             )
         only(node, _INSERT_KEYS)
         policy, target, scope = self._target(schema.this, "insert")
-        columns = self._assigned(schema.expressions, policy)
+        columns = self._assigned(schema.expressions, policy, "insert")
         values = node.expression
         if not isinstance(values, exp.Values):
             raise Refused(
@@ -168,18 +168,18 @@ class _Writes:
                 )
             columns.append(column.this)
             values.append(self._value(item.expression, place))
-        names = self._assigned(columns, policy)
+        names = self._assigned(columns, policy, "update")
         sets = ", ".join(
             f"{quoted(name)} = {value}" for name, value in zip(names, values, strict=True)
         )
-        where = self._where(node, policy, place)
+        where = self._where(node, policy, place, "update")
         text = f"UPDATE {target} SET {sets} WHERE {where}"  # noqa: S608
         return self._checked("update", policy, sql, text, target, where, names)
 
     def _delete(self, node: exp.Delete, sql: str) -> CheckedWrite:
         only(node, _DELETE_KEYS)
         policy, target, scope = self._target(node.this, "delete")
-        where = self._where(node, policy, Place(scope, {}, strict=True))
+        where = self._where(node, policy, Place(scope, {}, strict=True), "delete")
         text = f"DELETE FROM {target} WHERE {where}"  # noqa: S608
         return self._checked("delete", policy, sql, text, target, where, ())
 
@@ -213,7 +213,9 @@ class _Writes:
         full = full_name(table, self._catalog)
         return policy, full if kind == "insert" else f"{full} AS {quoted(shown)}", scope
 
-    def _assigned(self, identifiers: Sequence[Any], policy: PolicyTable) -> tuple[str, ...]:
+    def _assigned(
+        self, identifiers: Sequence[Any], policy: PolicyTable, kind: Kind
+    ) -> tuple[str, ...]:
         dialect = self._catalog.dialect
         by_fold = {
             fold: column
@@ -221,7 +223,8 @@ class _Writes:
             if (fold := column.name if dialect == "postgres" else column.name.lower())
         }
         visible = {column.name: column.masked for column in policy.columns}
-        opened = policy.access.writable
+        narrower = policy.access.changes.get(kind)
+        opened = policy.access.writable if narrower is None else narrower.columns
         may = [
             fold
             for fold, column in by_fold.items()
@@ -258,7 +261,7 @@ class _Writes:
             raise Refused("sql.syntax", "DEFAULT as a value", "leave the column out")
         return self.queries.expression(node, place)
 
-    def _where(self, node: Any, policy: PolicyTable, place: Place) -> str:
+    def _where(self, node: Any, policy: PolicyTable, place: Place, kind: Kind) -> str:
         where = node.args.get("where")
         if where is None or not _names_a_column(where.this):
             raise Refused(
@@ -267,8 +270,15 @@ class _Writes:
                 "say which rows, by their key if you can",
             )
         text = self.queries.expression(where.this, place)
-        check = row_filter(policy.table, policy.access, self._catalog.dialect)
+        check = self._row_check(policy, kind)
         return f"({text}) AND {check}" if check else text
+
+    def _row_check(self, policy: PolicyTable, kind: Kind) -> str:
+        """What is true of every row that this kind of change reaches, or leaves behind."""
+        narrower = policy.access.changes.get(kind)
+        given = dict.fromkeys((policy.access.rows, "" if narrower is None else narrower.rows))
+        checks = [row_filter(policy.table, rows, self._catalog.dialect) for rows in given]
+        return " AND ".join(check for check in checks if check)
 
     def _checked(
         self,
@@ -282,7 +292,7 @@ class _Writes:
         *,
         rows: int | None = None,
     ) -> CheckedWrite:
-        check = row_filter(policy.table, policy.access, self._catalog.dialect)
+        check = self._row_check(policy, kind)
         shape = shape_of(sql)
         return CheckedWrite(
             kind=kind,

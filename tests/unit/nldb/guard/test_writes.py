@@ -8,7 +8,7 @@ import pytest
 from tests.unit.nldb.guard.shop import shop_access, shop_catalog, whole_sqlite
 
 from stepwell.nldb.guard import Refused, check_write
-from stepwell.nldb.model import Access, Dialect, TableAccess, open_access
+from stepwell.nldb.model import Access, ChangeAccess, Dialect, TableAccess, open_access
 
 ENGINES: tuple[Dialect, ...] = ("sqlite", "postgres")
 
@@ -33,6 +33,29 @@ def access() -> Access:
 def run(sql: str) -> tuple[sqlite3.Connection, list[Any]]:
     connection = whole_sqlite()
     return connection, connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("dialect", ENGINES)
+def test_a_kind_of_change_may_reach_less_far_than_what_is_read(dialect: Dialect) -> None:
+    table = TableAccess(
+        rows="tenant_id = 1",
+        insert=True,
+        update=True,
+        changes={"update": ChangeAccess(columns=("city",), rows="id < 3")},
+    )
+    narrow = Access(tables={"customers": table})
+    checked = check_write(
+        "UPDATE customers SET city = 'x' WHERE id > 0", shop_catalog(dialect), narrow
+    )
+    assert checked.where_sql == '("customers"."id" > 0) AND (tenant_id = 1) AND (id < 3)'
+    assert checked.row_check == "(tenant_id = 1) AND (id < 3)"
+    inserted = check_write(
+        "INSERT INTO customers (name) VALUES ('x')", shop_catalog(dialect), narrow
+    )
+    assert inserted.row_check == "(tenant_id = 1)"
+    with pytest.raises(Refused) as refused:
+        check_write("UPDATE customers SET name = 'x' WHERE id > 0", shop_catalog(dialect), narrow)
+    assert refused.value.rule == "sql.not_writable"
 
 
 @pytest.mark.parametrize("dialect", ENGINES)

@@ -1,0 +1,1 @@
+"""Data policies: which tables, columns and rows of a datasource are there for whom."""
