@@ -23,6 +23,7 @@ from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.texts import check_texts
 from stepwell.policy import defaults
 from stepwell.policy.book import PolicyBook
+from stepwell.policy.data.check import NOTHING_KNOWN, Known, data_problems
 from stepwell.policy.problems import InvalidPolicy, PolicyProblem, bounded
 from stepwell.policy.read import read_policy, type_problems
 from stepwell.policy.ruleset import RuleSet
@@ -71,6 +72,22 @@ class Audit(Protocol):
         ...
 
 
+class Databases(Protocol):
+    """Tells what databases there are, for rules of data."""
+
+    async def known(self, namespace: str) -> Known:
+        """The datasources of a namespace, each with its catalog where that can be read."""
+        ...
+
+
+class NoDatabases:
+    """No database is known: rules of data are checked without one."""
+
+    async def known(self, namespace: str) -> Known:
+        """None."""
+        return NOTHING_KNOWN
+
+
 class Policies:
     """What a caller may ask about policies. Every method takes the caller first.
 
@@ -86,8 +103,11 @@ class Policies:
         clock: Clock,
         factors: Factors,
         audit: Audit,
+        databases: Databases | None = None,
     ) -> None:
         self._storage = storage
+        self.databases: Databases = databases or NoDatabases()
+        """What rules of data are checked against."""
         self.book = book
         """What decides here."""
         self._tools = tools
@@ -108,7 +128,7 @@ class Policies:
             InvalidRequest: INVALID_REQUEST, there is no file, or there are too many.
         """
         demand_user(caller, "policies are checked", "stepwell policy check")
-        _, problems = await asyncio.to_thread(self._read, files)
+        _, problems = await self._read(caller, files)
         return problems
 
     async def apply(
@@ -121,7 +141,7 @@ class Policies:
             InvalidRequest: INVALID_POLICY, with every problem.
         """
         demand_user(caller, "policies are applied", "stepwell policy apply")
-        rules, problems = await asyncio.to_thread(self._read, files)
+        rules, problems = await self._read(caller, files)
         if problems:
             raise InvalidPolicy(problems)
         await demand_factor(self._factors, caller, proof, rules.version)
@@ -218,7 +238,7 @@ class Policies:
         """
         if not files:
             return self.book.get(caller.namespace)
-        rules, problems = await asyncio.to_thread(self._read, files)
+        rules, problems = await self._read(caller, files)
         if problems:
             raise InvalidPolicy(problems)
         return rules
@@ -250,14 +270,28 @@ class Policies:
         self._known[namespace] = head
         self.book.put(namespace, rules)
 
-    def _read(self, files: Sequence[PolicyFile]) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
+    async def _read(
+        self, caller: Caller, files: Sequence[PolicyFile]
+    ) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
         """The rules of files, and all that is wrong with them; it may take seconds."""
+        known = await self.databases.known(caller.namespace)
+        return await asyncio.to_thread(self._read_with, files, known)
+
+    def _read_with(
+        self, files: Sequence[PolicyFile], known: Known
+    ) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
         if not 0 < len(files) <= MAX_FILES:
             problem = f"a policy is 1 to {MAX_FILES} files, these are {len(files)}"
             raise InvalidRequest(problem, detail={"files": problem})
         check_texts(**{file.name: file.text for file in files})
         reading = read_policy(files)
-        problems = bounded([*reading.problems, *type_problems(reading, self._specs().values())])
+        problems = bounded(
+            [
+                *reading.problems,
+                *type_problems(reading, self._specs().values()),
+                *data_problems(reading.data, known),
+            ]
+        )
         version = "sha256:" + hashlib.sha256(_source(files)).hexdigest()
         return reading.rule_set(version), problems
 

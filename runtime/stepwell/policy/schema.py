@@ -69,6 +69,16 @@ _ENTITIES: Final = {
     "Tool": {"shape": _TOOL},
 }
 
+DATA_ACTIONS: Final = ("db_read", "db_insert", "db_update", "db_delete")
+"""What rules of data are about. No tool has one of these names."""
+
+_DATA_ENTITIES: Final = {
+    "Datasource": {},
+    "Group": {},
+    "Table": {"memberOfTypes": ["Datasource"]},
+    **{type: {"memberOfTypes": ["Group"], "tags": _TEXTS} for type in PRINCIPALS.values()},
+}
+
 
 def tool_attributes(spec: ToolSpec) -> dict[str, Any]:
     """A tool as its rules see it; where nobody said, it is taken for what may do more harm."""
@@ -88,11 +98,28 @@ def schema_json(tools: Mapping[str, Record]) -> str:
     return msgspec.json.encode(document).decode()
 
 
+def data_schema_json() -> str:
+    """The schema of rules of data: `principal.getTag("tenant")` is a set of texts."""
+    applies = {"principalTypes": list(PRINCIPALS.values()), "resourceTypes": ["Table"]}
+    actions = dict.fromkeys(DATA_ACTIONS, {"appliesTo": applies})
+    document = {"": {"entityTypes": _DATA_ENTITIES, "actions": actions}}
+    return msgspec.json.encode(document).decode()
+
+
 def schema_text(tools: Mapping[str, ToolSpec]) -> str:
     """The schema for these tools, by name, as people write schemas of Cedar."""
     shapes = {name: input_shape(spec.input_schema) for name, spec in tools.items()}
-    text = str(Schema.from_json_str(schema_json(shapes)))
-    return text.replace("__cedar::", "")
+    return "\n".join(
+        f"// {title}\n\n{_text_of(document)}"
+        for title, document in (
+            ("Rules of calls", schema_json(shapes)),
+            ("Rules of data: which tables, columns and rows are there", data_schema_json()),
+        )
+    )
+
+
+def _text_of(document: str) -> str:
+    return str(Schema.from_json_str(document)).replace("__cedar::", "")
 
 
 def _action(shape: Record) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from stepwell.policy.data.access import Change, Mask
 from stepwell.policy.data.predicates import Mistake, Predicate, read_predicate
 from stepwell.policy.problems import nearest
 from stepwell.policy.rules import COMMON, Fault, Mode, reads
+from stepwell.policy.schema import DATA_ACTIONS
 
 Verb: TypeAlias = Literal["read", "insert", "update", "delete"]
 
-ACTIONS: Final[Mapping[str, Verb]] = {f"db_{verb}": verb for verb in get_args(Verb)}
-"""The actions of data, by name. No tool has one of these names."""
+ACTIONS: Final[Mapping[str, Verb]] = dict(zip(DATA_ACTIONS, get_args(Verb), strict=True))
+"""What each action of data does."""
 
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 MASKS: Final[tuple[Mask, ...]] = get_args(Mask)
