@@ -90,6 +90,8 @@ STATUS: Mapping[Code, StatusCode] = MappingProxyType(
         Code.INVALID_RESULT: StatusCode.UNKNOWN,
         Code.OUTCOME_UNKNOWN: StatusCode.UNKNOWN,
         Code.QUERY_REFUSED: StatusCode.PERMISSION_DENIED,
+        Code.PREVIEW_NOT_FOUND: StatusCode.NOT_FOUND,
+        Code.PREVIEW_STALE: StatusCode.FAILED_PRECONDITION,
         Code.QUERY_FAILED: StatusCode.UNKNOWN,
         Code.MODEL_NOT_CONFIGURED: StatusCode.FAILED_PRECONDITION,
         Code.MODEL_RATE_LIMITED: StatusCode.RESOURCE_EXHAUSTED,

@@ -242,7 +242,7 @@ class WorldEffects:
         """Makes a call that is allowed."""
         may_repeat = command.idempotent
         if may_repeat is None:
-            may_repeat = tool.spec.idempotent or tool.spec.read_only
+            may_repeat = tool.spec.idempotent or tool.spec.read_only or tool.spec.keyed
         context = CallContext(
             namespace=namespace,
             principal=state.principal,

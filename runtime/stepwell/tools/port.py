@@ -26,7 +26,8 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     to MCP clients. `kind` is how it is called: `python`, `sql`, `mcp`, `http`. What a tool
     answers carries its `labels`; it reads at most `most_rows` of a datasource. `task` says when an
     MCP client is answered a task instead of a result. What has another `role` is called when a
-    resource is read or a prompt is got, and is in no list of tools.
+    resource is read or a prompt is got, and is in no list of tools. A `keyed` one does nothing more
+    when it is called again with the same idempotency key: what became of a call is never in doubt.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True, dict=True):
     read_only: bool = False
     destructive: bool | None = None
     idempotent: bool = False
+    keyed: bool = False
     timeout: int | None = None
     published: bool = True
     kind: str = "python"

@@ -229,6 +229,14 @@ _CODES: Final = {
         "The query does what the read-only SQL tools forbid.",
         "Ask for data only; the message names the rule.",
     ),
+    Code.PREVIEW_NOT_FOUND: (
+        "There is no such preview of a change, or it is somebody else's.",
+        "Preview the change again with `db_preview_write`.",
+    ),
+    Code.PREVIEW_STALE: (
+        "Rows, schema or policy are not what they were when the change was previewed.",
+        "Preview it again; nothing was written.",
+    ),
     Code.QUERY_FAILED: ("The database refused the query.", "The message is the database's own."),
     Code.MODEL_NOT_CONFIGURED: (
         "A model class is bound to nothing, or its key is missing.",

@@ -1,0 +1,1 @@
+"""Changes of a database: previewed, approved, applied once, and undoable."""

@@ -1,0 +1,73 @@
+"""The table of ours in a datasource that says which previews were applied.
+
+It is written in the transaction of the change itself: whoever finds a row there knows that the
+change is made, and whoever finds none knows that it is not.
+"""
+
+from typing import Final
+
+import msgspec
+
+from stepwell.engine.values import Json
+from stepwell.nldb.guard.dialects import quoted
+from stepwell.nldb.writes.ask import Ask
+from stepwell.nldb.writes.job import Applied, Row
+
+NAME: Final = "_stepwell_applied"
+"""Not in any catalog: no statement of an asker can name it."""
+
+
+def create_sql(schema: str) -> str:
+    """What makes it, for whoever may."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS {_full(schema)} (key TEXT PRIMARY KEY, "
+        "preview TEXT NOT NULL UNIQUE, applied_at TEXT NOT NULL, done TEXT NOT NULL)"
+    )
+
+
+def grant_sql(schema: str, role: str) -> str:
+    """What lets a login of PostgreSQL use it that may not make it."""
+    return f"GRANT SELECT, INSERT ON {_full(schema)} TO {quoted(role)}"
+
+
+def find(dialect: str, schema: str, key: str, preview: str) -> Ask:
+    """Asks for the row of a call, or of a preview that another call has applied."""
+    first, second = ("$1", "$2") if dialect == "postgres" else ("?1", "?2")
+    return Ask(
+        f"SELECT key, preview, applied_at, done FROM {_full(schema)} "  # noqa: S608
+        f"WHERE key = {first} OR preview = {second}",
+        (key, preview),
+    )
+
+
+def exists(dialect: str, schema: str) -> Ask:
+    """Asks whether the table is there: a row if it is."""
+    if dialect == "postgres":
+        return Ask(
+            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+            (schema, NAME),
+        )
+    return Ask("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", (NAME,))
+
+
+def put(dialect: str, schema: str, applied: Applied) -> Ask:
+    """Says that a preview is applied."""
+    places = ["$1", "$2", "$3", "$4"] if dialect == "postgres" else ["?1", "?2", "?3", "?4"]
+    done = msgspec.json.encode([applied.keys, applied.state]).decode()
+    return Ask(
+        f"INSERT INTO {_full(schema)} (key, preview, applied_at, done) "  # noqa: S608
+        f"VALUES ({', '.join(places)})",
+        (applied.key, applied.preview, applied.at, done),
+    )
+
+
+def read(row: list[Json]) -> Applied:
+    """A row that `find` has found."""
+    key, preview, at, done = (str(cell) for cell in row)
+    keys, state = msgspec.json.decode(done, type=tuple[list[Row], str])
+    return Applied(key=key, preview=preview, at=at, keys=keys, state=state)
+
+
+def _full(schema: str) -> str:
+    return f"{quoted(schema)}.{quoted(NAME)}"

@@ -1,0 +1,65 @@
+"""What a change needs of the world: a datasource as one principal sees it, and earlier previews."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from stepwell.engine.values import Json
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.model import Access, Catalog
+from stepwell.nldb.writes.job import Job, Outcome
+from stepwell.tools.port import CallContext
+
+
+class Writer(Protocol):
+    """Runs changes in one database, whatever its engine."""
+
+    async def change(self, job: Job, limits: Limits) -> Outcome:
+        """Makes a change in a transaction of its own, or previews it and rolls it back.
+
+        Raises:
+            ToolFailed: QUERY_REFUSED, QUERY_FAILED, PREVIEW_STALE or TOOL_TIMEOUT. Nothing was
+                written then, unless the end of the transaction itself was lost: `look` tells.
+        """
+        ...
+
+    async def look(self, schema: str, key: str, preview: str, limits: Limits) -> Outcome:
+        """Whether a preview is applied, by the call with this key or another.
+
+        Raises:
+            ToolFailed: QUERY_FAILED or TOOL_TIMEOUT.
+        """
+        ...
+
+
+class Ground(Struct, frozen=True):
+    """A datasource as one principal sees it, and the stamp of its schema."""
+
+    writer: Writer
+    stamp: str
+    catalog: Catalog
+    access: Access
+
+
+GroundOf: TypeAlias = Callable[[CallContext, str], Awaitable[Ground]]
+"""The datasource of this name for whoever calls, as it is now.
+
+Raises:
+    NotFound: DATASOURCE_NOT_FOUND.
+    ToolFailed: QUERY_FAILED, it cannot be read.
+"""
+
+
+class Results(Protocol):
+    """What calls have answered, as their runs keep it."""
+
+    async def find(self, namespace: str, principal: str, key: str, tools: frozenset[str]) -> Json:
+        """What the call with this idempotency key has answered; None where there is none of these tools.
+
+        A run of another principal is not there.
+
+        Raises:
+            KeyDestroyed: it was erased.
+        """
+        ...

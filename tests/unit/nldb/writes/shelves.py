@@ -1,0 +1,199 @@
+"""A database to change, the three tools on it, and what earlier calls have answered."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stepwell.engine.values import Json
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.model import (
+    Access,
+    Catalog,
+    Column,
+    ForeignKey,
+    Kind,
+    Table,
+    TableAccess,
+    catalog,
+)
+from stepwell.nldb.writes.port import Ground, Writer
+from stepwell.nldb.writes.sqlite import SqliteWriter, stamp_of
+from stepwell.nldb.writes.tools import write_tools
+from stepwell.tools.invoke import invoke
+from stepwell.tools.port import CallContext
+from stepwell.tools.process import ProcessPool
+
+SHOP = """
+CREATE TABLE shelves (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, room TEXT);
+CREATE TABLE goods (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL, stock INTEGER NOT NULL DEFAULT 0,
+    shelf INTEGER REFERENCES shelves (id) ON DELETE CASCADE, picture BLOB, tenant INTEGER DEFAULT 1
+);
+CREATE TABLE marks (good INTEGER, word TEXT, n INTEGER, PRIMARY KEY (good, word)) WITHOUT ROWID;
+CREATE TABLE loose (a TEXT, b TEXT);
+CREATE TABLE journal (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP);
+INSERT INTO shelves VALUES (1, 'top', 'A'), (2, 'low', 'A'), (3, 'dusty', 'B');
+INSERT INTO goods VALUES
+    (1, 'Lamp', 30.5, 4, 1, x'00ff', 1), (2, 'Chair', 60.25, 0, 1, NULL, 1), (3, 'Mug', 5, 12, 2, NULL, 1),
+    (4, 'Pan', NULL, 7, 2, x'', 1), (5, 'Secret', 1, 1, 3, NULL, 2);
+INSERT INTO marks VALUES (1, 'new', 1), (1, 'red', 2), (2, 'new', 3);
+"""
+
+_KINDS: dict[str, Kind] = {"INTEGER": "integer", "REAL": "float", "TEXT": "text", "BLOB": "bytes"}
+
+
+class Clock:
+    """Always the same moment."""
+
+    def now(self) -> int:
+        """2026-01-02 03:04:05."""
+        return 1_767_323_045_000_000
+
+
+class Answers:
+    """What calls have answered, as `Results`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str, str], tuple[str, Json]] = {}
+
+    async def find(self, namespace: str, principal: str, key: str, tools: frozenset[str]) -> Json:
+        """The answer of a call of one of these tools."""
+        tool, value = self.kept.get((namespace, principal, key), ("", None))
+        return value if tool in tools else None
+
+
+class Desk:
+    """Calls tools. `access` may be replaced, `writer` as well."""
+
+    def __init__(self, path: Path, processes: ProcessPool, **limits: Any) -> None:
+        self.path = path
+        self.answers = Answers()
+        self.writer: Writer = SqliteWriter(path, processes)
+        self.access: Callable[[Catalog], Access] = all_may_be_written
+        self.principal = "agent:local"
+        self._calls = 0
+        tools = write_tools(self.ground, self.answers, clock=Clock(), limits=Limits(**limits))
+        self.tools = {tool.spec.name: tool for tool in tools}
+
+    async def ground(self, context: CallContext, name: str) -> Ground:
+        """The datasource as it is now."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            found = catalog_of(connection)
+            return Ground(
+                self.writer, stamp_of(connection, str(self.path)), found, self.access(found)
+            )
+
+    async def call(self, tool: str, *, key: str = "", **arguments: Any) -> Any:
+        """Calls a tool as a run of its own, or with the key of an earlier call."""
+        self._calls += 1
+        key = key or f"run{self._calls}/call"
+        context = CallContext(
+            namespace="default",
+            principal=self.principal,
+            run=key.partition("/")[0],
+            step="call",
+            attempt=1,
+            key=key,
+        )
+        result = await invoke(self.tools[tool], arguments, context)
+        assert result.sealed == "datasource:shop"
+        told = msgspec.json.decode(msgspec.json.encode(result.value))
+        self.answers.kept["default", self.principal, key] = (tool, told)
+        return told
+
+    async def preview(self, sql: str, **more: Any) -> Any:
+        """Previews a statement."""
+        return await self.call("db_preview_write", datasource="shop", sql=sql, **more)
+
+    async def apply(self, preview: Any, *, key: str = "") -> Any:
+        """Applies a preview."""
+        return await self.call("db_apply", preview=preview["preview"], key=key)
+
+    async def undo(self, applied: Any) -> Any:
+        """Previews the inverse."""
+        return await self.call("db_undo", apply=applied["preview"])
+
+    def rows(self, sql: str) -> list[Any]:
+        """Rows of the database, read by another connection."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def run(self, script: str) -> None:
+        """Somebody else changes the database."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.executescript(script)
+
+    def dump(self) -> list[str]:
+        """All of the database but our own table."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            return [line for line in connection.iterdump() if "_stepwell_applied" not in line]
+
+
+def all_may_be_written(found: Catalog) -> Access:
+    """Everything is open."""
+    every = TableAccess(insert=True, update=True, delete=True)
+    return Access(tables=dict.fromkeys(found.tables, every), policy="p1", salt="salt")
+
+
+def tenant_one(found: Catalog) -> Access:
+    """Goods of tenant 1 only; their picture is hidden, and nothing else may be written."""
+    tables = dict.fromkeys(found.tables, TableAccess())
+    tables["goods"] = TableAccess(
+        columns=("id", "name", "price", "stock", "shelf", "tenant"),
+        masks={"price": "null"},
+        rows="tenant = 1",
+        insert=True,
+        update=True,
+        delete=True,
+        writable=("id", "name", "stock", "shelf", "tenant"),
+    )
+    return Access(tables=tables, policy="p2", salt="pepper")
+
+
+def catalog_of(connection: sqlite3.Connection) -> Catalog:
+    """What there is in the database."""
+    names = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' "
+            "AND name <> '_stepwell_applied' ORDER BY name"
+        )
+    ]
+    return catalog(
+        dialect="sqlite",
+        version=sqlite3.sqlite_version,
+        default_schema="main",
+        tables={name: _table(connection, name) for name in names},
+    )
+
+
+def _table(connection: sqlite3.Connection, name: str) -> Table:
+    rows = connection.execute(f'PRAGMA table_xinfo("{name}")').fetchall()
+    keys = connection.execute(f'PRAGMA foreign_key_list("{name}")').fetchall()
+    triggers = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,)
+    ).fetchall()
+    return Table(
+        name=name,
+        schema="main",
+        columns=tuple(
+            Column(
+                name=row[1],
+                type=row[2],
+                kind=_KINDS.get(row[2], "other"),
+                nullable=not row[3],
+                default=row[4] is not None,
+                generated=row[6] > 1,
+            )
+            for row in rows
+        ),
+        primary_key=tuple(row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]),
+        foreign_keys=tuple(
+            ForeignKey(columns=(key[3],), table=key[2], referred=(key[4],)) for key in keys
+        ),
+        triggers=tuple(trigger for (trigger,) in triggers),
+    )
