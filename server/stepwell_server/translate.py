@@ -8,6 +8,7 @@ from stepwell.definitions.problems import Problem
 from stepwell.engine import codec
 from stepwell.engine.values import BlobRef, Data, Failure, Json
 from stepwell.errors import InvalidRequest
+from stepwell.nldb.inspection import Inspection
 from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.service import OnConflict
 from stepwell.orchestrator.views import (
@@ -255,6 +256,27 @@ def datasource(view: Datasource) -> datasource_service_pb2.Datasource:
         url=view.url,
         principal=view.principal,
         created_at=timestamp(view.created_at),
+    )
+
+
+def inspected_datasource(
+    view: Datasource, found: Inspection
+) -> datasource_service_pb2.DescribeDatasourceResponse:
+    """A datasource as it is now."""
+    return datasource_service_pb2.DescribeDatasourceResponse(
+        datasource=datasource(view),
+        dialect=found.dialect,
+        version=found.version,
+        login=found.login,
+        tables=found.tables,
+        fingerprint=found.fingerprint,
+        findings=[
+            datasource_service_pb2.DatasourceFinding(
+                level=one.level, rule=one.rule, what=one.what, advice=one.advice
+            )
+            for one in found.findings
+        ],
+        hardening_sql=found.hardening,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from stepwell.client import decode
 from stepwell.client.connection import Connection
-from stepwell.client.types import Datasource, Problem, Run
+from stepwell.client.types import Datasource, InspectedDatasource, Problem, Run
 from stepwell.v1 import datasource_service_pb2 as pb
 
 DEFAULT_WAIT: Final = timedelta(seconds=20)
@@ -17,9 +17,12 @@ class Datasources:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def create(self, name: str, url: str) -> Datasource:
-        """Names a database, by a URL as the server sees it: `sqlite:////srv/shop.db`."""
-        request = pb.CreateDatasourceRequest(name=name, url=url)
+    async def create(self, name: str, url: str, *, accept_risks: bool = False) -> Datasource:
+        """Names a database, by a URL as the server sees it: `sqlite:////srv/shop.db`.
+
+        With `accept_risks` its login may do more than it should.
+        """
+        request = pb.CreateDatasourceRequest(name=name, url=url, accept_risks=accept_risks)
         answer = await self._connection.call(self._connection.datasources.CreateDatasource, request)
         return decode.datasource(answer.datasource)
 
@@ -74,6 +77,14 @@ class Datasources:
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token
+
+    async def describe(self, name: str) -> InspectedDatasource:
+        """One as it is now: what is in it, and what its login may do besides reading."""
+        request = pb.InspectDatasourceRequest(name=name)
+        answer = await self._connection.call(
+            self._connection.datasources.InspectDatasource, request
+        )
+        return decode.inspected_datasource(answer)
 
     async def delete(self, name: str) -> None:
         """Forgets one; the database itself is left alone."""

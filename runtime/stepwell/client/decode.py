@@ -8,6 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from stepwell.client.types import (
     Datasource,
+    DatasourceFinding,
+    InspectedDatasource,
     Page,
     Problem,
     Question,
@@ -209,6 +211,25 @@ def datasource(message: datasource_service_pb2.Datasource) -> Datasource:
         url=message.url,
         principal=message.principal,
         created_at=instant(message.created_at),
+    )
+
+
+def inspected_datasource(
+    message: datasource_service_pb2.DescribeDatasourceResponse,
+) -> InspectedDatasource:
+    """A datasource as it is now."""
+    return InspectedDatasource(
+        datasource=datasource(message.datasource),
+        dialect=message.dialect,
+        version=message.version,
+        login=message.login,
+        tables=tuple(message.tables),
+        fingerprint=message.fingerprint,
+        findings=tuple(
+            DatasourceFinding(level=one.level, rule=one.rule, what=one.what, advice=one.advice)
+            for one in message.findings
+        ),
+        hardening_sql=message.hardening_sql,
     )
 
 

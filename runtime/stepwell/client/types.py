@@ -267,6 +267,31 @@ class Datasource(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class DatasourceFinding(Struct, frozen=True, kw_only=True):
+    """Something about a datasource that should be otherwise, and what to do about it.
+
+    `level` is `refuse`, `warn` or `note`.
+    """
+
+    level: str
+    rule: str
+    what: str
+    advice: str
+
+
+class InspectedDatasource(Struct, frozen=True, kw_only=True):
+    """A datasource as it is now. `hardening_sql` is for the owner of the database."""
+
+    datasource: Datasource
+    dialect: str
+    version: str
+    login: str
+    tables: tuple[str, ...]
+    fingerprint: str
+    findings: tuple[DatasourceFinding, ...]
+    hardening_sql: str
+
+
 class Queue(Struct, frozen=True, kw_only=True):
     """A queue, and how many have a place in it and wait for one.
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from stepwell.nldb.guard import Checked
+from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Access, Catalog, Dialect
 from stepwell.nldb.rows import Rows
@@ -52,6 +53,15 @@ class Database(Protocol):
             SchemaMoved: the schema has another stamp than this one; nothing was run.
             ToolFailed: QUERY_REFUSED, QUERY_FAILED or TOOL_TIMEOUT.
             NotBegun: `begin` answered False.
+        """
+        ...
+
+    async def inspect(self) -> Inspection:
+        """What it is, and what its login may do too much.
+
+        Raises:
+            InvalidRequest: it is the database in which Stepwell itself keeps its data.
+            ToolFailed: QUERY_FAILED, the database cannot be read.
         """
         ...
 

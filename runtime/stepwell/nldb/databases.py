@@ -14,6 +14,7 @@ from msgspec import Struct
 from stepwell.nldb.database import Database, SchemaMoved
 from stepwell.nldb.guard import Checked, Refused, check_read
 from stepwell.nldb.guard.read import Parameters
+from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits, failed, refused
 from stepwell.nldb.model import Access, Catalog, open_access
 from stepwell.nldb.rows import Rows
@@ -102,6 +103,15 @@ class Databases:
         stamp, catalog = await self._catalog(opened, fresh=fresh)
         access = await self._access_of(context.namespace, context.principal, name, catalog)
         return View(opened.database, stamp, catalog, access)
+
+    async def inspect(self, namespace: str, name: str) -> Inspection:
+        """What a datasource is now, and what its login may do too much.
+
+        Raises:
+            NotFound: DATASOURCE_NOT_FOUND.
+            StepwellError: as `Database.inspect`.
+        """
+        return await (await self._opened(namespace, name)).database.inspect()
 
     async def check(
         self, context: CallContext, name: str, sql: str, parameters: Parameters | None = None

@@ -103,13 +103,25 @@ def sqlite_path(url: str) -> Path:
     return path
 
 
-async def check_datasource(url: str, *, processes: ProcessPool, own: OwnFiles) -> None:
-    """Opens the database once, read-only, in a child process, to see that it is there.
+async def check_datasource(
+    url: str,
+    accept_risks: bool = False,
+    *,
+    processes: ProcessPool,
+    own: OwnFiles,
+    secrets: Secrets,
+) -> None:
+    """Opens the database once, read-only, to see that it is there and what its login may do.
+
+    With `accept_risks` a login is taken that may do whatever it likes.
 
     Raises:
-        InvalidRequest: the URL is none, there is no readable SQLite database behind it, or it
-            is one of `own`; `detail["url"]` says why.
+        InvalidRequest: the URL is none, there is no readable database behind it, its login may do
+            too much, or it is one of `own`; `detail["url"]` says why.
     """
+    if is_postgres(url):
+        await _check_postgres(url, secrets, accept_risks=accept_risks)
+        return
     path = sqlite_path(url)
     own.refuse(path)
     _check_file(path)
@@ -126,6 +138,22 @@ async def check_datasource(url: str, *, processes: ProcessPool, own: OwnFiles) -
             f"{path} cannot be read as a SQLite database: {error.message}. A database in WAL mode "
             "needs a folder that can be written, for the files that SQLite keeps beside it"
         ) from error
+
+
+async def _check_postgres(url: str, secrets: Secrets, *, accept_risks: bool) -> None:
+    database = _postgres(place_of(url), secrets)
+    try:
+        found = await database.inspect()
+    except ToolFailed as error:
+        raise _invalid(error.message) from error
+    finally:
+        await database.close()
+    if found.refusals and not accept_risks:
+        reasons = "; ".join(f"{one.what}: {one.advice}" for one in found.refusals)
+        raise _invalid(
+            f"{reasons}. To use it all the same, and be warned by `stepwell datasource check`, add "
+            "it with --accept-risks"
+        )
 
 
 def _path(url: str) -> Path:

@@ -23,6 +23,7 @@ from stepwell.errors import (
     InvalidRequest,
     KeyDestroyed,
 )
+from stepwell.nldb.inspection import Inspection
 from stepwell.orchestrator.api_keys import ApiKeys
 from stepwell.orchestrator.approvals import Approvals, PageOf, Proof, demand_factor, no_page
 from stepwell.orchestrator.audit import Audit
@@ -117,7 +118,8 @@ class Service:
         workflows: Workflows,
         journal: Journal,
         tools: ToolRegistry,
-        check_datasource: Callable[[str], Awaitable[None]],
+        check_datasource: Callable[[str, bool], Awaitable[None]],
+        inspect_datasource: Callable[[str, str], Awaitable[Inspection]] | None = None,
         lesson_of: LessonOf | None = None,
         clock: Clock,
         ids: IdSource,
@@ -145,6 +147,7 @@ class Service:
         self._tools = tools
         self._check_datasource = check_datasource
         self._lesson_of = lesson_of
+        self._inspect_datasource = inspect_datasource
         self._clock = clock
         self._ids = ids
         self._scopes = scopes or Scopes()
@@ -572,17 +575,21 @@ class Service:
         tool = self._tools.get(name) if name in self._tools.published_names else None
         return None if tool is None else tool.spec
 
-    async def add_datasource(self, caller: Caller, name: str, url: str) -> Datasource:
+    async def add_datasource(
+        self, caller: Caller, name: str, url: str, *, accept_risks: bool = False
+    ) -> Datasource:
         """Names a database; it is opened once, read-only, to see that it is there.
+
+        With `accept_risks` its login may do more than it should.
 
         Raises:
             Denied: POLICY_DENIED, the caller is not a user.
             AlreadyExists: the name is taken.
-            InvalidRequest: the URL is not one that we can read.
+            InvalidRequest: the URL is not one that we can read, or its login may do too much.
         """
         _demand_user(caller)
         check_texts(name=name, url=url)
-        await self._check_datasource(url)
+        await self._check_datasource(url, accept_risks)
         row = DatasourceRow(name, url, caller.principal, self._clock.now())
         try:
             with refusals():
@@ -596,7 +603,7 @@ class Service:
             caller.principal,
             "datasource.add",
             f"datasource/{name}",
-            {"url": redact_url(url)},
+            {"url": redact_url(url), **({"accept_risks": "true"} if accept_risks else {})},
         )
         return datasource_of(row)
 
@@ -626,6 +633,22 @@ class Service:
             caller.namespace, caller.principal, "datasource.teach", f"datasource/{name}"
         )
         return ()
+
+    async def inspect_datasource(self, caller: Caller, name: str) -> tuple[Datasource, Inspection]:
+        """A datasource as it is now, and what its login may do too much.
+
+        Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
+            NotFound: DATASOURCE_NOT_FOUND.
+            StepwellError: it cannot be reached.
+        """
+        _demand_user(caller)
+        check_texts(name=name)
+        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
+        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
+            row = await self._storage.datasources.get(caller.namespace, name)
+        assert self._inspect_datasource is not None, "nothing here reads datasources"
+        return datasource_of(row), await self._inspect_datasource(caller.namespace, name)
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
         """All of them, by name."""

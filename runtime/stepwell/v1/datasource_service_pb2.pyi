@@ -35,7 +35,9 @@ class Datasource(message.Message):
     CREATED_AT_FIELD_NUMBER: builtins.int
     name: builtins.str
     url: builtins.str
-    """As the server sees it: "sqlite:////srv/shop.db"."""
+    """As the server sees it: "sqlite:////srv/shop.db", or "postgresql://reader:secret://env/NAME@host/shop":
+    it never holds a password.
+    """
     principal: builtins.str
     """Who named it."""
     @builtins.property
@@ -62,17 +64,21 @@ class CreateDatasourceRequest(message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     URL_FIELD_NUMBER: builtins.int
+    ACCEPT_RISKS_FIELD_NUMBER: builtins.int
     name: builtins.str
     url: builtins.str
+    accept_risks: builtins.bool
+    """Takes it although its login may do more than it should."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         url: builtins.str = ...,
+        accept_risks: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_risks", b"accept_risks", "name", b"name", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,6 +99,103 @@ class CreateDatasourceResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["datasource", b"datasource"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["datasource", b"datasource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class InspectDatasourceRequest(message.Message):
+    """Request of InspectDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class InspectDatasourceResponse(message.Message):
+    """Response of InspectDatasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATASOURCE_FIELD_NUMBER: builtins.int
+    DIALECT_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    LOGIN_FIELD_NUMBER: builtins.int
+    TABLES_FIELD_NUMBER: builtins.int
+    FINGERPRINT_FIELD_NUMBER: builtins.int
+    FINDINGS_FIELD_NUMBER: builtins.int
+    HARDENING_SQL_FIELD_NUMBER: builtins.int
+    dialect: builtins.str
+    """"sqlite" or "postgres"."""
+    version: builtins.str
+    login: builtins.str
+    """Who we are to the database; empty where it knows no logins."""
+    fingerprint: builtins.str
+    """SHA-256 of the schema."""
+    hardening_sql: builtins.str
+    """Roles, grants, timeouts and row-level security, as SQL for the owner of the database."""
+    @builtins.property
+    def datasource(self) -> Datasource: ...
+    @builtins.property
+    def tables(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def findings(self) -> containers.RepeatedCompositeFieldContainer[DatasourceFinding]: ...
+    def __init__(
+        self,
+        *,
+        datasource: Datasource | None = ...,
+        dialect: builtins.str = ...,
+        version: builtins.str = ...,
+        login: builtins.str = ...,
+        tables: abc.Iterable[builtins.str] | None = ...,
+        fingerprint: builtins.str = ...,
+        findings: abc.Iterable[DatasourceFinding] | None = ...,
+        hardening_sql: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["datasource", b"datasource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["datasource", b"datasource", "dialect", b"dialect", "findings", b"findings", "fingerprint", b"fingerprint", "hardening_sql", b"hardening_sql", "login", b"login", "tables", b"tables", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DatasourceFinding(message.Message):
+    """Something about a datasource that should be otherwise."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: builtins.int
+    RULE_FIELD_NUMBER: builtins.int
+    WHAT_FIELD_NUMBER: builtins.int
+    ADVICE_FIELD_NUMBER: builtins.int
+    level: builtins.str
+    """"refuse": it is not added unless its risks are accepted. "warn": it should be changed."""
+    rule: builtins.str
+    """Stable: "login.superuser"."""
+    what: builtins.str
+    advice: builtins.str
+    """What to do about it."""
+    def __init__(
+        self,
+        *,
+        level: builtins.str = ...,
+        rule: builtins.str = ...,
+        what: builtins.str = ...,
+        advice: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advice", b"advice", "level", b"level", "rule", b"rule", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,11 @@ class DatasourceServiceStub:
                 request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceRequest.SerializeToString,
                 response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceResponse.FromString,
                 _registered_method=True)
+        self.InspectDatasource = channel.unary_unary(
+                '/stepwell.v1.DatasourceService/InspectDatasource',
+                request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceResponse.FromString,
+                _registered_method=True)
         self.ListDatasources = channel.unary_unary(
                 '/stepwell.v1.DatasourceService/ListDatasources',
                 request_serializer=stepwell_dot_v1_dot_datasource__service__pb2.ListDatasourcesRequest.SerializeToString,
@@ -83,7 +88,16 @@ class DatasourceServiceServicer:
 
     def CreateDatasource(self, request, context):
         """Names a database. It is opened once, read-only, to see that it is there. A name that is taken
-        gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT.
+        gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT, and so does a login that may do
+        too much, unless its risks are accepted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InspectDatasource(self, request, context):
+        """Looks at a datasource as it is now: what its login may do besides reading, and SQL for the owner of
+        the database that makes a login which may not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +160,11 @@ def add_DatasourceServiceServicer_to_server(servicer, server):
                     servicer.CreateDatasource,
                     request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceRequest.FromString,
                     response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceResponse.SerializeToString,
+            ),
+            'InspectDatasource': grpc.unary_unary_rpc_method_handler(
+                    servicer.InspectDatasource,
+                    request_deserializer=stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceResponse.SerializeToString,
             ),
             'ListDatasources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDatasources,
@@ -211,6 +230,33 @@ class DatasourceService:
             '/stepwell.v1.DatasourceService/CreateDatasource',
             stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceRequest.SerializeToString,
             stepwell_dot_v1_dot_datasource__service__pb2.CreateDatasourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InspectDatasource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.DatasourceService/InspectDatasource',
+            stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceRequest.SerializeToString,
+            stepwell_dot_v1_dot_datasource__service__pb2.InspectDatasourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,12 @@ class DatasourceServiceStub:
     def __new__(cls, channel: aio.Channel) -> DatasourceServiceAsyncStub: ...
     CreateDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.CreateDatasourceRequest, datasource_service_pb2.CreateDatasourceResponse]
     """Names a database. It is opened once, read-only, to see that it is there. A name that is taken
-    gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT.
+    gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT, and so does a login that may do
+    too much, unless its risks are accepted.
+    """
+    InspectDatasource: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.InspectDatasourceRequest, datasource_service_pb2.InspectDatasourceResponse]
+    """Looks at a datasource as it is now: what its login may do besides reading, and SQL for the owner of
+    the database that makes a login which may not.
     """
     ListDatasources: grpc.UnaryUnaryMultiCallable[datasource_service_pb2.ListDatasourcesRequest, datasource_service_pb2.ListDatasourcesResponse]
     """Lists all of them, by name."""
@@ -61,7 +66,12 @@ class DatasourceServiceAsyncStub(DatasourceServiceStub):
     def __init__(self, channel: aio.Channel) -> None: ...
     CreateDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.CreateDatasourceRequest, datasource_service_pb2.CreateDatasourceResponse]  # type: ignore[assignment]
     """Names a database. It is opened once, read-only, to see that it is there. A name that is taken
-    gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT.
+    gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT, and so does a login that may do
+    too much, unless its risks are accepted.
+    """
+    InspectDatasource: aio.UnaryUnaryMultiCallable[datasource_service_pb2.InspectDatasourceRequest, datasource_service_pb2.InspectDatasourceResponse]  # type: ignore[assignment]
+    """Looks at a datasource as it is now: what its login may do besides reading, and SQL for the owner of
+    the database that makes a login which may not.
     """
     ListDatasources: aio.UnaryUnaryMultiCallable[datasource_service_pb2.ListDatasourcesRequest, datasource_service_pb2.ListDatasourcesResponse]  # type: ignore[assignment]
     """Lists all of them, by name."""
@@ -90,7 +100,18 @@ class DatasourceServiceServicer(metaclass=abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[datasource_service_pb2.CreateDatasourceResponse, abc.Awaitable[datasource_service_pb2.CreateDatasourceResponse]]:
         """Names a database. It is opened once, read-only, to see that it is there. A name that is taken
-        gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT.
+        gives ALREADY_EXISTS, a URL that cannot be read INVALID_ARGUMENT, and so does a login that may do
+        too much, unless its risks are accepted.
+        """
+
+    @abc_1.abstractmethod
+    def InspectDatasource(
+        self,
+        request: datasource_service_pb2.InspectDatasourceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[datasource_service_pb2.InspectDatasourceResponse, abc.Awaitable[datasource_service_pb2.InspectDatasourceResponse]]:
+        """Looks at a datasource as it is now: what its login may do besides reading, and SQL for the owner of
+        the database that makes a login which may not.
         """
 
     @abc_1.abstractmethod

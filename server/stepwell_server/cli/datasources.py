@@ -1,10 +1,13 @@
 """`stepwell datasource`: the databases that the SQL tools may read."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
+from stepwell.client.types import InspectedDatasource
 from stepwell.config import redact_url
 from stepwell.nldb.datasources import absolute_url
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
@@ -13,6 +16,7 @@ from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
 
+URL_HELP = "Like sqlite:///shop.db, or postgresql://reader:secret://store/NAME@host/shop."
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of the datasource.")]
 
 
@@ -22,21 +26,30 @@ def add_to(app: typer.Typer) -> None:
     command(group)(add)
     command(group, "list")(list_datasources)
     command(group)(teach)
+    command(group)(show)
+    command(group)(check)
+    command(group, "emit-sql")(emit_sql)
     command(group)(remove)
     app.add_typer(group, name="datasource")
 
 
 async def add(
     name: NameArgument,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Like sqlite:///shop.db.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help=URL_HELP)],
     *,
+    accept_risks: Annotated[
+        bool,
+        typer.Option("--accept-risks", help="Take a login that may do more than it should."),
+    ] = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Name a database; it is opened once, read-only, to see that it is there."""
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
-        added = await client.datasources.create(name, absolute_url(url, Path.cwd()))
+        added = await client.datasources.create(
+            name, absolute_url(url, Path.cwd()), accept_risks=accept_risks
+        )
     if json:
         output.document({"name": added.name, "url": redact_url(added.url)})
     else:
@@ -81,6 +94,75 @@ async def list_datasources(*, home: HomeOption = None, json: JsonOption = False)
         rows,
         empty="no datasources yet; add one with: stepwell datasource add NAME sqlite:///FILE",
     )
+
+
+async def show(name: NameArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show what a datasource is, and what is in it."""
+    output = Output(json=json)
+    found = await _described(name, home)
+    if json:
+        output.document(_document(found))
+        return
+    output.pairs(
+        [
+            ("datasource", found.datasource.name),
+            ("url", redact_url(found.datasource.url)),
+            ("engine", f"{found.dialect} {found.version}"),
+            ("login", found.login or "none: it is a file"),
+            ("added by", found.datasource.principal),
+            ("schema", found.fingerprint[:16]),
+            ("tables", ", ".join(found.tables)),
+            ("findings", str(len(found.findings))),
+        ]
+    )
+
+
+async def check(name: NameArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Check what a datasource's login may do besides reading; 1 is returned when it is too much."""
+    output = Output(json=json)
+    found = await _described(name, home)
+    if json:
+        output.document(_document(found))
+    else:
+        output.table(
+            ("level", "rule", "what", "what to do"),
+            [(one.level, one.rule, one.what, one.advice) for one in found.findings],
+            empty=f"{name} can be read, and its login may do nothing that it should not",
+        )
+    if any(one.level == "refuse" for one in found.findings):
+        raise typer.Exit(1)
+
+
+async def emit_sql(
+    name: NameArgument, *, home: HomeOption = None, json: JsonOption = False
+) -> None:
+    """Print SQL that makes a login which may only read, for the owner of the database."""
+    output = Output(json=json)
+    found = await _described(name, home)
+    if json:
+        output.document({"sql": found.hardening_sql})
+    elif found.hardening_sql:
+        sys.stdout.write(found.hardening_sql)
+    else:
+        output.note(f"{name} is a file: its permissions are what holds; there are no logins")
+
+
+async def _described(name: str, home: HomeOption) -> InspectedDatasource:
+    async with connected(home_or_default(home)) as client:
+        return await client.datasources.describe(name)
+
+
+def _document(found: InspectedDatasource) -> dict[str, Any]:
+    return {
+        "name": found.datasource.name,
+        "url": redact_url(found.datasource.url),
+        "dialect": found.dialect,
+        "version": found.version,
+        "login": found.login,
+        "fingerprint": found.fingerprint,
+        "tables": list(found.tables),
+        "findings": [msgspec.to_builtins(one) for one in found.findings],
+    }
 
 
 async def remove(name: NameArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:

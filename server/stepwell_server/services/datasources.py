@@ -22,8 +22,17 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.CreateDatasourceRequest, context: Context
     ) -> pb.CreateDatasourceResponse:
         """Names a database."""
-        datasource = await self._service.add_datasource(current_caller(), request.name, request.url)
+        datasource = await self._service.add_datasource(
+            current_caller(), request.name, request.url, accept_risks=request.accept_risks
+        )
         return pb.CreateDatasourceResponse(datasource=translate.datasource(datasource))
+
+    async def InspectDatasource(
+        self, request: pb.InspectDatasourceRequest, context: Context
+    ) -> pb.InspectDatasourceResponse:
+        """Looks at one."""
+        datasource, found = await self._service.inspect_datasource(current_caller(), request.name)
+        return translate.inspected_datasource(datasource, found)
 
     async def ListDatasources(
         self, request: pb.ListDatasourcesRequest, context: Context

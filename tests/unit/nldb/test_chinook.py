@@ -9,6 +9,7 @@ import pytest
 
 from stepwell.nldb.datasources import OwnFiles, check_datasource
 from stepwell.tools.process import ProcessPool
+from stepwell.tools.secrets import Secrets
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ async def test_the_figures_of_a_real_database_are_its_own(
     chinook: Path, asker: Callable[..., Any]
 ) -> None:
     async with ProcessPool(size=1) as processes:
+        none = Secrets({}, home=chinook.parent / "home")
         own = OwnFiles(home=chinook.parent / "home")
-        await check_datasource(f"sqlite:///{chinook}", processes=processes, own=own)
+        await check_datasource(f"sqlite:///{chinook}", processes=processes, own=own, secrets=none)
         ask = asker(processes, chinook)
         schema = (await ask("db_schema")).value
         best = await ask(

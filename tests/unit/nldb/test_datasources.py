@@ -9,9 +9,12 @@ import pytest
 
 from stepwell.errors import Code, InvalidRequest
 from stepwell.nldb.datasources import OwnFiles, absolute_url, check_datasource, sqlite_path
+from stepwell.nldb.postgres.place import place_of
 from stepwell.tools.process import ProcessPool
+from stepwell.tools.secrets import Redactor, Secrets
 
 OWN = OwnFiles(home=Path("/nowhere/home"))
+NONE = Secrets({}, home=Path("/nowhere/home"))
 
 
 def test_a_relative_path_is_seen_from_the_folder_of_who_typed_it(tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ async def test_a_database_is_accepted_whatever_its_path_looks_like(
     path = database(tmp_path / "a b%20#1?.db", "CREATE TABLE t (a)")
     other = path.rename(tmp_path / "ünïcode #1%20.db")
     async with ProcessPool(size=1) as processes:
-        await check_datasource(f"sqlite:///{other}", processes=processes, own=OWN)
+        await check_datasource(f"sqlite:///{other}", processes=processes, own=OWN, secrets=NONE)
 
 
 @pytest.mark.anyio
@@ -64,7 +67,9 @@ async def test_what_is_no_readable_database_is_refused(tmp_path: Path, shop: Pat
     async with ProcessPool(size=1) as processes:
         for name in ("absent.db", "empty.db", "text.db", "broken.db", "."):
             with pytest.raises(InvalidRequest) as refused:
-                await check_datasource(f"sqlite:///{tmp_path / name}", processes=processes, own=OWN)
+                await check_datasource(
+                    f"sqlite:///{tmp_path / name}", processes=processes, own=OWN, secrets=NONE
+                )
             refusals[name] = refused.value.message.replace(str(tmp_path), "…")
     assert refusals["absent.db"] == "there is no file …/absent.db"
     assert refusals["empty.db"] == "…/empty.db is empty; make its tables first"
@@ -81,7 +86,7 @@ async def test_a_database_in_wal_mode_with_an_open_writer_can_be_read(
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("INSERT INTO categories VALUES (9, 'new')")
         async with ProcessPool(size=1) as processes:
-            await check_datasource(f"sqlite:///{shop}", processes=processes, own=OWN)
+            await check_datasource(f"sqlite:///{shop}", processes=processes, own=OWN, secrets=NONE)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +105,38 @@ def test_what_the_daemon_lives_on_is_no_datasource(tmp_path: Path, shop: Path, n
 
 def test_a_database_in_a_folder_of_the_home_is_the_owners(tmp_path: Path) -> None:
     OwnFiles(home=tmp_path, database=tmp_path / "absent.db").refuse(tmp_path / "demo" / "shop.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://reader:hunter22@host/shop", "a password does not belong into the URL"),
+        ("postgresql://reader@host/shop?password=hunter22", "the URL has the option"),
+        ("postgresql://reader@host/shop?options=-c%20x=1", "the URL has the option"),
+        ("postgresql://reader@host/shop?passfile=/etc/passwd", "the URL has the option"),
+        ("postgresql://reader:secret://file/pw@host/shop", "the kind env or store"),
+        ("postgresql://secret://env/USER@host/shop", "can only be the password"),
+        ("postgresql://host/shop", "must name a user, a host and a database"),
+        ("postgresql://reader@host", "must name a user, a host and a database"),
+        ("postgresql://reader@one,two/shop", "must name one host"),
+        ("postgresql://reader@host:port/shop", "cannot be read"),
+    ],
+)
+def test_a_postgres_url_is_refused_without_being_repeated(url: str, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        place_of(url)
+    assert "hunter22" not in refused.value.message
+
+
+def test_a_password_is_looked_up_when_it_is_needed_and_blotted_out() -> None:
+    secrets, redactor = Secrets({"PG": "p@ss/word?"}, home=Path("/nowhere")), Redactor()
+    place = place_of("postgresql://reader:secret://env/PG@db.example:6432/shop?sslmode=require")
+    assert (place.user, place.host, place.port, place.database) == (
+        "reader",
+        "db.example",
+        6432,
+        "shop",
+    )
+    parameters = place.parameters(secrets, redactor)
+    assert (parameters["password"], parameters["sslmode"]) == ("p@ss/word?", "require")
+    assert redactor.text("failed with p@ss/word?") == "failed with [secret]"

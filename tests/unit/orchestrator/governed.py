@@ -154,5 +154,5 @@ class Governed(Rig):
         return compile_definition(source.encode(), tools=None)
 
 
-async def _any(url: str) -> None:
+async def _any(url: str, accept_risks: bool) -> None:
     """Every URL names a database."""

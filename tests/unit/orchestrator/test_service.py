@@ -60,7 +60,7 @@ class CountedIds:
         self.new_id = rig.new_id
 
 
-async def any_database(url: str) -> None:
+async def any_database(url: str, accept_risks: bool) -> None:
     """Every URL names one."""
 
 

@@ -4,15 +4,19 @@ import asyncio
 
 import psycopg
 
+from stepwell.errors import InvalidRequest
 from stepwell.nldb.catalog import postgres as catalogs
 from stepwell.nldb.catalog.postgres_stamp import stamp_of
 from stepwell.nldb.database import SchemaMoved
 from stepwell.nldb.guard import Checked
+from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.nldb.model import Access, Catalog, Dialect
 from stepwell.nldb.postgres import plans
 from stepwell.nldb.postgres.connections import Connection, Connections
 from stepwell.nldb.postgres.errors import told
+from stepwell.nldb.postgres.hardening import hardening
+from stepwell.nldb.postgres.login import facts_of, findings_of
 from stepwell.nldb.postgres.place import Place
 from stepwell.nldb.postgres.reading import read
 from stepwell.nldb.postgres.transaction import begin_read
@@ -33,6 +37,7 @@ class PostgresDatabase:
 
     def __init__(self, place: Place, secrets: Secrets) -> None:
         self.connections = Connections(place, secrets)
+        self._place = place
         self._facts: tuple[str, bool] | None = None
 
     async def stamp(self) -> str:
@@ -71,6 +76,30 @@ class PostgresDatabase:
                 raise told(error, limits) from error
             except TimeoutError as error:
                 raise timed_out(limits) from error
+
+    async def inspect(self) -> Inspection:
+        """As `Database.inspect`."""
+        async with self.connections.lend() as connection:
+            try:
+                facts = await facts_of(connection)
+            except psycopg.Error as error:
+                raise told(error, Limits()) from error
+        if facts.is_own:
+            own = (
+                "Stepwell itself keeps its data in that database: whoever reads it reads every "
+                "sealed value; name a database of yours"
+            )
+            raise InvalidRequest(own, detail={"url": own})
+        _, catalog = await self.catalog()
+        return Inspection(
+            dialect="postgres",
+            version=catalog.version,
+            login=facts.login,
+            tables=tuple(catalog.tables),
+            fingerprint=catalog.fingerprint,
+            findings=findings_of(facts),
+            hardening=hardening(catalog, self._place.database),
+        )
 
     async def close(self) -> None:
         """As `Database.close`."""

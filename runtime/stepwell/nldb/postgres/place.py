@@ -21,6 +21,9 @@ OPTIONS: Final = ("host", "sslmode", "sslrootcert", "sslcert", "sslkey", "channe
 """What may stand after the `?`; each is libpq's. `host` is the folder of a Unix socket."""
 
 _REFERENCE: Final = re.compile(r"secret://(?:env/\w+|store/[\w.-]*\w)")
+_MISPLACED: Final = (
+    f"a reference to a secret can only be the password, of the kind env or store: {EXAMPLE}"
+)
 _MARK: Final = "secret.reference"
 _CONNECT: Final = 5
 _DEFAULTS: Final[Mapping[str, str]] = {
@@ -76,6 +79,8 @@ def place_of(url: str) -> Place:
         InvalidRequest: it names none, or has a password in clear.
     """
     found = _REFERENCE.findall(url)
+    if REFERENCE.search(_REFERENCE.sub("", url)):
+        raise _invalid(_MISPLACED)
     try:
         parts = urlsplit(_REFERENCE.sub(_MARK, url))
         port = parts.port or 5432
@@ -88,10 +93,8 @@ def place_of(url: str) -> Place:
             "into the store of secrets with `stepwell secrets set NAME` and write "
             "secret://store/NAME in its place, or secret://env/NAME for a variable of the daemon"
         )
-    if len(found) != bool(password) or REFERENCE.search(_REFERENCE.sub("", url)):
-        raise _invalid(
-            "a reference to a secret can only be the password, of the kind env or store: " + EXAMPLE
-        )
+    if len(found) != bool(password):
+        raise _invalid(_MISPLACED)
     options = _options(parts.query)
     host = dict(options).get("host") or unquote(parts.hostname or "")
     database, user = unquote(parts.path.removeprefix("/")), unquote(parts.username or "")

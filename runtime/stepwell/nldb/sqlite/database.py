@@ -10,6 +10,7 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.database import SchemaMoved
 from stepwell.nldb.guard import Checked
+from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.nldb.model import Access, Catalog, Dialect
 from stepwell.nldb.rows import Rows
@@ -89,6 +90,17 @@ class SqliteDatabase:
             if error.code is Code.TOOL_TIMEOUT:
                 raise timed_out(limits) from error
             raise
+
+    async def inspect(self) -> Inspection:
+        """As `Database.inspect`: a file has no login, and it is opened to read only."""
+        _, catalog = await self.catalog()
+        return Inspection(
+            dialect="sqlite",
+            version=catalog.version,
+            login="",
+            tables=tuple(catalog.tables),
+            fingerprint=catalog.fingerprint,
+        )
 
     async def close(self) -> None:
         """Nothing: the children are not its own."""
