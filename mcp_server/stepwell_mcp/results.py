@@ -12,6 +12,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 from msgspec import UNSET, Struct
 from pydantic import ValidationError
 
+from stepwell.engine.pages import first_page
 from stepwell.engine.values import Data, Failure, Json
 from stepwell.errors import StepwellError
 from stepwell.orchestrator.approvals import PageOf, no_page
@@ -153,7 +154,7 @@ def run_result(
         return failure_result(Failure("RUN_CANCELLED", "the run was cancelled"), run=run.id)
     if not run.status.ended:
         return json_result(msgspec.to_builtins(handle_of(run, page)), structured, run=run.id)
-    value = shown(run.output)
+    value = first_page(shown(run.output))
     return _passed_on(value, spec, structured, run.id) or json_result(value, structured, run=run.id)
 
 

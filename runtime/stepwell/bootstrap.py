@@ -23,6 +23,7 @@ from stepwell.nldb.ask.taught import lesson
 from stepwell.nldb.ask.tool import AskTool
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
+from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
@@ -39,6 +40,7 @@ from stepwell.orchestrator.pins import Pinning
 from stepwell.orchestrator.policies import PolicyLoop
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.resource_server import ResourceServer, resource_server
+from stepwell.orchestrator.results import StoredResults
 from stepwell.orchestrator.retention import RetentionLoop
 from stepwell.orchestrator.schedule_loop import ScheduleLoop
 from stepwell.orchestrator.scopes import Scopes
@@ -144,7 +146,9 @@ async def open_runtime(
             from_tools = FromTools()
             _check_model(settings, models)
             asker = _asker(settings, storage, databases, from_tools)
-            tools = _tools(settings, databases, asker, own, secrets=secrets, shelf=shelf)
+            journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
+            results = StoredResults(storage, journal)
+            tools = _tools(settings, databases, asker, results, own, secrets=secrets, shelf=shelf)
             pinning = Pinning(storage, SystemClock())
             servers = McpServers(
                 settings.tools.servers,
@@ -160,6 +164,7 @@ async def open_runtime(
                 tools,
                 models,
                 sql,
+                journal=journal,
                 databases=databases,
                 secrets=secrets,
                 vault=vault,
@@ -309,6 +314,7 @@ def _tools(
     settings: Settings,
     databases: Databases,
     asker: Asker,
+    results: StoredResults,
     own: ProcessPool,
     *,
     secrets: Secrets,
@@ -316,7 +322,7 @@ def _tools(
 ) -> ToolRegistry:
     """Ours and the user's."""
     registry = ToolRegistry()
-    for tool in sql_tools(databases):
+    for tool in sql_tools(databases, results, limits=_limits(settings)):
         registry.add(tool)
     registry.add(AskTool(asker))
     for tool in load_tools(settings.tools.paths, processes=own, shelf=shelf):
@@ -324,6 +330,16 @@ def _tools(
     for name, request in settings.tools.http.items():
         registry.add(HttpTool(name, request, secrets=secrets))
     return registry
+
+
+def _limits(settings: Settings) -> Limits:
+    chosen = settings.datasources
+    return Limits(
+        timeout=chosen.timeout,
+        rows=chosen.rows,
+        cost=chosen.most_cost,
+        plan_rows=chosen.most_plan_rows,
+    )
 
 
 def _secrets(settings: Settings, environ: Mapping[str, str]) -> Secrets:
@@ -381,6 +397,7 @@ def _compose(
     models: ModelRouter,
     sql: ProcessPool,
     *,
+    journal: Journal,
     databases: Databases,
     secrets: Secrets,
     vault: Vault,
@@ -398,7 +415,6 @@ def _compose(
 ) -> tuple[Worker, Service]:
     clock = SystemClock()
     ids = Uuid7Source(clock)
-    journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
     brought = {WORKFLOW: workflow(settings.nldb.model)} if settings.nldb.model else {}
     workflows = Workflows(storage, tools=tools.names, clock=clock, own=brought)
     book = PolicyBook()

@@ -395,6 +395,33 @@ class ToolSettings(Section, frozen=True):
     http: dict[str, HttpToolSettings] = {}
 
 
+class DatasourceSettings(Section, frozen=True):
+    """What one query of a datasource may take."""
+
+    timeout: Annotated[timedelta, Meta(description="How long a statement may take.")] = timedelta(
+        seconds=10
+    )
+    rows: Annotated[
+        Count, Meta(le=10_000, description="The most rows that a query may bring back.")
+    ] = 1000
+    most_cost: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="What PostgreSQL may expect a query to cost (EXPLAIN); 0 is as much as it "
+            "likes.",
+        ),
+    ] = 0
+    most_plan_rows: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="The most rows that a part of a plan may expect on PostgreSQL; 0 is as many "
+            "as it likes.",
+        ),
+    ] = 0
+
+
 class WorkerSettings(Section, frozen=True):
     """How this process works on runs."""
 
@@ -547,6 +574,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     limits: LimitSettings = LimitSettings()
     tools: ToolSettings = ToolSettings()
+    datasources: DatasourceSettings = DatasourceSettings()
     toolsets: dict[str, ToolsetSettings] = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()

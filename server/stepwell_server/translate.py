@@ -261,9 +261,9 @@ def datasource(view: Datasource) -> datasource_service_pb2.Datasource:
 
 def inspected_datasource(
     view: Datasource, found: Inspection
-) -> datasource_service_pb2.DescribeDatasourceResponse:
+) -> datasource_service_pb2.InspectDatasourceResponse:
     """A datasource as it is now."""
-    return datasource_service_pb2.DescribeDatasourceResponse(
+    return datasource_service_pb2.InspectDatasourceResponse(
         datasource=datasource(view),
         dialect=found.dialect,
         version=found.version,

@@ -215,7 +215,7 @@ def datasource(message: datasource_service_pb2.Datasource) -> Datasource:
 
 
 def inspected_datasource(
-    message: datasource_service_pb2.DescribeDatasourceResponse,
+    message: datasource_service_pb2.InspectDatasourceResponse,
 ) -> InspectedDatasource:
     """A datasource as it is now."""
     return InspectedDatasource(

@@ -80,6 +80,7 @@ from stepwell.engine.graph import (
 )
 from stepwell.engine.instants import instant
 from stepwell.engine.messages import Message, Opaque, ToolRequest
+from stepwell.engine.pages import first_page
 from stepwell.engine.state import (
     Ask,
     AskChange,
@@ -522,7 +523,7 @@ def _answer(state: RunState, step: StepState, event: ToolCall) -> None:
     if step.conversation is None:
         return  # a tool node has none
     if event.failure is None:
-        _reply(state, step, event.call, _text(event.result.value), is_error=False)
+        _reply(state, step, event.call, _text(first_page(event.result.value)), is_error=False)
     else:
         said = event.failure.message if event.result.value is None else event.result.value
         text = f"{event.failure.reason}: {said}"

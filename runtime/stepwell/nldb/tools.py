@@ -1,11 +1,12 @@
-"""The tools `db_schema`, `db_check` and `db_query`: a model reads a datasource, and no more."""
+"""The tools `db_schema`, `db_check`, `db_query` and `db_result`: a model reads, and no more."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
+from stepwell.engine.pages import PAGE, page_of
 from stepwell.engine.values import Data, Json
 from stepwell.nldb.databases import Databases
-from stepwell.nldb.limits import Limits
+from stepwell.nldb.limits import Limits, failed
 from stepwell.nldb.outline import outline
 from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
 
@@ -24,10 +25,41 @@ _PARAMETERS = {
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 
 
-def sql_tools(databases: Databases, *, limits: Limits | None = None) -> tuple[Tool, ...]:
+_ANSWER = {
+    "columns": {"type": "array"},
+    "rows": {"type": "array"},
+    "returned": {"type": "integer"},
+    "total": {"type": ["integer", "null"]},
+    "truncated": {"type": "boolean"},
+    "notes": _TEXTS,
+    "result_id": {"type": "string"},
+}
+
+
+class Results(Protocol):
+    """The answers of calls that were made before."""
+
+    async def of(self, namespace: str, principal: str, result: str) -> Data:
+        """The answer of the call with this idempotency key.
+
+        Raises:
+            NotFound: RESOURCE_NOT_FOUND, there is none, or it is another principal's.
+            KeyDestroyed: it was erased.
+        """
+        ...
+
+
+def sql_tools(
+    databases: Databases, results: Results, *, limits: Limits | None = None
+) -> tuple[Tool, ...]:
     """All of them."""
     bounds = limits or Limits()
-    return SchemaTool(databases, bounds), CheckTool(databases, bounds), QueryTool(databases, bounds)
+    return (
+        SchemaTool(databases, bounds),
+        CheckTool(databases, bounds),
+        QueryTool(databases, bounds),
+        ResultTool(results, bounds),
+    )
 
 
 class SchemaTool(SelfTimed):
@@ -107,16 +139,10 @@ class QueryTool(SelfTimed):
             "db_query",
             "Runs one read-only SQL statement (SELECT or WITH) on a datasource, in the dialect "
             f"that db_schema names. At most {limits.rows} rows come back; `truncated` tells "
-            "whether there are more, and `total` how many there are if that is known.",
+            "whether there are more, and `total` how many there are if that is known. A model is "
+            f"shown {PAGE} of them; db_result shows the others.",
             {"sql": _SQL, "parameters": _PARAMETERS},
-            {
-                "columns": {"type": "array"},
-                "rows": {"type": "array"},
-                "returned": {"type": "integer"},
-                "total": {"type": ["integer", "null"]},
-                "truncated": {"type": "boolean"},
-                "notes": _TEXTS,
-            },
+            _ANSWER,
             limits,
         )
         self._databases = databases
@@ -146,8 +172,49 @@ class QueryTool(SelfTimed):
             "total": rows.total,
             "truncated": rows.truncated,
             "notes": list(rows.notes),
+            "result_id": context.key,
         }
         return _data(name, told)
+
+
+class ResultTool(SelfTimed):
+    """Shows the rows of an earlier query that were not shown then."""
+
+    def __init__(self, results: Results, limits: Limits) -> None:
+        self.spec: ToolSpec = _spec(
+            "db_result",
+            f"Shows up to {PAGE} rows of what db_query has answered you before, from a place on. "
+            "Nothing is asked of the database again.",
+            {
+                "result_id": {"type": "string", "maxLength": 512},
+                "offset": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "How many rows to leave out.",
+                },
+                "rows": {"type": "integer", "minimum": 1, "maximum": PAGE},
+            },
+            _ANSWER,
+            limits,
+            required=("result_id",),
+        )
+        self._results = results
+
+    async def call(
+        self, arguments: dict[str, Json], context: CallContext, *, begin: Begin | None = None
+    ) -> Data:
+        """Shows a page.
+
+        Raises:
+            NotFound: RESOURCE_NOT_FOUND, there is no such result of the principal's.
+            KeyDestroyed: it was erased.
+        """
+        id = arguments["result_id"]
+        data = await self._results.of(context.namespace, context.principal, id)
+        if not isinstance(data.value, dict) or data.value.get("result_id") != id:
+            raise failed(f"{id} is not a result of db_query")
+        offset, size = arguments.get("offset", 0), arguments.get("rows", PAGE)
+        return Data(page_of(data.value, id, offset=offset, size=size), sealed=data.sealed)
 
 
 def _data(datasource: str, value: Json) -> Data:
@@ -160,15 +227,19 @@ def _spec(
     asked: dict[str, Any],
     answered: dict[str, Any],
     limits: Limits,
+    *,
+    required: tuple[str, ...] = (),
 ) -> ToolSpec:
-    required = ["datasource", "sql"] if "sql" in asked else ["datasource"]
+    if not required:
+        asked = {"datasource": _DATASOURCE, **asked}
+        required = tuple(name for name in ("datasource", "sql") if name in asked)
     return ToolSpec(
         name=name,
         description=description,
         input_schema={
             "type": "object",
-            "properties": {"datasource": _DATASOURCE, **asked},
-            "required": required,
+            "properties": asked,
+            "required": [*required],
             "additionalProperties": False,
         },
         output_schema={"type": "object", "properties": answered, "required": [*answered]},

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,47 @@ async def test_an_agent_neither_adds_nor_forgets_a_datasource(
 
     assert refused.value.code is Code.POLICY_DENIED
     assert [one.name for one in await client.datasources.list()] == ["shop"]
+
+
+async def test_a_datasource_is_described_as_it_is_now(client: Client, url: str) -> None:
+    await client.datasources.create("shop", url)
+
+    found = await client.datasources.describe("shop")
+
+    assert (found.datasource.url, found.dialect, found.tables) == (url, "sqlite", ("sale",))
+    assert (found.login, found.findings, found.hardening_sql) == ("", (), "")
+    with pytest.raises(NotFound) as refused:
+        await client.datasources.describe("other")
+    assert refused.value.code is Code.DATASOURCE_NOT_FOUND
+
+
+async def test_an_agent_is_not_told_what_a_login_may(
+    client: Client, address: str, url: str
+) -> None:
+    await client.datasources.create("shop", url)
+    async with Client(address) as agent:
+        with pytest.raises(Denied):
+            await agent.datasources.describe("shop")
+
+
+async def test_all_rows_are_in_the_run_and_are_paged_through_by_who_asked(
+    client: Client, address: str, url: str
+) -> None:
+    await client.datasources.create("shop", url)
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)"
+    asked = await client.call(
+        "db_query", {"datasource": "shop", "sql": f"{numbers} SELECT i FROM n"}
+    )
+    answer: Any = (await client.wait(asked.id)).output
+    page = {"result_id": answer["result_id"], "offset": 100}
+
+    shown = await client.wait((await client.call("db_result", page)).id)
+    async with Client(address) as agent:
+        denied = await agent.wait((await agent.call("db_result", page)).id)
+
+    assert (answer["returned"], answer["total"], answer["truncated"]) == (120, 120, False)
+    assert answer["result_id"].startswith(f"{asked.id}/")
+    output: Any = shown.output
+    assert output["rows"] == [[n] for n in range(101, 121)]
+    assert denied.failure is not None
+    assert denied.failure.reason == Code.RESOURCE_NOT_FOUND

@@ -43,7 +43,9 @@ OFFERING = Offering(
     }
 )
 RUN_TOOLS = {"run_start", "run_get", "run_result", "run_events", "run_signal", "run_cancel"}
-READERS = {"run_get", "run_result", "run_events", "add", "db_schema", "db_query"}
+READERS = {
+    "run_get", "run_result", "run_events", "add", "db_schema", "db_check", "db_query", "db_result",
+}  # fmt: skip
 META_TOOLS = {"search_tools", "describe_tools", "call_tool"}
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]

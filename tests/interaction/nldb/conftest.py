@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from stepwell.engine.values import Data
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.limits import Limits
@@ -41,6 +42,14 @@ CREATE SCHEMA stock;
 CREATE TABLE stock.items (id int PRIMARY KEY, order_id int REFERENCES public.orders);
 """
 
+
+class NoResults:
+    """Nothing was asked before."""
+
+    async def of(self, namespace: str, principal: str, result: str) -> Data:
+        raise NotImplementedError
+
+
 Ask = Callable[..., Awaitable[Any]]
 
 
@@ -74,7 +83,10 @@ async def asking(processes: ProcessPool) -> AsyncIterator[Callable[..., Ask]]:
             ),
         )
         opened.append(databases)
-        tools = {tool.spec.name: tool for tool in sql_tools(databases, limits=Limits(**limits))}
+        tools = {
+            tool.spec.name: tool
+            for tool in sql_tools(databases, NoResults(), limits=Limits(**limits))
+        }
 
         async def ask(tool: str, **arguments: Any) -> Any:
             asked = {"datasource": "shop", **arguments}

@@ -30,6 +30,7 @@ async def test_rows_come_as_json_with_exact_decimals_and_times_as_postgres_write
         "total": 2,
         "truncated": False,
         "notes": [],
+        "result_id": "k",
     }
 
 

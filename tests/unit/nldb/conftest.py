@@ -29,6 +29,14 @@ CONTEXT = CallContext(
 OWN = OwnFiles(home=Path("/nowhere/home"))
 NONE = Secrets({}, home=Path("/nowhere/home"))
 
+
+class NoResults:
+    """Nothing was asked before."""
+
+    async def of(self, namespace: str, principal: str, result: str) -> Data:
+        raise NotImplementedError
+
+
 Ask = Callable[..., Awaitable[Data]]
 
 
@@ -57,7 +65,10 @@ def asker() -> Callable[..., Ask]:
             return f"sqlite:///{path}"
 
         databases = Databases(url_of, opener(processes=processes, secrets=NONE, own=OWN))
-        tools = {tool.spec.name: tool for tool in sql_tools(databases, limits=Limits(**limits))}
+        tools = {
+            tool.spec.name: tool
+            for tool in sql_tools(databases, NoResults(), limits=Limits(**limits))
+        }
 
         async def ask(tool: str, **arguments: Any) -> Data:
             return await invoke(tools[tool], {"datasource": "shop", **arguments}, CONTEXT)

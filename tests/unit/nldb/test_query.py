@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+from stepwell.engine.values import Data
 from stepwell.errors import Code, NotFound
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, opener
@@ -111,6 +112,7 @@ async def test_values_without_a_word_in_json_are_told_in_text(
         "total": 1,
         "truncated": False,
         "notes": [],
+        "result_id": "k",
     }
 
 
@@ -211,6 +213,46 @@ async def test_an_error_over_rows_quotes_no_value(shop: Path, asker: Callable[..
     assert "example.org" not in failed.value.message
 
 
+class AnyResults:
+    """Every result is that of a query of 120 rows."""
+
+    async def of(self, namespace: str, principal: str, result: str) -> Data:
+        value = {
+            "columns": ["i"],
+            "rows": [[i] for i in range(120)],
+            "returned": 120,
+            "total": 120,
+            "truncated": False,
+            "notes": [],
+            "result_id": result,
+        }
+        return Data(value, sealed="datasource:shop")
+
+
+@pytest.mark.anyio
+async def test_a_result_is_read_page_by_page() -> None:
+    own, none = OwnFiles(home=Path("/nowhere")), Secrets({}, home=Path("/nowhere"))
+    context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
+
+    async def url_of(namespace: str, name: str) -> str:
+        raise NotImplementedError
+
+    async with ProcessPool() as processes:
+        databases = Databases(url_of, opener(processes=processes, secrets=none, own=own))
+        tool = sql_tools(databases, AnyResults())[3]
+        pages = [
+            await invoke(tool, {"result_id": "r/call", "offset": offset}, context)
+            for offset in (0, 50, 100, 500)
+        ]
+    assert [page.sealed for page in pages] == ["datasource:shop"] * 4
+    shown = [(p.value["returned"], p.value["truncated"], p.value["rows"][:1]) for p in pages]
+    assert shown == [(50, True, [[0]]), (50, True, [[50]]), (20, False, [[100]]), (0, False, [])]
+    (note,) = pages[0].value["notes"]
+    assert note.startswith(
+        "rows 1 to 50 of 120 are shown; db_result with result_id='r/call' and off"
+    )
+
+
 @pytest.mark.anyio
 async def test_an_unknown_datasource_is_told_and_not_retried() -> None:
     async def url_of(namespace: str, name: str) -> str:
@@ -220,7 +262,7 @@ async def test_an_unknown_datasource_is_told_and_not_retried() -> None:
     context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
     async with ProcessPool() as processes:
         databases = Databases(url_of, opener(processes=processes, secrets=none, own=own))
-        for tool in sql_tools(databases):
+        for tool in sql_tools(databases, AnyResults())[:3]:
             arguments = {"datasource": "shop", "sql": "SELECT 1"}
             if tool.spec.name == "db_schema":
                 del arguments["sql"]
