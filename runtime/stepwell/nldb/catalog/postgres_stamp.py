@@ -12,7 +12,7 @@ WITH ours AS (
 SELECT concat_ws('.', current_user,
     (SELECT sum(hashtextextended(xmin::text, oid::bigint)) FROM ours),
     (SELECT sum(hashtextextended(concat(a.xmin, a.attnum), a.attrelid::bigint))
-     FROM pg_catalog.pg_attribute a JOIN ours ON ours.oid = a.attrelid),
+     FROM pg_catalog.pg_attribute a JOIN ours ON ours.oid = a.attrelid AND a.attnum > 0),
     (SELECT sum(hashtextextended(xmin::text, oid::bigint)) FROM pg_catalog.pg_constraint
      WHERE oid >= 16384),
     (SELECT sum(hashtextextended(xmin::text, oid::bigint)) FROM pg_catalog.pg_trigger
