@@ -21,7 +21,7 @@ from stepwell.errors import Code, SetupError
 PREFIX: Final = "STEPWELL_"
 _NAMED: Final = (("providers",), ("toolsets",), ("tools", "servers"), ("tools", "http"))
 """Places below which sections stand that have a name of yours."""
-_OPEN: Final = ("mcp.oauth.tools",)
+_OPEN: Final = ("mcp.oauth.tools", "mcp.oauth.attributes")
 """Tables of texts that hold no secrets."""
 _JSON: Final = frozenset({"query", "body", "input", "output"})
 """Settings of `tools.http.NAME` that are JSON, and not settings below settings."""
@@ -105,6 +105,13 @@ class OAuthSettings(Section, frozen=True):
         str,
         Meta(description="The claim that names a bearer: `agent:` with its value is who asks."),
     ] = "sub"
+    attributes: Annotated[
+        dict[str, str],
+        Meta(
+            description="What rules of data know of a bearer: attributes, each by the claim that it "
+            "is in."
+        ),
+    ] = {}
     scopes: Annotated[
         tuple[str, ...], Meta(description="The scopes that every access token must have.")
     ] = ()

@@ -1,11 +1,15 @@
 """Who asks. Everything lives in one namespace; an agent can never approve."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 Kind: TypeAlias = Literal["user", "agent", "service"]
 """What a principal is; its name begins with it."""
+
+Attributes: TypeAlias = Mapping[str, tuple[str, ...]]
+"""What is known of a principal besides its name: one text or more, by name."""
 
 DEFAULT_NAMESPACE = "default"
 
@@ -24,12 +28,17 @@ class Caller(Struct, frozen=True):
 
     `key` is the id of the API key that it showed, if it showed one. `scopes` is what its access token
     grants; other credentials know no scopes, and None takes everything that its principal may.
+    `attributes` is what the credential vouches for.
     """
 
     namespace: str
     principal: str
     key: str = ""
     scopes: tuple[str, ...] | None = None
+    attributes: Attributes = {}
+
+    def __hash__(self) -> int:
+        return hash((self.namespace, self.principal, self.key))
 
     @property
     def is_user(self) -> bool:

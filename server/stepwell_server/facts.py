@@ -18,6 +18,7 @@ from stepwell.engine.values import NOTHING, Data, Failure
 from stepwell.orchestrator.views import RunEvent
 from stepwell.v1 import events_pb2
 from stepwell_server.translate import (
+    attribute_messages,
     data_in_event,
     duration,
     failure,
@@ -82,6 +83,7 @@ _CONVERSIONS: dict[Any, tuple[Convert, Any]] = {
     Failure: (failure, None),
     Failure | None: (failure, None),
     Parent | None: (_parent, None),
+    dict[str, tuple[str, ...]]: (attribute_messages, None),
 }
 """By the type of a field: how it is converted, and the value that is left out."""
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from stepwell.errors import InvalidRequest
+from stepwell.orchestrator.attributes import read_attributes
+from stepwell.orchestrator.data_trials import DataExplanation, DataQuestion, TableExplained
 from stepwell.orchestrator.policies import PolicyVersion
 from stepwell.orchestrator.policy_replay import Replay
 from stepwell.orchestrator.policy_trials import CaseResult, Explanation, Question
@@ -12,7 +14,7 @@ from stepwell.policy.rules import CALL
 from stepwell.policy.source import PolicyFile
 from stepwell.principals import LOCAL_AGENT
 from stepwell.v1 import policy_service_pb2 as pb
-from stepwell_server.translate import maybe_timestamp, read_json, run_name, timestamp
+from stepwell_server.translate import attributes, maybe_timestamp, read_json, run_name, timestamp
 
 
 def files(messages: Iterable[pb.PolicyFile]) -> tuple[PolicyFile, ...]:
@@ -105,6 +107,48 @@ def explained(view: Explanation) -> pb.ExplainDecisionResponse:
     return pb.ExplainDecisionResponse(
         decision=decision(view.decision), passes=passes, naming=view.naming
     )
+
+
+def data_question(request: pb.ExplainAccessRequest) -> DataQuestion:
+    """Who would look into which datasource.
+
+    Raises:
+        InvalidRequest: an attribute cannot be one.
+    """
+    return DataQuestion(
+        datasource=request.datasource,
+        principal=request.principal or LOCAL_AGENT.principal,
+        groups=frozenset(request.groups),
+        attributes=read_attributes(attributes(request.attributes)),
+    )
+
+
+def data_explained(view: DataExplanation) -> pb.ExplainAccessResponse:
+    """A datasource as somebody would see it."""
+    return pb.ExplainAccessResponse(
+        policy=view.policy,
+        open=view.is_open,
+        most_rows=view.most_rows,
+        tables=map(_table_explained, view.tables),
+    )
+
+
+def _table_explained(view: TableExplained) -> pb.TableExplained:
+    message = pb.TableExplained(
+        name=view.name, rules=view.rules, notes=view.notes, on_trial=view.on_trial
+    )
+    if (access := view.access) is not None:
+        message.readable = True
+        message.columns.extend(access.columns or ())
+        message.every_column = access.columns is None
+        message.masks.update(access.masks)
+        message.rows = access.rows
+        message.most_rows = access.most_rows or 0
+        message.changes.extend(
+            pb.ChangeReach(change=change, columns=reach.columns, rows=reach.rows)
+            for change, reach in access.changes.items()
+        )
+    return message
 
 
 def case(view: CaseResult) -> pb.PolicyCase:

@@ -1,5 +1,7 @@
 """Between the views of the runtime and the messages of the contract."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,6 +22,7 @@ from stepwell.orchestrator.views import (
     Waiting,
     Workflow,
 )
+from stepwell.principals import Attributes
 from stepwell.v1 import common_pb2, datasource_service_pb2, run_service_pb2, workflow_service_pb2
 
 MESSAGE_BYTES = 4 * 1024 * 1024
@@ -29,6 +32,18 @@ PAYLOAD_BYTES = 3 * 1024 * 1024
 """What of it user data may fill; the rest is for what stands around it."""
 
 RUN_PREFIX = "runs/"
+
+
+def attributes(messages: Iterable[common_pb2.Attribute]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is said of a principal; nothing of it is checked."""
+    for message in messages:
+        yield message.name, tuple(message.values)
+
+
+def attribute_messages(view: Attributes) -> list[common_pb2.Attribute]:
+    """What is known of a principal, by name."""
+    return [common_pb2.Attribute(name=name, values=view[name]) for name in sorted(view)]
+
 
 RUN_STATUSES = {
     RunStatus.RUNNING: run_service_pb2.RUN_STATUS_RUNNING,

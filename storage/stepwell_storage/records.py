@@ -594,7 +594,7 @@ class ApiKeyRow(Struct, frozen=True):
     """A key that callers show, without its secret: `hash` is what the secret is checked against.
 
     `id` is in one namespace only, of all. `is_vouched` says that whoever made it proved to be
-    present. `used_at` is about when it was used last; None is never.
+    present. `used_at` is about when it was used last; None is never. `attributes` is opaque JSON.
     """
 
     id: str
@@ -607,6 +607,7 @@ class ApiKeyRow(Struct, frozen=True):
     expires_at: int | None = None
     revoked_at: int | None = None
     used_at: int | None = None
+    attributes: str = "{}"
 
 
 class FactorRow(Struct, frozen=True):

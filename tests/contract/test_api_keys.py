@@ -10,7 +10,9 @@ from stepwell_storage.records import ApiKeyRow
 pytestmark = pytest.mark.anyio
 
 ANN = ApiKeyRow("k1", "user:ann", "user", b"\x00\xff", "user:local", 1, is_vouched=True)
-BOT = ApiKeyRow("k2", "agent:bot", "agent", b"2", "user:ann", 2, expires_at=9)
+BOT = ApiKeyRow(
+    "k2", "agent:bot", "agent", b"2", "user:ann", 2, expires_at=9, attributes='{"tenant":["42"]}'
+)
 
 
 async def test_a_key_is_found_by_its_id_whatever_its_namespace(storage: Storage) -> None:

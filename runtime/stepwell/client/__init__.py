@@ -2,6 +2,7 @@
 
 from stepwell.client.client import Client
 from stepwell.client.policies import (
+    AccessExplained,
     ChangedCall,
     DecisionExplained,
     Policy,
@@ -55,6 +56,7 @@ from stepwell.client.types import (
 )
 
 __all__ = [
+    "AccessExplained",
     "ApiKey",
     "Approval",
     "ApprovalPage",

@@ -1,10 +1,11 @@
 """What a client may ask about API keys."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from stepwell.client import decode
 from stepwell.client.connection import Connection
-from stepwell.client.encode import code_proof
+from stepwell.client.encode import attribute_messages, code_proof
 from stepwell.client.types import ApiKey
 from stepwell.v1 import api_key_service_pb2 as pb
 
@@ -21,14 +22,19 @@ class ApiKeys:
         *,
         namespace: str = "",
         expires_in: timedelta | None = None,
+        attributes: Mapping[str, Sequence[str]] | None = None,
         code: str = "",
     ) -> tuple[ApiKey, str]:
         """A new key for `user:ann`, `agent:bot` or `service:ci`, and its token, told this once.
 
+        `attributes` is what rules of data shall know of its bearer, one text or more by name.
         `code` is a one-time code; who has enrolled a factor needs one.
         """
         request = pb.CreateApiKeyRequest(
-            subject=subject, namespace=namespace, proof=code_proof(code)
+            subject=subject,
+            namespace=namespace,
+            attributes=attribute_messages(attributes),
+            proof=code_proof(code),
         )
         if expires_in is not None:
             request.expires_in.FromTimedelta(expires_in)
@@ -63,4 +69,5 @@ def _api_key(message: pb.ApiKey) -> ApiKey:
         expires_at=decode.instant(message.expires_at) if message.HasField("expires_at") else None,
         revoked_at=decode.instant(message.revoked_at) if message.HasField("revoked_at") else None,
         used_at=decode.instant(message.used_at) if message.HasField("used_at") else None,
+        attributes={one.name: tuple(one.values) for one in message.attributes},
     )

@@ -1,5 +1,7 @@
 """What a client sends, as the contract has it."""
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from stepwell.client.decode import RUN_PREFIX
@@ -15,6 +17,15 @@ def run_name(run: str) -> str:
 def data(value: Json) -> common_pb2.Data:
     """A value as JSON."""
     return common_pb2.Data(json=msgspec.json.encode(value))
+
+
+def attribute_messages(
+    attributes: Mapping[str, Sequence[str]] | None,
+) -> list[common_pb2.Attribute]:
+    """What is known of a principal."""
+    return [
+        common_pb2.Attribute(name=name, values=texts) for name, texts in (attributes or {}).items()
+    ]
 
 
 def code_proof(code: str) -> common_pb2.Proof | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from stepwell.client import decode
 from stepwell.client.connection import Connection
-from stepwell.client.encode import code_proof, data
+from stepwell.client.encode import attribute_messages, code_proof, data
 from stepwell.client.failures import to_error
 from stepwell.engine.values import Json
 from stepwell.v1 import policy_service_pb2 as pb
@@ -79,6 +79,43 @@ class DecisionExplained(Struct, frozen=True):
     decision: PolicyDecision
     passes: tuple[PolicyPass, ...]
     naming: tuple[str, ...]
+
+
+class ChangeReach(Struct, frozen=True):
+    """How far `insert`, `update` or `delete` reaches: the columns that it may set, and rows, in SQL."""
+
+    change: str
+    columns: tuple[str, ...]
+    rows: str
+
+
+class TableExplained(Struct, frozen=True, kw_only=True):
+    """A table as somebody would see it. Where it is not there for him, it is not `readable`.
+
+    `columns` is None where every column is there, `rows` (SQL) "" where every row is, `most_rows` 0
+    where it is what holds for the datasource. `notes` say what could not be applied or was lost,
+    `on_trial` how it would be with the rules on trial, where that differs.
+    """
+
+    name: str
+    readable: bool
+    columns: tuple[str, ...] | None
+    masks: Mapping[str, str]
+    rows: str
+    changes: tuple[ChangeReach, ...]
+    most_rows: int
+    rules: tuple[str, ...]
+    notes: tuple[str, ...]
+    on_trial: str
+
+
+class AccessExplained(Struct, frozen=True, kw_only=True):
+    """A datasource as somebody would see it; it is `open` where no rule in force names it."""
+
+    policy: str
+    open: bool
+    most_rows: int
+    tables: tuple[TableExplained, ...]
 
 
 class PolicyCase(Struct, frozen=True):
@@ -209,6 +246,31 @@ class Policies:
         )
         return DecisionExplained(_decision(answer.decision), passes, tuple(answer.naming))
 
+    async def explain_access(
+        self,
+        datasource: str,
+        *,
+        files: Sequence[PolicyFile] = (),
+        principal: str = "",
+        groups: Sequence[str] = (),
+        attributes: Mapping[str, Sequence[str]] | None = None,
+    ) -> AccessExplained:
+        """What somebody would see of a datasource, table by table, and why."""
+        request = pb.ExplainAccessRequest(
+            files=_files(files),
+            datasource=datasource,
+            principal=principal,
+            groups=groups,
+            attributes=attribute_messages(attributes),
+        )
+        answer = await self._connection.call(self._connection.policies.ExplainAccess, request)
+        return AccessExplained(
+            policy=answer.policy,
+            open=answer.open,
+            most_rows=answer.most_rows,
+            tables=tuple(map(_table_explained, answer.tables)),
+        )
+
     async def test(
         self, cases: bytes | str, files: Sequence[PolicyFile] = ()
     ) -> tuple[PolicyCase, ...]:
@@ -243,6 +305,23 @@ class Policies:
                 yield _simulation(message)
         except aio.AioRpcError as error:
             raise to_error(error, self._connection.target) from error
+
+
+def _table_explained(message: pb.TableExplained) -> TableExplained:
+    return TableExplained(
+        name=message.name,
+        readable=message.readable,
+        columns=None if message.every_column else tuple(message.columns),
+        masks=dict(message.masks),
+        rows=message.rows,
+        changes=tuple(
+            ChangeReach(one.change, tuple(one.columns), one.rows) for one in message.changes
+        ),
+        most_rows=message.most_rows,
+        rules=tuple(message.rules),
+        notes=tuple(message.notes),
+        on_trial=message.on_trial,
+    )
 
 
 def _files(files: Sequence[PolicyFile]) -> list[pb.PolicyFile]:

@@ -455,6 +455,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     used_at: datetime | None = None
+    attributes: Mapping[str, tuple[str, ...]] = {}
 
 
 class Factor(Struct, frozen=True, kw_only=True):

@@ -81,6 +81,7 @@ def fork(state: RunState, given: Fork) -> list[Event]:
         labels=given.labels,
         edited=given.edited,
         input=given.input,
+        attributes=given.attributes,
     )
     edited = given.input if given.edited else None
     return [forked, *Progress(state, given.at, labels=given.labels).again(given.step, edited)]

@@ -160,6 +160,7 @@ def _start(state: RunState, given: Start) -> list[Event]:
         limits=least(state.graph.limits, given.limits),
         shares=given.shares,
         called=given.called,
+        attributes=given.attributes,
     )
     if queue:
         return [started]  # it begins when it has its place

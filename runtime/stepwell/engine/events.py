@@ -51,6 +51,8 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     shares: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     """Tools that runs above it had called: what they read may have come with the input."""
+    attributes: dict[str, tuple[str, ...]] = {}
+    """What was known of the principal when it started the run."""
 
 
 class RunForked(Fact, frozen=True, kw_only=True):
@@ -69,6 +71,7 @@ class RunForked(Fact, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     edited: bool = False
     input: Data = NOTHING
+    attributes: dict[str, tuple[str, ...]] = {}
 
 
 class RunAdmitted(Fact, frozen=True, kw_only=True):

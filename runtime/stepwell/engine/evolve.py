@@ -176,7 +176,7 @@ def evolve(state: RunState, event: Event) -> RunState:
 
 def _begin_run(state: RunState, event: RunStarted) -> None:
     state.phase = RunPhase.RUNNING
-    state.principal = event.principal
+    state.principal, state.attributes = event.principal, event.attributes
     state.labels = event.labels
     state.run_key, state.parent, state.trace = event.run_key, event.parent, event.trace
     state.limits, state.shares = dict(event.limits), event.shares
@@ -201,6 +201,7 @@ def _fork(state: RunState, event: RunForked) -> None:
     """The log of another run ends here; from now on it is this one."""
     state.sequence = 1
     state.principal, state.labels = event.principal, event.labels
+    state.attributes = event.attributes
     state.started_at = event.at
     state.run_key, state.parent, state.trace, state.queue = "", None, "", ""
     state.forked_from = event.run

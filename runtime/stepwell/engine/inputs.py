@@ -32,6 +32,7 @@ class Start(Given, frozen=True):
     limits: dict[str, int] = {}
     shares: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    attributes: dict[str, tuple[str, ...]] = {}
 
 
 class Fork(Given, frozen=True):
@@ -47,6 +48,7 @@ class Fork(Given, frozen=True):
     labels: dict[str, str] = {}
     edited: bool = False
     input: Data = NOTHING
+    attributes: dict[str, tuple[str, ...]] = {}
 
 
 class Answer(Struct, frozen=True, gc=False, kw_only=True):

@@ -182,6 +182,7 @@ class RunState(Struct):
     """The label that says whose data a run holds, where that may be erased."""
     phase: RunPhase = RunPhase.NEW
     principal: str = ""
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     run_key: str = ""
     queue: str = ""

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import jwt
 
+from stepwell.orchestrator.attributes import claimed
 from stepwell.orchestrator.authentication import Unauthenticated
 from stepwell.orchestrator.scopes import Scopes
 from stepwell.principals import Caller
@@ -53,14 +54,16 @@ class AccessTokens:
         scopes: Scopes,
         namespace: str,
         principal: str = "sub",
+        attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """`principal` is the claim that names a bearer."""
+        """`principal` is the claim that names a bearer, `attributes` those that say more of it."""
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
         self._scopes = scopes
         self._namespace = namespace
         self._principal = principal
+        self._attributes = attributes or {}
 
     async def identify(self, token: str) -> Caller:
         """The bearer of a token, with the scopes that it grants.
@@ -79,7 +82,12 @@ class AccessTokens:
             raise Unauthenticated(
                 f"the access token does not say whose it is: it has no claim {self._principal!r}"
             )
-        caller = Caller(self._namespace, f"agent:{agent_name(name)}", scopes=granted_scopes(claims))
+        caller = Caller(
+            self._namespace,
+            f"agent:{agent_name(name)}",
+            scopes=granted_scopes(claims),
+            attributes=claimed(claims, self._attributes),
+        )
         self._scopes.demand(caller, (), "this server")
         return caller
 

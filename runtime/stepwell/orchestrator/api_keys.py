@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -19,6 +20,7 @@ from msgspec import Struct
 from stepwell.clock import Clock
 from stepwell.errors import Code, Denied, InvalidRequest, Unavailable
 from stepwell.orchestrator.approvals import Factors, Proof
+from stepwell.orchestrator.attributes import decoded, encoded, read_attributes
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.authentication import KEY_PREFIX, Unauthenticated
 from stepwell.orchestrator.authority import demand_user
@@ -70,20 +72,24 @@ class ApiKeys:
         *,
         namespace: str = "",
         expires: timedelta | None = None,
+        attributes: Iterable[tuple[str, Iterable[str]]] = (),
         proof: Proof | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key for a subject, `user:ann`, `agent:bot` or `service:ci`; and its token.
+
+        `attributes` is what rules of data shall know of its bearer.
 
         Nobody can ask for the token again. Only the owner of the home makes keys for other
         namespaces than his own. Once anybody in the namespace has a factor, the caller shows his: a key outlives a call.
 
         Raises:
             Denied: POLICY_DENIED, the caller may not; FACTOR_REQUIRED, FACTOR_WRONG, FACTOR_LOCKED.
-            InvalidRequest: the subject or the namespace is none.
+            InvalidRequest: the subject or the namespace is none; or an attribute.
         """
         demand_user(caller, "API keys are made", "stepwell key create")
         namespace = namespace or caller.namespace
         _check(subject, namespace)
+        known = read_attributes(attributes)
         if namespace != caller.namespace and not caller.is_owner:
             raise Denied(
                 f"{caller.principal} belongs to the namespace {caller.namespace}, and keys of "
@@ -103,10 +109,13 @@ class ApiKeys:
             created_at=now,
             is_vouched=is_vouched,
             expires_at=None if expires is None else now + expires // _MICROSECOND,
+            attributes=encoded(known),
         )
         with refusals():
             await self._storage.api_keys.add(namespace, row)
         told = {"subject": subject, "vouched": str(is_vouched).lower()}
+        if known:
+            told["attributes"] = row.attributes
         await self._audit.record(
             namespace, caller.principal, "api_key.create", f"api_key/{row.id}", told
         )
@@ -183,7 +192,7 @@ class ApiKeys:
             raise Unauthenticated(f"the API key {row.id} was revoked; ask for another")
         if row.expires_at is not None and row.expires_at <= self._clock.now():
             raise Unauthenticated(f"the API key {row.id} has expired; ask for another")
-        return Caller(known.namespace, row.subject, row.id)
+        return Caller(known.namespace, row.subject, row.id, attributes=decoded(row.attributes))
 
     async def _look_up(self, id: str) -> _Known | None:
         now = asyncio.get_running_loop().time()

@@ -258,6 +258,7 @@ class Controls:
                 **self._journal.inherited(state.labels),
             },
             edited=edited,
+            attributes=dict(caller.attributes),
             input=Data(value=input if edited else None),
         )
         _refuse(objection(state, given))

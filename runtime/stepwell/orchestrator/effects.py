@@ -251,6 +251,7 @@ class WorldEffects:
             attempt=command.attempt,
             key=f"{state.run}/{command.key}",
             traceparent=traceparent,
+            attributes=state.attributes,
         )
         approval = command.approval
         by = approval.by if approval else ""

@@ -148,6 +148,7 @@ class StoredPeers:
             trace=traceparent,
             shares=(*state.shares, state.run) if state.limits else state.shares,
             called=tuple(sorted(state.calls)),
+            attributes=state.attributes,
         )
         with suppress(Conflict):  # somebody has started it since we looked
             begun = await self._start(namespace, child, graph, given)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -15,8 +15,16 @@ from stepwell.definitions.loader import load
 from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell.orchestrator.authority import demand_user
+from stepwell.orchestrator.data_trials import (
+    DatabaseShape,
+    DataCase,
+    DataExplanation,
+    DataQuestion,
+    explained,
+)
 from stepwell.orchestrator.policies import Policies
 from stepwell.policy import defaults
+from stepwell.policy.data.check import Known
 from stepwell.policy.port import Action, Decision, Facts
 from stepwell.policy.ruleset import Pass, RuleSet
 from stepwell.policy.schema import USAGE
@@ -107,17 +115,42 @@ class PolicyTrials:
         demand_user(caller, "policies are tested", "stepwell policy test")
         wanted = read_cases(cases)
         rules = await self._policies.rules(caller, files)
-        return await asyncio.to_thread(self._tried, caller.namespace, wanted, rules)
+        known = await self._policies.databases.known(caller.namespace)
+        declared = {name: shape.catalog for name, shape in wanted.databases.items()}
+        known = Known({**known.catalogs, **declared})
+        return await asyncio.to_thread(self._tried, caller.namespace, wanted.cases, rules, known)
+
+    async def explain_data(
+        self, caller: Caller, question: DataQuestion, files: Sequence[PolicyFile] = ()
+    ) -> DataExplanation:
+        """What somebody would see of a datasource, by these files or by what is in force.
+
+        Raises:
+            Denied: POLICY_DENIED, the caller is not a user.
+            NotFound: DATASOURCE_NOT_FOUND, or its tables are not known.
+            InvalidRequest: INVALID_POLICY, with every problem.
+        """
+        demand_user(caller, "what somebody sees is explained", "stepwell policy explain --data")
+        rules = await self._policies.rules(caller, files)
+        known = await self._policies.databases.known(caller.namespace)
+        return await asyncio.to_thread(explained, question, rules, known)
 
     def _tried(
-        self, namespace: str, cases: Sequence["Case"], rules: RuleSet | None
+        self,
+        namespace: str,
+        cases: Sequence["Case | DataCase"],
+        rules: RuleSet | None,
+        known: Known,
     ) -> tuple[CaseResult, ...]:
         results: list[CaseResult] = []
         for number, case in enumerate(cases, 1):
-            action = self._action(namespace, case.question())
-            decision = defaults.decide(action) if rules is None else rules.decide(action)
-            name = case.name or f"case {number}"
-            results.append(CaseResult(name, decision, case.difference(decision)))
+            if isinstance(case, DataCase):
+                decision, problem = case.decided(rules, known)
+            else:
+                action = self._action(namespace, case.question())
+                decision = defaults.decide(action) if rules is None else rules.decide(action)
+                problem = case.difference(decision)
+            results.append(CaseResult(case.name or f"case {number}", decision, problem))
         return tuple(results)
 
     def _action(self, namespace: str, question: Question) -> Action:
@@ -208,12 +241,20 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return ""
 
 
-class _Cases(Struct, frozen=True, forbid_unknown_fields=True):
-    cases: tuple[Case, ...]
+class _Document(Struct, frozen=True, forbid_unknown_fields=True):
+    cases: tuple[dict[str, Any], ...]
+    databases: dict[str, DatabaseShape] = {}
 
 
-def read_cases(source: bytes) -> tuple[Case, ...]:
-    """The cases of a test in YAML or JSON.
+class Cases(Struct, frozen=True):
+    """The cases of a test, and databases that they are about which need not be there."""
+
+    cases: tuple[Case | DataCase, ...]
+    databases: Mapping[str, DatabaseShape] = {}
+
+
+def read_cases(source: bytes) -> Cases:
+    """The cases of a test in YAML or JSON: those with `data` are about a database.
 
     Raises:
         InvalidRequest: INVALID_REQUEST, with the place or the path of what is wrong.
@@ -223,11 +264,22 @@ def read_cases(source: bytes) -> tuple[Case, ...]:
         said = "; ".join(str(problem) for problem in document.problems)
         raise InvalidRequest(f"the cases cannot be read: {said}", detail={"cases": said})
     try:
-        cases = msgspec.convert(document.value, _Cases).cases
+        read = msgspec.convert(document.value, _Document)
+        cases = tuple(_case(number, case) for number, case in enumerate(read.cases))
     except msgspec.ValidationError as error:
         problem = f"the cases do not fit: {error}"
         raise InvalidRequest(problem, detail={"cases": problem}) from error
     if len(cases) > MAX_CASES:
         problem = f"there are {len(cases)} cases, the limit is {MAX_CASES}"
         raise InvalidRequest(problem, detail={"cases": problem})
-    return cases
+    return Cases(cases, read.databases)
+
+
+def _case(number: int, case: dict[str, Any]) -> Case | DataCase:
+    try:
+        return msgspec.convert(case, DataCase) if "data" in case else msgspec.convert(case, Case)
+    except msgspec.ValidationError as error:
+        said, at, path = str(error).rpartition(" - at `$")
+        where = f"$.cases[{number}]"
+        told = f"{said} - at `{where}{path}" if at else f"{error} - at `{where}`"
+        raise msgspec.ValidationError(told) from error

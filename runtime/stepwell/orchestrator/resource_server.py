@@ -9,6 +9,7 @@ from msgspec import Struct
 from stepwell.config import OAuthSettings
 from stepwell.errors import SetupError
 from stepwell.orchestrator.api_keys import NAMESPACE
+from stepwell.orchestrator.attributes import check_names
 from stepwell.orchestrator.authentication import Identify
 from stepwell.orchestrator.scopes import Scopes
 
@@ -48,6 +49,7 @@ def resource_server(settings: OAuthSettings, resource: str) -> ResourceServer | 
             _check_url(name, value)
     if not NAMESPACE.fullmatch(settings.namespace):
         raise SetupError(f"mcp.oauth.namespace: {settings.namespace!r} is no namespace")
+    check_names("mcp.oauth.attributes", settings.attributes)
     scopes = Scopes(settings.scopes, settings.tools)
     if OFFLINE in scopes.supported:
         raise SetupError(
@@ -65,6 +67,7 @@ def resource_server(settings: OAuthSettings, resource: str) -> ResourceServer | 
         scopes=scopes,
         namespace=settings.namespace,
         principal=settings.principal,
+        attributes=settings.attributes,
     )
     return ResourceServer(settings.issuer, resource, scopes, tokens.identify)
 

@@ -287,6 +287,7 @@ class Service:
             queue=queue,
             limits=dict(limits or {}),
             trace=trace,
+            attributes=dict(caller.attributes),
         )
         digest = ""
         if request_id:

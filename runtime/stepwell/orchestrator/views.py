@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from stepwell.engine.events import Event, QuestionAsked
 from stepwell.engine.values import Data, Failure
+from stepwell.orchestrator.attributes import decoded
 from stepwell.orchestrator.schedule_rules import ScheduleSpec
+from stepwell.principals import Attributes
 from stepwell_storage.records import ApiKeyRow, DatasourceRow, FactorRow, KeyRow, RunRow
 
 
@@ -317,6 +319,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     revoked_at: int | None = None
     used_at: int | None = None
+    attributes: Attributes = {}
 
 
 class Factor(Struct, frozen=True, kw_only=True):
@@ -410,6 +413,7 @@ def api_key_of(namespace: str, row: ApiKeyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         used_at=row.used_at,
+        attributes=decoded(row.attributes),
     )
 
 

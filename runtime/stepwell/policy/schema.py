@@ -101,7 +101,7 @@ def schema_json(tools: Mapping[str, Record]) -> str:
 def data_schema_json() -> str:
     """The schema of rules of data: `principal.getTag("tenant")` is a set of texts."""
     applies = {"principalTypes": list(PRINCIPALS.values()), "resourceTypes": ["Table"]}
-    actions = dict.fromkeys(DATA_ACTIONS, {"appliesTo": applies})
+    actions = {name: {"appliesTo": applies} for name in DATA_ACTIONS}
     document = {"": {"entityTypes": _DATA_ENTITIES, "actions": actions}}
     return msgspec.json.encode(document).decode()
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, StepwellError
+from stepwell.principals import Attributes
 from stepwell.tools.icons import Icon
 
 TaskUse: TypeAlias = Literal["auto", "eager", "required", "never"]
@@ -88,6 +89,8 @@ class CallContext(Struct, frozen=True, kw_only=True):
     attempt: int
     key: str
     traceparent: str = ""
+    attributes: Attributes = {}
+    """What is known of the principal besides its name."""
 
 
 Begin: TypeAlias = Callable[[], Awaitable[bool]]

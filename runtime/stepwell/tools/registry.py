@@ -16,6 +16,9 @@ RESERVED: Final = frozenset(
 )
 """Names under which MCP clients are offered what follows their runs, and what finds their tools."""
 
+OF_DATA: Final = frozenset({"db_read", "db_insert", "db_update", "db_delete"})
+"""Actions of data in policies: a rule that names one would not be about a tool of that name."""
+
 FOREIGN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 """What a tool of another's MCP server may be called: whatever that protocol allows."""
 
@@ -153,6 +156,11 @@ class ToolRegistry:
             raise SetupError(
                 f"{spec.name} is the name of a tool of Stepwell's own, with which MCP clients "
                 f"follow their runs or find tools; give yours another one: {other}",
+                code=Code.INVALID_DEFINITION,
+            )
+        if spec.name in OF_DATA:
+            raise SetupError(
+                f"{spec.name} is what policies call an action of data; give the tool another name",
                 code=Code.INVALID_DEFINITION,
             )
         compiled(spec.input_schema)

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stepwell.v1 import common_pb2 as stepwell_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!stepwell/v1/api_key_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\x89\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x12\n\ncreated_by\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb2\x01\n\x13\x43reateApiKeyRequest\x12\x1b\n\x07subject\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tnamespace\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12?\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x06\x08\x80\x86\xb0\x96\x01*\x00\x12!\n\x05proof\x18\x04 \x01(\x0b\x32\x12.stepwell.v1.Proof\"G\n\x14\x43reateApiKeyResponse\x12 \n\x03key\x18\x01 \x01(\x0b\x32\x13.stepwell.v1.ApiKey\x12\r\n\x05token\x18\x02 \x01(\t\"j\n\x12ListApiKeysRequest\x12\x1a\n\tnamespace\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Q\n\x13ListApiKeysResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.stepwell.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x13RevokeApiKeyRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tnamespace\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\"8\n\x14RevokeApiKeyResponse\x12 \n\x03key\x18\x01 \x01(\x0b\x32\x13.stepwell.v1.ApiKey2\x95\x02\n\rApiKeyService\x12S\n\x0c\x43reateApiKey\x12 .stepwell.v1.CreateApiKeyRequest\x1a!.stepwell.v1.CreateApiKeyResponse\x12U\n\x0bListApiKeys\x12\x1f.stepwell.v1.ListApiKeysRequest\x1a .stepwell.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12X\n\x0cRevokeApiKey\x12 .stepwell.v1.RevokeApiKeyRequest\x1a!.stepwell.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!stepwell/v1/api_key_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\xb5\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x12\n\ncreated_by\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\nattributes\x18\t \x03(\x0b\x32\x16.stepwell.v1.Attribute\"\xe8\x01\n\x13\x43reateApiKeyRequest\x12\x1b\n\x07subject\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tnamespace\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12?\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x06\x08\x80\x86\xb0\x96\x01*\x00\x12!\n\x05proof\x18\x04 \x01(\x0b\x32\x12.stepwell.v1.Proof\x12\x34\n\nattributes\x18\x05 \x03(\x0b\x32\x16.stepwell.v1.AttributeB\x08\xbaH\x05\x92\x01\x02\x10 \"G\n\x14\x43reateApiKeyResponse\x12 \n\x03key\x18\x01 \x01(\x0b\x32\x13.stepwell.v1.ApiKey\x12\r\n\x05token\x18\x02 \x01(\t\"j\n\x12ListApiKeysRequest\x12\x1a\n\tnamespace\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Q\n\x13ListApiKeysResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.stepwell.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x13RevokeApiKeyRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tnamespace\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\"8\n\x14RevokeApiKeyResponse\x12 \n\x03key\x18\x01 \x01(\x0b\x32\x13.stepwell.v1.ApiKey2\x95\x02\n\rApiKeyService\x12S\n\x0c\x43reateApiKey\x12 .stepwell.v1.CreateApiKeyRequest\x1a!.stepwell.v1.CreateApiKeyResponse\x12U\n\x0bListApiKeys\x12\x1f.stepwell.v1.ListApiKeysRequest\x1a .stepwell.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12X\n\x0cRevokeApiKey\x12 .stepwell.v1.RevokeApiKeyRequest\x1a!.stepwell.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['namespace']._serialized_options = b'\272H\004r\002\030?'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['expires_in']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['expires_in']._serialized_options = b'\272H\r\252\001\n\"\006\010\200\206\260\226\001*\000'
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['attributes']._loaded_options = None
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['attributes']._serialized_options = b'\272H\005\222\001\002\020 '
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['namespace']._loaded_options = None
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['namespace']._serialized_options = b'\272H\004r\002\030?'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -56,19 +58,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\220\002\002'
   _globals['_APIKEY']._serialized_start=171
-  _globals['_APIKEY']._serialized_end=436
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=439
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=617
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=619
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=690
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=692
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=798
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=800
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=881
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=883
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=955
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=957
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1013
-  _globals['_APIKEYSERVICE']._serialized_start=1016
-  _globals['_APIKEYSERVICE']._serialized_end=1293
+  _globals['_APIKEY']._serialized_end=480
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=483
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=715
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=717
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=788
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=790
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=896
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=898
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=979
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=981
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1053
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1055
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1111
+  _globals['_APIKEYSERVICE']._serialized_start=1114
+  _globals['_APIKEYSERVICE']._serialized_end=1391
 # @@protoc_insertion_point(module_scope)

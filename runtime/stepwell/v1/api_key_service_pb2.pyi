@@ -35,6 +35,7 @@ class ApiKey(message.Message):
     EXPIRES_AT_FIELD_NUMBER: builtins.int
     REVOKED_AT_FIELD_NUMBER: builtins.int
     USED_AT_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_FIELD_NUMBER: builtins.int
     id: builtins.str
     namespace: builtins.str
     subject: builtins.str
@@ -54,6 +55,10 @@ class ApiKey(message.Message):
     def used_at(self) -> timestamp_pb2.Timestamp:
         """Known to ten minutes or so; unset where it never was used."""
 
+    @builtins.property
+    def attributes(self) -> containers.RepeatedCompositeFieldContainer[common_pb2.Attribute]:
+        """What rules of data know of its bearer."""
+
     def __init__(
         self,
         *,
@@ -65,10 +70,11 @@ class ApiKey(message.Message):
         expires_at: timestamp_pb2.Timestamp | None = ...,
         revoked_at: timestamp_pb2.Timestamp | None = ...,
         used_at: timestamp_pb2.Timestamp | None = ...,
+        attributes: abc.Iterable[common_pb2.Attribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "revoked_at", b"revoked_at", "used_at", b"used_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "created_by", b"created_by", "expires_at", b"expires_at", "id", b"id", "namespace", b"namespace", "revoked_at", b"revoked_at", "subject", b"subject", "used_at", b"used_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attributes", b"attributes", "created_at", b"created_at", "created_by", b"created_by", "expires_at", b"expires_at", "id", b"id", "namespace", b"namespace", "revoked_at", b"revoked_at", "subject", b"subject", "used_at", b"used_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -82,6 +88,7 @@ class CreateApiKeyRequest(message.Message):
     NAMESPACE_FIELD_NUMBER: builtins.int
     EXPIRES_IN_FIELD_NUMBER: builtins.int
     PROOF_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_FIELD_NUMBER: builtins.int
     subject: builtins.str
     """"user:ann", "agent:bot" or "service:ci"; at most 63 lower-case letters, digits and . _ @ -
     after the colon.
@@ -94,6 +101,10 @@ class CreateApiKeyRequest(message.Message):
 
     @builtins.property
     def proof(self) -> common_pb2.Proof: ...
+    @builtins.property
+    def attributes(self) -> containers.RepeatedCompositeFieldContainer[common_pb2.Attribute]:
+        """What rules of data shall know of its bearer."""
+
     def __init__(
         self,
         *,
@@ -101,10 +112,11 @@ class CreateApiKeyRequest(message.Message):
         namespace: builtins.str = ...,
         expires_in: duration_pb2.Duration | None = ...,
         proof: common_pb2.Proof | None = ...,
+        attributes: abc.Iterable[common_pb2.Attribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["expires_in", b"expires_in", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["expires_in", b"expires_in", "namespace", b"namespace", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attributes", b"attributes", "expires_in", b"expires_in", "namespace", b"namespace", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18stepwell/v1/common.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\"V\n\x04\x44\x61ta\x12\x0e\n\x04json\x18\x01 \x01(\x0cH\x00\x12#\n\x03ref\x18\x02 \x01(\x0b\x32\x14.stepwell.v1.BlobRefH\x00\x12\x0e\n\x06sealed\x18\x03 \x01(\tB\t\n\x07\x63ontent\"6\n\x07\x42lobRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\r\n\x05label\x18\x03 \x01(\t\"\x9e\x01\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x30\n\x06\x64\x65tail\x18\x04 \x03(\x0b\x32 .stepwell.v1.Failure.DetailEntry\x1a-\n\x0b\x44\x65tailEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Q\n\x05Proof\x12\x19\n\x04totp\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x10H\x00\x12\x1e\n\x07passkey\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80\x04H\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18stepwell/v1/common.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\"V\n\x04\x44\x61ta\x12\x0e\n\x04json\x18\x01 \x01(\x0cH\x00\x12#\n\x03ref\x18\x02 \x01(\x0b\x32\x14.stepwell.v1.BlobRefH\x00\x12\x0e\n\x06sealed\x18\x03 \x01(\tB\t\n\x07\x63ontent\"6\n\x07\x42lobRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\r\n\x05label\x18\x03 \x01(\t\"\x9e\x01\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x30\n\x06\x64\x65tail\x18\x04 \x03(\x0b\x32 .stepwell.v1.Failure.DetailEntry\x1a-\n\x0b\x44\x65tailEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\tAttribute\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x06values\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"Q\n\x05Proof\x12\x19\n\x04totp\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x10H\x00\x12\x1e\n\x07passkey\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80\x04H\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FAILURE_DETAILENTRY']._loaded_options = None
   _globals['_FAILURE_DETAILENTRY']._serialized_options = b'8\001'
+  _globals['_ATTRIBUTE'].fields_by_name['name']._loaded_options = None
+  _globals['_ATTRIBUTE'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ATTRIBUTE'].fields_by_name['values']._loaded_options = None
+  _globals['_ATTRIBUTE'].fields_by_name['values']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
   _globals['_PROOF'].oneofs_by_name['kind']._loaded_options = None
   _globals['_PROOF'].oneofs_by_name['kind']._serialized_options = b'\272H\002\010\001'
   _globals['_PROOF'].fields_by_name['totp']._loaded_options = None
@@ -48,6 +52,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAILURE']._serialized_end=373
   _globals['_FAILURE_DETAILENTRY']._serialized_start=328
   _globals['_FAILURE_DETAILENTRY']._serialized_end=373
-  _globals['_PROOF']._serialized_start=375
-  _globals['_PROOF']._serialized_end=456
+  _globals['_ATTRIBUTE']._serialized_start=375
+  _globals['_ATTRIBUTE']._serialized_end=439
+  _globals['_PROOF']._serialized_start=441
+  _globals['_PROOF']._serialized_end=522
 # @@protoc_insertion_point(module_scope)

@@ -235,6 +235,7 @@ class RunStarted(message.Message):
     LIMITS_FIELD_NUMBER: builtins.int
     SHARES_FIELD_NUMBER: builtins.int
     CALLED_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_FIELD_NUMBER: builtins.int
     workflow: builtins.str
     version: builtins.str
     principal: builtins.str
@@ -264,6 +265,10 @@ class RunStarted(message.Message):
     def called(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tools that runs above it had called: what they read may have come with the input."""
 
+    @builtins.property
+    def attributes(self) -> containers.RepeatedCompositeFieldContainer[common_pb2.Attribute]:
+        """What was known of the principal when it started the run."""
+
     def __init__(
         self,
         *,
@@ -279,10 +284,11 @@ class RunStarted(message.Message):
         limits: abc.Mapping[builtins.str, builtins.int] | None = ...,
         shares: abc.Iterable[builtins.str] | None = ...,
         called: abc.Iterable[builtins.str] | None = ...,
+        attributes: abc.Iterable[common_pb2.Attribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["called", b"called", "input", b"input", "labels", b"labels", "limits", b"limits", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "shares", b"shares", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attributes", b"attributes", "called", b"called", "input", b"input", "labels", b"labels", "limits", b"limits", "parent", b"parent", "principal", b"principal", "queue", b"queue", "run_key", b"run_key", "shares", b"shares", "trace", b"trace", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,6 +359,7 @@ class RunForked(message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     EDITED_FIELD_NUMBER: builtins.int
     INPUT_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_FIELD_NUMBER: builtins.int
     run: builtins.str
     """"runs/{id}": the other one."""
     sequence: builtins.int
@@ -368,6 +375,8 @@ class RunForked(message.Message):
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
     def input(self) -> common_pb2.Data: ...
+    @builtins.property
+    def attributes(self) -> containers.RepeatedCompositeFieldContainer[common_pb2.Attribute]: ...
     def __init__(
         self,
         *,
@@ -380,10 +389,11 @@ class RunForked(message.Message):
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         edited: builtins.bool = ...,
         input: common_pb2.Data | None = ...,
+        attributes: abc.Iterable[common_pb2.Attribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["edited", b"edited", "input", b"input", "labels", b"labels", "principal", b"principal", "run", b"run", "sequence", b"sequence", "step", b"step", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attributes", b"attributes", "edited", b"edited", "input", b"input", "labels", b"labels", "principal", b"principal", "run", b"run", "sequence", b"sequence", "step", b"step", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

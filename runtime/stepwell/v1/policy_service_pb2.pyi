@@ -590,6 +590,193 @@ class ExplainDecisionResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class ExplainAccessRequest(message.Message):
+    """Request of ExplainAccess: somebody who would look into a datasource."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: builtins.int
+    DATASOURCE_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_FIELD_NUMBER: builtins.int
+    datasource: builtins.str
+    principal: builtins.str
+    """Empty is "agent:local"."""
+    @builtins.property
+    def files(self) -> containers.RepeatedCompositeFieldContainer[PolicyFile]: ...
+    @builtins.property
+    def groups(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The groups of the principal, besides the values of its attribute `groups`."""
+
+    @builtins.property
+    def attributes(self) -> containers.RepeatedCompositeFieldContainer[common_pb2.Attribute]: ...
+    def __init__(
+        self,
+        *,
+        files: abc.Iterable[PolicyFile] | None = ...,
+        datasource: builtins.str = ...,
+        principal: builtins.str = ...,
+        groups: abc.Iterable[builtins.str] | None = ...,
+        attributes: abc.Iterable[common_pb2.Attribute] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attributes", b"attributes", "datasource", b"datasource", "files", b"files", "groups", b"groups", "principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ChangeReach(message.Message):
+    """How far one kind of change reaches."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    change: builtins.str
+    """"insert", "update" or "delete"."""
+    rows: builtins.str
+    """SQL; empty is every row that may be read."""
+    @builtins.property
+    def columns(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Those that it may set."""
+
+    def __init__(
+        self,
+        *,
+        change: builtins.str = ...,
+        columns: abc.Iterable[builtins.str] | None = ...,
+        rows: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["change", b"change", "columns", b"columns", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TableExplained(message.Message):
+    """A table as somebody would see it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class MasksEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: builtins.int
+    READABLE_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    EVERY_COLUMN_FIELD_NUMBER: builtins.int
+    MASKS_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    MOST_ROWS_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    NOTES_FIELD_NUMBER: builtins.int
+    ON_TRIAL_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    readable: builtins.bool
+    """Whether it is there for him; the next five are empty where it is not."""
+    every_column: builtins.bool
+    rows: builtins.str
+    """SQL; empty is every row."""
+    most_rows: builtins.int
+    """0 is what holds for the datasource."""
+    on_trial: builtins.str
+    """How it would be with the rules on trial, where that differs."""
+    @builtins.property
+    def columns(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Those that are there; empty with `every_column`."""
+
+    @builtins.property
+    def masks(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The mask of each column that has one: "null", "redact", "first" or "hash"."""
+
+    @builtins.property
+    def changes(self) -> containers.RepeatedCompositeFieldContainer[ChangeReach]: ...
+    @builtins.property
+    def rules(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The rules that had a part in it, by id."""
+
+    @builtins.property
+    def notes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What could not be applied, or was lost because rules could not be put together."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        readable: builtins.bool = ...,
+        columns: abc.Iterable[builtins.str] | None = ...,
+        every_column: builtins.bool = ...,
+        masks: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        rows: builtins.str = ...,
+        changes: abc.Iterable[ChangeReach] | None = ...,
+        most_rows: builtins.int = ...,
+        rules: abc.Iterable[builtins.str] | None = ...,
+        notes: abc.Iterable[builtins.str] | None = ...,
+        on_trial: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["changes", b"changes", "columns", b"columns", "every_column", b"every_column", "masks", b"masks", "most_rows", b"most_rows", "name", b"name", "notes", b"notes", "on_trial", b"on_trial", "readable", b"readable", "rows", b"rows", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExplainAccessResponse(message.Message):
+    """Response of ExplainAccess."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: builtins.int
+    OPEN_FIELD_NUMBER: builtins.int
+    MOST_ROWS_FIELD_NUMBER: builtins.int
+    TABLES_FIELD_NUMBER: builtins.int
+    policy: builtins.str
+    """The digest of the policy; "open" where none is in force."""
+    open: builtins.bool
+    """Whether no rule in force names the datasource: all of it may be read, and nothing written."""
+    most_rows: builtins.int
+    """Rows of an answer, where a table does not say less."""
+    @builtins.property
+    def tables(self) -> containers.RepeatedCompositeFieldContainer[TableExplained]:
+        """Every table that there is, by name."""
+
+    def __init__(
+        self,
+        *,
+        policy: builtins.str = ...,
+        open: builtins.bool = ...,
+        most_rows: builtins.int = ...,
+        tables: abc.Iterable[TableExplained] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["most_rows", b"most_rows", "open", b"open", "policy", b"policy", "tables", b"tables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class TestPolicyRequest(message.Message):
     """Request of TestPolicy."""
 

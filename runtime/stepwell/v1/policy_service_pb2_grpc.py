@@ -74,6 +74,11 @@ class PolicyServiceStub:
                 request_serializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.ExplainAccess = channel.unary_unary(
+                '/stepwell.v1.PolicyService/ExplainAccess',
+                request_serializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessRequest.SerializeToString,
+                response_deserializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessResponse.FromString,
+                _registered_method=True)
         self.TestPolicy = channel.unary_unary(
                 '/stepwell.v1.PolicyService/TestPolicy',
                 request_serializer=stepwell_dot_v1_dot_policy__service__pb2.TestPolicyRequest.SerializeToString,
@@ -146,6 +151,14 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainAccess(self, request, context):
+        """Tells what somebody would see of a datasource, table by table, and why. One that is not there, or
+        whose tables cannot be read, gives NOT_FOUND (DATASOURCE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TestPolicy(self, request, context):
         """Tells of every case whether it ends as it says.
         """
@@ -198,6 +211,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'ExplainAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainAccess,
+                    request_deserializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessRequest.FromString,
+                    response_serializer=stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessResponse.SerializeToString,
             ),
             'TestPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.TestPolicy,
@@ -404,6 +422,33 @@ class PolicyService:
             '/stepwell.v1.PolicyService/ExplainDecision',
             stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionRequest.SerializeToString,
             stepwell_dot_v1_dot_policy__service__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stepwell.v1.PolicyService/ExplainAccess',
+            stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessRequest.SerializeToString,
+            stepwell_dot_v1_dot_policy__service__pb2.ExplainAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class PolicyServiceStub:
     """Returns what policies may speak of, as a schema of Cedar: an action for every tool."""
     ExplainDecision: grpc.UnaryUnaryMultiCallable[policy_service_pb2.ExplainDecisionRequest, policy_service_pb2.ExplainDecisionResponse]
     """Tells what would be decided of a call that nobody makes, and how."""
+    ExplainAccess: grpc.UnaryUnaryMultiCallable[policy_service_pb2.ExplainAccessRequest, policy_service_pb2.ExplainAccessResponse]
+    """Tells what somebody would see of a datasource, table by table, and why. One that is not there, or
+    whose tables cannot be read, gives NOT_FOUND (DATASOURCE_NOT_FOUND).
+    """
     TestPolicy: grpc.UnaryUnaryMultiCallable[policy_service_pb2.TestPolicyRequest, policy_service_pb2.TestPolicyResponse]
     """Tells of every case whether it ends as it says."""
     SimulatePolicy: grpc.UnaryStreamMultiCallable[policy_service_pb2.SimulatePolicyRequest, policy_service_pb2.SimulatePolicyResponse]
@@ -93,6 +97,10 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """Returns what policies may speak of, as a schema of Cedar: an action for every tool."""
     ExplainDecision: aio.UnaryUnaryMultiCallable[policy_service_pb2.ExplainDecisionRequest, policy_service_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
     """Tells what would be decided of a call that nobody makes, and how."""
+    ExplainAccess: aio.UnaryUnaryMultiCallable[policy_service_pb2.ExplainAccessRequest, policy_service_pb2.ExplainAccessResponse]  # type: ignore[assignment]
+    """Tells what somebody would see of a datasource, table by table, and why. One that is not there, or
+    whose tables cannot be read, gives NOT_FOUND (DATASOURCE_NOT_FOUND).
+    """
     TestPolicy: aio.UnaryUnaryMultiCallable[policy_service_pb2.TestPolicyRequest, policy_service_pb2.TestPolicyResponse]  # type: ignore[assignment]
     """Tells of every case whether it ends as it says."""
     SimulatePolicy: aio.UnaryStreamMultiCallable[policy_service_pb2.SimulatePolicyRequest, policy_service_pb2.SimulatePolicyResponse]  # type: ignore[assignment]
@@ -168,6 +176,16 @@ class PolicyServiceServicer(metaclass=abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[policy_service_pb2.ExplainDecisionResponse, abc.Awaitable[policy_service_pb2.ExplainDecisionResponse]]:
         """Tells what would be decided of a call that nobody makes, and how."""
+
+    @abc_1.abstractmethod
+    def ExplainAccess(
+        self,
+        request: policy_service_pb2.ExplainAccessRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[policy_service_pb2.ExplainAccessResponse, abc.Awaitable[policy_service_pb2.ExplainAccessResponse]]:
+        """Tells what somebody would see of a datasource, table by table, and why. One that is not there, or
+        whose tables cannot be read, gives NOT_FOUND (DATASOURCE_NOT_FOUND).
+        """
 
     @abc_1.abstractmethod
     def TestPolicy(

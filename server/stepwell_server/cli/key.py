@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stepwell.client import ApiKey
+from stepwell_server.cli.attributes import AttributeOption, read_attributes
 from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
 from stepwell_server.cli.durations import read_duration
@@ -45,6 +46,7 @@ async def create(
         str,
         typer.Option(metavar="DURATION", help="How long it counts, like 90d.", show_default=False),
     ] = "",
+    attribute: AttributeOption = None,
     code: CodeOption = "",
     home: HomeOption = None,
     json: JsonOption = False,
@@ -52,11 +54,12 @@ async def create(
     """Make a key, and print its token: nobody can ask for it again."""
     output = Output(json=json)
     lasts = read_duration(expires, "--expires")
+    known = read_attributes(attribute)
     async with connected(home_or_default(home)) as client:
         made, token = await proven(
             code,
             lambda shown: client.api_keys.create(
-                subject, namespace=namespace, expires_in=lasts, code=shown
+                subject, namespace=namespace, expires_in=lasts, attributes=known, code=shown
             ),
         )
     if json:
@@ -80,7 +83,7 @@ async def list_keys(
         output.document({"keys": found})
         return
     output.table(
-        ("key", "subject", "made", "made by", "last used", "state"),
+        ("key", "subject", "attributes", "made", "made by", "last used", "state"),
         map(_row, found),
         empty="no API keys yet; make one with: stepwell key create agent:NAME",
     )
@@ -106,7 +109,8 @@ async def revoke(
 def _row(key: ApiKey) -> tuple[str, ...]:
     used = day_and_time(key.used_at) if key.used_at else "never"
     made = day_and_time(key.created_at)
-    return (key.id, key.subject, made, key.created_by, used, _state(key))
+    known = (f"{name}={'|'.join(texts)}" for name, texts in key.attributes.items())
+    return (key.id, key.subject, " ".join(known), made, key.created_by, used, _state(key))
 
 
 def _state(key: ApiKey) -> str:

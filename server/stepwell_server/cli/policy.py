@@ -19,8 +19,10 @@ from stepwell.client import (
 )
 from stepwell.clock import SystemClock
 from stepwell.errors import Code, InvalidRequest
+from stepwell_server.cli.attributes import AttributeOption, read_attributes
 from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
+from stepwell_server.cli.data_access import print_access
 from stepwell_server.cli.durations import read_duration
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.json_values import METAVAR, read_json
@@ -182,15 +184,26 @@ async def schema(*, home: HomeOption = None) -> None:
 
 
 async def explain(
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool that would be called.")],
+    tool: Annotated[
+        str, typer.Argument(metavar="TOOL", help="The tool that would be called.")
+    ] = "",
     arguments: Annotated[
         str, typer.Argument(metavar=METAVAR, help="What it would be given.")
     ] = "{}",
     *,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DATASOURCE",
+            help="Instead of a call: what would be seen of this datasource.",
+            show_default=False,
+        ),
+    ] = "",
     policy: CandidateOption = None,
     principal: Annotated[
-        str, typer.Option(metavar="PRINCIPAL", help="Who would ask.")
+        str, typer.Option("--principal", "--as", metavar="PRINCIPAL", help="Who would ask.")
     ] = "agent:local",
+    attribute: AttributeOption = None,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="GROUP", help="One of the principal's.", show_default=False),
@@ -216,8 +229,24 @@ async def explain(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Tell what would be decided of a call, and by which rules; nothing is called."""
+    """Tell what would be decided of a call, or seen of a datasource, and by which rules."""
     output = Output(json=json)
+    if bool(tool) == bool(data):
+        raise InvalidRequest(
+            "name either a tool or a datasource: stepwell policy explain TOOL, or "
+            "stepwell policy explain --data DATASOURCE"
+        )
+    if data:
+        async with connected(home_or_default(home)) as client:
+            seen = await client.policies.explain_access(
+                data,
+                files=read_files(policy or []),
+                principal=principal,
+                groups=group or (),
+                attributes=read_attributes(attribute),
+            )
+        print_access(data, seen, output)
+        return
     given = read_json(arguments, "the arguments")
     async with connected(home_or_default(home)) as client:
         found = await client.policies.explain(

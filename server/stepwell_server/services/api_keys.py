@@ -24,6 +24,7 @@ class ApiKeyServicer(rpc.ApiKeyServiceServicer):
             request.subject,
             namespace=request.namespace,
             expires=lasts,
+            attributes=translate.attributes(request.attributes),
             proof=translate.proof(request.proof),
         )
         return pb.CreateApiKeyResponse(key=_api_key(made), token=token)
@@ -59,4 +60,5 @@ def _api_key(view: ApiKey) -> pb.ApiKey:
         expires_at=translate.maybe_timestamp(view.expires_at),
         revoked_at=translate.maybe_timestamp(view.revoked_at),
         used_at=translate.maybe_timestamp(view.used_at),
+        attributes=translate.attribute_messages(view.attributes),
     )

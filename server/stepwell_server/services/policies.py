@@ -79,6 +79,14 @@ class PolicyServicer(rpc.PolicyServiceServicer):
         found = await self._service.policy_trials.explain(current_caller(), question, files)
         return policies.explained(found)
 
+    async def ExplainAccess(
+        self, request: pb.ExplainAccessRequest, context: Context
+    ) -> pb.ExplainAccessResponse:
+        """What somebody would see of a datasource."""
+        question, files = policies.data_question(request), policies.files(request.files)
+        found = await self._service.policy_trials.explain_data(current_caller(), question, files)
+        return policies.data_explained(found)
+
     async def TestPolicy(
         self, request: pb.TestPolicyRequest, context: Context
     ) -> pb.TestPolicyResponse:

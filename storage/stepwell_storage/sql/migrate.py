@@ -16,7 +16,7 @@ from stepwell.clock import SystemClock
 from stepwell_storage.errors import Incompatible
 from stepwell_storage.sql.tables import meta, metadata
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The revision that this version of Stepwell works with."""
 
 READABLE_BY = "0004"

@@ -518,6 +518,7 @@ api_keys = sa.Table(
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("used_at", sa.BigInteger),
+    sa.Column("attributes", Text, nullable=False, server_default="{}"),
     sa.Index("api_keys_id", "id", unique=True),
 )
 

@@ -46,6 +46,37 @@ async def test_a_token_says_whose_it_is(keys: ApiKeys) -> None:
     assert await keys.identify(token) == Caller("team", "agent:bot", made.id)
 
 
+async def test_a_key_vouches_for_what_is_known_of_its_bearer(keys: ApiKeys) -> None:
+    said = [("tenant", ("42",)), ("groups", ("support",)), ("groups", ("night", "support"))]
+    made, token = await keys.create(LOCAL_USER, "agent:bot", attributes=said)
+    known = {"tenant": ("42",), "groups": ("support", "night")}
+    assert made.attributes == known
+    assert (await keys.identify(token)).attributes == known
+    assert (await keys.list_keys(LOCAL_USER))[0].attributes == known
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        [("Tenant", ("1",))],
+        [("", ("1",))],
+        [("a-b", ("1",))],
+        [("a", ())],
+        [("a", ("",))],
+        [("a", ("x\n",))],
+        [("a", ("x" * 257,))],
+        [("a", tuple(map(str, range(101))))],
+        [(f"a{number}", ("1",)) for number in range(33)],
+    ],
+)
+async def test_what_cannot_be_an_attribute_makes_no_key(
+    keys: ApiKeys, attributes: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await keys.create(LOCAL_USER, "agent:bot", attributes=attributes)
+    assert await keys.list_keys(LOCAL_USER) == ()
+
+
 async def test_the_store_never_sees_the_secret(clock: HandClock, factors: FakeFactors) -> None:
     storage = MemoryStorage()
     keys = keeping(storage, factors, clock)

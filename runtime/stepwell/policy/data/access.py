@@ -23,9 +23,6 @@ column of another kind shows NULL instead, so that its type stays.
 Change: TypeAlias = Literal["insert", "update", "delete"]
 """What may be done to rows besides reading them."""
 
-Attributes: TypeAlias = Mapping[str, tuple[str, ...]]
-"""What is known of a principal, by name: one text or more of each."""
-
 MOST_ROWS: Final = 1000
 """Rows of one answer, where no rule says less."""
 

@@ -4,7 +4,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from stepwell.policy.data.access import Access, Attributes, Tables
+from stepwell.policy.data.access import Access, Tables
+from stepwell.principals import Attributes
 
 
 class Asker(Struct, frozen=True, kw_only=True):

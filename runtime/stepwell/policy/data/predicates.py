@@ -17,8 +17,9 @@ from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 
-from stepwell.policy.data.access import Attributes, ColumnView, TableView
+from stepwell.policy.data.access import ColumnView, TableView
 from stepwell.policy.problems import nearest
+from stepwell.principals import Attributes
 
 MOST_TEXT: Final = 2000
 """Characters of a predicate."""
