@@ -50,6 +50,9 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, str]: st.dictionaries(words, words, max_size=3),
     dict[str, int]: st.dictionaries(words, whole, max_size=3),
     tuple[str, ...]: st.lists(words, max_size=3).map(tuple),
+    dict[str, tuple[str, ...]]: st.dictionaries(
+        words, st.lists(words, max_size=3).map(tuple), max_size=3
+    ),
 }
 names = st.sampled_from(["a", "b", "c"])
 BY_NAME = {"step": names | words, "node": names, "key": names}

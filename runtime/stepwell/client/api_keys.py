@@ -69,5 +69,5 @@ def _api_key(message: pb.ApiKey) -> ApiKey:
         expires_at=decode.instant(message.expires_at) if message.HasField("expires_at") else None,
         revoked_at=decode.instant(message.revoked_at) if message.HasField("revoked_at") else None,
         used_at=decode.instant(message.used_at) if message.HasField("used_at") else None,
-        attributes={one.name: tuple(one.values) for one in message.attributes},
+        attributes=decode.attributes(message.attributes),
     )

@@ -1,5 +1,6 @@
 """Messages of the contract as the types of this client."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -80,6 +81,11 @@ def value(message: common_pb2.Data) -> tuple[Json, BlobRef | None]:
     """A value, or None and the reference to one."""
     found = data(message)
     return (None if found.value is msgspec.UNSET else found.value), found.blob
+
+
+def attributes(messages: Iterable[common_pb2.Attribute]) -> dict[str, tuple[str, ...]]:
+    """What is known of a principal."""
+    return {message.name: tuple(message.values) for message in messages}
 
 
 def failure(message: common_pb2.Failure) -> Failure:

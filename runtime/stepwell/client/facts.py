@@ -95,6 +95,7 @@ _CONVERSIONS: Mapping[Any, Convert] = {
     tuple[str, ...]: tuple,
     dict[str, str]: dict,
     dict[str, int]: dict,
+    dict[str, tuple[str, ...]]: decode.attributes,
 }
 
 

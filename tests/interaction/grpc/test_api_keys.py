@@ -6,6 +6,7 @@ import pyotp
 import pytest
 
 from stepwell.client import Client
+from stepwell.engine.events import RunStarted
 from stepwell.errors import Code, StepwellError
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +39,23 @@ async def test_a_key_is_made_listed_used_and_revoked(client: Client, address: st
         revoked = await client.api_keys.revoke(made.id)
         assert revoked.revoked_at is not None
         assert await code_of(ann.list()) is Code.UNAUTHENTICATED
+
+
+async def test_a_key_vouches_for_attributes_which_its_runs_keep(
+    client: Client, address: str
+) -> None:
+    made, token = await client.api_keys.create("agent:bot", attributes={"tenant": ["42"]})
+    assert made.attributes == {"tenant": ("42",)}
+    assert await client.api_keys.list() == (made,)
+    async with Client(address, token=token) as bot:
+        run = await bot.run("hello", {"name": "Ann"})
+        batch = await anext(bot.watch(run.id))
+    fact = batch.events[0].fact
+    assert isinstance(fact, RunStarted)
+    assert fact.attributes == {"tenant": ("42",)}
+    assert await code_of(client.api_keys.create("agent:x", attributes={"A": ["1"]})) is (
+        Code.INVALID_REQUEST
+    )
 
 
 async def test_each_namespace_is_a_world_of_its_own(client: Client, bot: Client) -> None:

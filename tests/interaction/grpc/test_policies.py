@@ -4,10 +4,13 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from tests.unit.policy.data.shop import shop
 
 from stepwell.client import Client, PolicyFile, RunStatus
-from stepwell.errors import Code, Denied, InvalidRequest, NotFound
+from stepwell.client.policies import ChangeReach, TableExplained
+from stepwell.errors import Code, Denied, InvalidRequest, NotFound, StepwellError
 from stepwell.orchestrator.service import Service
+from stepwell.policy.data.check import Known
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +119,50 @@ async def test_a_decision_is_explained_and_cases_are_tried(client: Client) -> No
     cases = "cases: [{ tool: add, arguments: { a: 1, b: 1 }, expect: deny, name: one }]"
     (case,) = await client.policies.test(cases, SMALL)
     assert (case.name, case.problem) == ("one", "expected deny, it is allow by direct")
+
+
+async def test_what_somebody_sees_of_a_database_is_explained(
+    client: Client, service: Service
+) -> None:
+    service.policies.databases = Shop()
+    text = """@id("read") @columns("id, email") @mask("email: redact") @most_rows("5")
+    @rows("tenant_id = principal.tenant")
+    permit(principal in Group::"support", action in [Action::"db_read", Action::"db_update"],
+           resource == Table::"shop.customers");"""
+    files = [PolicyFile("data.cedar", text)]
+    known = {"tenant": ["42"], "groups": ["support"]}
+    found = await client.policies.explain_access(
+        "shop", files=files, principal="agent:x", attributes=known
+    )
+    assert (found.open, found.most_rows) == (False, 1000)
+    customers, orders = found.tables
+    assert customers == TableExplained(
+        name="customers",
+        readable=True,
+        columns=("id", "email"),
+        masks={"email": "redact"},
+        rows='("tenant_id" = 42)',
+        changes=(ChangeReach("update", ("id",), '("tenant_id" = 42)'),),
+        most_rows=5,
+        rules=("read",),
+        notes=(),
+        on_trial="",
+    )
+    assert (orders.name, orders.readable) == ("orders", False)
+    without = await client.policies.explain_access("shop", files=files, groups=["support"])
+    assert without.tables[0].notes
+    assert (await client.policies.explain_access("shop")).open
+    with pytest.raises(StepwellError) as error:
+        await client.policies.explain_access("shpo")
+    assert error.value.code is Code.DATASOURCE_NOT_FOUND
+
+
+class Shop:
+    """A shop whose tables are known."""
+
+    async def known(self, namespace: str) -> Known:
+        """Just it."""
+        return Known({"shop": shop()})
 
 
 async def test_the_schema_has_an_action_for_every_tool(client: Client) -> None:

@@ -1,10 +1,14 @@
 """What a token says of its bearer becomes attributes, or nothing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.orchestrator.governed import ALLOW, Governed
+from tests.unit.orchestrator.rig import on_virtual_time
 
 from stepwell.orchestrator.attributes import claimed, decoded, encoded, groups_of
+from stepwell.principals import Caller
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,27 @@ from stepwell.orchestrator.attributes import claimed, decoded, encoded, groups_o
 def test_a_claim_becomes_an_attribute_or_nothing(value: Any, texts: tuple[str, ...] | None) -> None:
     expected = {} if texts is None else {"tenant": texts}
     assert claimed({"org": value, "other": "x"}, {"tenant": "org", "gone": "gone"}) == expected
+
+
+@on_virtual_time
+async def test_a_call_and_what_it_starts_know_the_attributes_of_who_began() -> None:
+    rig = Governed()
+    rig.policy.says = lambda _: ALLOW
+    known = {"tenant": ("42",)}
+    bot = Caller("default", "agent:bot", attributes=known)
+    child = "workflow: child\nnodes: [{ id: look, tool: look }]"
+    parent = "workflow: parent\nnodes: [{ id: sub, workflow: child }]"
+    async with rig.serving() as service:
+        await rig.put_graph(child)
+        await rig.put_graph(parent)
+        call = await service.call_tool(bot, "look", {})
+        run, _ = await service.start_run(bot, "parent", {})
+        plain = await service.call_tool(Caller("default", "agent:bot"), "look", {})
+        for one in (call, run, plain):
+            await service.wait_run(bot, one.id, timedelta(hours=1))
+    seen = {context.run: context.attributes for _, context in rig.look.calls}
+    assert seen.pop(plain.id) == {}
+    assert [*seen.values()] == [known, known]
 
 
 def test_attributes_are_kept_as_they_are() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from stepwell.engine.values import NOTHING, Data, Json
 from stepwell.errors import AlreadyExists, Code, InvalidRequest, SetupError
+from stepwell.policy.schema import DATA_ACTIONS
 from stepwell.tools.port import CallContext, ToolSpec
 from stepwell.tools.registry import RESERVED, ToolRegistry
 
@@ -65,6 +66,12 @@ def test_a_name_of_our_own_tools_is_refused(name: str) -> None:
     with pytest.raises(SetupError, match=f"{name} is the name of a tool of Stepwell's") as refused:
         ToolRegistry().add(Still(name))
     assert refused.value.code is Code.INVALID_DEFINITION
+
+
+@pytest.mark.parametrize("name", DATA_ACTIONS)
+def test_what_policies_call_an_action_of_data_is_no_name_of_a_tool(name: str) -> None:
+    with pytest.raises(SetupError, match="an action of data"):
+        ToolRegistry().add(Still(name))
 
 
 def test_a_schema_that_is_none_is_refused_when_the_tool_is_added() -> None:
