@@ -43,9 +43,9 @@ OFFERING = Offering(
     }
 )
 RUN_TOOLS = {"run_start", "run_get", "run_result", "run_events", "run_signal", "run_cancel"}
-READERS = {
-    "run_get", "run_result", "run_events", "add", "db_schema", "db_check", "db_query", "db_result",
-}  # fmt: skip
+FOLLOWING = {"run_get", "run_result", "run_events"}
+DATABASE = {"db_ask", "db_check", "db_query", "db_result", "db_schema"}
+READERS = FOLLOWING | DATABASE | {"add"}
 META_TOOLS = {"search_tools", "describe_tools", "call_tool"}
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
