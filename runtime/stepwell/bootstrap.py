@@ -305,7 +305,9 @@ def _lesson_of(databases: Databases) -> LessonOf:
             key="",
         )
         view = await databases.view(context, name)
-        return await asyncio.to_thread(lesson, source, view.catalog, by=caller.principal)
+        return await asyncio.to_thread(
+            lesson, source, view.catalog, view.access, by=caller.principal
+        )
 
     return checked
 

@@ -44,7 +44,8 @@ from stepwell.tools.port import CallContext, ToolFailed
 MOST_QUESTION: Final = 4000
 """Characters of a question."""
 VERIFIED, PATTERN, MODEL = "verified query", "pattern", "model"
-APPLY: Final = "db_preview_write with this SQL shows the rows, and db_apply makes the change"
+SHOW: Final = "db_preview_write with this SQL shows the rows, and db_apply makes the change"
+APPLY: Final = "db_apply with this preview makes the change"
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -300,7 +301,7 @@ class _Asking:
             explanation=explained,
             assumptions=assumptions,
             preview=preview,
-            next=APPLY,
+            next=SHOW if preview is msgspec.UNSET else APPLY,
         )
 
     # Models.

@@ -110,7 +110,7 @@ class Knowledge:
             names = None if linked is None else [table.name for table in linked.tables]
             wanted = wanted_of(view.catalog, view.access, names)
             samples = await sampled(self._databases, context, datasource, view.catalog, wanted)
-            taught = read_taught(source, view.catalog) if source else NOTHING_TAUGHT
+            taught = read_taught(source, view.catalog, view.access) if source else NOTHING_TAUGHT
             made = _Made(_known(view, taught, samples, today), now)
         self._made[key] = made
         while len(self._made) > MOST_KEPT:

@@ -25,7 +25,8 @@ from stepwell.definitions.sheet import Sheet
 from stepwell.engine.values import Json
 from stepwell.nldb.glossary import GLOSSARY, Glossary, glossary_of
 from stepwell.nldb.guard import Refused, check_read
-from stepwell.nldb.model import Catalog, Dialect, open_access
+from stepwell.nldb.keyless.world import visible
+from stepwell.nldb.model import Access, Catalog, Dialect
 from stepwell.nldb.verified import Unusable, Verified, check_verified
 
 MOST_VERIFIED: Final = 1000
@@ -80,23 +81,23 @@ class _Lesson(Struct, frozen=True):
     by: str
 
 
-def lesson(source: bytes, catalog: Catalog, *, by: str) -> bytes:
-    """A document as it is stored.
+def lesson(source: bytes, catalog: Catalog, access: Access, *, by: str) -> bytes:
+    """A document as it is stored, if it fits what its author may read.
 
     Raises:
         InvalidDefinition: with every problem, in the order of the source.
     """
-    _, problems = _examine(source, catalog, catalog.fingerprint, by)
+    _, problems = _examine(source, catalog, access, catalog.fingerprint, by)
     if problems:
         raise InvalidDefinition(problems)
     kept = _Lesson(source.decode(), catalog.fingerprint, catalog.dialect, by)
     return msgspec.json.encode(kept)
 
 
-def read_taught(stored: bytes, catalog: Catalog) -> Taught:
-    """What was stored, as far as it fits the catalog."""
+def read_taught(stored: bytes, catalog: Catalog, access: Access) -> Taught:
+    """What was stored, as far as it fits the catalog, and what the asker may read of it."""
     kept = msgspec.json.decode(stored, type=_Lesson)
-    taught, _ = _examine(kept.source.encode(), catalog, kept.fingerprint, kept.by)
+    taught, _ = _examine(kept.source.encode(), catalog, access, kept.fingerprint, kept.by)
     return taught
 
 
@@ -106,51 +107,58 @@ def source_of(stored: bytes) -> str:
 
 
 def _examine(
-    source: bytes, catalog: Catalog, fingerprint: str, by: str
+    source: bytes, catalog: Catalog, access: Access, fingerprint: str, by: str
 ) -> tuple[Taught, tuple[Problem, ...]]:
     sheet = Sheet(load(source))
     parsed = TAUGHT.read(sheet.document.value, (), sheet)
     if not isinstance(parsed, dict):
         return NOTHING_TAUGHT, sheet.report.problems()
-    glossary = glossary_of(parsed, sheet, catalog)
-    verified = _verified(parsed.get("verified", UNSET), sheet, catalog, fingerprint, by)
+    glossary = glossary_of(parsed, sheet, visible(catalog, access))
+    reader = _Verifier(sheet, catalog, access)
+    verified = reader.read(parsed.get("verified", UNSET), fingerprint, by)
     return Taught(glossary, verified), sheet.report.problems()
 
 
-def _verified(
-    parsed: Json, sheet: Sheet, catalog: Catalog, fingerprint: str, by: str
-) -> tuple[Verified, ...]:
-    found: list[Verified] = []
-    for number, entry in enumerate(parsed if isinstance(parsed, list) else ()):
-        if entry is UNSET or UNSET in (entry.get("question", UNSET), entry.get("sql", UNSET)):
-            continue
-        one = Verified(
-            question=entry["question"],
-            sql=entry["sql"].strip(),
-            dialect=catalog.dialect,
-            fingerprint=fingerprint,
-            by=_name(entry, by),
-        )
-        if _is_usable(one, ("verified", number), sheet, catalog):
-            found.append(one)
-    return tuple(found)
+class _Verifier:
+    """Reads verified queries; what is wrong with one goes to the report."""
+
+    def __init__(self, sheet: Sheet, catalog: Catalog, access: Access) -> None:
+        self._sheet = sheet
+        self._catalog = catalog
+        self._access = access
+
+    def read(self, parsed: Json, fingerprint: str, by: str) -> tuple[Verified, ...]:
+        """Those that may be used."""
+        found: list[Verified] = []
+        for number, entry in enumerate(parsed if isinstance(parsed, list) else ()):
+            if entry is UNSET or UNSET in (entry.get("question", UNSET), entry.get("sql", UNSET)):
+                continue
+            one = Verified(
+                question=entry["question"],
+                sql=entry["sql"].strip(),
+                dialect=self._catalog.dialect,
+                fingerprint=fingerprint,
+                by=_name(entry, by),
+            )
+            if self._is_usable(one, ("verified", number)):
+                found.append(one)
+        return tuple(found)
+
+    def _is_usable(self, one: Verified, path: Path) -> bool:
+        try:
+            check_verified(one)
+        except Unusable as error:
+            self._sheet.wrong((*path, "question"), str(error))
+            return False
+        try:
+            values = dict.fromkeys(one.slots, "x")
+            check_read(one.sql, self._catalog, self._access, params=values)
+        except Refused as error:
+            self._sheet.wrong((*path, "sql"), f"{error.message} (rule {error.rule})", error.hint)
+            return False
+        return True
 
 
 def _name(entry: Mapping[str, Json], by: str) -> str:
     name = entry.get("by", UNSET)
     return by if name is UNSET else str(name)
-
-
-def _is_usable(one: Verified, path: Path, sheet: Sheet, catalog: Catalog) -> bool:
-    """Whether it may be kept; what is wrong goes to the report."""
-    try:
-        check_verified(one)
-    except Unusable as error:
-        sheet.wrong((*path, "question"), str(error))
-        return False
-    try:
-        check_read(one.sql, catalog, open_access(catalog), params=dict.fromkeys(one.slots, "x"))
-    except Refused as error:
-        sheet.wrong((*path, "sql"), f"{error.message} (rule {error.rule})", error.hint)
-        return False
-    return True
