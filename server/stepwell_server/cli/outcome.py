@@ -1,10 +1,13 @@
 """What comes of a question, as a person reads it: the rows first, then how they came about."""
 
+import shlex
 from collections.abc import Iterator
+
+import msgspec
 
 from stepwell.engine.values import Json
 from stepwell_server.cli.output import Output
-from stepwell_server.visible import pretty, visible, visible_line
+from stepwell_server.visible import visible, visible_line
 
 
 def print_outcome(outcome: Json, output: Output) -> None:
@@ -15,9 +18,11 @@ def print_outcome(outcome: Json, output: Output) -> None:
             output.people.print()
             output.pairs(_about(outcome))
         case "change":
-            if "preview" in outcome:
-                output.people.print(pretty(outcome["preview"]), markup=False)
-            output.pairs([*_about(outcome), ("next", visible_line(outcome["next"]))])
+            preview = outcome.get("preview")
+            if preview is not None:
+                _print_changes(preview, output)
+                output.people.print()
+            output.pairs([*_about(outcome), *_applying(preview)])
         case "clarify":
             output.note(visible_line(outcome["question"]))
             for option in outcome["options"]:
@@ -30,6 +35,33 @@ def _print_rows(outcome: Json, output: Output) -> None:
     headings = tuple(visible_line(name) for name in outcome["columns"])
     rows = [tuple(map(_cell, row)) for row in outcome["rows"]]
     output.table(headings, rows, empty="no rows")
+
+
+def _print_changes(preview: Json, output: Output) -> None:
+    """Each row before and after."""
+    count = preview["rows"]
+    what = f"{preview['kind']} of {count} {'row' if count == 1 else 'rows'} of {preview['table']}"
+    output.people.print(visible_line(what), style="bold", markup=False)
+    for change in preview["changes"]:
+        for sign, row, style in (("-", change["old"], "red"), ("+", change["new"], "green")):
+            if row is not None:
+                cells = ", ".join(f"{name} = {_cell(value)}" for name, value in row.items())
+                output.row(f"{sign} {visible_line(cells)}", style=style)
+    if count > len(preview["changes"]):
+        output.people.print(f"and {count - len(preview['changes'])} more", markup=False)
+
+
+def _applying(preview: Json) -> Iterator[tuple[str, str]]:
+    """What else the change does, and how it is made."""
+    if preview is None:
+        return
+    for effect in preview["effects"]:
+        yield "besides", visible_line(f"{effect['kind']} {effect['name']}: {effect['what']}")
+    undo = preview["undo"]
+    yield "undo", "possible" if undo["possible"] else visible_line(f"not possible: {undo['why']}")
+    call = {"tool": "db_apply", "arguments": {"preview": preview["preview"]}}
+    given = shlex.quote(msgspec.json.encode(call).decode())
+    yield "make it", f"stepwell run call --input {given} --wait"
 
 
 def _about(outcome: Json) -> Iterator[tuple[str, str]]:

@@ -291,9 +291,14 @@ class _Asking:
         self._log.say("checked", verdict="allowed", tables=[checked.table])
         preview: Json | msgspec.UnsetType = msgspec.UNSET
         if self._asker.preview is not None:
-            preview = await self._asker.preview(
-                self._context, self._asked.datasource, statement.written, statement.parameters
-            )
+            try:
+                preview = await self._asker.preview(
+                    self._context, self._asked.datasource, statement.written, statement.parameters
+                )
+            except ToolFailed as error:
+                if error.code is not Code.QUERY_REFUSED:
+                    raise
+                return _refused(error.detail.get("rule", ""), error.message)
             self._log.say("previewed", table=checked.table)
         return Change(
             by=by,
