@@ -296,7 +296,7 @@ class _Asking:
                     self._context, self._asked.datasource, statement.written, statement.parameters
                 )
             except ToolFailed as error:
-                if error.code is not Code.QUERY_REFUSED:
+                if error.retryable or error.code not in (Code.QUERY_REFUSED, Code.QUERY_FAILED):
                     raise
                 return _refused(error.detail.get("rule", ""), error.message)
             self._log.say("previewed", table=checked.table)

@@ -1,7 +1,9 @@
 """A question as tokens."""
 
 import re
+from collections.abc import Iterator
 
+import msgspec
 from msgspec import Struct
 
 from stepwell.nldb.link.words import folded, singular
@@ -12,6 +14,11 @@ _TOKEN = re.compile(
     r"|[$€£%]|[,.?!:;()<>=]",
     re.UNICODE,
 )
+_JOINING = frozenset("-/&'_@.+#*\u2019\u2010\u2011\u2013")
+"""Signs inside of a word or a name; values are found by their words, whatever stands in between."""
+_BETWEEN = frozenset(("-", "/", "&", "\u2013", "\u2014"))
+_QUOTES = frozenset("'`\u2018\u2019")
+_NOT_SIGN = "\u00ac"
 _CONTRACTIONS = (
     (re.compile(r"\b(what|who|where|when|how|that|there|it|here)['\u2019]s\b", re.IGNORECASE), r"\1 is"),
     (re.compile(r"\b(let)['\u2019]s\b", re.IGNORECASE), r"\1 us"),
@@ -28,18 +35,27 @@ _CONTRACTIONS = (
 
 
 class Token(Struct, frozen=True):
-    """`word` is folded, `base` is its singular; a quoted text is one token."""
+    """`word` is folded, `base` is its singular; a quoted text is one token.
+
+    `dropped` are the signs before it that have no token: inside of a name, or a quote.
+    """
 
     text: str
     word: str
     base: str
     quoted: bool = False
     possessive: bool = False
+    dropped: str = ""
 
     @property
     def is_mark(self) -> bool:
         """Whether it is punctuation."""
         return not self.quoted and self.word in MARKS
+
+    @property
+    def is_sign(self) -> bool:
+        """Whether it has neither a letter nor a digit."""
+        return not any(char.isalnum() for char in self.text)
 
     @property
     def is_capital(self) -> bool:
@@ -51,7 +67,11 @@ MARKS = frozenset(",.?!:;()")
 
 
 def tokens_of(question: str) -> tuple[Token, ...]:
-    """The tokens of a question; contractions are written out, a possessive is `'s`."""
+    """The tokens of a question; contractions are written out, a possessive is `'s`.
+
+    Every sign has a token but those that join a name together and quotes: what a question says with
+    one, `-5` or `\u2265 5`, is never passed over.
+    """
     text = question
     for pattern, written in _CONTRACTIONS:
         text = pattern.sub(written, text)
@@ -59,9 +79,43 @@ def tokens_of(question: str) -> tuple[Token, ...]:
     for piece in re.split(r"( 's\b)", text):
         if piece == " 's":
             found.append(Token("'s", "'s", "'s", possessive=True))
-            continue
-        found += [_token(match.group()) for match in _TOKEN.finditer(piece)]
+        else:
+            found += _pieces(piece)
     return tuple(found)
+
+
+def _pieces(text: str) -> Iterator[Token]:
+    end, before = 0, ""
+    for match in _TOKEN.finditer(text):
+        gap = text[end : match.start()]
+        dropped = _dropped(gap, before, match.group())
+        if not dropped:
+            yield from _signs(gap)
+        token = _token(match.group())
+        if match.group() == "!" and text[match.end() : match.end() + 1].isalnum():
+            token = Token("!", _NOT_SIGN, _NOT_SIGN)
+        yield msgspec.structs.replace(token, dropped=dropped) if dropped else token
+        end, before = match.end(), match.group()
+    if not set(text[end:].strip()) <= _QUOTES:
+        yield from _signs(text[end:])
+
+
+def _signs(gap: str) -> Iterator[Token]:
+    for sign in gap.split():
+        yield Token(sign, sign, sign)
+
+
+def _dropped(gap: str, before: str, after: str) -> str:
+    """The signs of a gap that need no token; "" where there are none, or one that says something."""
+    signs = gap.strip()
+    if not signs:
+        return ""
+    is_inside = gap == signs and before[-1:].isalnum() and after[:1].isalnum()
+    if is_inside and set(signs) <= _JOINING:
+        return signs
+    if signs in _BETWEEN and gap != gap.lstrip() and gap != gap.rstrip():
+        return signs if not after[:1].isdigit() else ""
+    return signs if set(signs) <= _QUOTES else ""
 
 
 def _token(text: str) -> Token:

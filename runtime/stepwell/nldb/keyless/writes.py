@@ -329,6 +329,10 @@ def _rest(reader: Reader, at: int) -> str:
         tokens.pop()
     if tokens and tokens[-1].word == "please":
         tokens.pop()
+    if any(token.is_sign or token.dropped.strip("'\u2018\u2019`") for token in tokens):
+        return ""
+    if any(token.dropped for token in tokens[1:]):
+        return ""
     if len(tokens) == 1:
         return tokens[0].text
     plain = all(not token.is_mark and not token.possessive and not token.quoted for token in tokens)
