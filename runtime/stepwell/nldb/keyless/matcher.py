@@ -15,9 +15,10 @@ from stepwell.nldb.keyless.finish import Reading, readings
 from stepwell.nldb.keyless.grammar import TooManyWays, frames
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.tokens import Token, tokens_of
+from stepwell.nldb.keyless.units import told, unsaid
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.keyless.writes import written
-from stepwell.nldb.plan.model import Condition, Filter, Plan, Write
+from stepwell.nldb.plan.model import Condition, Filter, Plan, Select, Write
 
 MOST_CHARACTERS = 1000
 MOST_TOKENS = 60
@@ -58,7 +59,7 @@ def understand(question: str, world: World) -> Outcome:
         )
     reader = Reader(tokens, world)
     if (change := written(reader)) is not None:
-        return _change(change, reader)
+        return _in_units(_change(change, reader), tokens)
     try:
         found, furthest = frames(reader)
     except TooManyWays:
@@ -70,12 +71,28 @@ def understand(question: str, world: World) -> Outcome:
     if not kept:
         return _not_understood(reader, furthest)
     if len(kept) == 1:
-        return Understood(kept[0].plan)
+        return _in_units(Understood(kept[0].plan), tokens)
     if len(kept) > MOST_READINGS:
         return CannotAnswer(
             "the question can be read in too many ways; name the table or column that is meant"
         )
-    return Ambiguous("Which of these is meant?", tuple(kept))
+    return _in_units(Ambiguous("Which of these is meant?", tuple(kept)), tokens)
+
+
+def _in_units(outcome: Outcome, tokens: tuple[Token, ...]) -> Outcome:
+    """The outcome, if no number of it may be meant in another unit than its column's."""
+    match outcome:
+        case Understood():
+            plans: list[Plan] = [outcome.plan]
+        case Ambiguous():
+            plans = [reading.plan for reading in outcome.readings]
+        case CannotAnswer():
+            return outcome
+    if reason := next((said for plan in plans if (said := unsaid(plan, tokens))), ""):
+        return CannotAnswer(reason)
+    if isinstance(outcome, Understood) and isinstance(outcome.plan, Select):
+        return Understood(told(outcome.plan))
+    return outcome
 
 
 def _change(change: list[Write], reader: Reader) -> Outcome:
