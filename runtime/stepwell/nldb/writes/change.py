@@ -98,6 +98,8 @@ class _Changing:
         for batch in job.batches:
             for parameters in batch.runs:
                 changes += yield from self._once(batch, parameters, rules)
+        if job.dialect == "postgres":
+            yield Ask("SET CONSTRAINTS ALL IMMEDIATE")  # what is checked at the end, before it
         return self._done(changes)
 
     def _once(
@@ -137,7 +139,7 @@ class _Changing:
         if not batch.select:
             return []
         taken = tuple(parameters[place] for place in batch.takes)
-        rows = yield Ask(batch.select, taken, checked=True)
+        rows = yield from self._fetched(Ask(batch.select, taken, checked=True))
         self._count(len(rows))
         self._weigh(rows)
         self._check_keys([self._key(row) for row in rows])
@@ -147,7 +149,7 @@ class _Changing:
         """The rows with these keys, in their order, as triggers have left them."""
         found: dict[bytes, Row] = {}
         for ask in self._by_key(keys, [*map(quoted, self._job.columns), self._check]):
-            for row in (yield ask):
+            for row in (yield from self._fetched(ask)):
                 if row[-1] != 1:
                     raise _leaves()
                 found[_text(self._key(row))] = row[:-1]
@@ -161,6 +163,18 @@ class _Changing:
             ) from None
         self._weigh(rows)
         return rows
+
+    def _fetched(self, ask: Ask) -> Asking[list[Row]]:
+        """The rows, if there is room for them: a client of PostgreSQL has all of them at once."""
+        if self._job.dialect == "postgres":
+            size = (
+                "SELECT coalesce(sum(octet_length(CAST(stepwell_row AS text))), 0) "  # noqa: S608
+                f"FROM ({ask.sql}) AS stepwell_row"
+            )
+            told = yield msgspec.structs.replace(ask, sql=size)
+            if int(str(told[0][0])) > self._left:
+                raise self._too_large()
+        return (yield ask)
 
     def _present(self, keys: list[Row]) -> Asking[bool]:
         for ask in self._by_key(keys, ["1"]):
@@ -266,11 +280,14 @@ class _Changing:
     def _weigh(self, rows: list[Row]) -> None:
         self._left -= len(msgspec.json.encode(rows))
         if self._left < 0:
-            raise refused(
-                "write.size",
-                f"the rows, old and new, have more than {self._job.size} bytes",
-                "change fewer rows at a time",
-            )
+            raise self._too_large()
+
+    def _too_large(self) -> ToolFailed:
+        return refused(
+            "write.size",
+            f"the rows, old and new, have more than {self._job.size} bytes",
+            "change fewer rows at a time",
+        )
 
 
 def _text(key: Sequence[Json]) -> bytes:

@@ -24,8 +24,12 @@ class Writer(Protocol):
         """
         ...
 
-    async def look(self, schema: str, key: str, preview: str, limits: Limits) -> Outcome:
+    async def look(
+        self, schema: str, key: str, preview: str, limits: Limits, *, settles: bool = False
+    ) -> Outcome:
         """Whether a preview is applied, by the call with this key or another.
+
+        With `settles` it waits for a transaction that is applying it right now.
 
         Raises:
             ToolFailed: QUERY_FAILED or TOOL_TIMEOUT.

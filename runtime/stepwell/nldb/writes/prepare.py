@@ -201,8 +201,10 @@ def _filled(table: Table, checked: CheckedWrite) -> tuple[str, ...]:
         if column.name in checked.assigned:
             continue
         counts = checked.kind == "insert" and (column.default or column.name in table.primary_key)
-        if counts or table.triggers or column.generated:
+        if counts or table.triggers:
             names.add(column.name)
+    if names:
+        names |= {column.name for column in table.columns if column.generated}
     if checked.kind == "update":
         names -= set(table.primary_key)
     return tuple(column.name for column in table.columns if column.name in names)

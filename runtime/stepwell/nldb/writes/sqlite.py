@@ -54,8 +54,10 @@ class SqliteWriter:
         """As `Writer.change`."""
         return await self._call("change", {"job": msgspec.to_builtins(job)}, limits)
 
-    async def look(self, schema: str, key: str, preview: str, limits: Limits) -> Outcome:
-        """As `Writer.look`."""
+    async def look(
+        self, schema: str, key: str, preview: str, limits: Limits, *, settles: bool = False
+    ) -> Outcome:
+        """As `Writer.look`. A child that was killed holds nothing any more."""
         return await self._call("look", {"schema": schema, "key": key, "preview": preview}, limits)
 
     async def _call(

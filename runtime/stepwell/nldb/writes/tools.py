@@ -262,7 +262,7 @@ class ApplyTool(SelfTimed):
             if error.code in _SETTLED:
                 raise
             try:
-                found = await self._look(context, ground, shown)
+                found = await self._look(context, ground, shown, settles=True)
             except ToolFailed as lost:
                 raise ToolFailed(
                     "the datasource was lost while the change was made, and does not answer: call "
@@ -275,10 +275,17 @@ class ApplyTool(SelfTimed):
                 raise
             return Outcome(applied=found)
 
-    async def _look(self, context: CallContext, ground: Ground, shown: Preview) -> Applied | None:
-        schema = ground.catalog.default_schema
-        limits = self._desk.limits
-        return (await ground.writer.look(schema, context.key, shown.preview, limits)).applied
+    async def _look(
+        self, context: CallContext, ground: Ground, shown: Preview, *, settles: bool = False
+    ) -> Applied | None:
+        outcome = await ground.writer.look(
+            ground.catalog.default_schema,
+            context.key,
+            shown.preview,
+            self._desk.limits,
+            settles=settles,
+        )
+        return outcome.applied
 
 
 class UndoTool(SelfTimed):

@@ -1,6 +1,7 @@
 """A database to change, the three tools on it, and what earlier calls have answered."""
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from stepwell.nldb.model import (
     TableAccess,
     catalog,
 )
+from stepwell.nldb.writes.cells import to_json
 from stepwell.nldb.writes.port import Ground, Writer
 from stepwell.nldb.writes.sqlite import SqliteWriter, stamp_of
 from stepwell.nldb.writes.tools import write_tools
@@ -66,26 +68,41 @@ class Answers:
         return value if tool in tools else None
 
 
-class Desk:
-    """Calls tools. `access` may be replaced, `writer` as well."""
+class Desk(ABC):
+    """Calls tools on a database. `access` may be replaced, `writer` as well."""
 
-    def __init__(self, path: Path, processes: ProcessPool, **limits: Any) -> None:
-        self.path = path
+    def __init__(self, writer: Writer, **limits: Any) -> None:
         self.answers = Answers()
-        self.writer: Writer = SqliteWriter(path, processes)
+        self.writer = writer
         self.access: Callable[[Catalog], Access] = all_may_be_written
         self.principal = "agent:local"
         self._calls = 0
         tools = write_tools(self.ground, self.answers, clock=Clock(), limits=Limits(**limits))
         self.tools = {tool.spec.name: tool for tool in tools}
 
+    @abstractmethod
     async def ground(self, context: CallContext, name: str) -> Ground:
         """The datasource as it is now."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            found = catalog_of(connection)
-            return Ground(
-                self.writer, stamp_of(connection, str(self.path)), found, self.access(found)
-            )
+
+    @abstractmethod
+    def rows(self, sql: str) -> list[Any]:
+        """Rows of the database, read by another connection."""
+
+    @abstractmethod
+    def run(self, script: str) -> None:
+        """Somebody else changes the database."""
+
+    @abstractmethod
+    def trigger(self, name: str, when: str, body: str) -> None:
+        """Makes a trigger of `goods`."""
+
+    @abstractmethod
+    def cells(self, table: str, columns: list[str]) -> list[dict[str, Json]]:
+        """All rows of a table, as a preview writes them."""
+
+    @abstractmethod
+    def dump(self) -> list[str]:
+        """All of the database but our own table."""
 
     async def call(self, tool: str, *, key: str = "", **arguments: Any) -> Any:
         """Calls a tool as a run of its own, or with the key of an earlier call."""
@@ -117,6 +134,21 @@ class Desk:
         """Previews the inverse."""
         return await self.call("db_undo", apply=applied["preview"])
 
+
+class SqliteDesk(Desk):
+    """A desk of a SQLite file."""
+
+    def __init__(self, path: Path, processes: ProcessPool, **limits: Any) -> None:
+        super().__init__(SqliteWriter(path, processes), **limits)
+        self.path = path
+
+    async def ground(self, context: CallContext, name: str) -> Ground:
+        """The datasource as it is now."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            found = catalog_of(connection)
+            stamp = stamp_of(connection, str(self.path))
+        return Ground(self.writer, stamp, found, self.access(found))
+
     def rows(self, sql: str) -> list[Any]:
         """Rows of the database, read by another connection."""
         with closing(sqlite3.connect(self.path)) as connection:
@@ -126,6 +158,19 @@ class Desk:
         """Somebody else changes the database."""
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(script)
+
+    def cells(self, table: str, columns: list[str]) -> list[dict[str, Json]]:
+        """All rows of a table, as a preview writes them."""
+        return [
+            {name: to_json(cell) for name, cell in zip(columns, row, strict=True)}
+            for row in self.rows(f"SELECT {', '.join(columns)} FROM {table}")
+        ]
+
+    def trigger(self, name: str, when: str, body: str) -> None:
+        """Makes a trigger of `goods`."""
+        self.run(
+            f"DROP TRIGGER IF EXISTS {name}; CREATE TRIGGER {name} {when} ON goods BEGIN {body} END;"
+        )
 
     def dump(self) -> list[str]:
         """All of the database but our own table."""
