@@ -22,6 +22,7 @@ from stepwell.policy.data.access import (
 )
 
 __all__ = [
+    "APPLIED",
     "Access",
     "Catalog",
     "Change",
@@ -52,6 +53,10 @@ Kind: TypeAlias = Literal[
     "uuid",
     "other",
 ]
+
+
+APPLIED = "_stepwell_applied"
+"""The table of ours in a datasource: in no catalog, so that no statement of an asker can name it."""
 
 
 class Column(Struct, frozen=True, kw_only=True):

@@ -32,10 +32,11 @@ def shop_url(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def postgres_desk(shop_url: str) -> PostgresDesk:
+async def postgres_desk(shop_url: str, anyio_backend: str) -> AsyncIterator[PostgresDesk]:
     made = PostgresDesk(shop_url)
     made.run(postgres_shelves.SHOP)
-    return made
+    yield made
+    await made.database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -31,7 +31,7 @@ def change(path: str, job: Json, limits: Json, die_at: int) -> Json:
             os.kill(os.getpid(), signal.SIGKILL)
         return outcome
 
-    sqlite._rows, sqlite._run = counted, ended
+    sqlite._rows, sqlite._run = counted, ended  # type: ignore[assignment]
     try:
         told = sqlite.change(path, job, limits)
         if die_at == ENDED:

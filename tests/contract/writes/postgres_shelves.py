@@ -1,18 +1,16 @@
 """The shop of `shelves` in PostgreSQL, with types that SQLite does not have."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from tests.contract.writes.shelves import Desk
 
 from stepwell.engine.values import Json
-from stepwell.nldb.model import Catalog, Column, Kind, Table, catalog
+from stepwell.nldb.postgres.database import PostgresDatabase
+from stepwell.nldb.postgres.place import place_of
 from stepwell.nldb.writes import postgres
-from stepwell.nldb.writes.port import Ground
-from stepwell.nldb.writes.postgres import Connection, PostgresWriter
-from stepwell.tools.port import CallContext
+from stepwell.tools.secrets import Secrets
 
 SHOP = """
 DROP SCHEMA public CASCADE; CREATE SCHEMA public;
@@ -40,85 +38,15 @@ SELECT setval('goods_id_seq', 100);
 INSERT INTO marks VALUES (1, 'new', 1), (1, 'red', 2), (2, 'new', 3);
 """
 
-_KINDS: dict[str, Kind] = {
-    "integer": "integer",
-    "bigint": "integer",
-    "numeric": "decimal",
-    "double precision": "float",
-    "text": "text",
-    "bytea": "bytes",
-    "boolean": "boolean",
-    "jsonb": "json",
-    "uuid": "uuid",
-    "timestamp with time zone": "timestamp",
-}
-_COLUMNS = """
-SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'YES', c.column_default IS NOT NULL,
-    c.is_generated = 'ALWAYS' FROM information_schema.columns c
-WHERE c.table_schema = 'public' AND c.table_name <> '_stepwell_applied'
-ORDER BY c.table_name, c.ordinal_position
-"""
-_KEYS = """
-SELECT i.indrelid::regclass::text, a.attname FROM pg_index i
-CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k(num, place)
-JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
-WHERE i.indisprimary AND i.indrelid::regclass::text !~ '[.]' ORDER BY 1, k.place
-"""
-_TRIGGERS = "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"
-
 
 class PostgresDesk(Desk):
     """A desk of a PostgreSQL database."""
 
     def __init__(self, url: str, **limits: Any) -> None:
-        super().__init__(PostgresWriter(self.lend, stamp_of), **limits)
+        database = PostgresDatabase(place_of(url), Secrets({}, home=Path()))
+        super().__init__(database, **limits)
+        self.lend = database.connections.lend
         self.url = url
-
-    @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Connection]:
-        """A connection of its own for each."""
-        connection = await psycopg.AsyncConnection.connect(
-            self.url, autocommit=True, prepare_threshold=None
-        )
-        async with connection:
-            yield connection
-
-    async def ground(self, context: CallContext, name: str) -> Ground:
-        """The datasource as it is now."""
-        async with self.lend() as connection:
-            stamp = await stamp_of(connection)
-        found = self.catalog()
-        return Ground(self.writer, stamp, found, self.access(found))
-
-    def catalog(self) -> Catalog:
-        """What there is."""
-        keys, triggers = self.rows(_KEYS), self.rows(_TRIGGERS)
-        columns: dict[str, list[Column]] = {}
-        for table, name, type, nullable, default, generated in self.rows(_COLUMNS):
-            column = Column(
-                name=name,
-                type=type,
-                kind=_KINDS.get(type, "other"),
-                nullable=nullable,
-                default=default,
-                generated=generated,
-            )
-            columns.setdefault(table, []).append(column)
-        return catalog(
-            dialect="postgres",
-            version="18",
-            default_schema="public",
-            tables={
-                name: Table(
-                    name=name,
-                    schema="public",
-                    columns=tuple(shown),
-                    primary_key=tuple(column for table, column in keys if table == name),
-                    triggers=tuple(trigger for table, trigger in triggers if table == name),
-                )
-                for name, shown in columns.items()
-            },
-        )
 
     def rows(self, sql: str) -> list[Any]:
         """Rows of the database, read by another connection."""
@@ -165,14 +93,3 @@ class PostgresDesk(Desk):
             if name != "_stepwell_applied"
             for (row,) in self.rows(f"SELECT t::text FROM {name} AS t ORDER BY 1")
         ]
-
-
-async def stamp_of(connection: Connection) -> str:
-    """Of the tables, their columns and triggers."""
-    cursor = await connection.execute(
-        "SELECT (SELECT string_agg(c.xmin::text, ',' ORDER BY c.oid) FROM pg_class c "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relname !~ '^_stepwell')"
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return str(row[0])

@@ -10,20 +10,13 @@ from typing import Any
 import msgspec
 
 from stepwell.engine.values import Json
+from stepwell.nldb.database import Database
 from stepwell.nldb.limits import Limits
-from stepwell.nldb.model import (
-    Access,
-    Catalog,
-    Column,
-    ForeignKey,
-    Kind,
-    Table,
-    TableAccess,
-    catalog,
-)
+from stepwell.nldb.model import Access, Catalog, TableAccess
+from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.writes.cells import to_json
+from stepwell.nldb.writes.grounds import writer_of
 from stepwell.nldb.writes.port import Ground, Writer
-from stepwell.nldb.writes.sqlite import SqliteWriter, stamp_of
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
@@ -44,8 +37,6 @@ INSERT INTO goods VALUES
     (4, 'Pan', NULL, 7, 2, x'', 1), (5, 'Secret', 1, 1, 3, NULL, 2);
 INSERT INTO marks VALUES (1, 'new', 1), (1, 'red', 2), (2, 'new', 3);
 """
-
-_KINDS: dict[str, Kind] = {"INTEGER": "integer", "REAL": "float", "TEXT": "text", "BLOB": "bytes"}
 
 
 class Clock:
@@ -71,18 +62,20 @@ class Answers:
 class Desk(ABC):
     """Calls tools on a database. `access` may be replaced, `writer` as well."""
 
-    def __init__(self, writer: Writer, **limits: Any) -> None:
+    def __init__(self, database: Database, **limits: Any) -> None:
         self.answers = Answers()
-        self.writer = writer
+        self.database = database
+        self.writer: Writer = writer_of(database)
         self.access: Callable[[Catalog], Access] = all_may_be_written
         self.principal = "agent:local"
         self._calls = 0
         tools = write_tools(self.ground, self.answers, clock=Clock(), limits=Limits(**limits))
         self.tools = {tool.spec.name: tool for tool in tools}
 
-    @abstractmethod
     async def ground(self, context: CallContext, name: str) -> Ground:
         """The datasource as it is now."""
+        stamp, found = await self.database.catalog()
+        return Ground(self.writer, stamp, found, self.access(found))
 
     @abstractmethod
     def rows(self, sql: str) -> list[Any]:
@@ -139,15 +132,8 @@ class SqliteDesk(Desk):
     """A desk of a SQLite file."""
 
     def __init__(self, path: Path, processes: ProcessPool, **limits: Any) -> None:
-        super().__init__(SqliteWriter(path, processes), **limits)
+        super().__init__(SqliteDatabase(path, processes), **limits)
         self.path = path
-
-    async def ground(self, context: CallContext, name: str) -> Ground:
-        """The datasource as it is now."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            found = catalog_of(connection)
-            stamp = stamp_of(connection, str(self.path))
-        return Ground(self.writer, stamp, found, self.access(found))
 
     def rows(self, sql: str) -> list[Any]:
         """Rows of the database, read by another connection."""
@@ -197,48 +183,3 @@ def tenant_one(found: Catalog) -> Access:
         writable=("id", "name", "stock", "shelf", "tenant"),
     )
     return Access(tables=tables, policy="p2", salt="pepper")
-
-
-def catalog_of(connection: sqlite3.Connection) -> Catalog:
-    """What there is in the database."""
-    names = [
-        name
-        for (name,) in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' "
-            "AND name <> '_stepwell_applied' ORDER BY name"
-        )
-    ]
-    return catalog(
-        dialect="sqlite",
-        version=sqlite3.sqlite_version,
-        default_schema="main",
-        tables={name: _table(connection, name) for name in names},
-    )
-
-
-def _table(connection: sqlite3.Connection, name: str) -> Table:
-    rows = connection.execute(f'PRAGMA table_xinfo("{name}")').fetchall()
-    keys = connection.execute(f'PRAGMA foreign_key_list("{name}")').fetchall()
-    triggers = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,)
-    ).fetchall()
-    return Table(
-        name=name,
-        schema="main",
-        columns=tuple(
-            Column(
-                name=row[1],
-                type=row[2],
-                kind=_KINDS.get(row[2], "other"),
-                nullable=not row[3],
-                default=row[4] is not None,
-                generated=row[6] > 1,
-            )
-            for row in rows
-        ),
-        primary_key=tuple(row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]),
-        foreign_keys=tuple(
-            ForeignKey(columns=(key[3],), table=key[2], referred=(key[4],)) for key in keys
-        ),
-        triggers=tuple(trigger for (trigger,) in triggers),
-    )

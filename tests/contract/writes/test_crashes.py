@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import psycopg
 import pytest
 from tests.contract.writes.crashing import ENDED, ENDING
-from tests.contract.writes.postgres_shelves import PostgresDesk, stamp_of
+from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import SqliteDesk
 
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.postgres.connections import Connection
+from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.writes import applied, postgres
 from stepwell.nldb.writes.job import Applied, Job, Outcome
-from stepwell.nldb.writes.postgres import Connection, PostgresWriter
+from stepwell.nldb.writes.postgres import PostgresWriter
 from stepwell.nldb.writes.sqlite import SqliteWriter
 from stepwell.tools.modules import Source
 from stepwell.tools.port import ToolFailed
@@ -36,7 +38,7 @@ class DyingWriter(SqliteWriter):
     """Kills the child that makes a change, once."""
 
     def __init__(self, desk: SqliteDesk, processes: ProcessPool, die_at: int) -> None:
-        super().__init__(desk.path, processes)
+        super().__init__(SqliteDatabase(desk.path, processes))
         self._file, self._pool, self._die_at = desk.path, processes, die_at
         self.died = False
 
@@ -78,7 +80,7 @@ class CutWriter(PostgresWriter):
     """Loses the connection of a change, once."""
 
     def __init__(self, desk: PostgresDesk, die_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(self._lent, stamp_of)
+        super().__init__(self._lent)
         self._url, self._die_at, self._done = desk.url, die_at, 0
         self.died = False
         self._applies = False
@@ -104,7 +106,7 @@ class CutWriter(PostgresWriter):
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[Connection]:
-        connection = await CutConnection.connect(self._url, autocommit=True)
+        connection = cast("CutConnection", await CutConnection.connect(self._url, autocommit=True))
         if self._applies:
             connection.cut = {ENDING: "before", ENDED: "after"}.get(self._die_at, "")
         try:

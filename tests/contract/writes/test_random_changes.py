@@ -1,6 +1,7 @@
 """A thousand changes that nobody thought of: what was shown is what is done, and it goes back."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from contextlib import closing
 from typing import Any, Final
@@ -11,12 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contract.writes import postgres_shelves, shelves
 from tests.contract.writes.postgres_shelves import PostgresDesk
-from tests.contract.writes.shelves import Desk, SqliteDesk
+from tests.contract.writes.shelves import Clock, Desk, SqliteDesk
 
+from stepwell.nldb.catalog.sqlite import read
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.model import Catalog
+from stepwell.nldb.sqlite.sandbox import stamp_of
 from stepwell.nldb.writes import sqlite
 from stepwell.nldb.writes.job import Job, Outcome
-from stepwell.tools.port import ToolFailed
+from stepwell.nldb.writes.port import Ground
+from stepwell.nldb.writes.tools import write_tools
+from stepwell.tools.port import CallContext, ToolFailed
 
 COLUMNS: Final = {
     "goods": ("name", "price", "stock", "shelf", "tenant"),
@@ -173,6 +179,16 @@ ODDITIES: Final = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 def test_a_thousand_changes_of_sqlite_are_what_was_shown(sqlite_desk: SqliteDesk) -> None:
     made: Counter[str] = Counter()
     sqlite_desk.writer = DirectWriter(sqlite_desk)
+    found = msgspec.convert(read(str(sqlite_desk.path), {}), tuple[str, Catalog])[1]
+
+    async def ground(context: CallContext, name: str) -> Ground:
+        with closing(sqlite3.connect(sqlite_desk.path)) as connection:
+            stamp = stamp_of(connection, str(sqlite_desk.path))
+        return Ground(sqlite_desk.writer, stamp, found, sqlite_desk.access(found))
+
+    sqlite_desk.tools = {
+        tool.spec.name: tool for tool in write_tools(ground, sqlite_desk.answers, clock=Clock())
+    }
 
     loop = asyncio.new_event_loop()
 
@@ -192,5 +208,11 @@ def test_a_thousand_changes_of_sqlite_are_what_was_shown(sqlite_desk: SqliteDesk
 @settings(max_examples=100, suppress_health_check=ODDITIES)
 @given(sql=changes())
 def test_changes_of_postgres_are_what_was_shown(sql: str, postgres_desk: PostgresDesk) -> None:
+    async def through() -> None:
+        try:
+            await goes_through(postgres_desk, sql)
+        finally:
+            await postgres_desk.database.close()
+
     postgres_desk.run(postgres_shelves.SHOP)
-    asyncio.run(goes_through(postgres_desk, sql))
+    asyncio.run(through())

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from stepwell.nldb.catalog.postgres_stamp import STAMP
 from stepwell.nldb.catalog.tables import Told, columns_of, foreign_keys_of, key_of, unique_of
-from stepwell.nldb.model import Catalog, Table, catalog
+from stepwell.nldb.model import APPLIED, Catalog, Table, catalog
 
 TIMEOUT: Final = 30
 """Seconds that one statement about the catalog may take."""
@@ -77,6 +77,7 @@ def _catalog(connection: sa.Connection) -> Catalog:
     seen = [
         _Seen(schema, bare, is_view, rows, frozenset(columns), tuple(triggers))
         for schema, bare, is_view, rows, columns, triggers in connection.exec_driver_sql(_TABLES)
+        if bare != APPLIED
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # of types that it does not know

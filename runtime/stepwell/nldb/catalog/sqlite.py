@@ -15,7 +15,7 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.catalog.tables import columns_of, foreign_keys_of, key_of, unique_of
 from stepwell.nldb.limits import Limits
-from stepwell.nldb.model import Column, Table, catalog
+from stepwell.nldb.model import APPLIED, Column, Table, catalog
 from stepwell.nldb.sqlite.sandbox import SHADOWS, open_plain, quoted, stamp_of
 from stepwell.tools.port import ToolFailed
 
@@ -125,7 +125,11 @@ def _names(connection: sqlite3.Connection) -> dict[str, bool]:
         "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name"
     ).fetchall()
     virtual = {name for name, _, sql in rows if sql.upper().startswith("CREATE VIRTUAL")}
-    return {name: kind == "view" for name, kind, _ in rows if not _is_shadow(name, virtual)}
+    return {
+        name: kind == "view"
+        for name, kind, _ in rows
+        if not _is_shadow(name, virtual) and name != APPLIED
+    }
 
 
 def _is_shadow(name: str, virtual: set[str]) -> bool:

@@ -36,7 +36,7 @@ def _column(told: Told, dialect: Dialect) -> Column:
 
 def _type(type: Any, dialect: Dialect) -> str:
     try:
-        return type.compile(dialect) or ""
+        return str(type.compile(dialect) or "")  # of an enum it is a quoted_name
     except Exception:  # noqa: BLE001 - a type that SQLAlchemy does not know has no name
         return ""
 

@@ -41,9 +41,12 @@ async def begin_read(
 
 
 async def begin_write(connection: Connection, limits: Limits, *, schema: str) -> None:
-    """Begins a transaction that may write, under the same limits."""
+    """Begins a transaction that may write, under the same limits; it sees the same rows to its end.
+
+    To change a row fails in it when somebody else has changed the row meanwhile.
+    """
     await connection.execute(
-        sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {}").format(
+        sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; {}").format(
             _settings(connection, limits, schema, caps_disk=False)
         )
     )

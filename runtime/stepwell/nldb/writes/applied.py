@@ -4,17 +4,13 @@ It is written in the transaction of the change itself: whoever finds a row there
 change is made, and whoever finds none knows that it is not.
 """
 
-from typing import Final
-
 import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.nldb.guard.dialects import quoted
+from stepwell.nldb.model import APPLIED
 from stepwell.nldb.writes.ask import Ask
 from stepwell.nldb.writes.job import Applied, Row
-
-NAME: Final = "_stepwell_applied"
-"""Not in any catalog: no statement of an asker can name it."""
 
 
 def create_sql(schema: str) -> str:
@@ -46,9 +42,9 @@ def exists(dialect: str, schema: str) -> Ask:
         return Ask(
             "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
             "ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
-            (schema, NAME),
+            (schema, APPLIED),
         )
-    return Ask("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", (NAME,))
+    return Ask("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", (APPLIED,))
 
 
 def put(dialect: str, schema: str, applied: Applied) -> Ask:
@@ -70,4 +66,4 @@ def read(row: list[Json]) -> Applied:
 
 
 def _full(schema: str) -> str:
-    return f"{quoted(schema)}.{quoted(NAME)}"
+    return f"{quoted(schema)}.{quoted(APPLIED)}"

@@ -6,17 +6,19 @@ it is tried again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from psycopg import sql
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
+from stepwell.nldb.catalog.postgres_stamp import stamp_of
 from stepwell.nldb.limits import Limits, timed_out
+from stepwell.nldb.model import APPLIED
+from stepwell.nldb.postgres.connections import Connection
+from stepwell.nldb.postgres.transaction import begin_write
 from stepwell.nldb.writes import applied
 from stepwell.nldb.writes import change as changes
 from stepwell.nldb.writes.ask import Ask, Asking
@@ -24,37 +26,21 @@ from stepwell.nldb.writes.cells import from_json
 from stepwell.nldb.writes.job import Applied, Job, Outcome, Row
 from stepwell.tools.port import ToolFailed
 
-Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Lend: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection in autocommit mode; what is not idle when it comes back is ended."""
-StampOf: TypeAlias = Callable[[Connection], Awaitable[str]]
-"""Names the schema that a transaction sees."""
-
-LOCK: Final = timedelta(seconds=2)
 TRIES: Final = 3
 """How often it is tried to change rows that somebody else is changing."""
 
 _RACED: Final = frozenset({"40001", "40P01"})
 _INTEGERS: Final = frozenset(psycopg.adapters.types[name].oid for name in ("int2", "int4", "int8"))
 _BOOLEAN: Final = psycopg.adapters.types["bool"].oid
-_SETTINGS: Final = {
-    # The guard reads texts by the standard; a backslash must not be more to the server.
-    "standard_conforming_strings": "on",
-    "DateStyle": "ISO, MDY",
-    "IntervalStyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "row_security": "on",
-    "lock_timeout": f"{LOCK // timedelta(milliseconds=1)}ms",
-}
 
 
 class PostgresWriter:
     """Changes one database, by connections that are lent."""
 
-    def __init__(self, lend: Lend, stamp_of: StampOf) -> None:
+    def __init__(self, lend: Lend) -> None:
         self._lend = lend
-        self._stamp_of = stamp_of
 
     async def change(self, job: Job, limits: Limits) -> Outcome:
         """As `Writer.change`."""
@@ -86,8 +72,8 @@ class PostgresWriter:
             raise timed_out(limits) from error
 
     async def _change(self, connection: Connection, job: Job, limits: Limits) -> Outcome:
-        await _begin(connection, limits, job.default_schema)
-        if await self._stamp_of(connection) != job.stamp:
+        await begin_write(connection, limits, schema=job.default_schema)
+        if await stamp_of(connection) != job.stamp:
             await connection.execute("ROLLBACK")
             return Outcome(moved=True)
         outcome = await _run(connection, changes.change(job))
@@ -103,7 +89,7 @@ async def _settled(
 
     Its connection may be lost, but to write its row has to wait for how it ends.
     """
-    await _begin(connection, limits, schema)
+    await begin_write(connection, limits, schema=schema)
     mine = Applied(key=key, preview=preview, at="", keys=[], state="")
     try:
         return await _run(connection, _claiming(schema, mine))
@@ -127,27 +113,10 @@ def _claiming(schema: str, mine: Applied) -> Asking[Outcome]:
 async def _found(
     connection: Connection, schema: str, key: str, preview: str, limits: Limits
 ) -> Outcome:
-    await _begin(connection, limits, schema)
+    await begin_write(connection, limits, schema=schema)
     outcome = await _run(connection, changes.look("postgres", schema, key, preview))
     await connection.execute("ROLLBACK")
     return outcome
-
-
-async def _begin(connection: Connection, limits: Limits, schema: str) -> None:
-    timeout = limits.timeout // timedelta(milliseconds=1)
-    settings = {
-        **_SETTINGS,
-        "statement_timeout": f"{timeout}ms",
-        "idle_in_transaction_session_timeout": f"{timeout + 1000}ms",
-    }
-    set_all = [
-        sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
-        for name, value in settings.items()
-    ]
-    # The names of PostgreSQL's own functions are found before those of the schema.
-    path = sql.SQL("SET LOCAL search_path = pg_catalog, {}").format(sql.Identifier(schema))
-    begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
-    await connection.execute(sql.SQL("; ").join([begin, *set_all, path]))
 
 
 async def _run(connection: Connection, asking: Asking[Outcome]) -> Outcome:
@@ -161,7 +130,7 @@ async def _run(connection: Connection, asking: Asking[Outcome]) -> Outcome:
         try:
             rows = await _rows(connection, ask.sql, ask.parameters)
         except psycopg.errors.InsufficientPrivilege as error:
-            if applied.NAME in ask.sql:
+            if APPLIED in ask.sql:
                 raise _no_table(error, ask.sql) from error
             raise
 
@@ -230,12 +199,12 @@ def told(error: psycopg.Error, limits: Limits) -> ToolFailed:
 def _no_table(error: psycopg.Error, statement: str) -> ToolFailed:
     if statement.startswith("CREATE"):
         return _failed(
-            f"the datasource's login may not make the table {applied.NAME}, in which a change says "
+            f"the datasource's login may not make the table {APPLIED}, in which a change says "
             f"that it is made; have the owner of the database run: {statement}, and grant SELECT "
             "and INSERT on it to the login"
         )
     return _failed(
-        f"the datasource's login may not use the table {applied.NAME}; have the owner of the "
+        f"the datasource's login may not use the table {APPLIED}; have the owner of the "
         "database grant SELECT and INSERT on it to the login"
     )
 

@@ -5,11 +5,9 @@ foreign keys of the database do besides is the database's own, and was named bef
 """
 
 import contextlib
-import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -17,18 +15,16 @@ import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
-from stepwell.nldb.guard.relations import HASH
 from stepwell.nldb.limits import Limits, timed_out
-from stepwell.nldb.sqlite.sandbox import FUNCTIONS
+from stepwell.nldb.sqlite.database import SqliteDatabase
+from stepwell.nldb.sqlite.sandbox import FUNCTIONS, HASH, hashing, stamp_of
 from stepwell.nldb.writes import change as changes
 from stepwell.nldb.writes.ask import Asking
 from stepwell.nldb.writes.cells import from_json, to_json
 from stepwell.nldb.writes.job import Job, Outcome, Row
-from stepwell.tools.modules import Source
-from stepwell.tools.port import Begin, ToolFailed
-from stepwell.tools.process import ProcessPool
+from stepwell.tools.port import ToolFailed
 
-GRACE: Final = timedelta(seconds=0.5)
+MODULE: Final = "stepwell.nldb.writes.sqlite"
 _BUSY: Final = 2.0
 _STEPS: Final = 10_000
 _LIMITS: Final = {
@@ -44,37 +40,23 @@ _WRITES: Final = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite
 
 
 class SqliteWriter:
-    """Changes one file. `processes` serve SQL alone."""
+    """Changes one file."""
 
-    def __init__(self, path: Path, processes: ProcessPool) -> None:
-        self._path = path
-        self._processes = processes
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
 
     async def change(self, job: Job, limits: Limits) -> Outcome:
         """As `Writer.change`."""
-        return await self._call("change", {"job": msgspec.to_builtins(job)}, limits)
+        arguments: dict[str, Json] = {"job": msgspec.to_builtins(job)}
+        told = await self._database.call(MODULE, "change", arguments, limits)
+        return msgspec.convert(told, Outcome)
 
     async def look(
         self, schema: str, key: str, preview: str, limits: Limits, *, settles: bool = False
     ) -> Outcome:
         """As `Writer.look`. A child that was killed holds nothing any more."""
-        return await self._call("look", {"schema": schema, "key": key, "preview": preview}, limits)
-
-    async def _call(
-        self, function: str, arguments: dict[str, Json], limits: Limits, begin: Begin | None = None
-    ) -> Outcome:
-        try:
-            told = await self._processes.call(
-                Source("stepwell.nldb.writes.sqlite"),
-                function,
-                {"path": str(self._path), "limits": msgspec.to_builtins(limits), **arguments},
-                timeout=limits.timeout + GRACE,
-                begin=begin,
-            )
-        except ToolFailed as error:
-            if error.code is Code.TOOL_TIMEOUT:
-                raise timed_out(limits) from error
-            raise
+        arguments: dict[str, Json] = {"schema": schema, "key": key, "preview": preview}
+        told = await self._database.call(MODULE, "look", arguments, limits)
         return msgspec.convert(told, Outcome)
 
 
@@ -91,7 +73,7 @@ def change(path: str, job: Json, limits: Json) -> Json:
         if stamp_of(connection, path) != wanted.stamp:
             return msgspec.to_builtins(Outcome(moved=True))
         guard = Authorizer(wanted)
-        connection.create_function(HASH, 1, _hashing(wanted.salt), deterministic=True)
+        connection.create_function(HASH, 1, hashing(wanted.salt), deterministic=True)
         outcome = _run(connection, changes.change(wanted), guard)
         if wanted.application is not None and outcome.done is not None:
             connection.execute("COMMIT")
@@ -144,26 +126,6 @@ class Authorizer:
         if first.lower() == self._table and action == self._verb:
             return action != sqlite3.SQLITE_UPDATE or second.lower() in self._assigned
         return first.lower() in self.acting
-
-
-def stamp_of(connection: sqlite3.Connection, path: str) -> str:
-    """Names the schema that the connection sees: another one has another stamp."""
-    (version,) = connection.execute("PRAGMA schema_version").fetchone()
-    count, size = connection.execute(
-        "SELECT count(*), coalesce(sum(length(sql)), 0) FROM sqlite_master"
-    ).fetchone()
-    status = Path(path).stat()
-    return f"{status.st_dev}.{status.st_ino}.{version}.{count}.{size}"
-
-
-def _hashing(salt: str) -> Callable[[object], str | None]:
-    def hashed(value: object) -> str | None:
-        if value is None:
-            return None
-        data = value if isinstance(value, bytes) else str(value).encode()
-        return hashlib.sha256(salt.encode() + data).hexdigest()[:16]
-
-    return hashed
 
 
 @contextlib.contextmanager

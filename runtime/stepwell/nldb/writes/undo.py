@@ -62,6 +62,12 @@ def _deleting(table: Table, catalog: Catalog, keys: Sequence[Row]) -> Asked:
 def _inserting(table: Table, catalog: Catalog, preview: Preview) -> Asked:
     names = [column.name for column in table.columns if not column.generated]
     hidden = [name for name in names if name not in preview.columns]
+    if not set(table.primary_key) <= set(names):
+        raise refused(
+            "write.undo",
+            "the database always makes the keys of its rows, so they cannot get their old ones",
+            "ask whoever keeps the database",
+        )
     if hidden:
         raise refused(
             "write.undo",
