@@ -25,9 +25,12 @@ from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
+from stepwell.nldb.writes.grounds import grounds_of
+from stepwell.nldb.writes.tools import Desk, write_tools
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.budget_loop import BudgetLoop
+from stepwell.orchestrator.call_results import CallResults
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.from_tools import FromTools
@@ -145,10 +148,15 @@ async def open_runtime(
             databases = await stack.enter_async_context(_databases(settings, storage, sql, secrets))
             from_tools = FromTools()
             _check_model(settings, models)
-            asker = _asker(settings, storage, databases, from_tools)
             journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
             results = StoredResults(storage, journal)
-            tools = _tools(settings, databases, asker, results, own, secrets=secrets, shelf=shelf)
+            changes = Desk(
+                grounds_of(databases), CallResults(storage, journal), clock=SystemClock()
+            )
+            asker = _asker(settings, storage, databases, from_tools, changes)
+            tools = _tools(
+                settings, databases, asker, results, changes, own, secrets=secrets, shelf=shelf
+            )
             pinning = Pinning(storage, SystemClock())
             servers = McpServers(
                 settings.tools.servers,
@@ -279,7 +287,11 @@ def _check_model(settings: Settings, models: ModelRouter) -> None:
 
 
 def _asker(
-    settings: Settings, storage: Storage, databases: Databases, from_tools: FromTools
+    settings: Settings,
+    storage: Storage,
+    databases: Databases,
+    from_tools: FromTools,
+    changes: Desk,
 ) -> Asker:
     """What answers questions about datasources."""
 
@@ -289,7 +301,7 @@ def _asker(
 
     knowledge = Knowledge(databases, lessons, clock=SystemClock())
     models = Modelled(databases, knowledge, from_tools.run) if settings.nldb.model else None
-    return Asker(databases, knowledge, models=models, tell=from_tools.tell)
+    return Asker(databases, knowledge, models=models, preview=changes, tell=from_tools.tell)
 
 
 def _lesson_of(databases: Databases) -> LessonOf:
@@ -317,6 +329,7 @@ def _tools(
     databases: Databases,
     asker: Asker,
     results: StoredResults,
+    changes: Desk,
     own: ProcessPool,
     *,
     secrets: Secrets,
@@ -325,6 +338,8 @@ def _tools(
     """Ours and the user's."""
     registry = ToolRegistry()
     for tool in sql_tools(databases, results, limits=_limits(settings)):
+        registry.add(tool)
+    for tool in write_tools(changes):
         registry.add(tool)
     registry.add(AskTool(asker))
     for tool in load_tools(settings.tools.paths, processes=own, shelf=shelf):

@@ -14,8 +14,10 @@ from stepwell.clock import Clock
 from stepwell.engine.inputs import Resolve
 from stepwell.engine.values import Data
 from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
+from stepwell.nldb.writes.preview import APPLY, PREVIEWS, Preview, found_in, key_of
 from stepwell.orchestrator.asked import approval_of
 from stepwell.orchestrator.audit import Audit
+from stepwell.orchestrator.call_results import CallResults
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.refusals import refusals
@@ -115,6 +117,7 @@ class Approvals:
         self._clock = clock
         self._audit = audit
         self._factors = factors
+        self._results = CallResults(storage, journal)
 
     async def list(
         self,
@@ -162,7 +165,23 @@ class Approvals:
         arguments: Data | None = None
         if row.about == "call" and isinstance(message.value, dict):
             arguments = Data(value=message.value.get("arguments"), sealed=message.sealed)
-        return replace(approval, message=message, arguments=arguments)
+        preview = await self._preview(caller, approval, arguments)
+        return replace(approval, message=message, arguments=arguments, preview=preview)
+
+    async def _preview(
+        self, caller: Caller, approval: Approval, arguments: Data | None
+    ) -> Preview | None:
+        """What a change of a datasource would do, as whoever asks was shown it."""
+        given = arguments.value if arguments is not None else None
+        if approval.tool != APPLY or not isinstance(given, dict):
+            return None
+        name = str(given.get("preview", ""))
+        key, _ = key_of(name)
+        try:
+            told = await self._results.find(caller.namespace, approval.principal, key, PREVIEWS)
+        except KeyDestroyed:
+            return None
+        return found_in(told, name)
 
     async def decide(
         self,

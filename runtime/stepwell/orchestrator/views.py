@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stepwell.engine.events import Event, QuestionAsked
 from stepwell.engine.values import Data, Failure
+from stepwell.nldb.writes.preview import Preview
 from stepwell.orchestrator.attributes import decoded
 from stepwell.orchestrator.schedule_rules import ScheduleSpec
 from stepwell.principals import Attributes
@@ -291,6 +292,8 @@ class Approval(Struct, frozen=True, kw_only=True):
     tool: str = ""
     arguments: Data | None = None
     message: Data | None = None
+    preview: Preview | None = None
+    """What the call would do to the rows of a datasource, where it is one that changes them."""
     principal: str = ""
     rules: tuple[str, ...] = ()
     reason: str = ""

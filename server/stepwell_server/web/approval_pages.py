@@ -18,6 +18,7 @@ from stepwell_server.web import moments
 from stepwell_server.web.shown import shown
 from stepwell_server.web.site import MOST_COUNTED, Site
 from stepwell_server.web.viewers import Viewer, one_of
+from stepwell_server.web.write_preview import headline
 
 PAGE: Final = 50
 MOST_PREVIEWED: Final = 160
@@ -156,7 +157,7 @@ class ApprovalPages:
             status_code=status_code,
             one=self._told(found),
             message=_text(found.message) if found.about != "call" else "",
-            shown=await asyncio.to_thread(shown, found.arguments),
+            shown=await asyncio.to_thread(shown, found.arguments, found.preview),
             form=await self._form(request, viewer, found, reason),
             neighbours=_neighbours([one.id for one in waiting.approvals], found.id),
             waiting=len(waiting.approvals),
@@ -204,7 +205,11 @@ class ApprovalPages:
         soon = expires is not None and expires - now < URGENT // timedelta(microseconds=1)
         return msgspec.structs.asdict(one) | {
             "what": _what(one),
-            "preview": _preview(one.arguments) if one.about != "approval" else _text(one.message),
+            "preview": headline(one.preview)
+            if one.preview is not None
+            else _preview(one.arguments)
+            if one.about != "approval"
+            else _text(one.message),
             "age": moments.ago(now, one.requested_at),
             "expires": moments.left(now, expires) if expires is not None else "",
             "is_urgent": is_waiting and soon,

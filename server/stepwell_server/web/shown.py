@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
+from stepwell.nldb.writes.preview import Preview
 from stepwell_server.visible import pretty
+from stepwell_server.web import write_preview
 from stepwell_server.web.diffs import Row, compared
 from stepwell_server.web.sql_text import formatted
 
@@ -66,13 +68,27 @@ class Shown(Struct, frozen=True, kw_only=True):
     is_missing: bool = False
 
 
-def shown(arguments: Data | None) -> Shown:
-    """What the arguments of a call mean to a person. Takes a while where they are long."""
+def shown(arguments: Data | None, preview: Preview | None = None) -> Shown:
+    """What the arguments of a call mean to a person, and what a change that they name would do.
+
+    Takes a while where they are long.
+    """
+    if preview is not None:
+        exact = pretty(arguments.value) if arguments is not None else ""
+        return Shown(parts=tuple(_of_change(preview)), exact=exact)
     if arguments is None or arguments.value is msgspec.UNSET:
         return Shown(is_missing=arguments is not None)
     exact = pretty(arguments.value)
     parts = tuple(_first(_parts(arguments.value))) if isinstance(arguments.value, dict) else ()
     return Shown(parts=parts, exact=exact[:MOST_SHOWN], left_out=max(len(exact) - MOST_SHOWN, 0))
+
+
+def _of_change(preview: Preview) -> Iterator[Part]:
+    yield Part(heading=write_preview.headline(preview), text=formatted(preview.sql), is_sql=True)
+    if values := write_preview.values(preview):
+        yield Part(heading="values of its parameters", text=values)
+    yield Part(heading="rows, before and after", rows=write_preview.side_by_side(preview))
+    yield Part(heading="besides", text=write_preview.besides(preview))
 
 
 def _first(parts: Iterator[Part]) -> Iterator[Part]:

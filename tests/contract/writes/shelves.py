@@ -17,6 +17,7 @@ from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.writes.cells import to_json
 from stepwell.nldb.writes.grounds import writer_of
 from stepwell.nldb.writes.port import Ground, Writer
+from stepwell.nldb.writes.tools import Desk as WriteDesk
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
@@ -69,8 +70,8 @@ class Desk(ABC):
         self.access: Callable[[Catalog], Access] = all_may_be_written
         self.principal = "agent:local"
         self._calls = 0
-        tools = write_tools(self.ground, self.answers, clock=Clock(), limits=Limits(**limits))
-        self.tools = {tool.spec.name: tool for tool in tools}
+        desk = WriteDesk(self.ground, self.answers, clock=Clock(), limits=Limits(**limits))
+        self.tools = {tool.spec.name: tool for tool in write_tools(desk)}
 
     async def ground(self, context: CallContext, name: str) -> Ground:
         """The datasource as it is now."""

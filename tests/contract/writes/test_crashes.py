@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import psycopg
@@ -105,8 +105,8 @@ class CutWriter(PostgresWriter):
             self._applies = False
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
-        connection = cast("CutConnection", await CutConnection.connect(self._url, autocommit=True))
+    async def _lent(self) -> AsyncIterator[Any]:
+        connection = await CutConnection.connect(self._url, autocommit=True)
         if self._applies:
             connection.cut = {ENDING: "before", ENDED: "after"}.get(self._die_at, "")
         try:

@@ -21,6 +21,7 @@ from stepwell.nldb.sqlite.sandbox import stamp_of
 from stepwell.nldb.writes import sqlite
 from stepwell.nldb.writes.job import Job, Outcome
 from stepwell.nldb.writes.port import Ground
+from stepwell.nldb.writes.tools import Desk as WriteDesk
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.port import CallContext, ToolFailed
 
@@ -187,7 +188,8 @@ def test_a_thousand_changes_of_sqlite_are_what_was_shown(sqlite_desk: SqliteDesk
         return Ground(sqlite_desk.writer, stamp, found, sqlite_desk.access(found))
 
     sqlite_desk.tools = {
-        tool.spec.name: tool for tool in write_tools(ground, sqlite_desk.answers, clock=Clock())
+        tool.spec.name: tool
+        for tool in write_tools(WriteDesk(ground, sqlite_desk.answers, clock=Clock()))
     }
 
     loop = asyncio.new_event_loop()

@@ -4,6 +4,7 @@ What a person sees is made from it, `db_apply` compares with it, and an undo tak
 it. It holds nothing that whoever asked for it may not read.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,12 @@ from stepwell.nldb.guard.write import Kind
 from stepwell.nldb.model import Access
 from stepwell.nldb.writes.job import Done, EffectKind
 from stepwell.nldb.writes.prepare import Asked, Prepared, visible
+
+APPLY: Final = "db_apply"
+PREVIEW: Final = "db_preview_write"
+UNDO: Final = "db_undo"
+PREVIEWS: Final = frozenset({PREVIEW, UNDO, "db_ask"})
+"""The tools whose answer is a preview, or has one in it."""
 
 DIGITS: Final = 32
 """How much of the digest stands in a name."""
@@ -83,6 +90,19 @@ def key_of(name: str) -> tuple[str, str]:
     """The key and the digits that a name says."""
     key, _, digits = name.partition("#")
     return (key if "/" in key else f"{key}/call"), digits
+
+
+def found_in(told: Json, name: str) -> Preview | None:
+    """The preview of this name in what a call has answered; an answer of `db_ask` has one in it."""
+    _, digits = key_of(name)
+    inner = told.get("preview") if isinstance(told, Mapping) else None
+    if inner is None:
+        return None
+    try:
+        preview = msgspec.convert(inner if isinstance(inner, Mapping) else told, Preview)
+    except msgspec.ValidationError:  # of a version that made them otherwise
+        return None
+    return preview if preview.digest.startswith(digits) else None
 
 
 def preview_of(

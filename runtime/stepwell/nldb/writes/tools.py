@@ -16,16 +16,20 @@ from stepwell.nldb.limits import Limits
 from stepwell.nldb.writes.job import Application, Applied, Outcome
 from stepwell.nldb.writes.port import Ground, GroundOf, Results
 from stepwell.nldb.writes.prepare import MOST_ROWS, Asked, Prepared, prepared
-from stepwell.nldb.writes.preview import Preview, key_of, preview_of, to_json
+from stepwell.nldb.writes.preview import (
+    APPLY,
+    PREVIEW,
+    PREVIEWS,
+    UNDO,
+    Preview,
+    found_in,
+    key_of,
+    preview_of,
+    to_json,
+)
 from stepwell.nldb.writes.refusals import gone, refused, stale
 from stepwell.nldb.writes.undo import inverse, outlook
 from stepwell.tools.port import Begin, CallContext, NotBegun, SelfTimed, Tool, ToolFailed, ToolSpec
-
-PREVIEW: Final = "db_preview_write"
-APPLY: Final = "db_apply"
-UNDO: Final = "db_undo"
-PREVIEWS: Final = frozenset({PREVIEW, UNDO})
-"""The tools whose answer is a preview."""
 
 MOST_MOVES: Final = 3
 _SETTLED: Final = frozenset({Code.QUERY_REFUSED, Code.PREVIEW_STALE})
@@ -57,21 +61,25 @@ class ApplyAnswer(Struct, frozen=True, kw_only=True):
     undo: dict[str, Json]
 
 
-def write_tools(
-    ground_of: GroundOf, results: Results, *, clock: Clock, limits: Limits | None = None
-) -> tuple[Tool, ...]:
+def write_tools(desk: "Desk") -> tuple[Tool, ...]:
     """All three."""
-    desk = _Desk(ground_of, results, clock, limits or Limits())
     return PreviewTool(desk), ApplyTool(desk), UndoTool(desk)
 
 
-class _Desk:
+class Desk:
     """What the three have in common."""
 
-    def __init__(self, ground_of: GroundOf, results: Results, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self,
+        ground_of: GroundOf,
+        results: Results,
+        *,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
         self.ground_of = ground_of
         self.clock = clock
-        self.limits = limits
+        self.limits = limits or Limits()
         self._results = results
 
     async def preview(self, context: CallContext, name: str) -> Preview:
@@ -80,12 +88,9 @@ class _Desk:
         Raises:
             ToolFailed: PREVIEW_NOT_FOUND.
         """
-        key, digits = key_of(name)
-        told = await self._find(context, key, PREVIEWS)
-        if told is None:
-            raise gone("preview", name)
-        preview = msgspec.convert(told, Preview)
-        if not preview.digest.startswith(digits):
+        key, _ = key_of(name)
+        preview = found_in(await self._find(context, key, PREVIEWS), name)
+        if preview is None:
             raise gone("preview", name)
         return preview
 
@@ -100,6 +105,17 @@ class _Desk:
         if told is None:
             return await self.preview(context, name)
         return await self.preview(context, msgspec.convert(told, ApplyAnswer).preview)
+
+    async def __call__(
+        self, context: CallContext, datasource: str, sql: str, parameters: dict[str, Json]
+    ) -> Json:
+        """The preview of a statement as the answer of another tool, which has the same name then.
+
+        Raises:
+            ToolFailed: it cannot be shown.
+        """
+        asked = Asked(sql=sql, runs=(parameters or None,))
+        return (await self.show(context, datasource, asked)).value
 
     async def show(
         self,
@@ -160,7 +176,7 @@ class _Desk:
 class PreviewTool(SelfTimed):
     """Shows what a change would do."""
 
-    def __init__(self, desk: _Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.spec: ToolSpec = _spec(
             PREVIEW,
             "Shows what one INSERT, UPDATE or DELETE of one table would do, row by row, without "
@@ -194,7 +210,7 @@ class PreviewTool(SelfTimed):
 class ApplyTool(SelfTimed):
     """Makes a change that was previewed, if everything is as it was then, and once."""
 
-    def __init__(self, desk: _Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.spec: ToolSpec = msgspec.structs.replace(
             _spec(
                 APPLY,
@@ -291,7 +307,7 @@ class ApplyTool(SelfTimed):
 class UndoTool(SelfTimed):
     """Shows what taking a change back would do; `db_apply` makes that."""
 
-    def __init__(self, desk: _Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.spec: ToolSpec = _spec(
             UNDO,
             "Shows what it would take to undo a change that db_apply has made, as a preview: "
