@@ -56,6 +56,7 @@ class Approvals:
 def _approval(message: pb.Approval) -> Approval:
     arguments, arguments_ref = decode.value(message.arguments)
     told, told_ref = decode.value(message.message)
+    preview, preview_ref = decode.value(message.preview)
     return Approval(
         id=message.id,
         run=message.run.removeprefix(decode.RUN_PREFIX),
@@ -67,6 +68,8 @@ def _approval(message: pb.Approval) -> Approval:
         arguments_ref=arguments_ref,
         message=told,
         message_ref=told_ref,
+        preview=preview,
+        preview_ref=preview_ref,
         principal=message.principal,
         rules=tuple(message.rules),
         reason=message.reason,

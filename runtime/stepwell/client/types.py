@@ -493,6 +493,9 @@ class Approval(Struct, frozen=True, kw_only=True):
     arguments_ref: BlobRef | None
     message: Json
     message_ref: BlobRef | None
+    preview: Json
+    """What a change of a datasource would do, row by row, where the call is one."""
+    preview_ref: BlobRef | None
     principal: str
     rules: tuple[str, ...]
     reason: str

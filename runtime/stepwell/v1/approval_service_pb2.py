@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stepwell.v1 import common_pb2 as stepwell_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"stepwell/v1/approval_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\xf3\x03\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x0c\n\x04tool\x18\x06 \x01(\t\x12$\n\targuments\x18\x07 \x01(\x0b\x32\x11.stepwell.v1.Data\x12\"\n\x07message\x18\x08 \x01(\x0b\x32\x11.stepwell.v1.Data\x12\x11\n\tprincipal\x18\t \x01(\t\x12\r\n\x05rules\x18\n \x03(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07subject\x18\x0c \x01(\t\x12\x19\n\x11\x63\x61ller_may_answer\x18\r \x01(\x08\x12\x30\n\x0crequested_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x10 \x01(\t\x12\x12\n\ndecided_by\x18\x11 \x01(\t\x12.\n\ndecided_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x65\x63ision_reason\x18\x13 \x01(\t\x12\x0e\n\x06groups\x18\x14 \x03(\t\x12\x0e\n\x06policy\x18\x15 \x01(\t\"i\n\x14ListApprovalsRequest\x12\x17\n\x06status\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x15ListApprovalsResponse\x12(\n\tapprovals\x18\x01 \x03(\x0b\x32\x15.stepwell.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x12GetApprovalRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\">\n\x13GetApprovalResponse\x12\'\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Approval\"\xbe\x01\n\x15\x44\x65\x63ideApprovalRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x37\n\x06\x61nswer\x18\x02 \x01(\x0e\x32\x1b.stepwell.v1.ApprovalAnswerB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x18\n\x07subject\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12!\n\x05proof\x18\x05 \x01(\x0b\x32\x12.stepwell.v1.Proof\"A\n\x16\x44\x65\x63ideApprovalResponse\x12\'\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Approval*h\n\x0e\x41pprovalAnswer\x12\x1f\n\x1b\x41PPROVAL_ANSWER_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41PPROVAL_ANSWER_APPROVE\x10\x01\x12\x18\n\x14\x41PPROVAL_ANSWER_DENY\x10\x02\x32\xa0\x02\n\x0f\x41pprovalService\x12[\n\rListApprovals\x12!.stepwell.v1.ListApprovalsRequest\x1a\".stepwell.v1.ListApprovalsResponse\"\x03\x90\x02\x01\x12U\n\x0bGetApproval\x12\x1f.stepwell.v1.GetApprovalRequest\x1a .stepwell.v1.GetApprovalResponse\"\x03\x90\x02\x01\x12Y\n\x0e\x44\x65\x63ideApproval\x12\".stepwell.v1.DecideApprovalRequest\x1a#.stepwell.v1.DecideApprovalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"stepwell/v1/approval_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\"\x97\x04\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x0c\n\x04tool\x18\x06 \x01(\t\x12$\n\targuments\x18\x07 \x01(\x0b\x32\x11.stepwell.v1.Data\x12\"\n\x07message\x18\x08 \x01(\x0b\x32\x11.stepwell.v1.Data\x12\x11\n\tprincipal\x18\t \x01(\t\x12\r\n\x05rules\x18\n \x03(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07subject\x18\x0c \x01(\t\x12\x19\n\x11\x63\x61ller_may_answer\x18\r \x01(\x08\x12\x30\n\x0crequested_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x10 \x01(\t\x12\x12\n\ndecided_by\x18\x11 \x01(\t\x12.\n\ndecided_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x65\x63ision_reason\x18\x13 \x01(\t\x12\x0e\n\x06groups\x18\x14 \x03(\t\x12\x0e\n\x06policy\x18\x15 \x01(\t\x12\"\n\x07preview\x18\x16 \x01(\x0b\x32\x11.stepwell.v1.Data\"i\n\x14ListApprovalsRequest\x12\x17\n\x06status\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x15ListApprovalsResponse\x12(\n\tapprovals\x18\x01 \x03(\x0b\x32\x15.stepwell.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x12GetApprovalRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\">\n\x13GetApprovalResponse\x12\'\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Approval\"\xbe\x01\n\x15\x44\x65\x63ideApprovalRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x37\n\x06\x61nswer\x18\x02 \x01(\x0e\x32\x1b.stepwell.v1.ApprovalAnswerB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x18\n\x07subject\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12!\n\x05proof\x18\x05 \x01(\x0b\x32\x12.stepwell.v1.Proof\"A\n\x16\x44\x65\x63ideApprovalResponse\x12\'\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x15.stepwell.v1.Approval*h\n\x0e\x41pprovalAnswer\x12\x1f\n\x1b\x41PPROVAL_ANSWER_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41PPROVAL_ANSWER_APPROVE\x10\x01\x12\x18\n\x14\x41PPROVAL_ANSWER_DENY\x10\x02\x32\xa0\x02\n\x0f\x41pprovalService\x12[\n\rListApprovals\x12!.stepwell.v1.ListApprovalsRequest\x1a\".stepwell.v1.ListApprovalsResponse\"\x03\x90\x02\x01\x12U\n\x0bGetApproval\x12\x1f.stepwell.v1.GetApprovalRequest\x1a .stepwell.v1.GetApprovalResponse\"\x03\x90\x02\x01\x12Y\n\x0e\x44\x65\x63ideApproval\x12\".stepwell.v1.DecideApprovalRequest\x1a#.stepwell.v1.DecideApprovalResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,22 +54,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVALSERVICE'].methods_by_name['ListApprovals']._serialized_options = b'\220\002\001'
   _globals['_APPROVALSERVICE'].methods_by_name['GetApproval']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['GetApproval']._serialized_options = b'\220\002\001'
-  _globals['_APPROVALANSWER']._serialized_start=1209
-  _globals['_APPROVALANSWER']._serialized_end=1313
+  _globals['_APPROVALANSWER']._serialized_start=1245
+  _globals['_APPROVALANSWER']._serialized_end=1349
   _globals['_APPROVAL']._serialized_start=140
-  _globals['_APPROVAL']._serialized_end=639
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=641
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=746
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=748
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=838
-  _globals['_GETAPPROVALREQUEST']._serialized_start=840
-  _globals['_GETAPPROVALREQUEST']._serialized_end=883
-  _globals['_GETAPPROVALRESPONSE']._serialized_start=885
-  _globals['_GETAPPROVALRESPONSE']._serialized_end=947
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=950
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1140
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1142
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1207
-  _globals['_APPROVALSERVICE']._serialized_start=1316
-  _globals['_APPROVALSERVICE']._serialized_end=1604
+  _globals['_APPROVAL']._serialized_end=675
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=677
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=782
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=784
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=874
+  _globals['_GETAPPROVALREQUEST']._serialized_start=876
+  _globals['_GETAPPROVALREQUEST']._serialized_end=919
+  _globals['_GETAPPROVALRESPONSE']._serialized_start=921
+  _globals['_GETAPPROVALRESPONSE']._serialized_end=983
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=986
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1176
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1178
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1243
+  _globals['_APPROVALSERVICE']._serialized_start=1352
+  _globals['_APPROVALSERVICE']._serialized_end=1640
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,7 @@ class Approval(message.Message):
     DECISION_REASON_FIELD_NUMBER: builtins.int
     GROUPS_FIELD_NUMBER: builtins.int
     POLICY_FIELD_NUMBER: builtins.int
+    PREVIEW_FIELD_NUMBER: builtins.int
     id: builtins.str
     run: builtins.str
     """"runs/{id}"."""
@@ -119,6 +120,12 @@ class Approval(message.Message):
     def groups(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Whose members may answer. None is everybody."""
 
+    @builtins.property
+    def preview(self) -> common_pb2.Data:
+        """What a change of a datasource would do, row by row: what db_preview_write had answered. Unset
+        where the call is none.
+        """
+
     def __init__(
         self,
         *,
@@ -143,10 +150,11 @@ class Approval(message.Message):
         decision_reason: builtins.str = ...,
         groups: abc.Iterable[builtins.str] | None = ...,
         policy: builtins.str = ...,
+        preview: common_pb2.Data | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "decided_at", b"decided_at", "expires_at", b"expires_at", "message", b"message", "requested_at", b"requested_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["arguments", b"arguments", "decided_at", b"decided_at", "expires_at", b"expires_at", "message", b"message", "preview", b"preview", "requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "arguments", b"arguments", "call", b"call", "caller_may_answer", b"caller_may_answer", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision_reason", b"decision_reason", "expires_at", b"expires_at", "groups", b"groups", "id", b"id", "message", b"message", "policy", b"policy", "principal", b"principal", "reason", b"reason", "requested_at", b"requested_at", "rules", b"rules", "run", b"run", "status", b"status", "step", b"step", "subject", b"subject", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["about", b"about", "arguments", b"arguments", "call", b"call", "caller_may_answer", b"caller_may_answer", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision_reason", b"decision_reason", "expires_at", b"expires_at", "groups", b"groups", "id", b"id", "message", b"message", "policy", b"policy", "preview", b"preview", "principal", b"principal", "reason", b"reason", "requested_at", b"requested_at", "rules", b"rules", "run", b"run", "status", b"status", "step", b"step", "subject", b"subject", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

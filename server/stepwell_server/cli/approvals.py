@@ -9,6 +9,8 @@ import typer
 from stepwell.client import Approval, Client
 from stepwell.clock import SystemClock
 from stepwell.errors import Code, NotFound
+from stepwell.nldb.writes.preview import Preview
+from stepwell_server.changes import besides, headline, side_by_side, values
 from stepwell_server.cli.code import CodeOption, proven
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_flag, home_or_default
 from stepwell_server.cli.output import Output
@@ -179,6 +181,24 @@ def _print(found: Approval, output: Output) -> None:
     if found.about != "approval":
         output.people.print()
         output.people.print(_arguments(found), markup=False)
+    if found.preview is not None or found.preview_ref is not None:
+        output.people.print()
+        output.people.print(_change(found), markup=False)
+
+
+def _change(found: Approval) -> str:
+    """The rows of a change of a datasource, old and new."""
+    if found.preview_ref is not None:
+        return "the rows that it changes do not fit here; look at the page"
+    preview = msgspec.convert(found.preview, Preview)
+    lines = [headline(preview), "", visible(preview.sql), visible(values(preview)), ""]
+    signs = {"removed": "-", "added": "+"}
+    for row in side_by_side(preview):
+        if row.kind == "changed":
+            lines += [f"- {visible_line(row.left)}", f"+ {visible_line(row.right)}"]
+        else:
+            lines.append(f"{signs.get(row.kind, ' ')} {visible_line(row.left or row.right)}")
+    return "\n".join([*lines, "", visible(besides(preview))])
 
 
 def _arguments(found: Approval) -> str:

@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
+from stepwell.engine.values import Data
+from stepwell.nldb.writes.preview import Preview, to_json
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Approval
 from stepwell.v1 import approval_service_pb2 as pb
@@ -34,7 +36,10 @@ class ApprovalServicer(rpc.ApprovalServiceServicer):
             page_size=paging.page_size(request.page_size),
             page_token=request.page_token,
         )
-        shown = [approval(replace(one, arguments=None, message=None)) for one in page.approvals]
+        shown = [
+            approval(replace(one, arguments=None, message=None, preview=None))
+            for one in page.approvals
+        ]
         return pb.ListApprovalsResponse(approvals=shown, next_page_token=page.next_token)
 
     async def GetApproval(
@@ -59,6 +64,10 @@ class ApprovalServicer(rpc.ApprovalServiceServicer):
         return pb.DecideApprovalResponse(approval=approval(decided))
 
 
+def _of_change(preview: Preview) -> Data:
+    return Data(value=to_json(preview), sealed=f"datasource:{preview.datasource}")
+
+
 def approval(view: Approval) -> pb.Approval:
     """An approval with what it is about, or with the reference to that where it is large."""
     return pb.Approval(
@@ -70,6 +79,7 @@ def approval(view: Approval) -> pb.Approval:
         tool=view.tool,
         arguments=translate.data_resolved(view.arguments) if view.arguments else None,
         message=translate.data_resolved(view.message) if view.message else None,
+        preview=translate.data_resolved(_of_change(view.preview)) if view.preview else None,
         principal=view.principal,
         rules=view.rules,
         reason=view.reason,

@@ -14,11 +14,11 @@ from stepwell.engine.values import Data
 from stepwell.errors import Code, Denied, FailedPrecondition, StepwellError
 from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.views import Approval
+from stepwell_server.changes import headline
 from stepwell_server.web import moments
 from stepwell_server.web.shown import shown
 from stepwell_server.web.site import MOST_COUNTED, Site
 from stepwell_server.web.viewers import Viewer, one_of
-from stepwell_server.web.write_preview import headline
 
 PAGE: Final = 50
 MOST_PREVIEWED: Final = 160

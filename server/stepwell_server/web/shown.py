@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from stepwell.engine.values import Data, Json
 from stepwell.nldb.writes.preview import Preview
+from stepwell_server import changes
 from stepwell_server.visible import pretty
-from stepwell_server.web import write_preview
 from stepwell_server.web.diffs import Row, compared
 from stepwell_server.web.sql_text import formatted
 
@@ -84,11 +84,11 @@ def shown(arguments: Data | None, preview: Preview | None = None) -> Shown:
 
 
 def _of_change(preview: Preview) -> Iterator[Part]:
-    yield Part(heading=write_preview.headline(preview), text=formatted(preview.sql), is_sql=True)
-    if values := write_preview.values(preview):
+    yield Part(heading=changes.headline(preview), text=formatted(preview.sql), is_sql=True)
+    if values := changes.values(preview):
         yield Part(heading="values of its parameters", text=values)
-    yield Part(heading="rows, before and after", rows=write_preview.side_by_side(preview))
-    yield Part(heading="besides", text=write_preview.besides(preview))
+    yield Part(heading="rows, before and after", rows=changes.side_by_side(preview))
+    yield Part(heading="besides", text=changes.besides(preview))
 
 
 def _first(parts: Iterator[Part]) -> Iterator[Part]:

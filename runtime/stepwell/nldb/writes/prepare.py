@@ -13,6 +13,7 @@ from stepwell.nldb.guard.relations import full_name
 from stepwell.nldb.model import Access, Catalog, Column, Table
 from stepwell.nldb.writes.digests import digest
 from stepwell.nldb.writes.job import Application, Batch, Job
+from stepwell.nldb.writes.preview import Asked
 from stepwell.nldb.writes.refusals import refused
 
 MOST_ROWS: Final = 500
@@ -27,13 +28,6 @@ _VOLATILE: Final = re.compile(
     re.IGNORECASE,
 )
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
-
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """A statement as it was written, and the values of each time that it runs."""
-
-    sql: str
-    runs: tuple[Json, ...] = (None,)
 
 
 class Prepared(Struct, frozen=True, kw_only=True):

@@ -15,19 +15,20 @@ from stepwell.nldb.guard import Refused
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.writes.job import Application, Applied, Outcome
 from stepwell.nldb.writes.port import Ground, GroundOf, Results
-from stepwell.nldb.writes.prepare import MOST_ROWS, Asked, Prepared, prepared
+from stepwell.nldb.writes.prepare import MOST_ROWS, Prepared, prepared
 from stepwell.nldb.writes.preview import (
     APPLY,
     PREVIEW,
     PREVIEWS,
     UNDO,
+    Asked,
     Preview,
     found_in,
     key_of,
-    preview_of,
     to_json,
 )
 from stepwell.nldb.writes.refusals import gone, refused, stale
+from stepwell.nldb.writes.shown import preview_of
 from stepwell.nldb.writes.undo import inverse, outlook
 from stepwell.tools.port import Begin, CallContext, NotBegun, SelfTimed, Tool, ToolFailed, ToolSpec
 

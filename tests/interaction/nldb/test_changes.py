@@ -1,0 +1,149 @@
+"""A change of a database, all the way: previewed, held, shown with its rows, approved, made, undone."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.interaction.web.conftest import Codes
+
+from stepwell import bootstrap
+from stepwell.bootstrap import open_runtime
+from stepwell.config import load_settings
+from stepwell.nldb.databases import Databases
+from stepwell.nldb.model import Access, Catalog, TableAccess
+from stepwell.orchestrator.approvals import Proof
+from stepwell.orchestrator.service import Service
+from stepwell.orchestrator.views import Approval, Run
+from stepwell.principals import LOCAL_AGENT, LOCAL_USER
+from stepwell_server.web.shown import shown
+
+pytestmark = pytest.mark.anyio
+
+
+async def all_may_be_written(
+    namespace: str, principal: str, datasource: str, catalog: Catalog
+) -> Access:
+    every = TableAccess(insert=True, update=True, delete=True)
+    return Access(tables=dict.fromkeys(catalog.tables, every), policy="p", salt="s")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER);"
+            "INSERT INTO goods VALUES (1, 'Lamp', 4), (2, 'Chair', 0);"
+        )
+    return path
+
+
+@pytest.fixture
+async def service(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
+    made = partial(Databases, access_of=all_may_be_written)
+    monkeypatch.setattr(bootstrap, "Databases", made)
+    settings = load_settings(tmp_path / "home", {}, {"storage.url": "memory:"})
+    async with open_runtime(settings, environ={}) as runtime:
+        await runtime.service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{database}")
+        yield runtime.service
+
+
+async def ended(service: Service, run: Run) -> Any:
+    found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+    assert found.output is not None, found.failure
+    return found.output.value
+
+
+async def asked(service: Service, run: Run) -> Approval:
+    async with asyncio.timeout(10):
+        while True:
+            page = await service.approvals.list(LOCAL_USER, is_told=True)
+            for one in page.approvals:
+                if one.run == run.id:
+                    return one
+            await asyncio.sleep(0.01)
+
+
+def stock(database: Path) -> list[tuple[int]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT stock FROM goods ORDER BY id").fetchall()
+
+
+async def apply(service: Service, codes: Codes, preview: str) -> tuple[Approval, Any]:
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview})
+    one = await asked(service, run)
+    proof = Proof(kind="totp", value=codes.next())
+    await service.approvals.decide(
+        LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
+    )
+    return one, await ended(service, run)
+
+
+async def test_a_change_is_held_shown_with_its_rows_made_and_taken_back(
+    service: Service, database: Path
+) -> None:
+    codes = await Codes(service, LOCAL_USER).enrol()
+    sql = "UPDATE goods SET stock = stock + 1 WHERE name = 'Lamp'"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = await ended(service, run)
+    assert preview["preview"] == f"{run.id}/call#{preview['digest'][:32]}"
+    assert stock(database) == [(4,), (0,)]
+
+    one, made = await apply(service, codes, preview["preview"])
+    assert (made["rows"], made["repeated"]) == (1, False)
+    assert stock(database) == [(5,), (0,)]
+
+    seen = shown(one.arguments, one.preview)
+    assert [part.heading for part in seen.parts] == [
+        "UPDATE of 1 row of goods in shop",
+        "rows, before and after",
+        "besides",
+    ]
+    assert [(row.kind, row.left, row.right) for row in seen.parts[1].rows] == [
+        ("same", "— id 1", "— id 1"),
+        ("same", "id: 1", "id: 1"),
+        ("same", "name: Lamp", "name: Lamp"),
+        ("changed", "stock: 4", "stock: 5"),
+    ]
+    assert preview["preview"] in seen.exact
+
+    run = await service.call_tool(LOCAL_AGENT, "db_undo", {"apply": preview["preview"]})
+    back = await ended(service, run)
+    one, _ = await apply(service, codes, back["preview"])
+    assert shown(one.arguments, one.preview).parts[0].heading == (
+        "Undo: UPDATE of 1 row of goods in shop"
+    )
+    assert stock(database) == [(4,), (0,)]
+
+
+async def test_no_row_of_a_change_stands_in_an_event(service: Service) -> None:
+    sql = "UPDATE goods SET name = 'CANARY' || name WHERE stock > 3"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    await ended(service, run)
+    batch = await service.list_events(LOCAL_USER, run=run.id)
+    assert "tool_call" in repr(batch.events)
+    assert "CANARYLamp" not in repr(batch.events)
+
+
+async def test_a_preview_of_somebody_else_is_not_there(service: Service) -> None:
+    sql = "DELETE FROM goods WHERE id = 1"
+    run = await service.call_tool(
+        LOCAL_USER, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = await ended(service, run)
+    run = await service.call_tool(LOCAL_AGENT, "db_undo", {"apply": preview["preview"]})
+    found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+    assert found.failure is not None
+    assert found.failure.reason == "PREVIEW_NOT_FOUND"
