@@ -1,11 +1,22 @@
 """What a change of a datasource would do, as a person looks at it: rows side by side, and the rest."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
 
 from stepwell.engine.values import Json
 from stepwell.nldb.writes.cells import shown
 from stepwell.nldb.writes.preview import ByItself, Preview, RowChange
-from stepwell_server.web.diffs import Row
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One column of a row, as it is (`left`) and as it would be (`right`); `number` is its place."""
+
+    kind: Literal["same", "changed", "removed", "added"]
+    left: str = ""
+    right: str = ""
+    number: int = 0
 
 
 def headline(preview: Preview) -> str:
@@ -15,7 +26,7 @@ def headline(preview: Preview) -> str:
     return f"{undoing}{preview.kind.upper()} of {rows} of {preview.table} in {preview.datasource}"
 
 
-def side_by_side(preview: Preview) -> tuple[Row, ...]:
+def side_by_side(preview: Preview) -> tuple[Line, ...]:
     """Every row, a column a line: as it is, and as it would be."""
     return tuple(line for change in preview.changes for line in _lines(change, preview.columns))
 
@@ -42,28 +53,27 @@ def values(preview: Preview) -> str:
     )
 
 
-def _lines(change: RowChange, columns: Sequence[str]) -> Iterator[Row]:
+def _lines(change: RowChange, columns: Sequence[str]) -> Iterator[Line]:
     title = ", ".join(f"{name} {shown(cell)}" for name, cell in change.key.items())
-    yield Row(kind="same", left=f"— {title}", right=f"— {title}")
+    yield Line(kind="same", left=f"— {title}", right=f"— {title}")
     for number, name in enumerate(columns, 1):
         yield _line(name, number, change.old, change.new)
 
 
 def _line(
     name: str, number: int, old: Mapping[str, Json] | None, new: Mapping[str, Json] | None
-) -> Row:
+) -> Line:
     left = "" if old is None else f"{name}: {shown(old[name])}"
     right = "" if new is None else f"{name}: {shown(new[name])}"
     if old is None:
-        return Row(kind="added", right=right, right_number=number)
+        return Line(kind="added", right=right, number=number)
     if new is None:
-        return Row(kind="removed", left=left, left_number=number)
-    return Row(
+        return Line(kind="removed", left=left, number=number)
+    return Line(
         kind="same" if old[name] == new[name] else "changed",
         left=left,
         right=right,
-        left_number=number,
-        right_number=number,
+        number=number,
     )
 
 

@@ -87,8 +87,21 @@ def _of_change(preview: Preview) -> Iterator[Part]:
     yield Part(heading=changes.headline(preview), text=formatted(preview.sql), is_sql=True)
     if values := changes.values(preview):
         yield Part(heading="values of its parameters", text=values)
-    yield Part(heading="rows, before and after", rows=changes.side_by_side(preview))
+    yield Part(heading="rows, before and after", rows=_rows_of(preview))
     yield Part(heading="besides", text=changes.besides(preview))
+
+
+def _rows_of(preview: Preview) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            kind=line.kind,
+            left=line.left,
+            right=line.right,
+            left_number=0 if line.kind == "added" else line.number,
+            right_number=0 if line.kind == "removed" else line.number,
+        )
+        for line in changes.side_by_side(preview)
+    )
 
 
 def _first(parts: Iterator[Part]) -> Iterator[Part]:
