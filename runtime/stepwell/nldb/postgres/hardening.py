@@ -11,7 +11,7 @@ LOGIN: Final = "stepwell_reader"
 _HEAD: Final = """\
 -- A login that may read and nothing else. Run it as the owner of the database, read it first.
 -- Then: stepwell secrets set NAME (the password), and add the datasource again with
---   postgresql://{login}:secret://store/NAME@HOST:5432/{database}
+--   postgresql://stepwell_reader:secret://store/NAME@HOST:5432/DATABASE
 CREATE ROLE {login} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
     NOINHERIT CONNECTION LIMIT 8;
 \\password {login}
