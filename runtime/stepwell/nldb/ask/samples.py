@@ -18,6 +18,8 @@ from stepwell.tools.port import CallContext
 
 MOST_VALUES: Final = 10_000
 """Distinct values of a column; one with more has the first of them, and is not complete."""
+MOST_ROWS: Final = 100_000
+"""Rows of a table that are looked at: a sample, not a scan."""
 MOST_COLUMNS: Final = 300
 """Of a larger schema only the tables are sampled that a question may be about."""
 _AT_ONCE: Final = 4
@@ -51,7 +53,9 @@ async def sampled(
             except StepwellError:
                 return None  # nothing is known of its values: no word can mean one
         found = tuple((tuple(map(str, row[:-1])), int(row[-1])) for row in rows.rows)
-        return Sample(one.table, one.columns, found, not rows.truncated)
+        looked_at = sum(count for _, count in found)
+        is_complete = not rows.truncated and looked_at < MOST_ROWS
+        return Sample(one.table, one.columns, found, is_complete)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(sample(one)) for one in wanted]
@@ -62,8 +66,9 @@ def _sql(wanted: Wanted, catalog: Catalog) -> str:
     columns = ", ".join(map(_quoted, wanted.columns))
     given = " AND ".join(f"{_quoted(column)} IS NOT NULL" for column in wanted.columns)
     return (
-        f"SELECT {columns}, COUNT(*) FROM {_table(catalog.tables[wanted.table])} "  # noqa: S608
-        f"WHERE {given} GROUP BY {columns}"
+        f"SELECT {columns}, COUNT(*) FROM (SELECT {columns} "  # noqa: S608
+        f"FROM {_table(catalog.tables[wanted.table])} WHERE {given} LIMIT {MOST_ROWS}) AS looked_at "
+        f"GROUP BY {columns}"
     )
 
 
