@@ -45,7 +45,7 @@ OFFERING = Offering(
 RUN_TOOLS = {"run_start", "run_get", "run_result", "run_events", "run_signal", "run_cancel"}
 FOLLOWING = {"run_get", "run_result", "run_events"}
 DATABASE = {"db_ask", "db_check", "db_query", "db_result", "db_schema"}
-READERS = FOLLOWING | DATABASE | {"add"}
+READERS = FOLLOWING | DATABASE | {"add", "db_preview_write", "db_undo"}
 META_TOOLS = {"search_tools", "describe_tools", "call_tool"}
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]

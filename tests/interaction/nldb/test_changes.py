@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,8 @@ from stepwell_server.web.shown import shown
 pytestmark = pytest.mark.anyio
 
 
-async def all_may_be_written(
-    namespace: str, principal: str, datasource: str, catalog: Catalog
-) -> Access:
+async def all_may_be_written(*asked: Any) -> Access:
+    catalog = next(given for given in asked if isinstance(given, Catalog))
     every = TableAccess(insert=True, update=True, delete=True)
     return Access(tables=dict.fromkeys(catalog.tables, every), policy="p", salt="s")
 
@@ -48,8 +46,10 @@ def database(tmp_path: Path) -> Path:
 async def service(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Service]:
-    made = partial(Databases, access_of=all_may_be_written)
-    monkeypatch.setattr(bootstrap, "Databases", made)
+    def open_to_all(*given: Any, **more: Any) -> Databases:
+        return Databases(*given, **{**more, "access_of": all_may_be_written})
+
+    monkeypatch.setattr(bootstrap, "Databases", open_to_all)
     settings = load_settings(tmp_path / "home", {}, {"storage.url": "memory:"})
     async with open_runtime(settings, environ={}) as runtime:
         await runtime.service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{database}")
