@@ -31,6 +31,7 @@ from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.budget_loop import BudgetLoop
 from stepwell.orchestrator.call_results import CallResults
+from stepwell.orchestrator.data_policies import KnownDatabases, access_by
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.from_tools import FromTools
@@ -145,7 +146,10 @@ async def open_runtime(
             spans = OtelSpans(tracing, models=settings.models) if tracing else NO_SPANS
             secrets = _secrets(settings, environ)
             shelf = Shelf()
-            databases = await stack.enter_async_context(_databases(settings, storage, sql, secrets))
+            book = PolicyBook()
+            databases = await stack.enter_async_context(
+                _databases(settings, storage, sql, secrets, book)
+            )
             from_tools = FromTools()
             _check_model(settings, models)
             journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
@@ -175,6 +179,8 @@ async def open_runtime(
                 journal=journal,
                 databases=databases,
                 secrets=secrets,
+                book=book,
+                known=KnownDatabases(storage, databases),
                 vault=vault,
                 spending=spending,
                 metrics=metrics,
@@ -260,7 +266,7 @@ async def _spending(settings: Settings, storage: Storage) -> Spending:
 
 
 def _databases(
-    settings: Settings, storage: Storage, sql: ProcessPool, secrets: Secrets
+    settings: Settings, storage: Storage, sql: ProcessPool, secrets: Secrets, book: PolicyBook
 ) -> Databases:
     """The datasources, read in children of their own: the memory of those is capped."""
 
@@ -269,7 +275,11 @@ def _databases(
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             return (await storage.datasources.get(namespace, name)).url
 
-    return Databases(url_of, opener(processes=sql, secrets=secrets, own=_own_files(settings)))
+    return Databases(
+        url_of,
+        opener(processes=sql, secrets=secrets, own=_own_files(settings)),
+        access_of=access_by(book, store=storage.id),
+    )
 
 
 def _check_model(settings: Settings, models: ModelRouter) -> None:
@@ -315,6 +325,7 @@ def _lesson_of(databases: Databases) -> LessonOf:
             step="",
             attempt=1,
             key="",
+            attributes=caller.attributes,
         )
         view = await databases.view(context, name)
         return await asyncio.to_thread(
@@ -417,6 +428,8 @@ def _compose(
     journal: Journal,
     databases: Databases,
     secrets: Secrets,
+    book: PolicyBook,
+    known: KnownDatabases,
     vault: Vault,
     spending: Spending,
     metrics: Metrics,
@@ -434,7 +447,6 @@ def _compose(
     ids = Uuid7Source(clock)
     brought = {WORKFLOW: workflow(settings.nldb.model)} if settings.nldb.model else {}
     workflows = Workflows(storage, tools=tools.names, clock=clock, own=brought)
-    book = PolicyBook()
     effects = WorldEffects(
         tools=tools,
         models=models,
@@ -484,6 +496,7 @@ def _compose(
         page=lambda id: f"{factors.site.origin}/approvals/{id}",
         spending=spending,
         book=book,
+        databases=known,
         scopes=scopes,
     )
     from_tools.bind(

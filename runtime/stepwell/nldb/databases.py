@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepwell.nldb.database import Database, SchemaMoved
 from stepwell.nldb.guard import Checked, Refused, check_read
@@ -40,14 +41,12 @@ MOST_OPEN: Final = 64
 class AccessOf(Protocol):
     """What a principal may do in a datasource: the data policies."""
 
-    async def __call__(
-        self, namespace: str, principal: str, datasource: str, catalog: Catalog
-    ) -> Access:
-        """The access to what the catalog has."""
+    async def __call__(self, context: CallContext, datasource: str, catalog: Catalog) -> Access:
+        """The access of whoever calls to what the catalog has."""
         ...
 
 
-async def all_may_read(namespace: str, principal: str, datasource: str, catalog: Catalog) -> Access:
+async def all_may_read(context: CallContext, datasource: str, catalog: Catalog) -> Access:
     """Everybody may read everything: there are no data policies."""
     return open_access(catalog)
 
@@ -101,7 +100,7 @@ class Databases:
         """
         opened = await self._opened(context.namespace, name)
         stamp, catalog = await self._catalog(opened, fresh=fresh)
-        access = await self._access_of(context.namespace, context.principal, name, catalog)
+        access = await self._access_of(context, name, catalog)
         return View(opened.database, stamp, catalog, access)
 
     async def inspect(self, namespace: str, name: str) -> Inspection:
@@ -112,6 +111,16 @@ class Databases:
             StepwellError: as `Database.inspect`.
         """
         return await (await self._opened(namespace, name)).database.inspect()
+
+    async def catalog(self, namespace: str, name: str) -> Catalog:
+        """All that there is in a datasource, whoever may see it.
+
+        Raises:
+            NotFound: DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_FAILED, it cannot be read.
+        """
+        _, catalog = await self._catalog(await self._opened(namespace, name), fresh=True)
+        return catalog
 
     async def check(
         self, context: CallContext, name: str, sql: str, parameters: Parameters | None = None
@@ -155,8 +164,13 @@ class Databases:
         for _ in range(MOST_MOVES):
             view, checked = await self.check(context, name, sql, parameters)
             try:
+                most = min(limits.rows, view.access.rows_of(checked.tables))
                 rows = await view.database.read(
-                    checked, view.access, limits, stamp=view.stamp, begin=once
+                    checked,
+                    view.access,
+                    replace(limits, rows=most),
+                    stamp=view.stamp,
+                    begin=once,
                 )
             except SchemaMoved:
                 await self.view(context, name)

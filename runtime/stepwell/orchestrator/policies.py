@@ -7,7 +7,7 @@ database. Every process sees that within a poll (`PolicyLoop`); until then it go
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Final, Protocol
@@ -25,7 +25,7 @@ from stepwell.policy import defaults
 from stepwell.policy.book import PolicyBook
 from stepwell.policy.data.check import NOTHING_KNOWN, Known, data_problems
 from stepwell.policy.problems import InvalidPolicy, PolicyProblem, bounded
-from stepwell.policy.read import read_policy, type_problems
+from stepwell.policy.read import Reading, read_policy, type_problems
 from stepwell.policy.ruleset import RuleSet
 from stepwell.policy.schema import schema_text
 from stepwell.policy.source import PolicyFile
@@ -75,15 +75,15 @@ class Audit(Protocol):
 class Databases(Protocol):
     """Tells what databases there are, for rules of data."""
 
-    async def known(self, namespace: str) -> Known:
-        """The datasources of a namespace, each with its catalog where that can be read."""
+    async def known(self, namespace: str, wanted: Collection[str]) -> Known:
+        """The datasources of a namespace; those `wanted` with their catalogs, if these can be read."""
         ...
 
 
 class NoDatabases:
     """No database is known: rules of data are checked without one."""
 
-    async def known(self, namespace: str) -> Known:
+    async def known(self, namespace: str, wanted: Collection[str]) -> Known:
         """None."""
         return NOTHING_KNOWN
 
@@ -274,17 +274,21 @@ class Policies:
         self, caller: Caller, files: Sequence[PolicyFile]
     ) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
         """The rules of files, and all that is wrong with them; it may take seconds."""
-        known = await self.databases.known(caller.namespace)
-        return await asyncio.to_thread(self._read_with, files, known)
+        reading = await asyncio.to_thread(self._reading, files)
+        named = {rule.datasource for rule, _ in reading.data}
+        known = await self.databases.known(caller.namespace, named) if named else NOTHING_KNOWN
+        return await asyncio.to_thread(self._checked, files, reading, known)
 
-    def _read_with(
-        self, files: Sequence[PolicyFile], known: Known
-    ) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
+    def _reading(self, files: Sequence[PolicyFile]) -> Reading:
         if not 0 < len(files) <= MAX_FILES:
             problem = f"a policy is 1 to {MAX_FILES} files, these are {len(files)}"
             raise InvalidRequest(problem, detail={"files": problem})
         check_texts(**{file.name: file.text for file in files})
-        reading = read_policy(files)
+        return read_policy(files)
+
+    def _checked(
+        self, files: Sequence[PolicyFile], reading: Reading, known: Known
+    ) -> tuple[RuleSet, tuple[PolicyProblem, ...]]:
         problems = bounded(
             [
                 *reading.problems,

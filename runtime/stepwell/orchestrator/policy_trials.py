@@ -115,7 +115,9 @@ class PolicyTrials:
         demand_user(caller, "policies are tested", "stepwell policy test")
         wanted = read_cases(cases)
         rules = await self._policies.rules(caller, files)
-        known = await self._policies.databases.known(caller.namespace)
+        named = {case.data for case in wanted.cases if isinstance(case, DataCase)}
+        named -= wanted.databases.keys()
+        known = await self._policies.databases.known(caller.namespace, named)
         declared = {name: shape.catalog for name, shape in wanted.databases.items()}
         known = Known({**known.catalogs, **declared})
         return await asyncio.to_thread(self._tried, caller.namespace, wanted.cases, rules, known)
@@ -132,7 +134,7 @@ class PolicyTrials:
         """
         demand_user(caller, "what somebody sees is explained", "stepwell policy explain --data")
         rules = await self._policies.rules(caller, files)
-        known = await self._policies.databases.known(caller.namespace)
+        known = await self._policies.databases.known(caller.namespace, {question.datasource})
         return await asyncio.to_thread(explained, question, rules, known)
 
     def _tried(

@@ -41,7 +41,7 @@ from stepwell.orchestrator.keys import KeyKeeping
 from stepwell.orchestrator.offered import OfferedTools
 from stepwell.orchestrator.passkeys import Site
 from stepwell.orchestrator.pins import Pinning
-from stepwell.orchestrator.policies import Policies
+from stepwell.orchestrator.policies import Databases, Policies
 from stepwell.orchestrator.policy_replay import PolicyReplay
 from stepwell.orchestrator.policy_trials import PolicyTrials
 from stepwell.orchestrator.prompts import Prompts
@@ -125,6 +125,7 @@ class Service:
         ids: IdSource,
         vault: Vault | None = None,
         book: PolicyBook | None = None,
+        databases: Databases | None = None,
         factors: FactorKeeping | None = None,
         page: PageOf = no_page,
         servers: McpServers | None = None,
@@ -205,6 +206,7 @@ class Service:
             clock=clock,
             factors=self.factors,
             audit=audit,
+            databases=databases,
         )
         self.policy_trials = PolicyTrials(self.policies, tools=tools, clock=clock)
         self.policy_replay = PolicyReplay(

@@ -1,6 +1,7 @@
 """PolicyService, from a client to the store and back, and to the calls that it decides on."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import pytest
@@ -160,7 +161,7 @@ async def test_what_somebody_sees_of_a_database_is_explained(
 class Shop:
     """A shop whose tables are known."""
 
-    async def known(self, namespace: str) -> Known:
+    async def known(self, namespace: str, wanted: Collection[str]) -> Known:
         """Just it."""
         return Known({"shop": shop()})
 

@@ -1,5 +1,7 @@
 """Rules of data are checked, explained and tested with the rest of the policy."""
 
+from collections.abc import Collection
+
 import pytest
 from msgspec.structs import replace
 from tests.unit.orchestrator.test_policies import AGENT, ANN, House
@@ -52,7 +54,7 @@ cases:
 class Shops:
     """A shop that is known, and a database that cannot be read."""
 
-    async def known(self, namespace: str) -> Known:
+    async def known(self, namespace: str, wanted: Collection[str]) -> Known:
         """Both."""
         return Known({"shop": shop(), "away": None})
 
