@@ -70,6 +70,7 @@ from stepwell.tools.relay import CallRelay
 from stepwell.tools.secrets import Secrets
 from stepwell.tools.shelf import Shelf
 from stepwell.vault.factor_key import open_factor_boxes
+from stepwell.vault.mask_key import open_mask_key
 from stepwell.vault.ring import KeyRing, open_ring, read_key
 from stepwell.vault.secret_store import SecretStore
 from stepwell.vault.vault import Vault
@@ -148,7 +149,14 @@ async def open_runtime(
             shelf = Shelf()
             book = PolicyBook()
             databases = await stack.enter_async_context(
-                _databases(settings, storage, sql, secrets, book)
+                _databases(
+                    settings,
+                    storage,
+                    sql,
+                    secrets,
+                    book,
+                    partial(open_mask_key, settings.nldb.mask_key, settings.home, environ),
+                )
             )
             from_tools = FromTools()
             _check_model(settings, models)
@@ -266,7 +274,12 @@ async def _spending(settings: Settings, storage: Storage) -> Spending:
 
 
 def _databases(
-    settings: Settings, storage: Storage, sql: ProcessPool, secrets: Secrets, book: PolicyBook
+    settings: Settings,
+    storage: Storage,
+    sql: ProcessPool,
+    secrets: Secrets,
+    book: PolicyBook,
+    mask_key: Callable[[], bytes],
 ) -> Databases:
     """The datasources, read in children of their own: the memory of those is capped."""
 
@@ -278,7 +291,7 @@ def _databases(
     return Databases(
         url_of,
         opener(processes=sql, secrets=secrets, own=_own_files(settings)),
-        access_of=access_by(book, store=storage.id),
+        access_of=access_by(book, mask_key=mask_key),
     )
 
 

@@ -540,6 +540,13 @@ class ApprovalSettings(Section, frozen=True):
 class NldbSettings(Section, frozen=True):
     """Questions in plain words about datasources."""
 
+    mask_key: Annotated[
+        str,
+        Meta(
+            description="The key of the mask `hash`, `env:NAME` or `file:PATH`, 32 bytes in base64; "
+            "empty is one in the home. All processes over one database need the same."
+        ),
+    ] = ""
     model: Annotated[
         str,
         Meta(

@@ -1,9 +1,9 @@
 """Where the policy and the databases meet: each asks the other here."""
 
 import asyncio
-import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from stepwell.errors import StepwellError
@@ -15,29 +15,33 @@ from stepwell.policy.data.access import Tables
 from stepwell.policy.data.check import Known
 from stepwell.policy.data.port import DataPolicy
 from stepwell.tools.port import CallContext
+from stepwell.vault.mask_key import salt_of
 from stepwell_storage.ports import Storage
 
 PATIENCE: Final = timedelta(seconds=10)
 """How long a check of a policy waits for a database to tell its tables."""
 
 
-def access_by(policy: DataPolicy, *, store: str) -> AccessOf:
-    """What whoever calls may do, by the policy in force. `store` is the secret name of the store."""
+def access_by(policy: DataPolicy, *, mask_key: Callable[[], bytes]) -> AccessOf:
+    """What whoever calls may do, by the policy in force.
 
-    async def access(context: CallContext, datasource: str, catalog: Catalog) -> Access:
+    `mask_key` reads the key of the mask `hash`; it is asked for once, and only where a rule needs it.
+    """
+    key = cache(mask_key)
+
+    def access(context: CallContext, datasource: str, catalog: Catalog) -> Access:
         who = asker(context.principal, frozenset(), context.attributes)
-        salt = _salt(store, context.namespace, datasource)
+        found = policy.access_of(context.namespace, who, datasource, catalog)
+        if not any("hash" in table.masks.values() for table in found.tables.values()):
+            return found
+        salt = salt_of(key(), context.namespace, datasource)
+        return policy.access_of(context.namespace, who, datasource, catalog, salt=salt)
+
+    async def access_of(context: CallContext, datasource: str, catalog: Catalog) -> Access:
         # Off the loop: for a thousand tables it takes a tenth of a second, once for each principal.
-        return await asyncio.to_thread(
-            policy.access_of, context.namespace, who, datasource, catalog, salt=salt
-        )
+        return await asyncio.to_thread(access, context, datasource, catalog)
 
-    return access
-
-
-def _salt(store: str, namespace: str, datasource: str) -> str:
-    """Keys the mask `hash`: the same for every process, and for as long as the store is."""
-    return hashlib.sha256(f"mask\0{store}\0{namespace}\0{datasource}".encode()).hexdigest()
+    return access_of
 
 
 class KnownDatabases:

@@ -50,7 +50,9 @@ async def query(processes: ProcessPool, shop_url: str) -> AsyncIterator[Query]:
     opened = opener(
         processes=processes, secrets=Secrets({}, home=nowhere), own=OwnFiles(home=nowhere)
     )
-    async with Databases(url_of, opened, access_of=access_by(book, store="s")) as databases:
+    async with Databases(
+        url_of, opened, access_of=access_by(book, mask_key=lambda: b"k" * 32)
+    ) as databases:
         tool = next(one for one in sql_tools(databases) if one.spec.name == "db_query")
 
         async def ask(sql: str, attributes: Attributes) -> Any:
