@@ -11,24 +11,27 @@ from typing import Any
 import pytest
 from tests.interaction.web.conftest import Codes
 
-from stepwell import bootstrap
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
-from stepwell.nldb.databases import Databases
-from stepwell.nldb.model import Access, Catalog, TableAccess
 from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Approval, Run
+from stepwell.policy import defaults
+from stepwell.policy.source import PolicyFile
 from stepwell.principals import LOCAL_AGENT, LOCAL_USER
 from stepwell_server.web.shown import shown
 
 pytestmark = pytest.mark.anyio
 
 
-async def all_may_be_written(*asked: Any) -> Access:
-    catalog = next(given for given in asked if isinstance(given, Catalog))
-    every = TableAccess(insert=True, update=True, delete=True)
-    return Access(tables=dict.fromkeys(catalog.tables, every), policy="p", salt="s")
+POLICY = [
+    PolicyFile("defaults.cedar", defaults.TEXT),
+    PolicyFile(
+        "shop.cedar",
+        '@id("shop") permit(principal, action in [Action::"db_read", Action::"db_insert", '
+        'Action::"db_update", Action::"db_delete"], resource in Datasource::"shop");',
+    ),
+]
 
 
 @pytest.fixture
@@ -43,16 +46,11 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def service(
-    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Service]:
-    def open_to_all(*given: Any, **more: Any) -> Databases:
-        return Databases(*given, **{**more, "access_of": all_may_be_written})
-
-    monkeypatch.setattr(bootstrap, "Databases", open_to_all)
+async def service(tmp_path: Path, database: Path) -> AsyncIterator[Service]:
     settings = load_settings(tmp_path / "home", {}, {"storage.url": "memory:"})
     async with open_runtime(settings, environ={}) as runtime:
         await runtime.service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{database}")
+        await runtime.service.policies.apply(LOCAL_USER, POLICY)
         yield runtime.service
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.interaction.nldb.conftest import CONTEXT
+from tests.interaction.nldb.conftest import CONTEXT, NoResults
 
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, opener
@@ -53,7 +53,7 @@ async def query(processes: ProcessPool, shop_url: str) -> AsyncIterator[Query]:
     async with Databases(
         url_of, opened, access_of=access_by(book, mask_key=lambda: b"k" * 32)
     ) as databases:
-        tool = next(one for one in sql_tools(databases) if one.spec.name == "db_query")
+        tool = next(one for one in sql_tools(databases, NoResults()) if one.spec.name == "db_query")
 
         async def ask(sql: str, attributes: Attributes) -> Any:
             context = replace(CONTEXT, attributes=attributes)

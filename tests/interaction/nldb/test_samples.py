@@ -12,6 +12,7 @@ from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.guard import Refused
 from stepwell.nldb.model import Access, Catalog, TableAccess, open_access
 from stepwell.nldb.samples import Sampled, sample
+from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Secrets
 
@@ -24,9 +25,7 @@ async def sampled(
     async def url_of(namespace: str, name: str) -> str:
         return url
 
-    async def access_of(
-        namespace: str, principal: str, datasource: str, catalog: Catalog
-    ) -> Access:
+    async def access_of(context: CallContext, datasource: str, catalog: Catalog) -> Access:
         return access(catalog) if access else open_access(catalog)
 
     nowhere = Path("/nowhere")

@@ -54,9 +54,7 @@ async def asking(path: Path, **given: Any) -> AsyncIterator[Asker]:
     async def url_of(namespace: str, name: str) -> str:
         return f"sqlite:///{path}"
 
-    async def all_may_change(
-        namespace: str, principal: str, datasource: str, catalog: Catalog
-    ) -> Access:
+    async def all_may_change(context: CallContext, datasource: str, catalog: Catalog) -> Access:
         may = TableAccess(insert=True, update=True, delete=True)
         return Access(tables=dict.fromkeys(catalog.tables, may))
 
