@@ -24,8 +24,9 @@ HEADINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "Workflows and tools": (
             *("workflows", "schedules", "queues"),
-            *("tools", "toolset", "datasource"),
+            *("tools", "toolset"),
         ),
+        "Databases": ("ask", "datasource"),
         "Keys and data": ("key", "secrets", "data-keys", "retention"),
     }
 )

@@ -27,6 +27,7 @@ FULL: dict[Any, Any] = {
     tuple[str, ...]: ("one", "two"),
     dict[str, str]: {"team": "a"},
     dict[str, int]: {"calls": 7},
+    dict[str, tuple[str, ...]]: {"tenant": ("42", "43")},
 }
 
 
