@@ -30,7 +30,6 @@ from stepwell.nldb.writes.tools import Desk, write_tools
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.background import Background
 from stepwell.orchestrator.budget_loop import BudgetLoop
-from stepwell.orchestrator.call_results import CallResults
 from stepwell.orchestrator.data_policies import KnownDatabases, access_by
 from stepwell.orchestrator.effects import WorldEffects
 from stepwell.orchestrator.factors import FactorKeeping
@@ -162,9 +161,7 @@ async def open_runtime(
             _check_model(settings, models)
             journal = Journal(storage, inline_limit=settings.limits.inline_bytes, vault=vault)
             results = StoredResults(storage, journal)
-            changes = Desk(
-                grounds_of(databases), CallResults(storage, journal), clock=SystemClock()
-            )
+            changes = Desk(grounds_of(databases), results, clock=SystemClock())
             asker = _asker(settings, storage, databases, from_tools, changes)
             tools = _tools(
                 settings, databases, asker, results, changes, own, secrets=secrets, shelf=shelf

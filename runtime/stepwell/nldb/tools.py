@@ -1,13 +1,15 @@
 """The tools `db_schema`, `db_check`, `db_query` and `db_result`: a model reads, and no more."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Final
 
 from stepwell.engine.pages import PAGE, page_of
 from stepwell.engine.values import Data, Json
+from stepwell.errors import Code, NotFound
 from stepwell.nldb.databases import Databases
-from stepwell.nldb.limits import Limits, failed
+from stepwell.nldb.limits import Limits
 from stepwell.nldb.outline import outline
+from stepwell.nldb.results import Results
 from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
 
 _DATASOURCE = {"type": "string", "description": "The name of the datasource."}
@@ -23,8 +25,8 @@ _PARAMETERS = {
     ],
 }
 _TEXTS = {"type": "array", "items": {"type": "string"}}
-
-
+_PAGED: Final = frozenset({"db_query", "db_ask"})
+"""The tools whose answers have rows."""
 _ANSWER = {
     "columns": {"type": "array"},
     "rows": {"type": "array"},
@@ -34,19 +36,6 @@ _ANSWER = {
     "notes": _TEXTS,
     "result_id": {"type": "string"},
 }
-
-
-class Results(Protocol):
-    """The answers of calls that were made before."""
-
-    async def of(self, namespace: str, principal: str, result: str) -> Data:
-        """The answer of the call with this idempotency key.
-
-        Raises:
-            NotFound: RESOURCE_NOT_FOUND, there is none, or it is another principal's.
-            KeyDestroyed: it was erased.
-        """
-        ...
 
 
 def sql_tools(
@@ -183,7 +172,8 @@ class ResultTool(SelfTimed):
     def __init__(self, results: Results, limits: Limits) -> None:
         self.spec: ToolSpec = _spec(
             "db_result",
-            f"Shows up to {PAGE} rows of what db_query has answered you before, from a place on. "
+            f"Shows up to {PAGE} rows of what db_query or db_ask has answered you before, from a "
+            "place on. "
             "Nothing is asked of the database again.",
             {
                 "result_id": {"type": "string", "maxLength": 512},
@@ -210,11 +200,14 @@ class ResultTool(SelfTimed):
             KeyDestroyed: it was erased.
         """
         id = arguments["result_id"]
-        data = await self._results.of(context.namespace, context.principal, id)
-        if not isinstance(data.value, dict) or data.value.get("result_id") != id:
-            raise failed(f"{id} is not a result of db_query")
+        told = await self._results.find(context.namespace, context.principal, id, _PAGED)
+        if told is None or not isinstance(told.value, dict) or "rows" not in told.value:
+            raise NotFound(
+                f"there is no result {id!r:.80} of yours; ask db_query or db_ask again",
+                code=Code.RESOURCE_NOT_FOUND,
+            )
         offset, size = arguments.get("offset", 0), arguments.get("rows", PAGE)
-        return Data(page_of(data.value, id, offset=offset, size=size), sealed=data.sealed)
+        return Data(page_of(told.value, id, offset=offset, size=size), sealed=told.sealed)
 
 
 def _data(datasource: str, value: Json) -> Data:

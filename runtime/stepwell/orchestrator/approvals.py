@@ -17,10 +17,10 @@ from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
 from stepwell.nldb.writes.preview import APPLY, PREVIEWS, Preview, found_in, key_of
 from stepwell.orchestrator.asked import approval_of
 from stepwell.orchestrator.audit import Audit
-from stepwell.orchestrator.call_results import CallResults
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.results import StoredResults
 from stepwell.orchestrator.views import Approval, ApprovalPage, Run
 from stepwell.principals import Caller
 from stepwell_storage.ports import Storage
@@ -117,7 +117,7 @@ class Approvals:
         self._clock = clock
         self._audit = audit
         self._factors = factors
-        self._results = CallResults(storage, journal)
+        self._results = StoredResults(storage, journal)
 
     async def list(
         self,
@@ -181,7 +181,7 @@ class Approvals:
             told = await self._results.find(caller.namespace, approval.principal, key, PREVIEWS)
         except KeyDestroyed:
             return None
-        return found_in(told, name)
+        return found_in(told.value, name) if told is not None else None
 
     async def decide(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stepwell.engine.values import Json
+from stepwell.engine.values import Data, Json
 from stepwell.nldb.database import Database
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Access, Catalog, TableAccess
@@ -54,10 +54,12 @@ class Answers:
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str, str], tuple[str, Json]] = {}
 
-    async def find(self, namespace: str, principal: str, key: str, tools: frozenset[str]) -> Json:
+    async def find(
+        self, namespace: str, principal: str, key: str, tools: frozenset[str]
+    ) -> Data | None:
         """The answer of a call of one of these tools."""
         tool, value = self.kept.get((namespace, principal, key), ("", None))
-        return value if tool in tools else None
+        return Data(value) if tool in tools else None
 
 
 class Desk(ABC):

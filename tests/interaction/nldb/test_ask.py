@@ -207,6 +207,17 @@ async def test_an_answer_says_how_many_rows_it_left_out(keyless: Home) -> None:
     assert "only the first 3 rows are here, there are more" in answer["notes"]
 
 
+async def test_the_other_rows_of_an_answer_are_shown_by_its_result(keyless: Home) -> None:
+    answer = await ask(keyless, "names of products", rows=5)
+
+    page = {"result_id": answer["result_id"], "offset": 3}
+    run = await keyless.client.wait((await keyless.client.call("db_result", page)).id)
+
+    assert run.failure is None
+    shown: Any = run.output
+    assert shown["rows"] == answer["rows"][3:]
+
+
 async def test_what_no_word_means_is_refused_with_the_word(keyless: Home) -> None:
     answer = await ask(keyless, "how many unicorns")
 

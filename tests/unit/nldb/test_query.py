@@ -216,7 +216,9 @@ async def test_an_error_over_rows_quotes_no_value(shop: Path, asker: Callable[..
 class AnyResults:
     """Every result is that of a query of 120 rows."""
 
-    async def of(self, namespace: str, principal: str, result: str) -> Data:
+    async def find(
+        self, namespace: str, principal: str, key: str, tools: frozenset[str]
+    ) -> Data | None:
         value = {
             "columns": ["i"],
             "rows": [[i] for i in range(120)],
@@ -224,7 +226,7 @@ class AnyResults:
             "total": 120,
             "truncated": False,
             "notes": [],
-            "result_id": result,
+            "result_id": key,
         }
         return Data(value, sealed="datasource:shop")
 

@@ -385,7 +385,7 @@ class _Asking:
             explanation=explained,
             assumptions=assumptions,
             notes=notes,
-            result_id=self._context.run,
+            result_id=self._context.key,
         )
 
 

@@ -1,11 +1,10 @@
-"""What a change needs of the world: a datasource as one principal sees it, and earlier previews."""
+"""What a change needs of the world: a datasource as one principal sees it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from stepwell.engine.values import Json
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Access, Catalog
 from stepwell.nldb.writes.job import Job, Outcome
@@ -53,17 +52,3 @@ Raises:
     NotFound: DATASOURCE_NOT_FOUND.
     ToolFailed: QUERY_FAILED, it cannot be read.
 """
-
-
-class Results(Protocol):
-    """What calls have answered, as their runs keep it."""
-
-    async def find(self, namespace: str, principal: str, key: str, tools: frozenset[str]) -> Json:
-        """What the call with this idempotency key has answered; None where there is none of these tools.
-
-        A run of another principal is not there.
-
-        Raises:
-            KeyDestroyed: it was erased.
-        """
-        ...

@@ -13,8 +13,9 @@ from stepwell.engine.values import Data, Json
 from stepwell.errors import Code, KeyDestroyed
 from stepwell.nldb.guard import Refused
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.results import Results
 from stepwell.nldb.writes.job import Application, Applied, Outcome
-from stepwell.nldb.writes.port import Ground, GroundOf, Results
+from stepwell.nldb.writes.port import Ground, GroundOf
 from stepwell.nldb.writes.prepare import MOST_ROWS, Prepared, prepared
 from stepwell.nldb.writes.preview import (
     APPLY,
@@ -169,9 +170,10 @@ class Desk:
 
     async def _find(self, context: CallContext, key: str, tools: frozenset[str]) -> Json:
         try:
-            return await self._results.find(context.namespace, context.principal, key, tools)
+            told = await self._results.find(context.namespace, context.principal, key, tools)
         except KeyDestroyed:
             return None
+        return told.value if told is not None else None
 
 
 class PreviewTool(SelfTimed):
