@@ -16,7 +16,8 @@ from stepwell.errors import Code
 from stepwell.nldb.catalog.tables import columns_of, foreign_keys_of, key_of, unique_of
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import APPLIED, Column, Table, catalog
-from stepwell.nldb.sqlite.sandbox import SHADOWS, open_plain, quoted, stamp_of
+from stepwell.nldb.sqlite.sandbox import SHADOWS, open_plain, stamp_of
+from stepwell.quoting import quoted
 from stepwell.tools.port import ToolFailed
 
 MAX_COUNT = 10_000

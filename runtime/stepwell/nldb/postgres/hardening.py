@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.model import Catalog
+from stepwell.quoting import quoted
 
 LOGIN: Final = "stepwell_reader"
 

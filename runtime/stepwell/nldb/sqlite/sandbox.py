@@ -17,6 +17,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from stepwell.nldb.limits import Limits, refused
+from stepwell.quoting import quoted
 
 _PROGRESS_STEPS = 10_000
 _BUSY_TIMEOUT = 2.0
@@ -384,8 +385,3 @@ def stamp_of(connection: sqlite3.Connection, path: str) -> str:
     ).fetchone()
     status = Path(path).stat()
     return f"{status.st_dev}.{status.st_ino}.{version}.{count}.{size}"
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -7,10 +7,10 @@ change is made, and whoever finds none knows that it is not.
 import msgspec
 
 from stepwell.engine.values import Json
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.model import APPLIED
 from stepwell.nldb.writes.ask import Ask
 from stepwell.nldb.writes.job import Applied, Row
+from stepwell.quoting import quoted
 
 
 def create_sql(schema: str) -> str:

@@ -13,12 +13,12 @@ import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.writes import applied, effects
 from stepwell.nldb.writes.ask import Ask, Asking
 from stepwell.nldb.writes.digests import digest, place_of
 from stepwell.nldb.writes.job import Applied, Batch, Change, Done, Effect, Job, Outcome, Row
 from stepwell.nldb.writes.refusals import refused, stale, too_many
+from stepwell.quoting import quoted
 from stepwell.tools.port import ToolFailed
 
 AT_ONCE: Final = 200

@@ -6,9 +6,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.writes.ask import Ask, Asking
 from stepwell.nldb.writes.job import Batch, Effect, Job, Row
+from stepwell.quoting import quoted
 
 _EVENT: Final = re.compile(r"\b(INSERT|UPDATE|DELETE)\b(?:\s+OF\s+[^;]+?)?\s+ON\b", re.IGNORECASE)
 

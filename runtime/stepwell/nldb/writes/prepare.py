@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from stepwell.engine.values import Json
 from stepwell.nldb.guard import CheckedWrite, check_write
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.guard.relations import full_name
 from stepwell.nldb.model import Access, Catalog, Column, Table
 from stepwell.nldb.writes.digests import digest
 from stepwell.nldb.writes.job import Application, Batch, Job
 from stepwell.nldb.writes.preview import Asked
 from stepwell.nldb.writes.refusals import refused
+from stepwell.quoting import quoted
 
 MOST_ROWS: Final = 500
 """Rows of one change: more than that nobody looks at."""

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from stepwell.engine.values import Json
 from stepwell.nldb.guard import Refused
-from stepwell.nldb.guard.dialects import quoted
 from stepwell.nldb.guard.relations import full_name
 from stepwell.nldb.model import Access, Catalog, Table
 from stepwell.nldb.writes.job import Row
 from stepwell.nldb.writes.prepare import prepared
 from stepwell.nldb.writes.preview import Asked, Preview, RowChange, Undo
 from stepwell.nldb.writes.refusals import refused
+from stepwell.quoting import quoted
 from stepwell.tools.port import ToolFailed
 
 
