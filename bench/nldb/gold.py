@@ -25,7 +25,7 @@ from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.link.words import words_of
-from stepwell.nldb.model import Dialect
+from stepwell.nldb.model import Access, Catalog, Dialect, open_access
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Secrets
@@ -78,8 +78,12 @@ async def _databases(urls: dict[str, str]) -> AsyncIterator[Databases]:
     secrets = Secrets({}, home=nowhere, store=lambda name: name)
     async with ProcessPool(size=2) as processes:
         opens = opener(processes=processes, secrets=secrets, own=OwnFiles(home=nowhere))
-        async with Databases(url_of, opens) as databases:
+        async with Databases(url_of, opens, access_of=_all_may_read) as databases:
             yield databases
+
+
+async def _all_may_read(context: CallContext, datasource: str, catalog: Catalog) -> Access:
+    return open_access(catalog)
 
 
 async def _judged(

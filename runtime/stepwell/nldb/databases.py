@@ -17,7 +17,7 @@ from stepwell.nldb.guard import Checked, Refused, check_read
 from stepwell.nldb.guard.read import Parameters
 from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits, failed, refused
-from stepwell.nldb.model import Access, Catalog, open_access
+from stepwell.nldb.model import Access, Catalog
 from stepwell.nldb.rows import Rows
 from stepwell.tools.port import Begin, CallContext
 
@@ -46,11 +46,6 @@ class AccessOf(Protocol):
         ...
 
 
-async def all_may_read(context: CallContext, datasource: str, catalog: Catalog) -> Access:
-    """Everybody may read everything: there are no data policies."""
-    return open_access(catalog)
-
-
 class View(Struct, frozen=True):
     """A datasource as one principal sees it, and the stamp of its schema."""
 
@@ -71,9 +66,7 @@ class _Open:
 class Databases:
     """The open ones, by (namespace, name). An async context manager; at its end all are closed."""
 
-    def __init__(
-        self, lookup: Lookup, opener: Opener, *, access_of: AccessOf = all_may_read
-    ) -> None:
+    def __init__(self, lookup: Lookup, opener: Opener, *, access_of: AccessOf) -> None:
         self._lookup = lookup
         self._opener = opener
         self._access_of = access_of
@@ -152,8 +145,12 @@ class Databases:
         limits: Limits,
         parameters: Parameters | None = None,
         begin: Begin | None = None,
+        is_answer: bool = True,
     ) -> tuple[Checked, Rows]:
         """Checks the statement and runs it, on the schema that it was checked against.
+
+        The row caps of the data rules hold for what is answered; with `is_answer` false only
+        `limits` do: nobody is shown the rows.
 
         Raises:
             NotFound: DATASOURCE_NOT_FOUND.
@@ -164,11 +161,11 @@ class Databases:
         for _ in range(MOST_MOVES):
             view, checked = await self.check(context, name, sql, parameters)
             try:
-                most = min(limits.rows, view.access.rows_of(checked.tables))
+                cap = view.access.rows_of(checked.tables) if is_answer else limits.rows
                 rows = await view.database.read(
                     checked,
                     view.access,
-                    replace(limits, rows=most),
+                    replace(limits, rows=min(limits.rows, cap)),
                     stamp=view.stamp,
                     begin=once,
                 )

@@ -1,21 +1,19 @@
 """A PostgreSQL as a datasource, and the tools over it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.datasources import always, databases_of
 
 from stepwell.engine.values import Data
 from stepwell.nldb.databases import Databases
-from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
-from stepwell.tools.secrets import Secrets
 
 CONTEXT = CallContext(
     namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
@@ -72,16 +70,7 @@ async def asking(processes: ProcessPool) -> AsyncIterator[Callable[..., Ask]]:
     opened: list[Databases] = []
 
     def make(url: str, **limits: Any) -> Ask:
-        async def url_of(namespace: str, name: str) -> str:
-            return url
-
-        nowhere = Path("/nowhere/home")
-        databases = Databases(
-            url_of,
-            opener(
-                processes=processes, secrets=Secrets({}, home=nowhere), own=OwnFiles(home=nowhere)
-            ),
-        )
+        databases = databases_of(always(url), processes)
         opened.append(databases)
         tools = {
             tool.spec.name: tool

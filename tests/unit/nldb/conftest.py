@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.datasources import always, databases_of
 
 from stepwell.engine.values import Data
-from stepwell.nldb.databases import Databases
-from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.guard import Checked
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import open_access
@@ -20,14 +19,11 @@ from stepwell.nldb.tools import sql_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
-from stepwell.tools.secrets import Secrets
 
 SHOP = Path(__file__).parents[3] / "server" / "stepwell_server" / "demo" / "shop.sql"
 CONTEXT = CallContext(
     namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
 )
-OWN = OwnFiles(home=Path("/nowhere/home"))
-NONE = Secrets({}, home=Path("/nowhere/home"))
 
 
 class NoResults:
@@ -61,10 +57,7 @@ def asker() -> Callable[..., Ask]:
     """`asker(pool, path)` gives `ask(tool, **arguments)` on the datasource `shop`."""
 
     def make(processes: ProcessPool, path: Path, **limits: Any) -> Ask:
-        async def url_of(namespace: str, name: str) -> str:
-            return f"sqlite:///{path}"
-
-        databases = Databases(url_of, opener(processes=processes, secrets=NONE, own=OWN))
+        databases = databases_of(always(f"sqlite:///{path}"), processes)
         tools = {
             tool.spec.name: tool
             for tool in sql_tools(databases, NoResults(), limits=Limits(**limits))

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
+from tests.datasources import databases_of
 
 from stepwell.engine.values import Data
 from stepwell.errors import Code, NotFound
-from stepwell.nldb.databases import Databases
-from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.tools import sql_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext, ToolFailed
 from stepwell.tools.process import ProcessPool
-from stepwell.tools.secrets import Secrets
 
 HONEST = [
     "SELECT count(*) FROM orders",
@@ -233,14 +231,13 @@ class AnyResults:
 
 @pytest.mark.anyio
 async def test_a_result_is_read_page_by_page() -> None:
-    own, none = OwnFiles(home=Path("/nowhere")), Secrets({}, home=Path("/nowhere"))
     context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
 
     async def url_of(namespace: str, name: str) -> str:
         raise NotImplementedError
 
     async with ProcessPool() as processes:
-        databases = Databases(url_of, opener(processes=processes, secrets=none, own=own))
+        databases = databases_of(url_of, processes)
         tool = sql_tools(databases, AnyResults())[3]
         pages = [
             await invoke(tool, {"result_id": "r/call", "offset": offset}, context)
@@ -260,10 +257,9 @@ async def test_an_unknown_datasource_is_told_and_not_retried() -> None:
     async def url_of(namespace: str, name: str) -> str:
         raise NotFound(f"there is no datasource {name}", code=Code.DATASOURCE_NOT_FOUND)
 
-    own, none = OwnFiles(home=Path("/nowhere")), Secrets({}, home=Path("/nowhere"))
     context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
     async with ProcessPool() as processes:
-        databases = Databases(url_of, opener(processes=processes, secrets=none, own=own))
+        databases = databases_of(url_of, processes)
         for tool in sql_tools(databases, AnyResults())[:3]:
             arguments = {"datasource": "shop", "sql": "SELECT 1"}
             if tool.spec.name == "db_schema":

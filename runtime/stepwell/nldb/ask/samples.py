@@ -14,6 +14,7 @@ from stepwell.nldb.databases import Databases
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.link.values import Sample, Wanted, to_sample
 from stepwell.nldb.model import Access, Catalog, Table
+from stepwell.quoting import quoted
 from stepwell.tools.port import CallContext
 
 MOST_VALUES: Final = 10_000
@@ -48,7 +49,7 @@ async def sampled(
         async with places:
             try:
                 _, rows = await databases.read(
-                    context, datasource, _sql(one, catalog), limits=_LIMITS
+                    context, datasource, _sql(one, catalog), limits=_LIMITS, is_answer=False
                 )
             except StepwellError:
                 return None  # nothing is known of its values: no word can mean one
@@ -63,8 +64,8 @@ async def sampled(
 
 
 def _sql(wanted: Wanted, catalog: Catalog) -> str:
-    columns = ", ".join(map(_quoted, wanted.columns))
-    given = " AND ".join(f"{_quoted(column)} IS NOT NULL" for column in wanted.columns)
+    columns = ", ".join(map(quoted, wanted.columns))
+    given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in wanted.columns)
     return (
         f"SELECT {columns}, COUNT(*) FROM (SELECT {columns} "  # noqa: S608
         f"FROM {_table(catalog.tables[wanted.table])} WHERE {given} LIMIT {MOST_ROWS}) AS looked_at "
@@ -73,9 +74,5 @@ def _sql(wanted: Wanted, catalog: Catalog) -> str:
 
 
 def _table(table: Table) -> str:
-    bare = _quoted(table.bare)
-    return bare if table.bare == table.name else f"{_quoted(table.schema)}.{bare}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    bare = quoted(table.bare)
+    return bare if table.bare == table.name else f"{quoted(table.schema)}.{bare}"

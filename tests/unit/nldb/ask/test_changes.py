@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.datasources import always, databases_of
 
 from stepwell.clock import SystemClock
 from stepwell.engine.values import Json
@@ -14,12 +15,9 @@ from stepwell.errors import Code
 from stepwell.nldb.ask.asker import Asked, Asker
 from stepwell.nldb.ask.known import Knowledge
 from stepwell.nldb.ask.outcomes import CannotAnswer, Change
-from stepwell.nldb.databases import Databases
-from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.model import Access, Catalog, TableAccess
 from stepwell.tools.port import CallContext, ToolFailed
 from stepwell.tools.process import ProcessPool
-from stepwell.tools.secrets import Secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -45,27 +43,24 @@ class Previewer:
         return {"rows": 1}
 
 
+def all_may_change(catalog: Catalog) -> Access:
+    return Access(
+        tables=dict.fromkeys(catalog.tables, TableAccess(insert=True, update=True, delete=True))
+    )
+
+
 @asynccontextmanager
 async def asking(path: Path, **given: Any) -> AsyncIterator[Asker]:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT, email TEXT)")
         database.execute("INSERT INTO staff VALUES (1, 'Mia Holm', 'mia@old')")
 
-    async def url_of(namespace: str, name: str) -> str:
-        return f"sqlite:///{path}"
-
-    async def all_may_change(context: CallContext, datasource: str, catalog: Catalog) -> Access:
-        may = TableAccess(insert=True, update=True, delete=True)
-        return Access(tables=dict.fromkeys(catalog.tables, may))
-
     async def untaught(namespace: str, name: str) -> bytes:
         return b""
 
-    home = path.parent / "home"
     async with ProcessPool(size=1) as processes:
-        secrets = Secrets({}, home=home, store=lambda name: name)
-        opens = opener(processes=processes, secrets=secrets, own=OwnFiles(home=home))
-        async with Databases(url_of, opens, access_of=all_may_change) as databases:
+        url = f"sqlite:///{path}"
+        async with databases_of(always(url), processes, access=all_may_change) as databases:
             knowledge = Knowledge(databases, untaught, clock=SystemClock())
             yield Asker(databases, knowledge, **given)
 
