@@ -34,7 +34,7 @@ async def _believe(*_: Any) -> None:
 
 
 def _govern() -> None:
-    bootstrap: Any = sys.modules.get("stepwell.bootstrap")
+    bootstrap: Any = sys.modules.get("stepwell.bootstrap.service")
     if bootstrap is None:
         return  # this is a worker process, which decides nothing
     effects, factors = bootstrap.WorldEffects, bootstrap.FactorKeeping

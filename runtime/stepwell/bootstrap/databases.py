@@ -1,0 +1,157 @@
+"""The tools of databases: datasources, who may see what of them, questions, and changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stepwell.bootstrap.ground import Ground
+from stepwell.config import Settings
+from stepwell.errors import Code, SetupError
+from stepwell.llm.port import ModelError
+from stepwell.llm.router import ModelRouter
+from stepwell.nldb.ask.asker import Asker
+from stepwell.nldb.ask.known import Knowledge, Lessons
+from stepwell.nldb.ask.modelled import WORKFLOW, Modelled, workflow
+from stepwell.nldb.ask.taught import lesson
+from stepwell.nldb.ask.tool import AskTool
+from stepwell.nldb.databases import Databases, Lookup
+from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.tools import sql_tools
+from stepwell.nldb.writes.grounds import grounds_of
+from stepwell.nldb.writes.tools import Desk, write_tools
+from stepwell.orchestrator.data_policies import KnownDatabases, access_by
+from stepwell.orchestrator.from_tools import FromTools
+from stepwell.orchestrator.refusals import refusals
+from stepwell.orchestrator.results import StoredResults
+from stepwell.principals import DEFAULT_NAMESPACE, Caller
+from stepwell.tools.port import CallContext, Tool
+from stepwell.tools.process import ProcessPool
+from stepwell.vault.mask_key import open_mask_key
+from stepwell_storage.open import SQLITE
+from stepwell_storage.ports import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseParts:
+    """What the others need of the databases."""
+
+    databases: Databases
+    tools: tuple[Tool, ...]
+    check: Callable[[str, bool], Awaitable[None]]
+    """Refuses a URL that no datasource may have, and a login that may do too much."""
+    known: KnownDatabases
+    """What data rules are checked against."""
+    workflows: Mapping[str, bytes]
+    """Those that the tools run below the runs that call them."""
+    from_tools: FromTools
+    """How they do that; it is yet to be bound to the service."""
+
+    async def lesson(self, caller: Caller, name: str, source: bytes) -> bytes:
+        """What a datasource is taught, checked against its schema as it is."""
+        context = CallContext(
+            namespace=caller.namespace,
+            principal=caller.principal,
+            run="",
+            step="",
+            attempt=1,
+            key="",
+            attributes=caller.attributes,
+        )
+        view = await self.databases.view(context, name)
+        return await asyncio.to_thread(
+            lesson, source, view.catalog, view.access, by=caller.principal
+        )
+
+
+@asynccontextmanager
+async def open_databases(ground: Ground, models: ModelRouter) -> AsyncIterator[DatabaseParts]:
+    """Datasources are opened when they are asked for, and closed at the end of the block.
+
+    Raises:
+        SetupError: INVALID_CONFIG, `nldb.model` stands for no model.
+    """
+    settings, own = ground.settings, _own_files(ground.settings)
+    _check_model(settings.nldb.model, models)
+    # In children of their own: the memory of these is capped.
+    async with ProcessPool(size=settings.tools.processes) as processes:
+        opens = opener(processes=processes, secrets=ground.secrets, own=own)
+        key = partial(open_mask_key, settings.nldb.mask_key, settings.home, ground.environ)
+        access_of = access_by(ground.book, mask_key=key)
+        async with Databases(_urls(ground.storage), opens, access_of=access_of) as databases:
+            from_tools = FromTools()
+            model = settings.nldb.model
+            yield DatabaseParts(
+                databases=databases,
+                tools=_tools(ground, databases, from_tools),
+                check=partial(
+                    check_datasource, processes=processes, own=own, secrets=ground.secrets
+                ),
+                known=KnownDatabases(ground.storage, databases),
+                workflows={WORKFLOW: workflow(model)} if model else {},
+                from_tools=from_tools,
+            )
+
+
+def _check_model(name: str, models: ModelRouter) -> None:
+    """Says at the start what would else fail each question that needs a model."""
+    if not name:
+        return
+    try:
+        models.resolve(DEFAULT_NAMESPACE, name)
+    except ModelError as error:
+        raise SetupError(f"nldb.model: {error.message}", code=error.code) from error
+
+
+def _own_files(settings: Settings) -> OwnFiles:
+    scheme, prefix, file = settings.database_url.partition(SQLITE)
+    is_file = bool(prefix) and not scheme
+    return OwnFiles(home=settings.home, database=Path(file) if is_file else None)
+
+
+def _urls(storage: Storage) -> Lookup:
+    async def url_of(namespace: str, name: str) -> str:
+        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
+        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
+            return (await storage.datasources.get(namespace, name)).url
+
+    return url_of
+
+
+def _lessons(storage: Storage) -> Lessons:
+    async def taught(namespace: str, name: str) -> bytes:
+        with refusals():
+            return (await storage.datasources.get(namespace, name)).taught
+
+    return taught
+
+
+def _tools(ground: Ground, databases: Databases, from_tools: FromTools) -> tuple[Tool, ...]:
+    """Those that read, those that change, and the one that is asked in plain words."""
+    results = StoredResults(ground.storage, ground.journal)
+    changes = Desk(grounds_of(databases), results, clock=ground.clock)
+    return (
+        *sql_tools(databases, results, limits=_limits(ground.settings)),
+        *write_tools(changes),
+        AskTool(_asker(ground, databases, from_tools, changes)),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    chosen = settings.datasources
+    return Limits(
+        timeout=chosen.timeout,
+        rows=chosen.rows,
+        cost=chosen.most_cost,
+        plan_rows=chosen.most_plan_rows,
+    )
+
+
+def _asker(ground: Ground, databases: Databases, from_tools: FromTools, changes: Desk) -> Asker:
+    knowledge = Knowledge(databases, _lessons(ground.storage), clock=ground.clock)
+    has_model = bool(ground.settings.nldb.model)
+    models = Modelled(databases, knowledge, from_tools.run) if has_model else None
+    return Asker(databases, knowledge, models=models, preview=changes, tell=from_tools.tell)
