@@ -1,0 +1,1 @@
+"""What words can change, one file for each way: the rules of `keyless.writes`."""
