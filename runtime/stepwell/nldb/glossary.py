@@ -26,8 +26,9 @@ from stepwell.definitions.shapes import Text
 from stepwell.definitions.sheet import Sheet
 from stepwell.engine.values import Json
 from stepwell.nldb.link.words import singular, words_of
-from stepwell.nldb.metrics import BadMetric, read_metric
+from stepwell.nldb.metrics import read_metric
 from stepwell.nldb.model import Catalog, ForeignKey, Table
+from stepwell.nldb.plan.expressions import BadExpression
 from stepwell.nldb.plan.model import Expression
 
 _PHRASE = Text("a word or a few", pattern=r"[^\W_][\w '&-]{0,60}")
@@ -195,7 +196,7 @@ class _Reader:
     def _value(self, text: str, table: Table, path: Path) -> Expression | None:
         try:
             return read_metric(text, table)
-        except BadMetric as error:
+        except BadExpression as error:
             names = [column.name for column in table.columns]
             hint = self._nearest(error.word, names) if error.word else "write sum(price * quantity)"
             self._sheet.wrong(path, str(error), hint)
