@@ -203,12 +203,12 @@ def _check_values(condition: Filter) -> None:
 
 def _check_grouping(plan: Select) -> None:
     values = [output.value for output in plan.outputs] + [order.value for order in plan.order]
-    if not plan.group and not any(_has_aggregate(value) for value in values) and not plan.having:
+    if not plan.group and not any(has_aggregate(value) for value in values) and not plan.having:
         return
     if plan.distinct:
         raise InvalidPlan("groups are distinct already")
     for value in values:
-        if not _has_aggregate(value) and value not in plan.group and columns_of(value):
+        if not has_aggregate(value) and value not in plan.group and columns_of(value):
             raise InvalidPlan("what is neither grouped by nor aggregated has no one value")
 
 
@@ -221,7 +221,8 @@ def _expressions_of(plan: Select) -> Iterator[Expression]:
         yield condition.left
 
 
-def _has_aggregate(value: Expression) -> bool:
+def has_aggregate(value: Expression) -> bool:
+    """Whether an expression is of many rows."""
     return bool(list(_aggregates(value)))
 
 

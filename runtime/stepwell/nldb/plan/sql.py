@@ -71,6 +71,8 @@ class _Compiler:
         self._catalog = catalog
         self._dialect: Dialect = catalog.dialect
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._written = ("", "")
+        """The table that is changed, and how its columns are qualified."""
         self.parameters: dict[str, Scalar] = {}
 
     def statement(self, plan: Plan) -> exp.Expr:
@@ -80,14 +82,14 @@ class _Compiler:
             case Insert():
                 return self._insert(plan)
             case Update():
-                self._know(plan.table, plan.table)
+                self._write(plan.table)
                 return exp.Update(
                     this=self._table(plan.table),
                     expressions=[self._assignment(plan.table, one) for one in plan.set],
                     where=exp.Where(this=self._all(plan.where)),
                 )
             case Delete():
-                self._know(plan.table, plan.table)
+                self._write(plan.table)
                 return exp.Delete(
                     this=self._table(plan.table), where=exp.Where(this=self._all(plan.where))
                 )
@@ -174,6 +176,10 @@ class _Compiler:
             )
         return exp.EQ(this=column, expression=self.value(value))
 
+    def _write(self, table: str) -> None:
+        self._know(table, table)
+        self._written = (table, self._catalog.tables[table].bare)
+
     def _know(self, table: str, name: str) -> None:
         for column in self._catalog.tables[table].columns:
             self._kinds[name, column.name] = column.kind
@@ -191,10 +197,14 @@ class _Compiler:
 
     def _on(self, join: Join) -> exp.Expr:
         pairs = [
-            exp.EQ(this=_column(join.to, theirs), expression=_column(join.name, own))
+            exp.EQ(this=self._column(join.to, theirs), expression=self._column(join.name, own))
             for theirs, own in join.on
         ]
         return exp.and_(*pairs)
+
+    def _column(self, table: str, column: str) -> exp.Column:
+        written, bare = self._written
+        return exp.column(column, table=bare if table == written else table, quoted=True)
 
     def _all(self, conditions: tuple[Condition, ...] | tuple[Filter, ...]) -> exp.Expr:
         return exp.and_(*(self._condition(one) for one in conditions))
@@ -254,7 +264,7 @@ class _Compiler:
             case Value():
                 return self._bound(value.value, "other")
             case Col():
-                return _column(value.table, value.column)
+                return self._column(value.table, value.column)
             case Part():
                 return self._part(value)
             case Arithmetic():
@@ -319,7 +329,3 @@ class _Compiler:
 
 def _strftime(form: str, column: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this="STRFTIME", expressions=[exp.Literal.string(form), column])
-
-
-def _column(table: str, column: str) -> exp.Column:
-    return exp.column(column, table=table, quoted=True)
