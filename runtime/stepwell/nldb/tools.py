@@ -110,7 +110,7 @@ class CheckTool(SelfTimed):
             context, name, arguments["sql"], arguments.get("parameters")
         )
         told: dict[str, Json] = {
-            "sql": checked.sql,
+            "sql": checked.told,
             "tables": list(checked.tables),
             "columns": list(checked.columns),
             "outputs": list(checked.outputs),

@@ -82,6 +82,7 @@ def bare() -> Callable[..., Ask]:
             stamp, catalog = await database.catalog()
             checked = Checked(
                 sql=sql,
+                told=sql,
                 tables=tuple(catalog.tables),
                 columns=(),
                 outputs=(),

@@ -302,7 +302,7 @@ class _Asking:
             self._log.say("previewed", table=checked.table)
         return Change(
             by=by,
-            sql=msgspec.structs.replace(statement, executed=checked.sql),
+            sql=msgspec.structs.replace(statement, executed=checked.told),
             explanation=explained,
             assumptions=assumptions,
             preview=preview,

@@ -150,7 +150,7 @@ def answered(
     """The answer that rows are."""
     return Answer(
         by=by,
-        sql=msgspec.structs.replace(statement, executed=checked.sql),
+        sql=msgspec.structs.replace(statement, executed=checked.told),
         explanation=explanation,
         assumptions=assumptions,
         columns=rows.columns,

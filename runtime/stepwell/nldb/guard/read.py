@@ -15,7 +15,7 @@ from stepwell.nldb.guard.kinds import refuse_kind
 from stepwell.nldb.guard.parsing import parsed
 from stepwell.nldb.guard.queries import Queries
 from stepwell.nldb.guard.refusals import Refusal, Refused
-from stepwell.nldb.guard.relations import Readable, readable
+from stepwell.nldb.guard.relations import Readable, readable, told
 from stepwell.nldb.guard.second_parser import check_again
 from stepwell.nldb.guard.telling import may_tell
 from stepwell.nldb.model import Access, Catalog
@@ -28,6 +28,8 @@ class Checked(Struct, frozen=True, kw_only=True):
 
     sql: str
     """Rebuilt. Its parameters are `$1`, `$2`, ... on PostgreSQL and `?1`, `?2`, ... on SQLite."""
+    told: str
+    """The same as the asker may read it: without what the policy does to the tables."""
     parameters: tuple[Any, ...] = ()
     tables: tuple[str, ...]
     """Those that are read, by the names of the catalog."""
@@ -38,7 +40,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     written: str
     """What the asker wrote."""
     shape: str
-    """The rebuilt SQL with `?` for every literal: fit for a log."""
+    """What is told, with `?` for every literal: fit for a log."""
     fingerprint: str
     """The same for statements that differ in their literals only."""
     masked: tuple[str, ...] = ()
@@ -150,9 +152,11 @@ def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
     written = writer.query(tree, None, {})
     if catalog.dialect == "postgres":
         check_again(written.text, writer.texts, writer.ctes, functions)
-    shape = shape_of(written.text)
+    shown = told(written.text, writer.tables.values(), catalog)
+    shape = shape_of(shown)
     checked = Checked(
         sql=written.text,
+        told=shown,
         tables=tuple(writer.tables),
         columns=tuple(f"{table}.{column}" for table, column in writer.columns_read),
         outputs=tuple(column.name for column in written.columns),

@@ -6,7 +6,7 @@ table expression can come between.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from sqlglot import exp
@@ -51,6 +51,11 @@ class PolicyTable(Struct, frozen=True):
         """Whether some rows may be missing."""
         return bool(self.access.rows)
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether its sub-query says what the policy does: a row filter, or a mask."""
+        return self.is_filtered or any(column.masked for column in self.columns)
+
 
 class Readable(Struct, frozen=True):
     """All of it, by folded name; a table of another schema by `(schema, name)` only."""
@@ -91,6 +96,18 @@ def readable(catalog: Catalog, access: Access) -> Readable:
 def full_name(table: Table, catalog: Catalog) -> str:
     """The table with its schema, quoted."""
     return f"{quoted(table.schema or catalog.default_schema)}.{quoted(table.bare)}"
+
+
+def told(sql: str, tables: Iterable[PolicyTable], catalog: Catalog) -> str:
+    """Rebuilt SQL as an asker may read it: a table in the place of what the policy makes of it.
+
+    A row filter names columns and values that are hidden, and a mask has its key in it.
+    """
+    for policy in tables:
+        if policy.is_covered:
+            name = full_name(policy.table, catalog)
+            sql = sql.replace(policy.fenced, name).replace(policy.text, name)
+    return sql
 
 
 def row_filter(table: Table, rows: str, dialect: Dialect) -> str:

@@ -20,7 +20,7 @@ from stepwell.nldb.guard.parsing import parsed
 from stepwell.nldb.guard.queries import Queries
 from stepwell.nldb.guard.read import Parameters, bound, fingerprint_of, policies_of, shape_of
 from stepwell.nldb.guard.refusals import Refused, listed, nearest
-from stepwell.nldb.guard.relations import PolicyTable, full_name, row_filter
+from stepwell.nldb.guard.relations import PolicyTable, full_name, row_filter, told
 from stepwell.nldb.guard.scopes import Relation, Scope, fold_identifier, masked
 from stepwell.nldb.guard.second_parser import check_again
 from stepwell.nldb.model import Access, Catalog
@@ -41,6 +41,8 @@ class CheckedWrite(Struct, frozen=True, kw_only=True):
     """By the name of the catalog."""
     sql: str
     """Rebuilt, without RETURNING."""
+    told: str
+    """The same as the asker may read it: without what the policy adds."""
     target: str
     """The table as it stands in `sql`: `SELECT ... FROM {target} WHERE {where_sql}` reads the rows
     that an UPDATE or DELETE changes."""
@@ -172,16 +174,16 @@ class _Writes:
         sets = ", ".join(
             f"{quoted(name)} = {value}" for name, value in zip(names, values, strict=True)
         )
-        where = self._where(node, policy, place, "update")
-        text = f"UPDATE {target} SET {sets} WHERE {where}"  # noqa: S608
-        return self._checked("update", policy, sql, text, target, where, names)
+        where = self._where(node, place)
+        head = f"UPDATE {target} SET {sets} WHERE "  # noqa: S608
+        return self._checked("update", policy, sql, head, target, where, names)
 
     def _delete(self, node: exp.Delete, sql: str) -> CheckedWrite:
         only(node, _DELETE_KEYS)
         policy, target, scope = self._target(node.this, "delete")
-        where = self._where(node, policy, Place(scope, {}, strict=True), "delete")
-        text = f"DELETE FROM {target} WHERE {where}"  # noqa: S608
-        return self._checked("delete", policy, sql, text, target, where, ())
+        where = self._where(node, Place(scope, {}, strict=True))
+        head = f"DELETE FROM {target} WHERE "  # noqa: S608
+        return self._checked("delete", policy, sql, head, target, where, ())
 
     def _target(self, node: Any, kind: Kind) -> tuple[PolicyTable, str, Scope]:
         if type(node) is not exp.Table or not isinstance(node.this, exp.Identifier):
@@ -261,7 +263,7 @@ class _Writes:
             raise Refused("sql.syntax", "DEFAULT as a value", "leave the column out")
         return self.queries.expression(node, place)
 
-    def _where(self, node: Any, policy: PolicyTable, place: Place, kind: Kind) -> str:
+    def _where(self, node: Any, place: Place) -> str:
         where = node.args.get("where")
         if where is None or not _names_a_column(where.this):
             raise Refused(
@@ -269,9 +271,7 @@ class _Writes:
                 "a change without a WHERE that names a column of the table",
                 "say which rows, by their key if you can",
             )
-        text = self.queries.expression(where.this, place)
-        check = self._row_check(policy, kind)
-        return f"({text}) AND {check}" if check else text
+        return self.queries.expression(where.this, place)
 
     def _row_check(self, policy: PolicyTable, kind: Kind) -> str:
         """What is true of every row that this kind of change reaches, or leaves behind."""
@@ -285,21 +285,25 @@ class _Writes:
         kind: Kind,
         policy: PolicyTable,
         written: str,
-        sql: str,
+        head: str,
         target: str,
         where: str,
         assigned: tuple[str, ...],
         *,
         rows: int | None = None,
     ) -> CheckedWrite:
+        """Of `head` and `where`, as far as the asker has written them."""
         check = self._row_check(policy, kind)
-        shape = shape_of(sql)
+        filtered = f"({where}) AND {check}" if where and check else where
+        shown = told(head + where, self.queries.tables.values(), self._catalog)
+        shape = shape_of(shown)
         return CheckedWrite(
             kind=kind,
             table=policy.table.name,
-            sql=sql,
+            sql=head + filtered,
+            told=shown,
             target=target,
-            where_sql=where,
+            where_sql=filtered,
             assigned=assigned,
             row_check="" if kind == "delete" else check,
             tables=tuple(self.queries.tables),

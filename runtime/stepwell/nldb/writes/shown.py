@@ -37,7 +37,7 @@ def preview_of(
         datasource=datasource,
         kind=job.kind,
         table=ready.table.name,
-        sql=ready.checked.sql,
+        sql=ready.checked.told,
         parameters=[list(run) for run in job.batches[0].runs],
         asked=asked,
         rows=len(changes),
@@ -49,7 +49,13 @@ def preview_of(
             for e in done.effects
         ],
         undo=Undo(possible=False),
-        notes=_notes(ready, changes, len(job.columns) - len(shown), filled),
+        notes=_notes(
+            ready,
+            changes,
+            len(job.columns) - len(shown),
+            filled,
+            is_filtered=bool(access.tables[ready.table.name].rows),
+        ),
         digest=done.digest,
         result=done.result,
         schema=ready.schema,
@@ -66,11 +72,18 @@ def _is_filled(name: str, changes: list[RowChange]) -> bool:
 
 
 def _notes(
-    ready: Prepared, changes: list[RowChange], left_out: int, filled: list[str]
+    ready: Prepared,
+    changes: list[RowChange],
+    left_out: int,
+    filled: list[str],
+    *,
+    is_filtered: bool,
 ) -> list[str]:
     notes: list[str] = []
     if not changes:
         notes.append("no row matches, so nothing would change")
+    if is_filtered and ready.job.kind != "insert":
+        notes.append("only rows that you may see are changed; the SQL does not show that")
     if left_out:
         notes.append(f"{left_out} columns are hidden or masked for you, and are not shown")
     if filled:

@@ -267,7 +267,7 @@ class ApplyTool(SelfTimed):
             at=instant_text(self._desk.clock.now()),
         )
         ready = await self._desk.ready(shown.asked, ground, application=wanted)
-        if ready.checked.sql != shown.sql:
+        if ready.checked.told != shown.sql:
             raise stale("the SQL that would run has changed")
         return ready
 
