@@ -17,6 +17,7 @@ from stepwell.errors import Code, Denied, FailedPrecondition, KeyDestroyed
 from stepwell.nldb.writes.preview import APPLY, PREVIEWS, Preview, found_in, key_of
 from stepwell.orchestrator.asked import approval_of
 from stepwell.orchestrator.audit import Audit
+from stepwell.orchestrator.beholders import Beholders, is_sealed
 from stepwell.orchestrator.cursors import run_place, run_token
 from stepwell.orchestrator.journal import Journal
 from stepwell.orchestrator.refusals import refusals
@@ -118,6 +119,7 @@ class Approvals:
         self._audit = audit
         self._factors = factors
         self._results = StoredResults(storage, journal)
+        self._beholders = Beholders(journal)
 
     async def list(
         self,
@@ -152,6 +154,8 @@ class Approvals:
     async def get(self, caller: Caller, id: str) -> Approval:
         """One of them, with what the person is told; of a run that was erased that is left out.
 
+        So are rows of a datasource, for whoever may not see them.
+
         Raises:
             NotFound: APPROVAL_NOT_FOUND.
         """
@@ -162,10 +166,14 @@ class Approvals:
         message = await self._message(caller, row)
         if message is None:
             return approval
+        with refusals():
+            may_see = await self._beholders.has(caller, row.run, approval.principal)
+        if is_sealed(message) and not may_see:
+            return approval
         arguments: Data | None = None
         if row.about == "call" and isinstance(message.value, dict):
             arguments = Data(value=message.value.get("arguments"), sealed=message.sealed)
-        preview = await self._preview(caller, approval, arguments)
+        preview = await self._preview(caller, approval, arguments) if may_see else None
         return replace(approval, message=message, arguments=arguments, preview=preview)
 
     async def _preview(

@@ -75,6 +75,8 @@ def request_digest(workflow: str, version: str | None, given: Start) -> str:
         asked += [given.run_key, given.queue]
     if given.limits:
         asked.append(given.limits)
+    if given.attributes:
+        asked.append(given.attributes)
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 

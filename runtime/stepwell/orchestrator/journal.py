@@ -176,6 +176,11 @@ class Journal:
             return None
         return codec.fill(found[0], await self._blobs(namespace, run, found))
 
+    async def first(self, namespace: str, run: str) -> Event | None:
+        """The event with which a run has begun, its data as references; None where it has none."""
+        records = await self._storage.log.read(namespace, run, after=0, limit=1)
+        return codec.decode(records[0].kind, records[0].body) if records else None
+
     async def head(self, namespace: str, run: str) -> int:
         """The sequence of a run's last event, whether this version knows its kind or not."""
         after = 0

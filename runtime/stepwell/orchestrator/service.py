@@ -28,6 +28,7 @@ from stepwell.orchestrator.api_keys import ApiKeys
 from stepwell.orchestrator.approvals import Approvals, PageOf, Proof, demand_factor, no_page
 from stepwell.orchestrator.audit import Audit
 from stepwell.orchestrator.audit_log import AuditLog
+from stepwell.orchestrator.beholders import Beholders, is_beholder, is_sealed, withheld
 from stepwell.orchestrator.budgets import Budgets, check_limits
 from stepwell.orchestrator.catalog import Catalog
 from stepwell.orchestrator.controls import Controls
@@ -144,6 +145,7 @@ class Service:
         self._worker = worker
         self._workflows = workflows
         self._journal = journal
+        self._beholders = Beholders(journal)
         self._reader = LogReader(storage)
         self._tools = tools
         self._check_datasource = check_datasource
@@ -356,6 +358,8 @@ class Service:
     async def get_run(self, caller: Caller, run: str, *, is_own: bool = False) -> Run:
         """One run, with its output where it has one; of one that was erased a reference is left.
 
+        So it is of an output with rows of a datasource, for whoever may not see them.
+
         With `is_own` there is none but those that the caller's principal has begun.
 
         Raises:
@@ -371,6 +375,9 @@ class Service:
                 asked = await self.questions.of(caller.namespace, view)
                 view = msgspec.structs.replace(view, questions=asked)
             if view.output is None:
+                return view
+            is_open = not is_sealed(view.output)
+            if not (is_open or await self._beholders.has(caller, run, view.principal)):
                 return view
             try:
                 output = await self._journal.resolve(caller.namespace, run, view.output)
@@ -412,7 +419,9 @@ class Service:
                 caller.namespace, run, patience, or_stands=or_stands
             )
             if state is not None:
-                return run_of_state(state)
+                found = run_of_state(state)
+                may_see = is_beholder(caller, state.principal, state.attributes)
+                return found if may_see else withheld(found)
             left = max(end - clock(), 0)
             if not left:
                 return await self.get_run(caller, run)

@@ -86,6 +86,23 @@ async def test_an_agent_is_not_told_what_a_login_may(
             await agent.datasources.describe("shop")
 
 
+async def test_another_agent_is_not_shown_the_rows_of_a_run(
+    client: Client, address: str, url: str
+) -> None:
+    await client.datasources.create("shop", url)
+    asked = {"datasource": "shop", "sql": "SELECT 'CANARY' AS word"}
+    mine = await client.wait((await client.call("db_query", asked)).id)
+    async with Client(address) as agent:
+        other = await agent.get(mine.id)
+        waited = await agent.wait(mine.id)
+        own = await agent.wait((await agent.call("db_query", asked)).id)
+
+    assert (other.output, waited.output) == (None, None)
+    assert other.output_ref is not None
+    assert own.output is not None
+    assert (await client.get(own.id)).output == own.output  # people see what agents have read
+
+
 async def test_all_rows_are_in_the_run_and_are_paged_through_by_who_asked(
     client: Client, address: str, url: str
 ) -> None:

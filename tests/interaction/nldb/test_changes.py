@@ -18,7 +18,7 @@ from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Approval, Run
 from stepwell.policy import defaults
 from stepwell.policy.source import PolicyFile
-from stepwell.principals import LOCAL_AGENT, LOCAL_USER
+from stepwell.principals import LOCAL_AGENT, LOCAL_USER, Caller
 from stepwell_server.web.shown import shown
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +122,20 @@ async def test_a_change_is_held_shown_with_its_rows_made_and_taken_back(
         "Undo: UPDATE of 1 row of goods in shop"
     )
     assert stock(database) == [(4,), (0,)]
+
+
+async def test_another_agent_is_not_shown_the_rows_of_a_held_change(service: Service) -> None:
+    sql = "DELETE FROM goods WHERE id = 1"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = await ended(service, run)
+    held = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview["preview"]})
+    one = await asked(service, held)
+
+    other = await service.approvals.get(Caller("default", "agent:other"), one.id)
+    assert one.preview is not None
+    assert (other.preview, other.tool) == (None, "db_apply")
 
 
 async def test_no_row_of_a_change_stands_in_an_event(service: Service) -> None:

@@ -78,12 +78,13 @@ class Recorder:
     spec: ToolSpec
     calls: list[tuple[dict[str, Json], CallContext]] = field(default_factory=list)
     fails: Exception | None = None
+    sealed: str = ""
 
     async def call(self, arguments: dict[str, Json], context: CallContext) -> Data:
         self.calls.append((arguments, context))
         if self.fails is not None:
             raise self.fails
-        return Data(value={"paid": arguments.get("sum")})
+        return Data(value={"paid": arguments.get("sum")}, sealed=self.sealed)
 
 
 class NoModels:

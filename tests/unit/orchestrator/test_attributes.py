@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from tests.unit.orchestrator.governed import ALLOW, Governed
 from tests.unit.orchestrator.rig import on_virtual_time
 
+from stepwell.errors import AlreadyExists
 from stepwell.orchestrator.attributes import claimed, decoded, encoded, groups_of
 from stepwell.principals import Caller
 
@@ -33,6 +35,40 @@ from stepwell.principals import Caller
 def test_a_claim_becomes_an_attribute_or_nothing(value: Any, texts: tuple[str, ...] | None) -> None:
     expected = {} if texts is None else {"tenant": texts}
     assert claimed({"org": value, "other": "x"}, {"tenant": "org", "gone": "gone"}) == expected
+
+
+@on_virtual_time
+async def test_rows_are_shown_to_who_has_asked_with_the_same_attributes_and_to_people() -> None:
+    rig = Governed()
+    rig.policy.says = lambda _: ALLOW
+    rig.look.sealed = "datasource:shop"
+    tenant, other = {"tenant": ("42",)}, {"tenant": ("43",)}
+    bot = Caller("default", "agent:bot", attributes=tenant)
+    async with rig.serving() as service:
+        run = await service.call_tool(bot, "look", {"sum": 7}, request_id="daily")
+        assert (await service.wait_run(bot, run.id, timedelta(hours=1))).output is not None
+
+        async def shown(caller: Caller) -> bool:
+            views = [
+                await service.get_run(caller, run.id),
+                await service.wait_run(caller, run.id, timedelta(hours=1)),
+            ]
+            found = {view.output is not None and view.output.value is not UNSET for view in views}
+            return found == {True}
+
+        assert await shown(bot)
+        assert await shown(Caller("default", "user:ann"))
+        assert not await shown(Caller("default", "agent:bot", attributes=other))
+        assert not await shown(Caller("default", "agent:bot"))
+        assert not await shown(Caller("default", "agent:local"))
+        assert not await shown(Caller("default", "service:export", attributes=tenant))
+        with pytest.raises(AlreadyExists):
+            await service.call_tool(
+                Caller("default", "agent:bot", attributes=other),
+                "look",
+                {"sum": 7},
+                request_id="daily",
+            )
 
 
 @on_virtual_time
