@@ -168,12 +168,15 @@ class Approvals:
             return approval
         with refusals():
             may_see = await self._beholders.has(caller, row.run, approval.principal)
-        if is_sealed(message) and not may_see:
-            return approval
+        if not may_see and is_sealed(message):
+            return replace(approval, is_withheld=True)
         arguments: Data | None = None
         if row.about == "call" and isinstance(message.value, dict):
             arguments = Data(value=message.value.get("arguments"), sealed=message.sealed)
-        preview = await self._preview(caller, approval, arguments) if may_see else None
+        if not may_see:
+            is_withheld = approval.tool == APPLY
+            return replace(approval, message=message, arguments=arguments, is_withheld=is_withheld)
+        preview = await self._preview(caller, approval, arguments)
         return replace(approval, message=message, arguments=arguments, preview=preview)
 
     async def _preview(

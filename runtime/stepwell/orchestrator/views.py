@@ -294,6 +294,8 @@ class Approval(Struct, frozen=True, kw_only=True):
     message: Data | None = None
     preview: Preview | None = None
     """What the call would do to the rows of a datasource, where it is one that changes them."""
+    is_withheld: bool = False
+    """Whether it is about rows of a datasource that whoever looks may not see; users may."""
     principal: str = ""
     rules: tuple[str, ...] = ()
     reason: str = ""

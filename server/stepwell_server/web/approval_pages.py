@@ -172,6 +172,12 @@ class ApprovalPages:
         if viewer.signed_in and not person.is_user:
             why = f"{person.principal} is no person, and only people answer."
             return AnswerForm(may_answer=False, why_not=why)
+        if found.is_withheld:
+            why = (
+                "It is about rows of a database that are not shown to every program of this machine. "
+                "Sign in, look at them, then answer."
+            )
+            return AnswerForm(may_answer=False, why_not=why)
         is_own = found.about == "call" and found.principal == person.principal
         if is_own and found.approver != "caller":
             why = f"{person.principal} has asked for this, so somebody else answers."

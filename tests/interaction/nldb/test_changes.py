@@ -135,7 +135,7 @@ async def test_another_agent_is_not_shown_the_rows_of_a_held_change(service: Ser
 
     other = await service.approvals.get(Caller("default", "agent:other"), one.id)
     assert one.preview is not None
-    assert (other.preview, other.tool) == (None, "db_apply")
+    assert (other.preview, other.is_withheld) == (None, True)
 
 
 async def test_no_row_of_a_change_stands_in_an_event(service: Service) -> None:

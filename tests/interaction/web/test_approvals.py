@@ -159,3 +159,12 @@ async def test_a_page_allows_nothing_from_elsewhere(browser: Browser, desk: Desk
     for asset in ("style.css", "page.js", "icon.svg"):
         assert (await browser.get(f"/static/{asset}")).is_success
     assert (await browser.get("/static/../app.py")).status_code == 404
+
+
+async def test_rows_that_only_people_may_see_are_answered_by_who_has_signed_in(
+    browser: Browser, desk: Desk
+) -> None:
+    one = desk.put({"preview": "p#1"}, tool="db_apply", is_withheld=True)
+    page = (await browser.get(f"/approvals/{one.id}")).text
+    assert "Sign in, look at them" in page
+    assert 'value="approve"' not in page
