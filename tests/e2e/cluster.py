@@ -1,13 +1,13 @@
 """Daemons on one database, and callers who ask whichever of them listens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from tests.e2e.daemon import BOUND, Daemon
+from tests.e2e.daemon import BOUND, TOOLS, Daemon
 from tests.e2e.ledger import Ledger
 
 from stepwell.client import Client
@@ -78,7 +78,13 @@ class Cluster:
 
 @asynccontextmanager
 async def running(
-    folder: Path, settings: str = "", *, url: str = "", way: str = "", size: int = 1
+    folder: Path,
+    settings: str = "",
+    *,
+    url: str = "",
+    way: str = "",
+    size: int = 1,
+    tools: Sequence[Path] = (TOOLS,),
 ) -> AsyncIterator[Cluster]:
     """Daemons that run, and are stopped at the end of the block; without a `url` one on SQLite.
 
@@ -87,7 +93,8 @@ async def running(
     ledger = Ledger(folder / "ledger.txt")
     given = f'storage.url = "{way or url}"\n{settings}' if url else settings
     daemons = [
-        Daemon(_folder(folder / name), given, name=name, ledger=ledger) for name in NAMES[:size]
+        Daemon(_folder(folder / name), given, name=name, ledger=ledger, tools=tools)
+        for name in NAMES[:size]
     ]
     cluster = Cluster(daemons, url or f"sqlite:///{daemons[0].database}", ledger)
     try:

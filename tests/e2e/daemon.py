@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ LOOK_AGAIN = 0.002
 SETTINGS = """\
 server.grpc_port = {port}
 server.http_port = 0
-tools.paths = ["{tools}"]
+tools.paths = [{tools}]
 tools.processes = 2
 """
 """Without tables, so that more can be said of each."""
@@ -43,9 +43,11 @@ class Daemon:
         *,
         name: str = "one",
         ledger: Ledger | None = None,
+        tools: Sequence[Path] = (TOOLS,),
     ) -> None:
         """`settings` is TOML that is added to the home's; daemons may share a `ledger`."""
         self.name = name
+        self._tools = tools
         self.home = Home(folder / "home")
         self.home.create()
         self.target = f"127.0.0.1:{_free_port()}"
@@ -74,7 +76,8 @@ class Daemon:
     def configure(self, settings: str) -> None:
         """Gives it other settings, from its next life on."""
         port = self.target.rpartition(":")[2]
-        common = SETTINGS.format(port=port, tools=TOOLS.as_posix())
+        tools = ", ".join(f'"{path.as_posix()}"' for path in self._tools)
+        common = SETTINGS.format(port=port, tools=tools)
         self.home.config_file.write_text(common + settings)
 
     async def start(self) -> None:

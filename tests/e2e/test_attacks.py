@@ -17,7 +17,7 @@ import httpx2
 import pyotp
 import pytest
 from tests.e2e.conftest import clean_environment
-from tests.e2e.daemon import BOUND, SETTINGS, TOOLS, Daemon
+from tests.e2e.daemon import BOUND, TOOLS, Daemon
 from tests.e2e.ledger import Ledger
 from tests.e2e.ledger_tools import FEE
 from tests.e2e.terminal import at_terminal
@@ -229,12 +229,8 @@ async def two(folder: Path, url: str) -> AsyncIterator[tuple[list[Daemon], list[
     for name in ("one", "two"):
         (folder / name).mkdir()
         given = f'storage.url = "{url}"\nworker.lease = "2s"\n'
-        daemon = Daemon(folder / name, given, name=name, ledger=ledger)
-        port = daemon.target.rpartition(":")[2]
-        settings = SETTINGS.format(port=port, tools=TOOLS.as_posix()) + given
-        paths = f'tools.paths = ["{GOVERNING.as_posix()}", '
-        daemon.home.config_file.write_text(settings.replace("tools.paths = [", paths))
-        daemons.append(daemon)
+        tools = (GOVERNING, TOOLS)
+        daemons.append(Daemon(folder / name, given, name=name, ledger=ledger, tools=tools))
     try:
         async with AsyncExitStack() as stack:
             clients = []

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.e2e.daemon import BOUND, SETTINGS, TOOLS, Daemon
+from tests.e2e.daemon import BOUND, TOOLS, Daemon
 from tests.e2e.ledger_tools import FEE, LONGEST_PAUSE
 
 from stepwell.client import Client, Run, RunStatus, Verdict, Waiting
@@ -116,11 +116,7 @@ async def test_a_held_call_is_made_once_wherever_its_daemon_dies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
-    daemon = Daemon(tmp_path)
-    port = daemon.target.rpartition(":")[2]
-    settings = SETTINGS.format(port=port, tools=TOOLS.as_posix())
-    governed = settings.replace("tools.paths = [", f'tools.paths = ["{GOVERNING.as_posix()}", ')
-    daemon.home.config_file.write_text(governed)
+    daemon = Daemon(tmp_path, tools=(GOVERNING, TOOLS))
     numbers: list[int] = []
     try:
         await daemon.start()
