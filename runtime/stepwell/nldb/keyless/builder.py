@@ -91,13 +91,22 @@ class Builder:
         known = self.world.table(edge.table)
         return any(c.nullable for c in known.columns if c.name in edge.key)
 
-    def add(self, path: Path, conditions: Callable[[str], Sequence[Condition]]) -> None:
-        """Conditions on the table at the end of a path, made for its name in the question."""
+    def add(
+        self,
+        path: Path,
+        conditions: Callable[[str], Sequence[Condition]],
+        *,
+        outer: bool = False,
+    ) -> None:
+        """Conditions on the table at the end of a path, made for its name in the question.
+
+        With `outer` they are also about rows that have no row there.
+        """
         many = next(
             (i for i, edge in enumerate(path) if not (edge.to_one and self._may_join)), None
         )
         if many is None:
-            self.where += conditions(self.joined(path))
+            self.where += conditions(self.joined(path, outer=outer))
             return
         prefix = path[: many + 1]
         if prefix not in self._groups:

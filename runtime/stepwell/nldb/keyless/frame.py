@@ -152,9 +152,10 @@ class PerTime(Struct, frozen=True, tag=True):
 
 
 class PerColumn(Struct, frozen=True, tag=True):
-    """Groups by a column."""
+    """Groups by a column; `filled` leaves the rows out that have nothing there."""
 
     columns: Columns
+    filled: bool = False
 
 
 class PerTable(Struct, frozen=True, tag=True):

@@ -1,6 +1,7 @@
 """One meaning of a slot, and what all kinds of slots need to know of the tables around."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from stepwell.nldb.keyless.frame import (
     RowsOf,
     Sized,
 )
-from stepwell.nldb.keyless.meanings.roots import figure_of
+from stepwell.nldb.keyless.meanings.roots import figure_of, mentioned
 from stepwell.nldb.keyless.world import ColumnName, World
 from stepwell.nldb.link.names import noun
 from stepwell.nldb.link.paths import Path
@@ -56,6 +57,28 @@ class Around:
             raise Unfit(f"nothing leads from {self.root} to {table}")
         return list(found)
 
+    def belonging(self, table: str) -> list[Path]:
+        """The shortest ways to a table whose rows belong to those of the root.
+
+        A payment and a user of one account have the account in common; neither belongs to the
+        other, unless the question names the account.
+
+        Raises:
+            Unfit: there is none.
+        """
+        found = [path for path in self.paths(table) if not self._is_beside(path)]
+        if not found:
+            raise Unfit(f"rows of {self.root} and {table} only have something in common")
+        return found
+
+    def _is_beside(self, path: Path) -> bool:
+        return any(
+            up.to_one
+            and not (down.to_one or self.world.is_junction(down.other))
+            and up.other not in mentioned(self.frame)
+            for up, down in pairwise(path)
+        )
+
     def distance(self, table: str) -> int:
         """How many foreign keys away a table is."""
         return self.world.graph.distance(self.root, table)
@@ -68,25 +91,38 @@ class Around:
         Raises:
             Unfit: there is no such way.
         """
-        paths = self.paths(table)
+        paths = self.belonging(table)
         if self.is_sum:
             paths = [path for path in paths if all(edge.to_one for edge in path)]
             if not paths:
                 raise Unfit("a sum over what lies on the side of many")
-        made: list[Choice] = []
-        for path in paths:
-            way = (
-                ""
-                if len(paths) == 1
-                else f"{meaning} by {' and '.join('.'.join((e.table, *e.key)) for e in path)}"
-            )
-            made.append(Choice(bound_to(apply, path), cost, way or meaning))
-        return made
+        return [Choice(bound_to(apply, path), cost, meaning + self.way(path)) for path in paths]
+
+    def way(self, path: Path) -> str:
+        """Which of several ways to a table a path is; "" where there is one only."""
+        if not path or len(self.paths(path[-1].other)) < 2:
+            return ""
+        between = [edge.other for edge in path[:-1]]
+        if between and all(map(self.world.is_junction, between)):
+            return f", by way of {' and '.join(between)}"
+        keys = (
+            f"{edge.table if edge.to_one else edge.other}.{' and '.join(edge.key)}" for edge in path
+        )
+        return f", by {' and '.join(keys)}"
 
     def is_one(self, table: str) -> bool:
         """Whether each row of the root has at most one row of a table."""
         return any(
             all(edge.to_one for edge in path) for path in self.world.graph.paths(self.root, table)
+        )
+
+    def is_optional(self, path: Path) -> bool:
+        """Whether a row of the root may have no row at the end of a path."""
+        return any(
+            column.nullable
+            for edge in path
+            for column in self.world.table(edge.table).columns
+            if column.name in edge.key
         )
 
     def best(self, columns: Sequence[ColumnName]) -> list[ColumnName]:

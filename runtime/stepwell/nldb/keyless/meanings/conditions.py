@@ -145,9 +145,13 @@ class Conditions(ByNames):
 
     def _without(self, slot: Without) -> list[Choice]:
         made = [
-            Choice(bound_to(Builder.without, path), 10 * len(path), f"no {table}")
+            Choice(
+                bound_to(Builder.without, path),
+                10 * self.distance(table),
+                f"without {table}{self.way(path)}",
+            )
             for table in slot.tables
-            for path in self.paths(table)
+            for path in self.belonging(table)
         ]
         least = min(c.cost for c in made)
         return [c for c in made if c.cost == least]

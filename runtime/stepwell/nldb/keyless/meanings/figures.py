@@ -7,7 +7,6 @@ from stepwell.nldb.keyless.builder import Builder, Unfit
 from stepwell.nldb.keyless.frame import (
     ByCount,
     ByValue,
-    Columns,
     Copies,
     Frame,
     Grouping,
@@ -59,6 +58,8 @@ class FiguresAsked(Conditions):
     def _shown(self) -> list[list[Choice]]:
         frame = self.frame
         groups = self._groupings()
+        if any(measure.function == "avg" for measure in frame.measures):
+            groups = self._averaged(groups)
         made = [self._grouping(group) for group in groups]
         measures = frame.measures or tuple(
             Measure("count" if isinstance(s.target, RowsOf) else "sum", s.target)
@@ -69,9 +70,26 @@ class FiguresAsked(Conditions):
             measures = (Measure("count", RowsOf((self.root,))),)
         made += [self._measure(measure, bool(groups)) for measure in measures]
         made.append([Choice(lambda b: self._order_figures(b, len(measures)))])
-        if frame.distinct and groups:
-            raise Unfit("groups are distinct")
+        if frame.distinct and (groups or self._may_repeat(measures)):
+            raise Unfit("it is not said what is different")
         return made
+
+    def _averaged(self, groups: tuple[Grouping, ...]) -> tuple[Grouping, ...]:
+        """The groups of an average: one for each of the rows that it is of is no group.
+
+        Raises:
+            Unfit: it may be one of the sums of the groups, or of parts of what was paid.
+        """
+        kept = tuple(g for g in groups if not (isinstance(g, PerTable) and self.root in g.tables))
+        if isinstance(self.figure, Money | Copies):
+            lines = [table for table, _, is_line in money_of(self.world) if is_line]
+            if kept or self.root in lines or isinstance(self.figure, Copies):
+                raise Unfit("an average of what, is not said")
+        return kept
+
+    def _may_repeat(self, measures: tuple[Measure, ...]) -> bool:
+        """Whether something else is counted than rows, which are different by themselves."""
+        return any(m.target != RowsOf((self.root,)) for m in measures)
 
     def _groupings(self) -> tuple[Grouping, ...]:
         """What was said to group by; whom a superlative asks for is a group as well."""
@@ -81,7 +99,9 @@ class FiguresAsked(Conditions):
             isinstance(s.target, RowsOf | Money | Copies | Metric) for s in frame.sortings
         )
         if counted_columns(frame) is not None and not groups:
-            groups += [PerColumn(o.columns) for o in frame.outputs if isinstance(o, Named)]
+            groups += [
+                PerColumn(o.columns, filled=True) for o in frame.outputs if isinstance(o, Named)
+            ]
             if len(groups) != 1:
                 raise Unfit("one column is counted at a time")
         elif sorted_by_figure and not groups:
@@ -91,7 +111,9 @@ class FiguresAsked(Conditions):
                 if frame.outputs:
                     raise Unfit("columns besides a figure")
             elif frame.outputs and all(isinstance(o, Named) for o in frame.outputs):
-                groups += [PerColumn(o.columns) for o in frame.outputs if isinstance(o, Named)]
+                groups += [
+                    PerColumn(o.columns, filled=True) for o in frame.outputs if isinstance(o, Named)
+                ]
             elif frame.who:
                 self._refuse_sellers()
                 people = [
@@ -142,7 +164,7 @@ class FiguresAsked(Conditions):
             case PerTime():
                 return [self._per_time(group.part, t, c) for t, c in self.time_columns()]
             case PerColumn():
-                return self._per_column(group.columns)
+                return self._per_column(group)
             case PerTable():
                 return self._per_table(group.tables)
             case PerRole():
@@ -174,8 +196,8 @@ class FiguresAsked(Conditions):
 
         return Choice(apply, 0, f"{part} of {table}.{column}")
 
-    def _per_column(self, columns: Columns) -> list[Choice]:
-        near = [c for c in columns if self.is_one(c.table) and c.column != LABEL]
+    def _per_column(self, group: PerColumn) -> list[Choice]:
+        near = [c for c in group.columns if self.is_one(c.table) and c.column != LABEL]
         if not near:
             raise Unfit("no such group")
         nearest = min(self.distance(c.table) for c in near)
@@ -183,15 +205,17 @@ class FiguresAsked(Conditions):
         nearest_exact = min((self.distance(c.table) for c in exact), default=99)
         kept = [c for c in near if self.distance(c.table) == nearest]
         kept += [c for c in exact if self.distance(c.table) == nearest_exact and c not in kept]
-        return [self._grouped_by(c) for c in kept]
+        return [self._grouped_by(c, filled=group.filled) for c in kept]
 
-    def _grouped_by(self, name: ColumnName) -> Choice:
+    def _grouped_by(self, name: ColumnName, *, filled: bool) -> Choice:
         path = self.paths(name.table)[0]
 
         def apply(builder: Builder) -> None:
             value = builder.column(path, name.column)
             builder.group.append(value)
             builder.output(value, name.column)
+            if filled and self.world.column(name.table, name.column).nullable:
+                builder.where.append(Filter(value, "is not null"))
 
         return Choice(apply, 0, f"for each {name.table}.{name.column}")
 
@@ -201,7 +225,7 @@ class FiguresAsked(Conditions):
         for table in tables:
             if self.distance(table) != nearest or nearest == 0:
                 continue
-            for path in self.paths(table):
+            for path in self.belonging(table):
                 counts = (
                     all(isinstance(m.target, RowsOf) for m in self.frame.measures)
                     and not self.is_sum
@@ -211,8 +235,8 @@ class FiguresAsked(Conditions):
                 made.append(
                     Choice(
                         bound_to(lambda b, p: self.group_rows(b, p), path),
-                        10 * len(path),
-                        f"for each {table}",
+                        10 * nearest,
+                        f"for each {table}{self.way(path)}",
                     )
                 )
         return made
@@ -311,7 +335,7 @@ class FiguresAsked(Conditions):
             if sorting.target is not None and isinstance(sorting.target, Sized):
                 raise Unfit("groups have no size")
             builder.order = [Order(builder.outputs[-measures].value, sorting.descending)]
-        builder.limit, builder.ties = frame.limit, frame.limit == 1
+        builder.limit, builder.ties = frame.limit, frame.limit is not None
 
 
 def _is_output(builder: Builder, value: Expression) -> bool:

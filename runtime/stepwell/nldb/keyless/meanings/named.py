@@ -14,6 +14,7 @@ from stepwell.nldb.link.paths import Path
 from stepwell.nldb.link.values import Hit
 from stepwell.nldb.link.words import words_of_name
 from stepwell.nldb.plan.model import (
+    AnyOf,
     Col,
     Condition,
     Filter,
@@ -78,8 +79,27 @@ class ByNames(Around):
 
         if slot.negated and not all(edge.to_one for path in self.paths(table) for edge in path):
             raise Unfit("`not` about what a row may have several of")
-        said = " ".join(hits[0].values)
-        meaning = f"{'.'.join((table, *hits[0].columns))} is {said!r}"
+        said = " or ".join(repr(" ".join(hit.values)) for hit in hits[:3])
+        place = ".".join((table, *hits[0].columns))
+        if not slot.negated:
+            return self.reached(table, apply, cost, f"{place} is {said}")
+        made = self.reached(table, apply, cost, f"{place} is given, and is not {said}")
+        return made + self._or_empty(table, hits, cost, f"{place} is not {said}, or is not given")
+
+    def _or_empty(self, table: str, hits: tuple[Hit, ...], cost: int, meaning: str) -> list[Choice]:
+        """What is not some value, if what is empty is not it either."""
+        first = hits[0].columns[0]
+
+        def apply(builder: Builder, path: Path) -> None:
+            def conditions(name: str) -> list[Condition]:
+                (other,) = is_value(name, hits, negated=True)
+                return [AnyOf((other, Filter(Col(name, first), "is null")))]
+
+            builder.add(path, conditions, outer=True)
+
+        optional = any(self.is_optional(path) for path in self.paths(table))
+        if len(hits[0].columns) > 1 or not (optional or self.world.column(table, first).nullable):
+            return []
         return self.reached(table, apply, cost, meaning)
 
     def _names_rows(self, table: str, hits: tuple[Hit, ...]) -> bool:

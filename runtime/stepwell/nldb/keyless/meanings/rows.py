@@ -66,7 +66,7 @@ class RowsAsked(Conditions):
 
     def _default_outputs(self, builder: Builder, *, only: bool, first: bool) -> None:
         frame = self.frame
-        builder.limit, builder.ties = frame.limit, frame.limit == 1
+        builder.limit, builder.ties = frame.limit, frame.limit is not None
         if only and first and frame.ask != "when":
             named = named_by_values(frame) & {self.root}
             names = {Col(builder.name, column) for column in self.world.label(self.root)}
@@ -174,7 +174,10 @@ class RowsAsked(Conditions):
                 continue
             having = partial(self._having, table=table, slot=slot)
             said = f"number of {table}"
-            made += [Choice(bound_to(having, path), 0, said) for path in self.paths(table)]
+            made += [
+                Choice(bound_to(having, path), 0, said + self.way(path))
+                for path in self.belonging(table)
+            ]
         return made
 
     def _by_sum(self, slot: ByCount) -> list[Choice]:

@@ -55,10 +55,8 @@ def negation(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         deals = transactions(reader)
         if deals:
             yield stop, with_slot(frame, Without(deals), frame.near)
-    if end and subject and reader.word(end) in english.SELL:
-        lines = tuple(dict.fromkeys(table for table, _ in copies_of(reader.world)))
-        if lines:
-            yield end + 1, with_slot(frame, Without(lines), frame.near)
+    if end and subject and reader.word(end) in english.SELL and (lines := lines_of(reader)):
+        yield end + 1, with_slot(frame, Without(lines), frame.near)
 
 
 def transactions(reader: Reader) -> tuple[str, ...]:
@@ -73,6 +71,11 @@ def transactions(reader: Reader) -> tuple[str, ...]:
     return tuple(whole)
 
 
+def lines_of(reader: Reader) -> tuple[str, ...]:
+    """The tables that say how many pieces of what were sold."""
+    return tuple(dict.fromkeys(table for table, _ in copies_of(reader.world)))
+
+
 def bought(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`bought`, `sold`: by way of the business that was done."""
     word = reader.word(at)
@@ -81,6 +84,9 @@ def bought(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         if not any(set(slot.tables) & set(deals) for slot in said):
             yield at + 1, replace(frame, slots=(*frame.slots, Related(deals)), last="verb")
     if word in english.SELL and frame.ask == "count" and frame.subject and not frame.measures:
+        if frame.distinct and (lines := lines_of(reader)):
+            yield at + 1, with_slot(frame, Related(lines), frame.near)
+            return
         yield (
             at + 1,
             replace(

@@ -1,0 +1,85 @@
+"""What an answer counts, averages and leaves out: of which rows, each of them how often."""
+
+import pytest
+from tests.unit.nldb.keyless.databases import SHOP, STAFF, database, rows, understood
+
+from stepwell.nldb.keyless.matcher import Ambiguous, CannotAnswer
+
+DESK = """
+CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL, industry TEXT, seats INTEGER NOT NULL);
+CREATE TABLE users (
+    id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts (id), full_name TEXT NOT NULL);
+CREATE TABLE payments (
+    id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts (id), amount NUMERIC(10, 2) NOT NULL);
+INSERT INTO accounts VALUES (1, 'Globex', 'retail', 5), (2, 'Initech', NULL, 5), (3, 'Hooli', 'media', 3), (4, 'Duff', NULL, 9);
+INSERT INTO users VALUES (1, 1, 'Ann Lee'), (2, 1, 'Bo Ray'), (3, 2, 'Cy Fox');
+INSERT INTO payments VALUES (1, 1, 10), (2, 1, 30), (3, 2, 20);
+"""
+
+
+def test_different_things_are_counted_once_although_they_were_sold_twice() -> None:
+    assert rows("How many products were sold?", database(SHOP)) == [(21,)]
+    assert rows("How many different products were sold?", database(SHOP)) == [(4,)]
+
+
+def test_values_that_are_asked_for_are_not_missing_ones() -> None:
+    assert rows("Which industries have more than 0 accounts?", database(DESK)) == [
+        ("media", 1),
+        ("retail", 1),
+    ]
+    assert rows("Which industry has the most accounts?", database(DESK)) == [
+        ("media", 1),
+        ("retail", 1),
+    ]
+
+
+def test_average_for_each_of_the_rows_themselves_is_one_figure() -> None:
+    assert rows("How much do we earn on average per payment?", database(DESK)) == [(20,)]
+
+
+def test_average_of_what_was_paid_for_each_of_something_else_is_refused() -> None:
+    outcome = understood("What is the average revenue per account?", database(DESK))
+    assert isinstance(outcome, CannotAnswer)
+
+
+def test_whether_what_is_empty_is_not_some_value_is_asked() -> None:
+    outcome = understood("How many accounts are not in retail?", database(DESK))
+    assert isinstance(outcome, Ambiguous)
+    assert [reading.meaning for reading in outcome.readings] == [
+        "accounts.industry is given, and is not 'retail'",
+        "accounts.industry is not 'retail', or is not given",
+    ]
+
+
+def test_negation_over_rows_without_a_partner_is_asked_as_well() -> None:
+    outcome = understood("Which products are not in the category Tea?", database(SHOP))
+    assert isinstance(outcome, Ambiguous)
+
+
+def test_top_few_bring_everything_that_ties_with_the_last() -> None:
+    found = rows("Top 2 accounts by seats", database(DESK))
+    assert [name for name, *_ in found] == ["Duff", "Globex", "Initech"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Number of payments per user",
+        "Users with more than 1 payments",
+        "Which users have no payments?",
+        "Which users have payments?",
+    ],
+)
+def test_rows_that_only_have_a_parent_in_common_do_not_belong_together(question: str) -> None:
+    assert isinstance(understood(question, database(DESK)), CannotAnswer)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How many employees are there per project?", "Which projects have no employees?"],
+)
+def test_a_junction_is_as_near_as_a_key_of_its_own(question: str) -> None:
+    outcome = understood(question, database(STAFF))
+    assert isinstance(outcome, Ambiguous)
+    ways = {reading.meaning.partition(", ")[2] for reading in outcome.readings}
+    assert ways == {"by projects.lead_id", "by way of assignments"}
