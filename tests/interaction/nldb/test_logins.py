@@ -112,7 +112,8 @@ async def test_the_printed_sql_makes_a_login_without_findings(
     run(shop_url, statements)
     try:
         found = await inspected(shop_url.replace("postgres@", "stepwell_reader@"))
-        assert (found.findings, len(found.tables)) == ((), 4)
+        assert found.findings == ()
+        assert found.tables == (await inspected(shop_url)).tables
     finally:
         run(shop_url, "DROP OWNED BY stepwell_reader", "DROP ROLE stepwell_reader")
 

@@ -22,6 +22,12 @@ from stepwell.nldb.model import APPLIED, Catalog, Table, catalog
 TIMEOUT: Final = 30
 """Seconds that one statement about the catalog may take."""
 
+DEFAULT_SCHEMA: Final = """(SELECT coalesce(
+    (SELECT schema FROM unnest(current_schemas(false)) WITH ORDINALITY AS path(schema, place)
+     WHERE schema !~ '^pg_' ORDER BY place LIMIT 1), 'public'))"""
+"""The schema whose tables need none before their names: the first of the search path that is not
+PostgreSQL's own, whether the path names that or not."""
+
 _TABLES: Final = """
 SELECT n.nspname, c.relname, c.relkind IN ('v', 'm'), c.reltuples::bigint,
     ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -72,7 +78,7 @@ def read(parameters: Mapping[str, Any]) -> tuple[str, Catalog]:
 
 
 def _catalog(connection: sa.Connection) -> Catalog:
-    default = connection.exec_driver_sql("SELECT current_schema()").scalar_one() or "public"
+    default = connection.exec_driver_sql(f"SELECT {DEFAULT_SCHEMA}").scalar_one()
     version = connection.exec_driver_sql("SHOW server_version").scalar_one()
     seen = [
         _Seen(schema, bare, is_view, rows, frozenset(columns), tuple(triggers))

@@ -24,8 +24,8 @@ from stepwell.nldb.rows import Rows
 from stepwell.tools.port import Begin, NotBegun
 from stepwell.tools.secrets import Secrets
 
-_FACTS = """
-SELECT coalesce(current_schema(), 'public'), CASE WHEN current_setting('server_version_num')::int
+_FACTS = f"""
+SELECT {catalogs.DEFAULT_SCHEMA}, CASE WHEN current_setting('server_version_num')::int
     >= 150000 THEN has_parameter_privilege('temp_file_limit', 'SET') ELSE false END
 """
 
