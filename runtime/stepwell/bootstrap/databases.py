@@ -21,8 +21,9 @@ from stepwell.nldb.databases import Databases, Lookup
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
+from stepwell.nldb.writes.desk import Desk
 from stepwell.nldb.writes.grounds import grounds_of
-from stepwell.nldb.writes.tools import Desk, write_tools
+from stepwell.nldb.writes.tools import write_tools
 from stepwell.orchestrator.data_policies import KnownDatabases, access_by
 from stepwell.orchestrator.from_tools import FromTools
 from stepwell.orchestrator.refusals import refusals
@@ -132,9 +133,10 @@ def _lessons(storage: Storage) -> Lessons:
 def _tools(ground: Ground, databases: Databases, from_tools: FromTools) -> tuple[Tool, ...]:
     """Those that read, those that change, and the one that is asked in plain words."""
     results = StoredResults(ground.storage, ground.journal)
-    changes = Desk(grounds_of(databases), results, clock=ground.clock)
+    limits = _limits(ground.settings)
+    changes = Desk(grounds_of(databases), results, clock=ground.clock, limits=limits)
     return (
-        *sql_tools(databases, results, limits=_limits(ground.settings)),
+        *sql_tools(databases, results, limits=limits),
         *write_tools(changes),
         AskTool(_asker(ground, databases, from_tools, changes)),
     )
@@ -154,4 +156,11 @@ def _asker(ground: Ground, databases: Databases, from_tools: FromTools, changes:
     knowledge = Knowledge(databases, _lessons(ground.storage), clock=ground.clock)
     has_model = bool(ground.settings.nldb.model)
     models = Modelled(databases, knowledge, from_tools.run) if has_model else None
-    return Asker(databases, knowledge, models=models, preview=changes, tell=from_tools.tell)
+    return Asker(
+        databases,
+        knowledge,
+        models=models,
+        preview=changes,
+        tell=from_tools.tell,
+        limits=changes.limits,
+    )

@@ -1,7 +1,6 @@
 """The tools `db_schema`, `db_check`, `db_query` and `db_result`: a model reads, and no more."""
 
-from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from stepwell.engine.pages import PAGE, page_of
 from stepwell.engine.values import Data, Json
@@ -10,23 +9,24 @@ from stepwell.nldb.databases import Databases
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.outline import outline
 from stepwell.nldb.results import Results
+from stepwell.nldb.toolkit import DATASOURCE, PARAMETERS, sealed, spec
 from stepwell.tools.port import Begin, CallContext, SelfTimed, Tool, ToolSpec
 
-_DATASOURCE = {"type": "string", "description": "The name of the datasource."}
-_SQL = {"type": "string", "description": "One SELECT statement."}
-_PARAMETERS = {
-    "description": "The values of its parameters: a list for $1, $2 or ?, an object for :name.",
-    "anyOf": [
-        {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}},
-        {
-            "type": "object",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-        },
-    ],
-}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _PAGED: Final = frozenset({"db_query", "db_ask"})
 """The tools whose answers have rows."""
+_STATEMENT = {
+    "datasource": DATASOURCE,
+    "sql": {"type": "string", "description": "One SELECT statement."},
+    "parameters": PARAMETERS,
+}
+_SCHEMA = {
+    "dialect": {"type": "string"},
+    "tables": {"type": "array"},
+    "truncated": {"type": "boolean"},
+    "notes": _TEXTS,
+}
+_VERDICT = {"sql": {"type": "string"}, "tables": _TEXTS, "columns": _TEXTS, "outputs": _TEXTS}
 _ANSWER = {
     "columns": {"type": "array"},
     "rows": {"type": "array"},
@@ -55,18 +55,17 @@ class SchemaTool(SelfTimed):
     """Tells what tables there are."""
 
     def __init__(self, databases: Databases, limits: Limits) -> None:
-        self.spec: ToolSpec = _spec(
+        self.spec: ToolSpec = spec(
             "db_schema",
             "Lists the tables of a datasource with their columns, types and keys, and about how "
             "many rows they have. Look here before you write a query.",
-            {"tables": {**_TEXTS, "description": "Only these tables; all of them by default."}},
             {
-                "dialect": {"type": "string"},
-                "tables": {"type": "array"},
-                "truncated": {"type": "boolean"},
-                "notes": _TEXTS,
+                "datasource": DATASOURCE,
+                "tables": {**_TEXTS, "description": "Only these tables; all of them by default."},
             },
             limits,
+            required=("datasource",),
+            answered=_SCHEMA,
         )
         self._databases = databases
 
@@ -80,20 +79,21 @@ class SchemaTool(SelfTimed):
         """
         name = arguments["datasource"]
         view = await self._databases.view(context, name)
-        return _data(name, outline(view.catalog, view.access, arguments.get("tables", ())))
+        return sealed(name, outline(view.catalog, view.access, arguments.get("tables", ())))
 
 
 class CheckTool(SelfTimed):
     """Tells whether a statement may run, and as what."""
 
     def __init__(self, databases: Databases, limits: Limits) -> None:
-        self.spec: ToolSpec = _spec(
+        self.spec: ToolSpec = spec(
             "db_check",
             "Says whether db_query would run a SQL statement, without running it: the SQL as it "
             "would run, what it reads, and what of it is masked or filtered for you.",
-            {"sql": _SQL, "parameters": _PARAMETERS},
-            {"sql": {"type": "string"}, "tables": _TEXTS, "columns": _TEXTS, "outputs": _TEXTS},
+            _STATEMENT,
             limits,
+            required=("datasource", "sql"),
+            answered=_VERDICT,
         )
         self._databases = databases
 
@@ -117,22 +117,24 @@ class CheckTool(SelfTimed):
             "masked": list(checked.masked),
             "row_filtered": list(checked.row_filtered),
         }
-        return _data(name, told)
+        return sealed(name, told)
 
 
 class QueryTool(SelfTimed):
     """Runs one statement that reads."""
 
     def __init__(self, databases: Databases, limits: Limits) -> None:
-        self.spec: ToolSpec = _spec(
+        self.spec: ToolSpec = spec(
             "db_query",
             "Runs one read-only SQL statement (SELECT or WITH) on a datasource, in the dialect "
             f"that db_schema names. At most {limits.rows} rows come back; `truncated` tells "
             "whether there are more, and `total` how many there are if that is known. A model is "
             f"shown {PAGE} of them; db_result shows the others.",
-            {"sql": _SQL, "parameters": _PARAMETERS},
-            _ANSWER,
+            _STATEMENT,
             limits,
+            required=("datasource", "sql"),
+            answered=_ANSWER,
+            most_rows=limits.rows,
         )
         self._databases = databases
         self._limits = limits
@@ -163,18 +165,17 @@ class QueryTool(SelfTimed):
             "notes": list(rows.notes),
             "result_id": context.key,
         }
-        return _data(name, told)
+        return sealed(name, told)
 
 
 class ResultTool(SelfTimed):
     """Shows the rows of an earlier query that were not shown then."""
 
     def __init__(self, results: Results, limits: Limits) -> None:
-        self.spec: ToolSpec = _spec(
+        self.spec: ToolSpec = spec(
             "db_result",
             f"Shows up to {PAGE} rows of what db_query or db_ask has answered you before, from a "
-            "place on. "
-            "Nothing is asked of the database again.",
+            "place on. Nothing is asked of the database again.",
             {
                 "result_id": {"type": "string", "maxLength": 512},
                 "offset": {
@@ -184,9 +185,10 @@ class ResultTool(SelfTimed):
                 },
                 "rows": {"type": "integer", "minimum": 1, "maximum": PAGE},
             },
-            _ANSWER,
             limits,
             required=("result_id",),
+            answered=_ANSWER,
+            most_rows=limits.rows,
         )
         self._results = results
 
@@ -208,37 +210,3 @@ class ResultTool(SelfTimed):
             )
         offset, size = arguments.get("offset", 0), arguments.get("rows", PAGE)
         return Data(page_of(told.value, id, offset=offset, size=size), sealed=told.sealed)
-
-
-def _data(datasource: str, value: Json) -> Data:
-    return Data(value, sealed=f"datasource:{datasource}")
-
-
-def _spec(
-    name: str,
-    description: str,
-    asked: dict[str, Any],
-    answered: dict[str, Any],
-    limits: Limits,
-    *,
-    required: tuple[str, ...] = (),
-) -> ToolSpec:
-    if not required:
-        asked = {"datasource": _DATASOURCE, **asked}
-        required = tuple(name for name in ("datasource", "sql") if name in asked)
-    return ToolSpec(
-        name=name,
-        description=description,
-        input_schema={
-            "type": "object",
-            "properties": asked,
-            "required": [*required],
-            "additionalProperties": False,
-        },
-        output_schema={"type": "object", "properties": answered, "required": [*answered]},
-        read_only=True,
-        idempotent=True,
-        timeout=limits.timeout // timedelta(microseconds=1),
-        kind="sql",
-        most_rows=limits.rows if "rows" in answered else 0,
-    )

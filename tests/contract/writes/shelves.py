@@ -15,9 +15,9 @@ from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Access, Catalog, TableAccess
 from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.writes.cells import to_json
+from stepwell.nldb.writes.desk import Desk as WriteDesk
 from stepwell.nldb.writes.grounds import writer_of
 from stepwell.nldb.writes.port import Ground, Writer
-from stepwell.nldb.writes.tools import Desk as WriteDesk
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext

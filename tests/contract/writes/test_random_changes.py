@@ -19,9 +19,9 @@ from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Catalog
 from stepwell.nldb.sqlite.sandbox import stamp_of
 from stepwell.nldb.writes import sqlite
+from stepwell.nldb.writes.desk import Desk as WriteDesk
 from stepwell.nldb.writes.job import Job, Outcome
 from stepwell.nldb.writes.port import Ground
-from stepwell.nldb.writes.tools import Desk as WriteDesk
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.port import CallContext, ToolFailed
 

@@ -207,6 +207,17 @@ async def test_an_answer_says_how_many_rows_it_left_out(keyless: Home) -> None:
     assert "only the first 3 rows are here, there are more" in answer["notes"]
 
 
+async def test_the_limits_of_a_statement_hold_for_every_tool(tmp_path: Path) -> None:
+    overrides: dict[str, object] = {"datasources.rows": 2, "datasources.timeout": "7s"}
+    async for home in opened(tmp_path, overrides):
+        answer = await ask(home, "names of products", rows=5)
+        tools = {tool.name: tool for tool in await home.service.list_tools(LOCAL_AGENT)}
+
+    assert (answer["returned"], answer["truncated"]) == (2, True)
+    names = ("db_query", "db_preview_write", "db_apply", "db_undo")
+    assert {name: tools[name].timeout for name in names} == dict.fromkeys(names, 7_000_000)
+
+
 async def test_the_other_rows_of_an_answer_are_shown_by_its_result(keyless: Home) -> None:
     answer = await ask(keyless, "names of products", rows=5)
 

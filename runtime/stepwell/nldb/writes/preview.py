@@ -85,6 +85,22 @@ class Preview(Struct, frozen=True, kw_only=True):
     """The preview that it takes back."""
 
 
+class ApplyAnswer(Struct, frozen=True, kw_only=True):
+    """What `db_apply` answers."""
+
+    preview: str
+    datasource: str
+    kind: str
+    table: str
+    rows: int
+    keys: list[dict[str, Json]]
+    """Of the rows that it has left, or deleted."""
+    at: str
+    repeated: bool
+    """Whether it had been made before, so that nothing was done now."""
+    undo: dict[str, Json]
+
+
 def name_of(key: str, digest: str) -> str:
     """The name of a preview, by the key of its call: it says what it is of."""
     return f"{key}#{digest[:DIGITS]}"
