@@ -10,7 +10,7 @@ from cedarpy import _internal as cedar
 from msgspec import Struct
 
 from stepwell.policy.data.access import Tables
-from stepwell.policy.data.predicates import named
+from stepwell.policy.data.names import named
 from stepwell.policy.data.rules import DataRule
 from stepwell.policy.locate import part_of, type_place
 from stepwell.policy.problems import PolicyProblem, nearest

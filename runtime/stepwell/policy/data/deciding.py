@@ -27,9 +27,10 @@ from stepwell.policy.data.access import (
     TableView,
     open_access,
 )
+from stepwell.policy.data.binding import Unbound, bound
+from stepwell.policy.data.names import named
 from stepwell.policy.data.openings import Opening, stricter, together
 from stepwell.policy.data.port import Asker
-from stepwell.policy.data.predicates import Unbound, bound, named
 from stepwell.policy.data.rules import CHANGES, DataRule, Verb
 from stepwell.policy.schema import PRINCIPALS
 

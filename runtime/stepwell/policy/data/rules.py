@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from msgspec import Struct
 
 from stepwell.policy.data.access import Change, Mask
-from stepwell.policy.data.predicates import Mistake, Predicate, read_predicate
+from stepwell.policy.data.predicate_nodes import Mistake
+from stepwell.policy.data.predicates import Predicate, read_predicate
 from stepwell.policy.problems import nearest
 from stepwell.policy.rules import COMMON, Fault, Mode, reads
 from stepwell.policy.schema import DATA_ACTIONS

@@ -3,7 +3,8 @@
 import pytest
 from tests.unit.policy.data.shop import shop
 
-from stepwell.policy.data.predicates import Unbound, bound, read_predicate
+from stepwell.policy.data.binding import Unbound, bound
+from stepwell.policy.data.predicates import read_predicate
 
 
 def written(text: str, dialect: str = "sqlite", **known: str) -> str:

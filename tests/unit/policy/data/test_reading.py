@@ -3,7 +3,8 @@
 import pytest
 from tests.unit.policy.data.shop import said
 
-from stepwell.policy.data.predicates import ALLOWED, read_predicate
+from stepwell.policy.data.predicate_nodes import ALLOWED
+from stepwell.policy.data.predicates import read_predicate
 
 SCOPE = 'principal, action == Action::"db_read", resource == Table::"shop.orders"'
 
