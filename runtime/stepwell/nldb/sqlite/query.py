@@ -11,7 +11,8 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.limits import Limits, failed, timed_out
 from stepwell.nldb.rows import Rows, shaped
-from stepwell.nldb.sqlite.sandbox import Denial, Reader, open_reader
+from stepwell.nldb.sqlite.authorizer import Denial
+from stepwell.nldb.sqlite.sandbox import Reader, open_reader
 from stepwell.tools.port import ToolFailed
 
 

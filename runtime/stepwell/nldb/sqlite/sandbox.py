@@ -7,16 +7,16 @@ ended so, therefore all of it runs in a child that the daemon kills.
 """
 
 import contextlib
-import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from msgspec import Struct
 
-from stepwell.nldb.limits import Limits, refused
+from stepwell.nldb.limits import Limits
+from stepwell.nldb.sqlite.authorizer import Authorizer
+from stepwell.nldb.sqlite.functions import HASH, hashing
 from stepwell.quoting import quoted
 
 _PROGRESS_STEPS = 10_000
@@ -34,245 +34,10 @@ _ENGINE_LIMITS = {
 
 _TABLE_FUNCTIONS = ("json_each", "json_tree")
 SHADOWS = frozenset(
-    [
-        "content",
-        "docsize",
-        "config",
-        "data",
-        "idx",
-        "segments",
-        "segdir",
-        "stat",
-        "node",
-        "parent",
-        "rowid",
-    ]
+    ("content", "docsize", "config", "data", "idx", "segments", "segdir", "stat")
+    + ("node", "parent", "rowid")
 )
 """How the tables end in which virtual tables keep their rows: `docs_content` is of `docs`."""
-
-_CATALOG_TABLES = ("sqlite_master", "sqlite_temp_master")
-
-FUNCTIONS = frozenset(
-    [
-        "abs",
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "avg",
-        "bm25",
-        "ceil",
-        "ceiling",
-        "char",
-        "coalesce",
-        "concat",
-        "concat_ws",
-        "cos",
-        "cosh",
-        "count",
-        "cume_dist",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "date",
-        "datetime",
-        "degrees",
-        "dense_rank",
-        "exp",
-        "first_value",
-        "floor",
-        "format",
-        "glob",
-        "group_concat",
-        "hex",
-        "highlight",
-        "if",
-        "ifnull",
-        "iif",
-        "instr",
-        "json",
-        "json_array",
-        "json_array_length",
-        "json_error_position",
-        "json_extract",
-        "json_group_array",
-        "json_group_object",
-        "json_insert",
-        "json_object",
-        "json_patch",
-        "json_pretty",
-        "json_quote",
-        "json_remove",
-        "json_replace",
-        "json_set",
-        "json_type",
-        "json_valid",
-        "julianday",
-        "lag",
-        "last_value",
-        "lead",
-        "length",
-        "like",
-        "likelihood",
-        "likely",
-        "ln",
-        "log",
-        "log10",
-        "log2",
-        "lower",
-        "ltrim",
-        "match",
-        "max",
-        "median",
-        "min",
-        "mod",
-        "nth_value",
-        "ntile",
-        "nullif",
-        "octet_length",
-        "percent_rank",
-        "percentile",
-        "percentile_cont",
-        "percentile_disc",
-        "pi",
-        "pow",
-        "power",
-        "printf",
-        "quote",
-        "radians",
-        "random",
-        "rank",
-        "replace",
-        "round",
-        "row_number",
-        "rtrim",
-        "sign",
-        "sin",
-        "sinh",
-        "snippet",
-        "soundex",
-        "sqrt",
-        "strftime",
-        "string_agg",
-        "substr",
-        "substring",
-        "sum",
-        "tan",
-        "tanh",
-        "time",
-        "timediff",
-        "total",
-        "trim",
-        "trunc",
-        "typeof",
-        "unhex",
-        "unicode",
-        "unistr",
-        "unixepoch",
-        "unlikely",
-        "upper",
-        "->",
-        "->>",
-    ]
-)
-"""What a query may call: everything that only computes, and not much from nothing."""
-
-_WRITES = {
-    sqlite3.SQLITE_INSERT: "INSERT into",
-    sqlite3.SQLITE_UPDATE: "UPDATE of",
-    sqlite3.SQLITE_DELETE: "DELETE from",
-}
-_OTHERS = {
-    sqlite3.SQLITE_PRAGMA: ("pragma", "PRAGMA {}; use db_schema to see tables and columns"),
-    sqlite3.SQLITE_ATTACH: ("attach", "ATTACH, and what needs it, such as VACUUM"),
-    sqlite3.SQLITE_DETACH: ("attach", "DETACH"),
-    sqlite3.SQLITE_TRANSACTION: ("transaction", "{}; every query is a transaction of its own"),
-    sqlite3.SQLITE_SAVEPOINT: ("transaction", "SAVEPOINT; every query is a transaction of its own"),
-    sqlite3.SQLITE_ANALYZE: ("schema", "ANALYZE"),
-    sqlite3.SQLITE_REINDEX: ("schema", "REINDEX"),
-}
-
-
-_CHANGES = frozenset({"write", "schema", "attach", "transaction"})
-HASH = "stepwell_hash"
-"""The function of the mask `hash`, which the guard writes and only we define."""
-
-
-class Denial(Struct, frozen=True):
-    """What was refused, and by which rule (`sql.write`, `sql.function`, ...)."""
-
-    rule: str
-    what: str
-
-    def refuse(self) -> NoReturn:
-        """Raises it.
-
-        Raises:
-            ToolFailed: QUERY_REFUSED, with `detail["rule"]`.
-        """
-        hint = "only reading is possible" if self.rule in _CHANGES else ""
-        raise refused(f"sql.{self.rule}", self.what, hint)
-
-
-_SCHEMA_CHANGE = Denial("schema", "changing the schema")
-_TABLE_FUNCTION = Denial(
-    "table",
-    "changing the catalog, or a table function other than json_each and json_tree; "
-    "db_schema shows tables and columns",
-)
-
-
-class Authorizer:
-    """Says yes or no to each action; `denial` is the first no.
-
-    `tables` may be read by the statement, and anything by the `views` of the database's owner.
-    """
-
-    def __init__(self, tables: frozenset[str], views: frozenset[str]) -> None:
-        self._tables = tables
-        self._views = views
-        self.denial: Denial | None = None
-
-    def __call__(
-        self,
-        action: int,
-        first: str | None,
-        second: str | None,
-        schema: str | None,
-        reader: str | None,
-    ) -> int:
-        """The callback of `sqlite3.Connection.set_authorizer`."""
-        if action == sqlite3.SQLITE_READ and (reader or "").lower() in self._views:
-            return sqlite3.SQLITE_OK
-        denial = self._judge(action, first or "", second or "")
-        if denial is None:
-            return sqlite3.SQLITE_OK
-        self.denial = self.denial or denial
-        return sqlite3.SQLITE_DENY
-
-    def _judge(self, action: int, first: str, second: str) -> Denial | None:
-        match action:
-            case sqlite3.SQLITE_SELECT | sqlite3.SQLITE_RECURSIVE:
-                return None
-            case sqlite3.SQLITE_READ:
-                # Without a column it is only counted, and may be the name of a CTE.
-                known = not second or first.lower() in self._tables
-                return None if known else Denial("table", f"reading {first}")
-            case sqlite3.SQLITE_FUNCTION:
-                known = second.lower() in FUNCTIONS or second == HASH
-                return None if known else Denial("function", f"the function {second}()")
-            case sqlite3.SQLITE_PRAGMA if first == "data_version" and not second:
-                return None  # asked by FTS5 whenever it reads
-        if action in _WRITES and first in _CATALOG_TABLES:
-            # A table function declares its columns by what looks like an update of the catalog.
-            return _TABLE_FUNCTION if action == sqlite3.SQLITE_UPDATE else _SCHEMA_CHANGE
-        if action in _WRITES:
-            return Denial("write", f"{_WRITES[action]} {first}")
-        rule, what = _OTHERS.get(action, ("schema", "changing the schema ({})"))
-        return Denial(rule, what.format(first))
 
 
 class Reader(Struct, frozen=True):
@@ -313,18 +78,6 @@ def open_reader(path: str, tables: Iterable[str], limits: Limits, *, salt: str) 
         connection.set_progress_handler(lambda: reader.is_late, _PROGRESS_STEPS)
         connection.set_authorizer(authorizer)
         yield reader
-
-
-def hashing(salt: str) -> Callable[[object], str | None]:
-    """What the mask `hash` makes of a value: the same as on PostgreSQL."""
-
-    def hashed(value: object) -> str | None:
-        if value is None:
-            return None
-        data = value if isinstance(value, bytes) else str(value).encode()
-        return hashlib.sha256(salt.encode() + data).hexdigest()[:16]
-
-    return hashed
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.nldb.sqlite.database import SqliteDatabase
-from stepwell.nldb.sqlite.sandbox import FUNCTIONS, HASH, hashing, stamp_of
+from stepwell.nldb.sqlite.functions import FUNCTIONS, HASH, hashing
+from stepwell.nldb.sqlite.sandbox import stamp_of
 from stepwell.nldb.writes import change as changes
 from stepwell.nldb.writes.ask import Asking
 from stepwell.nldb.writes.cells import from_json, to_json
