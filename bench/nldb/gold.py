@@ -17,9 +17,10 @@ from bench.nldb.questions import Answer, Clarify, Question
 from stepwell.clock import SystemClock
 from stepwell.engine.values import Data
 from stepwell.errors import StepwellError
-from stepwell.nldb.ask.asker import Asked, Proposed
+from stepwell.nldb.ask.asker import Asked
 from stepwell.nldb.ask.known import Knowledge
 from stepwell.nldb.ask.modelled import Modelled
+from stepwell.nldb.ask.outcomes import CannotAnswer
 from stepwell.nldb.ask.telling import Log, untold
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.datasources import OwnFiles, opener
@@ -93,7 +94,8 @@ async def _judged(
 
     async def model(context: CallContext, workflow: str, input: Data, key: str) -> Any:
         covered = [{"word": word, "use": "gold"} for word in words_of(question)]
-        return {"kind": "query", "sql": written, "coverage": covered}
+        sql = {"kind": "query", "text": written}
+        return {"readings": [{"sql": sql, "coverage": covered}]}
 
     async def untaught(namespace: str, name: str) -> bytes:
         return b""
@@ -103,9 +105,9 @@ async def _judged(
     asked = Asked(datasource=dialect, question=question)
     try:
         proposed = await modelled.propose(asked, _CONTEXT, Log(untold, _CONTEXT))
-        if not isinstance(proposed, Proposed):
+        if isinstance(proposed, CannotAnswer):
             return Same(id, dialect, False, str(proposed))
-        sql = proposed.statement.written
+        sql = proposed[0].statement.written
         _, rows = await databases.read(_CONTEXT, dialect, sql, limits=_LIMITS)
     except StepwellError as error:
         return Same(id, dialect, False, error.message)

@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepwell.nldb.link.bm25 import Bm25
 from stepwell.nldb.link.values import ValueIndex
-from stepwell.nldb.link.words import folded, singular, words_of
+from stepwell.nldb.link.words import CARRIES_NOTHING, folded, singular, words_of
 from stepwell.nldb.model import Catalog, Dialect
 from stepwell.nldb.plan.model import Scalar
 
@@ -102,6 +103,28 @@ def recall(
     best = plain or fits
     same = {(fit.verified.sql, tuple(sorted(fit.parameters.items()))) for fit in best}
     return best[0] if len(same) == 1 else None
+
+
+def like(
+    question: str, kept: Iterable[Verified], catalog: Catalog, most: int
+) -> tuple[Verified, ...]:
+    """The verified queries that share words with a question, the likest first.
+
+    A word that many of them have tells little, and a slot is no word. One that shares less than a
+    third of what it is about is about something else.
+    """
+    good = [verified for verified in kept if state(verified, catalog) == "good"]
+    words = {number: _words(one.question) for number, one in enumerate(good)}
+    ranks = Bm25({str(number): dict.fromkeys(said, 1.0) for number, said in words.items()})
+    asked = _words(question)
+    scores = ranks.scores((word, 1.0) for word in asked)
+    near = [n for n, said in words.items() if len(said & asked) * 3 >= len(said) and said & asked]
+    return tuple(good[n] for n in sorted(near, key=lambda n: (-scores[str(n)], n))[:most])
+
+
+def _words(text: str) -> frozenset[str]:
+    said = frozenset(word for word in _normal(text) if not word.startswith("{"))
+    return said - CARRIES_NOTHING
 
 
 def _is_value(said: Scalar, values: ValueIndex) -> bool:

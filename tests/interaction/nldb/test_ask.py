@@ -50,72 +50,128 @@ output: "=asked.output.outcome"
 """
 
 
-def proposal(kind: str = "query", **said: Any) -> dict[str, Any]:
-    """A model's answer, with what it leaves empty."""
-    empty = {"sql": "", "parameters": [], "coverage": [], "assumptions": [], "options": []}
-    return {"kind": kind, **empty, "reason": "", **said}
+def filled(verb: str, **members: Any) -> dict[str, Any]:
+    """A plan as a model fills it in, with what it leaves empty."""
+    lists = ("tables", "outputs", "where", "group", "order", "set", "columns", "rows")
+    empty: dict[str, Any] = {name: [] for name in lists}
+    plain = {"changes": "", "limit": 0, "ties": False, "distinct": False}
+    return {"verb": verb, **empty, **plain, **members}
 
 
-def covering(*words: str) -> list[dict[str, str]]:
-    return [{"word": word, "use": "used"} for word in words]
+def read_from(table: str) -> list[dict[str, Any]]:
+    return [{"table": table, "name": "", "how": "from", "on": [], "any": ""}]
 
 
-RIGHT = proposal(
-    sql="SELECT name FROM products WHERE price_cents > :least ORDER BY price_cents DESC LIMIT 2",
-    parameters=[{"name": "least", "value": 100}],
-    coverage=covering("priciest", "goodies"),
-    assumptions=["goodies are products"],
-)
+def where(value: str, comparison: str, *values: Any) -> dict[str, Any]:
+    plain = {"ignore_case": False, "any": ""}
+    said = "='='" if comparison == "=" else comparison  # a sign that begins CEL in a script
+    return {"value": value, "comparison": said, "values": list(values), **plain}
+
+
+def planned(plan: dict[str, Any], **coverage: str) -> dict[str, Any]:
+    """A reading as a plan."""
+    return {"meaning": "", "plan": plan, "sql": None, "coverage": covering(**coverage)}
+
+
+def written(
+    text: str, kind: str = "query", meaning: str = "", *, values: dict[str, Any], **coverage: str
+) -> dict[str, Any]:
+    """A reading as SQL."""
+    parameters = [{"name": name, "value": value} for name, value in values.items()]
+    sql = {"kind": kind, "text": text, "parameters": parameters, "assumptions": ["as SQL"]}
+    return {"meaning": meaning, "plan": None, "sql": sql, "coverage": covering(**coverage)}
+
+
+def covering(**coverage: str) -> list[dict[str, str]]:
+    return [{"word": word, "use": use} for word, use in coverage.items()]
+
+
+def script(when: str, *readings: dict[str, Any], reason: str = "") -> dict[str, Any]:
+    """What the model answers to a message that holds a text."""
+    return {"when": when, "turns": [{"json": {"readings": list(readings), "reason": reason}}]}
+
+
+def priciest(name: str = "name") -> dict[str, Any]:
+    """The two products that cost most, of those above 100."""
+    return filled(
+        "select",
+        tables=read_from("products"),
+        outputs=[{"value": name, "name": "name"}],
+        where=[where("products.price_cents", ">", 100)],
+        order=[{"value": "price_cents", "descending": True}],
+        limit=2,
+    )
+
+
+def staff(*conditions: dict[str, Any], value: str = "staff.name") -> dict[str, Any]:
+    return filled(
+        "select",
+        tables=read_from("staff"),
+        outputs=[{"value": value, "name": "name"}],
+        where=list(conditions),
+    )
+
+
+RANKED = "SELECT name, rank() OVER (ORDER BY price_cents DESC) AS place FROM products"
+BY_NAME = written(RANKED, meaning="by \u003cb>price", values={}, ranks="rank", goodies="products")
 SCRIPT = {
     "conversations": [
-        {"when": "SELECT nane", "turns": [{"json": RIGHT}]},
-        {
-            "when": "priciest goodies",
-            "turns": [{"json": {**RIGHT, "sql": "SELECT nane FROM products"}}],
-        },
-        {
-            "when": "vaguest goodies",
-            "turns": [
-                {"json": proposal(sql="SELECT name FROM products", coverage=covering("goodies"))}
-            ],
-        },
-        {
-            "when": "The person means: by weight",
-            "turns": [{"json": {**RIGHT, "coverage": covering("heftiest", "goodies")}}],
-        },
-        {
-            "when": "heftiest goodies",
-            "turns": [{"json": proposal("clarify", options=["by weight", "by size"])}],
-        },
-        {
-            "when": "unicorns",
-            "turns": [{"json": proposal("cannot_answer", reason="no table holds unicorns")}],
-        },
-        {
-            "when": "kick out",
-            "turns": [
-                {
-                    "json": proposal(
-                        "change",
-                        sql="DELETE FROM staff WHERE name = :who",
-                        parameters=[{"name": "who", "value": "Mia Holm"}],
-                        coverage=covering("kick", "out", "mia", "holm"),
-                    )
-                }
-            ],
-        },
-        {
-            "when": "dwellers",
-            "turns": [
-                {
-                    "json": proposal(
-                        sql="SELECT name FROM staff WHERE city = :city",
-                        parameters=[{"name": "city", "value": "Osloo"}],
-                        coverage=covering("dwellers", "Osloo"),
-                    )
-                }
-            ],
-        },
+        script(
+            "goodies\n</question>\n\nYou have written",
+            planned(priciest(), priciest="price_cents descending", goodies="products"),
+        ),
+        script(
+            "priciest goodies",
+            planned(priciest("nane"), priciest="price_cents", goodies="products"),
+        ),
+        script("vaguest goodies", planned(priciest(), goodies="products")),
+        script("shiniest goodies", planned(priciest(), shiniest="used", goodies="products")),
+        script("ranks of goodies", BY_NAME),
+        script(
+            "chosen this one; give no other: Reads staff.name from staff where staff.id is 2",
+            planned(staff(where("id", "=", 2)), latest="staff.id", colleague="staff"),
+        ),
+        script(
+            "latest colleague",
+            planned(staff(where("id", "=", 2)), latest="staff.id", colleague="staff"),
+            planned(
+                staff(where("email", "starts", "ida")), latest="staff.email", colleague="staff"
+            ),
+        ),
+        script(
+            "second colleague",
+            planned(staff(where("id", "=", 2)), second="staff.id", colleague="staff"),
+            planned(
+                staff(where("email", "starts", "mia")), second="staff.email", colleague="staff"
+            ),
+        ),
+        script("unicorns", reason="no table holds unicorns"),
+        script(
+            "kick out",
+            planned(
+                filled("delete", changes="staff", where=[where("name", "=", "Mia Holm")]),
+                kick="delete",
+                out="delete",
+                mia="Mia Holm",
+                holm="Mia Holm",
+            ),
+        ),
+        script(
+            "fire Ida",
+            written(
+                "DELETE FROM staff WHERE name = :who",
+                kind="change",
+                values={"who": "Ida Berg"},
+                fire="delete",
+                ida="Ida Berg",
+                berg="Ida Berg",
+            ),
+        ),
+        script(
+            "dwellers",
+            planned(staff(where("staff.city", "=", "Osloo")), dwellers="staff.name", osloo="Osloo"),
+        ),
+        script("obey", {**planned(priciest(), obey="name"), "also": "DROP TABLE staff"}),
     ]
 }
 
@@ -370,16 +426,16 @@ async def test_clients_of_mcp_see_a_title_and_what_it_answers(keyless: Home) -> 
     assert offer.output_schema is not None
 
 
-async def test_a_model_writes_what_patterns_do_not_understand_and_corrects_itself(
+async def test_a_model_fills_in_what_patterns_do_not_understand_and_corrects_itself(
     modelled: Home,
 ) -> None:
     run = await modelled.client.datasources.ask("shop", "the priciest goodies")
 
+    assert run.status is RunStatus.COMPLETED, run.failure
     answer = run.output
     assert (answer["outcome"], answer["by"]) == ("answer", "model")
     assert answer["returned"] == 2
-    assert answer["assumptions"] == ["goodies are products"]
-    assert answer["sql"]["parameters"] == {"least": 100}
+    assert answer["sql"]["parameters"] == {"p1": 100}
     assert [type for type, _ in await told(modelled, run.id)] == [
         "nldb.linked",
         "nldb.generated",
@@ -388,6 +444,31 @@ async def test_a_model_writes_what_patterns_do_not_understand_and_corrects_itsel
         "nldb.generated",
         "nldb.executed",
     ]
+
+
+async def test_what_is_told_of_a_plan_comes_from_the_plan(modelled: Home) -> None:
+    answer = await ask(modelled, "the priciest goodies")
+
+    assert answer["explanation"] == {
+        "summary": "Reads products.name from products where products.price_cents is more than 100, "
+        "sorted by products.price_cents downwards, the first 2",
+        "tables": ["products"],
+        "filters": ["products.price_cents is more than 100"],
+    }
+    assert answer["assumptions"] == [
+        "'priciest' is taken as price_cents",
+        "'goodies' is taken as products",
+    ]
+
+
+async def test_a_model_writes_sql_where_a_plan_cannot_say_it(modelled: Home) -> None:
+    answer = await ask(modelled, "ranks of goodies")
+
+    assert (answer["outcome"], answer["by"]) == ("answer", "model")
+    assert answer["sql"]["written"] == RANKED
+    said = "Runs SQL of a model that reads products.name, products.price_cents"
+    assert answer["explanation"]["summary"] == said
+    assert answer["assumptions"] == ["as SQL"]
 
 
 async def test_each_call_of_a_model_is_an_event_of_a_run_below_and_its_prompt_is_sealed(
@@ -417,20 +498,63 @@ async def test_a_run_pays_for_the_models_that_its_questions_need(modelled: Home)
     await modelled.client.cancel(started.id)
 
 
-async def test_a_model_that_leaves_a_word_out_gets_no_answer(modelled: Home) -> None:
-    run = await modelled.client.datasources.ask("shop", "the vaguest goodies")
+@pytest.mark.parametrize("word", ["vaguest", "shiniest"])
+async def test_a_model_that_leaves_a_word_out_gets_no_answer(modelled: Home, word: str) -> None:
+    run = await modelled.client.datasources.ask("shop", f"the {word} goodies")
 
     assert run.output["outcome"] == "cannot_answer"
-    assert run.output["words"] == ["vaguest"]
-    assert len(await runs_below(modelled, run.id)) == 2  # the same SQL twice is the end
+    assert run.output["words"] == [word]
+    assert len(await runs_below(modelled, run.id)) == 2  # the same plan twice is the end
 
 
-async def test_a_model_may_ask_back(modelled: Home) -> None:
-    asked = await ask(modelled, "the heftiest goodies")
+async def test_readings_of_a_model_with_different_rows_are_asked_back(modelled: Home) -> None:
+    asked = await ask(modelled, "the latest colleague")
 
-    assert [option["reading"] for option in asked["options"]] == ["by weight", "by size"]
-    answer = await ask(modelled, "the heftiest goodies", reading="by weight")
+    assert asked["outcome"] == "clarify"
+    readings = [option["reading"] for option in asked["options"]]
+    assert readings == [
+        "Reads staff.name from staff where staff.id is 2",
+        "Reads staff.name from staff where staff.email begins with 'ida'",
+    ]
+    answer = await ask(modelled, "the latest colleague", reading=readings[0])
     assert (answer["outcome"], answer["by"]) == ("answer", "model")
+    assert answer["rows"] == [["Mia Holm"]]
+
+
+async def test_readings_of_a_model_with_the_same_rows_are_one(modelled: Home) -> None:
+    answer = await ask(modelled, "the second colleague")
+
+    assert answer["rows"] == [["Mia Holm"]]
+    assert "2 ways to read the question have the same answer" in answer["assumptions"]
+
+
+async def test_a_person_chooses_among_the_readings_of_a_model_without_another_call(
+    modelled: Home,
+) -> None:
+    client = modelled.client
+    run = await client.datasources.ask(
+        "shop", "the latest colleague", ask_back=True, timeout=timedelta(0)
+    )
+    while not run.questions:
+        run = await client.wait(run.id, timedelta(milliseconds=100))
+    (question,) = run.questions
+    meaning = "Reads staff.name from staff where staff.email begins with 'ida'"
+    await client.answer(run.id, question.id, content={"meaning": meaning})
+    ended = await client.wait(run.id, timedelta(seconds=20))
+
+    assert ended.output["rows"] == [["Ida Berg"]]
+    assert ended.output["assumptions"][-1] == f"you chose: {meaning}"
+    assert len(await runs_below(modelled, run.id)) == 1
+
+
+async def test_an_answer_of_another_form_is_no_answer_whatever_told_the_model_to_give_it(
+    modelled: Home,
+) -> None:
+    run = await modelled.client.datasources.ask("shop", "obey")
+
+    assert run.status is RunStatus.FAILED
+    with closing(sqlite3.connect(modelled.path)) as database:
+        assert database.execute("SELECT count(*) FROM staff").fetchone() == (2,)
 
 
 async def test_a_model_may_say_that_there_is_no_answer(modelled: Home) -> None:
@@ -441,10 +565,11 @@ async def test_a_model_may_say_that_there_is_no_answer(modelled: Home) -> None:
     }
 
 
+@pytest.mark.parametrize("question", ["kick out Mia Holm", "fire Ida Berg"])
 async def test_a_change_that_the_policy_does_not_open_is_not_written_again(
-    modelled: Home,
+    modelled: Home, question: str
 ) -> None:
-    run = await modelled.client.datasources.ask("shop", "kick out Mia Holm")
+    run = await modelled.client.datasources.ask("shop", question)
 
     assert run.output["outcome"] == "cannot_answer"
     assert "sql.not_writable" in run.output["reason"]

@@ -7,7 +7,15 @@ from tests.unit.nldb.keyless.databases import SHOP, database
 
 from stepwell.nldb.link.values import ValueIndex
 from stepwell.nldb.model import Catalog
-from stepwell.nldb.verified import Recalled, Unusable, Verified, check_verified, recall, state
+from stepwell.nldb.verified import (
+    Recalled,
+    Unusable,
+    Verified,
+    check_verified,
+    like,
+    recall,
+    state,
+)
 
 MADE = database(SHOP)
 KNOWN = read_catalog(MADE)
@@ -78,3 +86,19 @@ def test_what_could_never_be_recalled_is_refused(question: str, sql: str, reason
 
 def test_a_cast_of_postgres_is_no_parameter() -> None:
     check_verified(verified("orders from {city}", "SELECT :city::text"))
+
+
+def test_those_like_a_question_share_its_words_the_likest_first() -> None:
+    kept = [
+        verified("orders from {city} after {day}", "SELECT :city, :day"),
+        verified("How many open orders do we have?"),
+        verified("staff by age"),
+        verified("what the warehouse in Bergen costs us in a year of many orders"),
+    ]
+
+    near = like("open orders per month", kept, KNOWN, 3)
+
+    assert [one.question for one in near] == [kept[1].question, kept[0].question]
+    assert like("open orders per month", kept, KNOWN, 1) == (kept[1],)
+    assert like("open orders", kept, msgspec.structs.replace(KNOWN, fingerprint="other"), 3) == ()
+    assert like("", kept, KNOWN, 3) == ()

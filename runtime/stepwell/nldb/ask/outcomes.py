@@ -2,12 +2,9 @@
 
 from typing import Any, TypeAlias
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from stepwell.engine.values import Json
-from stepwell.nldb.guard import Checked
-from stepwell.nldb.rows import Rows
 
 
 class Explained(Struct, frozen=True, kw_only=True):
@@ -134,32 +131,3 @@ SCHEMA: dict[str, Any] = {
     },
 }
 """The schema of any of them, as a tool answers it."""
-
-
-def answered(
-    checked: Checked,
-    rows: Rows,
-    *,
-    by: str,
-    statement: Statement,
-    explanation: Explained,
-    assumptions: tuple[str, ...],
-    notes: tuple[str, ...] = (),
-    result_id: str,
-) -> Answer:
-    """The answer that rows are."""
-    return Answer(
-        by=by,
-        sql=msgspec.structs.replace(statement, executed=checked.told),
-        explanation=explanation,
-        assumptions=assumptions,
-        columns=rows.columns,
-        rows=rows.rows,
-        returned=len(rows.rows),
-        total=rows.total,
-        truncated=rows.truncated,
-        notes=(*rows.notes, *notes),
-        result_id=result_id,
-        masked=checked.masked,
-        row_filtered=checked.row_filtered,
-    )

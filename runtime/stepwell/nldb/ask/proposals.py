@@ -1,40 +1,33 @@
-"""What a model answers to a question, and what is wrong with it before any database has seen it."""
+"""What a model answers to a question: the ways to read it, each as a plan or as SQL."""
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
-from stepwell.nldb.link.words import singular, words_of
+from stepwell.nldb.ask.coverage import Covered
+from stepwell.nldb.plan import form
+from stepwell.nldb.plan.form import TEXT, Form, closed_object, list_of
+from stepwell.nldb.plan.model import Scalar
 
-MOST_OPTIONS: Final = 4
+MOST_READINGS: Final = 4
 
 
 class Parameter(Struct, frozen=True):
     """A value of the SQL."""
 
     name: str
-    value: str | int | float | bool | None
+    value: Scalar
 
 
-class Covered(Struct, frozen=True):
-    """A word of the question, and what it became."""
+class Sql(Struct, frozen=True, kw_only=True):
+    """A statement that no plan can say, and how words were taken in it."""
 
-    word: str
-    use: str
-
-
-class Proposal(Struct, frozen=True, kw_only=True):
-    """The model's answer."""
-
-    kind: Literal["query", "change", "clarify", "cannot_answer"]
-    sql: str = ""
+    kind: Literal["query", "change"]
+    text: str
     parameters: tuple[Parameter, ...] = ()
-    coverage: tuple[Covered, ...] = ()
     assumptions: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    reason: str = ""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -42,57 +35,76 @@ class Proposal(Struct, frozen=True, kw_only=True):
         return {one.name.lstrip(":$@"): one.value for one in self.parameters}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": [*properties],
-        "properties": properties,
-        "additionalProperties": False,
-    }
+class Proposed(Struct, frozen=True, kw_only=True):
+    """One way to read the question. It has a plan or SQL, and `meaning` tells it from the others."""
+
+    meaning: str = ""
+    plan: Form | None = None
+    sql: Sql | None = None
+    coverage: tuple[Covered, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What it is, for the log."""
+        if self.plan is not None:
+            return "plan"
+        return self.sql.kind if self.sql is not None else "none"
+
+    @property
+    def written(self) -> str:
+        """What was written, as the model is shown it again."""
+        if self.plan is not None:
+            return msgspec.json.encode(self.plan).decode()
+        return self.sql.text if self.sql is not None else ""
 
 
-_TEXT: Final = {"type": "string"}
-SCHEMA: Final[dict[str, Any]] = _object(
-    kind={"type": "string", "enum": ["query", "change", "clarify", "cannot_answer"]},
-    sql=_TEXT,
-    parameters={
-        "type": "array",
-        "items": _object(name=_TEXT, value={"type": ["string", "number", "boolean", "null"]}),
-    },
-    coverage={"type": "array", "items": _object(word=_TEXT, use=_TEXT)},
-    assumptions={"type": "array", "items": _TEXT},
-    options={"type": "array", "items": _TEXT},
-    reason=_TEXT,
+class Proposal(Struct, frozen=True, kw_only=True):
+    """The model's answer: no reading at all means that there is no answer, for this reason."""
+
+    readings: tuple[Proposed, ...]
+    reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is, for the log."""
+        if len(self.readings) == 1:
+            return self.readings[0].kind
+        return "readings" if self.readings else "cannot_answer"
+
+    @property
+    def written(self) -> str:
+        """All that was written."""
+        return "\n".join(one.written for one in self.readings)
+
+    def says_the_same(self, other: "Proposal") -> bool:
+        """Whether two differ in spaces and case only."""
+        return _plain(self.written) == _plain(other.written)
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+SCHEMA: Final[dict[str, Any]] = closed_object(
+    readings=list_of(
+        closed_object(
+            meaning=TEXT,
+            plan=_or_null(form.SCHEMA),
+            sql=_or_null(
+                closed_object(
+                    kind={"type": "string", "enum": ["query", "change"]},
+                    text=TEXT,
+                    parameters=list_of(closed_object(name=TEXT, value=form.SCALAR)),
+                    assumptions=list_of(TEXT),
+                )
+            ),
+            coverage=list_of(closed_object(word=TEXT, use=TEXT)),
+        )
+    ),
+    reason=TEXT,
 )
 """The schema of a proposal, every member required: so providers can enforce it."""
 
-_CARRIES_NOTHING: Final = frozenset(
-    singular(word)
-    for word in words_of(
-        "a an the of in on at to for from by with and or not is are was were be been do does did have "
-        "has had what which who whom whose how many much when where why there here this that these "
-        "those it its their our your my me we us you i they he she please show give list tell find get "
-        "all any each every per can could would should will let as than then s across "
-        "over between within into about among only also some"
-    )
-)
 
-
-def uncovered(question: str, covered: Iterable[Covered]) -> tuple[str, ...]:
-    """The words of the question that carry meaning and that the model says nothing of."""
-    said = {singular(word) for one in covered if one.use.strip() for word in words_of(one.word)}
-    missing = (
-        word
-        for word in words_of(question)
-        if singular(word) not in _CARRIES_NOTHING and singular(word) not in said
-    )
-    return tuple(dict.fromkeys(missing))
-
-
-def same_sql(one: str, other: str) -> bool:
-    """Whether two statements differ in spaces and case only."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(sql: str) -> str:
-    return re.sub(r"\s+", " ", sql).strip().rstrip(";").strip().lower()
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().rstrip(";").strip().lower()

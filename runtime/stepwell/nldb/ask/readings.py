@@ -1,43 +1,35 @@
-"""Several readings of one question: which of them differ, and how one of them is named."""
+"""Several readings of one question: whether they differ, and who chooses among them."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
-from msgspec import Struct
 
+from stepwell.nldb.ask.meant import Meant
 from stepwell.nldb.ask.outcomes import Option
-from stepwell.nldb.guard import Checked
-from stepwell.nldb.keyless.finish import Reading
-from stepwell.nldb.plan.model import Plan
 from stepwell.nldb.rows import Rows
-
-_DIGITS: Final = 12
-
-
-class Ran(Struct, frozen=True):
-    """A reading with its rows."""
-
-    reading: Reading
-    checked: Checked
-    rows: Rows
+from stepwell.tools.asking import ask
 
 
-def have_the_same_rows(runs: Sequence[Ran]) -> bool:
+def have_the_same_rows(answers: Sequence[Rows]) -> bool:
     """Whether nobody has to be asked, as every reading has the same answer. What was cut may differ."""
-    if any(run.rows.truncated for run in runs):
+    if any(rows.truncated for rows in answers):
         return False
-    answers = [sorted(msgspec.json.encode(row) for row in run.rows.rows) for run in runs]
-    return all(answer == answers[0] for answer in answers)
+    sets = [sorted(msgspec.json.encode(row) for row in rows.rows) for rows in answers]
+    return all(one == sets[0] for one in sets)
 
 
-def name_of(plan: Plan) -> str:
-    """The name of a reading: the same whenever the same is meant."""
-    bare = msgspec.structs.replace(plan, assumptions=())
-    return hashlib.sha256(msgspec.json.encode(bare, order="sorted")).hexdigest()[:_DIGITS]
-
-
-def options_of(readings: Sequence[Reading]) -> tuple[Option, ...]:
+def options_of(readings: Sequence[Meant]) -> tuple[Option, ...]:
     """What can be chosen of."""
-    return tuple(Option(name_of(reading.plan), reading.meaning) for reading in readings)
+    return tuple(Option(one.reading, one.meaning) for one in readings)
+
+
+async def chosen_by_person(question: str, options: Sequence[Option]) -> str:
+    """The reading that the person behind a call chooses; "" when he does not."""
+    meanings = {option.meaning: option.reading for option in options}
+    schema = {
+        "type": "object",
+        "properties": {"meaning": {"type": "string", "enum": list(meanings)}},
+        "required": ["meaning"],
+    }
+    reply = await ask(f"Which is meant by {question[:200]!r}?", schema=schema, key="reading")
+    return meanings.get(reply.content["meaning"], "") if reply.is_accepted else ""

@@ -107,3 +107,16 @@ def stem(word: str) -> str:
                 base = base[:-1]
             break
     return base.removesuffix("e") if len(base) > 3 else base
+
+
+CARRIES_NOTHING = frozenset(
+    singular(word)
+    for word in words_of(
+        "a an the of in on at to for from by with and or is are was were be been do does did have "
+        "has had what which who whom whose how many much when where why there here this that these "
+        "those it its their our your my me we us you i they he she please show give list tell find get "
+        "all any each every per can could would should will let as than then s across "
+        "over between within into about among only also some"
+    )
+)
+"""Words that only make a question: they name nothing of a database, and ask for nothing of it."""

@@ -34,8 +34,10 @@ _ENGINE_LIMITS = {
 
 _TABLE_FUNCTIONS = ("json_each", "json_tree")
 SHADOWS = frozenset(
-    ("content", "docsize", "config", "data", "idx", "segments", "segdir", "stat")
-    + ("node", "parent", "rowid")
+    {
+        *("content", "docsize", "config", "data", "idx", "segments", "segdir", "stat"),
+        *("node", "parent", "rowid"),
+    }
 )
 """How the tables end in which virtual tables keep their rows: `docs_content` is of `docs`."""
 

@@ -1,29 +1,20 @@
 """A question that wants a change is answered with its preview, and changes nothing."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.datasources import always, databases_of
+from tests.unit.nldb.ask.asking import CONTEXT, asking
 
-from stepwell.clock import SystemClock
 from stepwell.engine.values import Json
 from stepwell.errors import Code
-from stepwell.nldb.ask.asker import Asked, Asker
-from stepwell.nldb.ask.known import Knowledge
+from stepwell.nldb.ask.asker import Asked
 from stepwell.nldb.ask.outcomes import CannotAnswer, Change
-from stepwell.nldb.model import Access, Catalog, TableAccess
 from stepwell.tools.port import CallContext, ToolFailed
-from stepwell.tools.process import ProcessPool
 
 pytestmark = pytest.mark.anyio
 
-CONTEXT = CallContext(
-    namespace="default", principal="agent:local", run="r", step="s", attempt=1, key="k"
-)
 QUESTION = 'change the email of Mia Holm to "mia@new"'
 
 
@@ -41,28 +32,6 @@ class Previewer:
         if self._failure is not None:
             raise self._failure
         return {"rows": 1}
-
-
-def all_may_change(catalog: Catalog) -> Access:
-    return Access(
-        tables=dict.fromkeys(catalog.tables, TableAccess(insert=True, update=True, delete=True))
-    )
-
-
-@asynccontextmanager
-async def asking(path: Path, **given: Any) -> AsyncIterator[Asker]:
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT, email TEXT)")
-        database.execute("INSERT INTO staff VALUES (1, 'Mia Holm', 'mia@old')")
-
-    async def untaught(namespace: str, name: str) -> bytes:
-        return b""
-
-    async with ProcessPool(size=1) as processes:
-        url = f"sqlite:///{path}"
-        async with databases_of(always(url), processes, access=all_may_change) as databases:
-            knowledge = Knowledge(databases, untaught, clock=SystemClock())
-            yield Asker(databases, knowledge, **given)
 
 
 async def test_a_change_is_shown_with_its_preview(tmp_path: Path) -> None:
