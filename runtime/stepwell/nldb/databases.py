@@ -6,6 +6,7 @@ table that was made since.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
@@ -53,11 +54,19 @@ class View(Struct, frozen=True):
     stamp: str
     catalog: Catalog
     access: Access
+    place: str = ""
+    """Names the database, whatever the datasource is called: another URL is another one."""
+
+    @property
+    def sight(self) -> str:
+        """Names what is seen of which database: rows that were shown are shown again by it alone."""
+        return hashlib.sha256(f"{self.place}/{self.access.reach}".encode()).hexdigest()[:32]
 
 
 class _Open:
     def __init__(self, url: str, database: Database) -> None:
         self.url = url
+        self.place = hashlib.sha256(url.encode()).hexdigest()[:16]
         self.database = database
         self.known: tuple[str, Catalog] | None = None
         self.reading = asyncio.Lock()
@@ -94,7 +103,7 @@ class Databases:
         opened = await self._opened(context.namespace, name)
         stamp, catalog = await self._catalog(opened, fresh=fresh)
         access = await self._access_of(context, name, catalog)
-        return View(opened.database, stamp, catalog, access)
+        return View(opened.database, stamp, catalog, access, opened.place)
 
     async def inspect(self, namespace: str, name: str) -> Inspection:
         """What a datasource is now, and what its login may do too much.
@@ -172,7 +181,7 @@ class Databases:
             except SchemaMoved:
                 await self.view(context, name)
             else:
-                return checked, rows
+                return checked, replace(rows, sight=view.sight)
         raise failed("the schema of the datasource keeps changing", retryable=True)
 
     async def _opened(self, namespace: str, name: str) -> _Open:

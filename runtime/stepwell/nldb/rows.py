@@ -31,6 +31,8 @@ class Rows(Struct, frozen=True, kw_only=True):
     total: int | None
     truncated: bool
     notes: tuple[str, ...]
+    sight: str = ""
+    """Names what whoever asked might see of which database."""
 
 
 def shaped(columns: Sequence[str], rows: Iterable[Sequence[Any]], limits: Limits) -> Rows:

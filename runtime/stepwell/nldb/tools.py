@@ -47,7 +47,7 @@ def sql_tools(
         SchemaTool(databases, bounds),
         CheckTool(databases, bounds),
         QueryTool(databases, bounds),
-        ResultTool(results, bounds),
+        ResultTool(databases, results, bounds),
     )
 
 
@@ -164,6 +164,7 @@ class QueryTool(SelfTimed):
             "truncated": rows.truncated,
             "notes": list(rows.notes),
             "result_id": context.key,
+            "sight": rows.sight,
         }
         return sealed(name, told)
 
@@ -171,11 +172,11 @@ class QueryTool(SelfTimed):
 class ResultTool(SelfTimed):
     """Shows the rows of an earlier query that were not shown then."""
 
-    def __init__(self, results: Results, limits: Limits) -> None:
+    def __init__(self, databases: Databases, results: Results, limits: Limits) -> None:
         self.spec: ToolSpec = spec(
             "db_result",
             f"Shows up to {PAGE} rows of what db_query or db_ask has answered you before, from a "
-            "place on. Nothing is asked of the database again.",
+            "place on, as long as you may still see all of it. No row is read again.",
             {
                 "result_id": {"type": "string", "maxLength": 512},
                 "offset": {
@@ -190,6 +191,7 @@ class ResultTool(SelfTimed):
             answered=_ANSWER,
             most_rows=limits.rows,
         )
+        self._databases = databases
         self._results = results
 
     async def call(
@@ -198,7 +200,9 @@ class ResultTool(SelfTimed):
         """Shows a page.
 
         Raises:
-            NotFound: RESOURCE_NOT_FOUND, there is no such result of the principal's.
+            NotFound: RESOURCE_NOT_FOUND, there is no such result of the principal's, or what he may
+                see is not what it was; DATASOURCE_NOT_FOUND.
+            ToolFailed: QUERY_FAILED, the datasource cannot be read.
             KeyDestroyed: it was erased.
         """
         id = arguments["result_id"]
@@ -208,5 +212,15 @@ class ResultTool(SelfTimed):
                 f"there is no result {id!r:.80} of yours; ask db_query or db_ask again",
                 code=Code.RESOURCE_NOT_FOUND,
             )
+        await self._check_sight(told.value.get("sight"), told.sealed, context)
         offset, size = arguments.get("offset", 0), arguments.get("rows", PAGE)
         return Data(page_of(told.value, id, offset=offset, size=size), sealed=told.sealed)
+
+    async def _check_sight(self, sight: Json, sealed: str, context: CallContext) -> None:
+        """Rows that were shown once are hidden from who may not see them any more."""
+        view = await self._databases.view(context, sealed.partition(":")[2], fresh=False)
+        if sight != view.sight:
+            raise NotFound(
+                "what you may see of the datasource is not what it was when this was asked; ask again",
+                code=Code.RESOURCE_NOT_FOUND,
+            )

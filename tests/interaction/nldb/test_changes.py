@@ -1,6 +1,7 @@
 """A change of a database, all the way: previewed, held, shown with its rows, approved, made, undone."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -122,6 +123,56 @@ async def test_a_change_is_held_shown_with_its_rows_made_and_taken_back(
         "Undo: UPDATE of 1 row of goods in shop"
     )
     assert stock(database) == [(4,), (0,)]
+
+
+async def test_a_change_of_a_datasource_that_is_another_database_now_is_not_made(
+    service: Service, database: Path
+) -> None:
+    """The same schema and the same rows: what a person has seen was another place."""
+    codes = await Codes(service, LOCAL_USER).enrol()
+    sql = "UPDATE goods SET stock = stock + 1 WHERE name = 'Lamp'"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = await ended(service, run)
+    other = database.with_name("other.db")
+    shutil.copy(database, other)
+    await service.remove_datasource(LOCAL_USER, "shop")
+    await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{other}")
+
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview["preview"]})
+    one = await asked(service, run)
+    proof = Proof(kind="totp", value=codes.next())
+    await service.approvals.decide(
+        LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
+    )
+    found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+
+    assert found.failure is not None
+    assert (found.failure.reason, stock(other)) == ("PREVIEW_STALE", [(4,), (0,)])
+
+
+async def test_pages_of_a_result_are_shown_as_long_as_its_rows_may_be_seen(
+    service: Service,
+) -> None:
+    sql = "SELECT name FROM goods"
+    asked = await service.call_tool(LOCAL_AGENT, "db_query", {"datasource": "shop", "sql": sql})
+    page = {"result_id": (await ended(service, asked))["result_id"]}
+
+    async def shown() -> bool:
+        run = await service.call_tool(LOCAL_AGENT, "db_result", page)
+        found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+        return found.output is not None
+
+    assert await shown()
+    same, fewer = POLICY[1].text, '@columns("id, stock") '
+    for text, expected in (
+        (f"// another version\n{same}", True),
+        (same.replace("permit", f"{fewer}permit").replace(', Action::"db_delete"', ""), False),
+        (same, True),
+    ):
+        await service.policies.apply(LOCAL_USER, [POLICY[0], PolicyFile("shop.cedar", text)])
+        assert await shown() is expected
 
 
 async def test_another_agent_is_not_shown_the_rows_of_a_held_change(service: Service) -> None:

@@ -1,5 +1,6 @@
 """What honest queries get: the rows that SQLite has, as JSON, cut where it is said."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
-from tests.datasources import databases_of
+from msgspec.structs import replace
+from tests.datasources import always, databases_of
 
 from stepwell.engine.values import Data
 from stepwell.errors import Code, NotFound
+from stepwell.nldb.model import Access, Catalog, open_access
 from stepwell.nldb.tools import sql_tools
 from stepwell.tools.invoke import invoke
 from stepwell.tools.port import CallContext, ToolFailed
@@ -103,6 +106,7 @@ async def test_values_without_a_word_in_json_are_told_in_text(
         result = await asker(processes, shop)(
             "db_query", sql="SELECT x'00ff' AS b, 9e999 AS i, NULL AS n, CAST(x'ff61' AS TEXT) AS t"
         )
+    assert len(result.value.pop("sight")) == 32
     assert result.value == {
         "columns": ["b", "i", "n", "t"],
         "rows": [["<2 bytes>", "inf", None, "\ufffda"]],
@@ -214,6 +218,9 @@ async def test_an_error_over_rows_quotes_no_value(shop: Path, asker: Callable[..
 class AnyResults:
     """Every result is that of a query of 120 rows."""
 
+    def __init__(self, sight: str = "") -> None:
+        self._sight = sight
+
     async def find(
         self, namespace: str, principal: str, key: str, tools: frozenset[str]
     ) -> Data | None:
@@ -225,20 +232,18 @@ class AnyResults:
             "truncated": False,
             "notes": [],
             "result_id": key,
+            "sight": self._sight,
         }
         return Data(value, sealed="datasource:shop")
 
 
 @pytest.mark.anyio
-async def test_a_result_is_read_page_by_page() -> None:
+async def test_a_result_is_read_page_by_page(shop: Path) -> None:
     context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
-
-    async def url_of(namespace: str, name: str) -> str:
-        raise NotImplementedError
-
     async with ProcessPool() as processes:
-        databases = databases_of(url_of, processes)
-        tool = sql_tools(databases, AnyResults())[3]
+        databases = databases_of(always(f"sqlite:///{shop}"), processes)
+        sight = (await databases.view(context, "shop")).sight
+        tool = sql_tools(databases, AnyResults(sight))[3]
         pages = [
             await invoke(tool, {"result_id": "r/call", "offset": offset}, context)
             for offset in (0, 50, 100, 500)
@@ -250,6 +255,28 @@ async def test_a_result_is_read_page_by_page() -> None:
     assert note.startswith(
         "rows 1 to 50 of 120 are shown; db_result with result_id='r/call' and off"
     )
+
+
+@pytest.mark.anyio
+async def test_a_result_of_what_may_not_be_seen_any_more_is_not_there(
+    shop: Path, tmp_path: Path
+) -> None:
+    context = CallContext(namespace="n", principal="p", run="r", step="s", attempt=1, key="k")
+    copied = shutil.copy(shop, tmp_path / "copy.db")
+
+    def narrower(catalog: Catalog) -> Access:
+        return replace(open_access(catalog), tables={})
+
+    async with ProcessPool() as processes:
+        databases = databases_of(always(f"sqlite:///{shop}"), processes)
+        sight = (await databases.view(context, "shop")).sight
+        for now in (
+            databases_of(always(f"sqlite:///{shop}"), processes, access=narrower),
+            databases_of(always(f"sqlite:///{copied}"), processes),
+        ):
+            with pytest.raises(ToolFailed, match="is not what it was") as failed:
+                await invoke(sql_tools(now, AnyResults(sight))[3], {"result_id": "r/call"}, context)
+            assert failed.value.code is Code.RESOURCE_NOT_FOUND
 
 
 @pytest.mark.anyio

@@ -76,6 +76,7 @@ class Knowledge:
         key = (
             context.namespace,
             datasource,
+            view.place,
             view.stamp,
             view.access.digest,
             source,

@@ -37,6 +37,7 @@ class Answer(Struct, frozen=True, kw_only=True, tag_field="outcome", tag="answer
     truncated: bool
     notes: tuple[str, ...]
     result_id: str
+    sight: str = ""
     masked: tuple[str, ...] = ()
     row_filtered: tuple[str, ...] = ()
 
@@ -112,6 +113,7 @@ SCHEMA: dict[str, Any] = {
         "truncated": {"type": "boolean", "description": "Whether something was left out."},
         "notes": _TEXTS,
         "result_id": {**_TEXT, "description": "Names this result."},
+        "sight": {**_TEXT, "description": "Names what you might see; db_result compares it."},
         "masked": {**_TEXTS, "description": "Columns whose values are hidden from you."},
         "row_filtered": {**_TEXTS, "description": "Tables of which you may not see every row."},
         "question": {**_TEXT, "description": "What is asked back."},

@@ -160,6 +160,7 @@ def answer_of(ran: Ran, *, most: int, result_id: str, notes: tuple[str, ...] = (
         truncated=rows.truncated,
         notes=(*rows.notes, *notes),
         result_id=result_id,
+        sight=rows.sight,
         masked=checked.masked,
         row_filtered=checked.row_filtered,
     )

@@ -8,7 +8,7 @@ from stepwell.engine.instants import instant_text
 from stepwell.engine.values import Data, Json
 from stepwell.errors import Code
 from stepwell.nldb.toolkit import sealed, spec
-from stepwell.nldb.writes.desk import MOST_MOVES, Desk, begun, moving
+from stepwell.nldb.writes.desk import MOST_MOVES, Desk, begun, check_place, moving
 from stepwell.nldb.writes.job import Application, Applied, Outcome
 from stepwell.nldb.writes.port import Ground
 from stepwell.nldb.writes.prepare import MOST_ROWS, Prepared
@@ -59,6 +59,7 @@ class ApplyTool(SelfTimed):
         shown = await self._desk.preview(context, arguments["preview"])
         for _ in range(MOST_MOVES):
             ground = await self._desk.ground_of(context, shown.datasource)
+            check_place(shown, ground)
             found = await self._look(context, ground, shown)
             if found is not None:
                 return _answer(shown, found, is_repeated=True)

@@ -25,7 +25,7 @@ from stepwell.nldb.writes.preview import (
     key_of,
     to_json,
 )
-from stepwell.nldb.writes.refusals import gone, refused
+from stepwell.nldb.writes.refusals import gone, refused, stale
 from stepwell.nldb.writes.shown import preview_of
 from stepwell.nldb.writes.undo import outlook
 from stepwell.tools.port import Begin, CallContext, NotBegun, ToolFailed
@@ -102,7 +102,7 @@ class Desk:
             if outcome.done is None:
                 continue
             shown = preview_of(
-                context.key, datasource, asked, ready, outcome.done, ground.access, undoes=undoes
+                context.key, datasource, asked, ready, outcome.done, ground, undoes=undoes
             )
             undo = await asyncio.to_thread(outlook, shown, ground.catalog, ground.access)
             return sealed(datasource, to_json(msgspec.structs.replace(shown, undo=undo)))
@@ -128,6 +128,7 @@ class Desk:
                 ground.catalog,
                 ground.access,
                 stamp=ground.stamp,
+                place=ground.place,
                 expects=expects,
                 application=application,
             )
@@ -159,3 +160,13 @@ def moving() -> ToolFailed:
         code=Code.QUERY_FAILED,
         retryable=True,
     )
+
+
+def check_place(shown: Preview, ground: Ground) -> None:
+    """Else a change that was seen in one database would be made in another one.
+
+    Raises:
+        ToolFailed: PREVIEW_STALE.
+    """
+    if ground.place != shown.place:
+        raise stale(f"{shown.datasource} has come to be another database")

@@ -13,7 +13,7 @@ def grounds_of(databases: Databases) -> GroundOf:
 
     async def ground_of(context: CallContext, name: str) -> Ground:
         view = await databases.view(context, name)
-        return Ground(writer_of(view.database), view.stamp, view.catalog, view.access)
+        return Ground(writer_of(view.database), view.stamp, view.catalog, view.access, view.place)
 
     return ground_of
 

@@ -43,6 +43,8 @@ class Ground(Struct, frozen=True):
     stamp: str
     catalog: Catalog
     access: Access
+    place: str = ""
+    """Names the database, whatever the datasource is called."""
 
 
 GroundOf: TypeAlias = Callable[[CallContext, str], Awaitable[Ground]]

@@ -50,6 +50,7 @@ def prepared(
     access: Access,
     *,
     stamp: str,
+    place: str = "",
     expects: str = "",
     application: Application | None = None,
 ) -> Prepared:
@@ -92,7 +93,14 @@ def prepared(
             ),
         ),
         head=digest(
-            access.salt, checked.sql, runs, access.digest, catalog.fingerprint, own.rows, MOST_ROWS
+            access.salt,
+            checked.sql,
+            runs,
+            access.digest,
+            catalog.fingerprint,
+            place,
+            own.rows,
+            MOST_ROWS,
         ),
         salt=access.salt,
         stamp=stamp,

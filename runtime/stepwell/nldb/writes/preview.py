@@ -81,6 +81,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """The fingerprint of the catalog that it was checked against."""
     policy: str
     """Names what its asker might do."""
+    place: str = ""
+    """Names the database that it was tried in."""
     undoes: str = ""
     """The preview that it takes back."""
 

@@ -1,8 +1,8 @@
 """Makes a preview of what a transaction did that was rolled back."""
 
 from stepwell.engine.values import Json
-from stepwell.nldb.model import Access
 from stepwell.nldb.writes.job import Done
+from stepwell.nldb.writes.port import Ground
 from stepwell.nldb.writes.prepare import Prepared, visible
 from stepwell.nldb.writes.preview import Asked, ByItself, Preview, RowChange, Undo, name_of
 
@@ -13,12 +13,12 @@ def preview_of(
     asked: Asked,
     ready: Prepared,
     done: Done,
-    access: Access,
+    ground: Ground,
     *,
     undoes: str = "",
 ) -> Preview:
     """The preview of a change that was tried and rolled back; `undo` is still to be found out."""
-    job = ready.job
+    job, access = ready.job, ground.access
     shown = [column.name for column in visible(ready.table, access)]
     changes: list[RowChange] = []
     for one in done.changes:
@@ -60,6 +60,7 @@ def preview_of(
         result=done.result,
         schema=ready.schema,
         policy=ready.policy,
+        place=ground.place,
         undoes=undoes,
     )
 

@@ -6,7 +6,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.nldb.guard import Refused
 from stepwell.nldb.toolkit import DATASOURCE, PARAMETERS, spec
 from stepwell.nldb.writes.applying import ApplyTool
-from stepwell.nldb.writes.desk import Desk, begun
+from stepwell.nldb.writes.desk import Desk, begun, check_place
 from stepwell.nldb.writes.prepare import MOST_ROWS
 from stepwell.nldb.writes.preview import PREVIEW, UNDO, Asked
 from stepwell.nldb.writes.refusals import refused
@@ -87,6 +87,7 @@ class UndoTool(SelfTimed):
         desk = self._desk
         shown = await desk.applied(context, arguments["apply"])
         ground = await desk.ground_of(context, shown.datasource)
+        check_place(shown, ground)
         schema = ground.catalog.default_schema
         found = (await ground.writer.look(schema, "", shown.preview, desk.limits)).applied
         if found is None:

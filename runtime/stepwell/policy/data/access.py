@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 Mask: TypeAlias = Literal["null", "redact", "first", "hash"]
 """What a masked column shows instead of its value.
@@ -75,6 +76,11 @@ class Access(Struct, frozen=True, kw_only=True, dict=True):
     def digest(self) -> str:
         """SHA-256 of all of it: two accesses with the same digest allow the same."""
         return _digest(self)
+
+    @cached_property
+    def reach(self) -> str:
+        """The same, whatever the version of the policy is that says so."""
+        return _digest(replace(self, policy=""))
 
     def rows_of(self, tables: Iterable[str]) -> int:
         """How many rows an answer may have that reads these tables."""
