@@ -1,4 +1,4 @@
-"""What a datasource may be: `sqlite:////full/path.db`, or a `postgresql://` URL without a password."""
+"""Databases as datasources: opened by the URL that names them, once they are what it says."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from stepwell.errors import Code, InvalidRequest, StepwellError
+from stepwell.errors import Code, StepwellError
 from stepwell.nldb.database import Database
 from stepwell.nldb.databases import Opener
 from stepwell.nldb.limits import Limits
-from stepwell.nldb.postgres.place import EXAMPLE, Place, is_postgres, place_of
+from stepwell.nldb.postgres.place import Place, is_postgres, place_of
 from stepwell.nldb.sqlite.database import SqliteDatabase
+from stepwell.nldb.urls import invalid_url, sqlite_path
 from stepwell.tools.modules import Source
 from stepwell.tools.port import ToolFailed
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Secrets
 
-_PREFIX = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"
 
 
@@ -38,7 +38,7 @@ class OwnFiles(Struct, frozen=True, kw_only=True):
             InvalidRequest: it is one of ours.
         """
         if path.resolve().parent == self.home.resolve() or self._is_database(path):
-            raise _invalid(
+            raise invalid_url(
                 f"{path} belongs to Stepwell itself, which keeps its own data there; "
                 "name a database of yours that lies outside of its home"
             )
@@ -79,30 +79,6 @@ def _postgres(place: Place, secrets: Secrets) -> Database:
     return PostgresDatabase(place, secrets)
 
 
-def absolute_url(url: str, folder: Path) -> str:
-    """The URL with its path made absolute, seen from the folder of whoever typed it.
-
-    Raises:
-        InvalidRequest: it is not the URL of a datasource.
-    """
-    if is_postgres(url):
-        place_of(url)
-        return url
-    return f"{_PREFIX}{(folder / _path(url)).resolve()}"
-
-
-def sqlite_path(url: str) -> Path:
-    """The file that a stored URL names.
-
-    Raises:
-        InvalidRequest: it is not the absolute URL of a SQLite file.
-    """
-    path = _path(url)
-    if not path.is_absolute():
-        raise _invalid(f"{url} is relative; write the full path: {_PREFIX}/full/path.db")
-    return path
-
-
 async def check_datasource(
     url: str,
     accept_risks: bool = False,
@@ -134,7 +110,7 @@ async def check_datasource(
             timeout=limits.timeout,
         )
     except ToolFailed as error:
-        raise _invalid(
+        raise invalid_url(
             f"{path} cannot be read as a SQLite database: {error.message}. A database in WAL mode "
             "needs a folder that can be written, for the files that SQLite keeps beside it"
         ) from error
@@ -145,47 +121,28 @@ async def _check_postgres(url: str, secrets: Secrets, *, accept_risks: bool) -> 
     try:
         found = await database.inspect()
     except ToolFailed as error:
-        raise _invalid(error.message) from error
+        raise invalid_url(error.message) from error
     finally:
         await database.close()
     if found.refusals and not accept_risks:
         reasons = "; ".join(f"{one.what}: {one.advice}" for one in found.refusals)
-        raise _invalid(
+        raise invalid_url(
             f"{reasons}. To use it all the same, and be warned by `stepwell datasource check`, add "
             "it with --accept-risks"
         )
 
 
-def _path(url: str) -> Path:
-    scheme, _, rest = url.partition("://")
-    if scheme != "sqlite":
-        raise _invalid(
-            f"{scheme or url}: only SQLite and PostgreSQL databases can be datasources; "
-            f"write {_PREFIX}/full/path.db or {EXAMPLE}"
-        )
-    name = rest.removeprefix("/")
-    if not rest.startswith("/") or not name or name == ":memory:":
-        raise _invalid(f"{url} names no file; write {_PREFIX}/full/path.db")
-    if "?" in name or "\x00" in name:
-        raise _invalid(f"{url}: options are not possible, the database is always opened read-only")
-    return Path(name)
-
-
 def _check_file(path: Path) -> None:
     try:
         if not path.exists():
-            raise _invalid(f"there is no file {path}")
+            raise invalid_url(f"there is no file {path}")
         if not path.is_file():
-            raise _invalid(f"{path} is not a file")
+            raise invalid_url(f"{path} is not a file")
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
-        raise _invalid(f"{path} cannot be read: {error.strerror}") from error
+        raise invalid_url(f"{path} cannot be read: {error.strerror}") from error
     if not magic:
-        raise _invalid(f"{path} is empty; make its tables first")
+        raise invalid_url(f"{path} is empty; make its tables first")
     if magic != _MAGIC:
-        raise _invalid(f"{path} is not a SQLite database (or it is encrypted)")
-
-
-def _invalid(reason: str) -> InvalidRequest:
-    return InvalidRequest(reason, detail={"url": reason})
+        raise invalid_url(f"{path} is not a SQLite database (or it is encrypted)")

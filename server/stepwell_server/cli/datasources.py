@@ -9,7 +9,7 @@ import typer
 
 from stepwell.client.types import InspectedDatasource
 from stepwell.config import redact_url
-from stepwell.nldb.datasources import absolute_url
+from stepwell.nldb.urls import absolute_url
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
 from stepwell_server.cli.definitions import print_problems, read_definition
 from stepwell_server.cli.exits import Exit

@@ -19,6 +19,11 @@ except SystemExit as ended:
 print(json.dumps(sorted(sys.modules)))
 """
 
+ONLY_IN_DAEMONS = {
+    *("anthropic", "cedarpy", "lancedb", "mcp", "mcp_types", "openai", "opentelemetry"),
+    *("postgast", "pydantic", "rich", "sqlalchemy", "sqlglot", "starlette", "uvicorn"),
+}
+
 
 def test_the_relay_starts_without_anything_heavy() -> None:
     done = subprocess.run(
@@ -26,6 +31,14 @@ def test_the_relay_starts_without_anything_heavy() -> None:
     )
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert loaded & {"typer", "rich", "grpc", "mcp", "msgspec", "pydantic", "sqlalchemy"} == set()
+
+
+def test_a_command_starts_without_what_only_a_daemon_needs() -> None:
+    probe = "import json, sys, stepwell_server.cli.app; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert set(json.loads(done.stdout)) & ONLY_IN_DAEMONS == set()
 
 
 @pytest.mark.parametrize("code", Code)

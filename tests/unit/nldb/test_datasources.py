@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from stepwell.errors import Code, InvalidRequest
-from stepwell.nldb.datasources import OwnFiles, absolute_url, check_datasource, sqlite_path
+from stepwell.nldb.datasources import OwnFiles, check_datasource
 from stepwell.nldb.postgres.place import place_of
+from stepwell.nldb.urls import absolute_url, sqlite_path
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Redactor, Secrets
 
