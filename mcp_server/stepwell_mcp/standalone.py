@@ -23,6 +23,7 @@ def serve_standalone(home: Path, chosen: Mapping[str, str]) -> int:
     gc.disable()
     # Loaded here, because whatever it prints must not reach the client.
     from stepwell.errors import StepwellError
+    from stepwell.garbage import leave_all
     from stepwell_mcp.stdio import serve_stdio
 
     try:
@@ -30,6 +31,7 @@ def serve_standalone(home: Path, chosen: Mapping[str, str]) -> int:
     except StepwellError as error:
         sys.stderr.write(f"stepwell mcp: {error}\n")
         return 1
+    leave_all()
     return 0
 
 

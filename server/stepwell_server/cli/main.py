@@ -13,12 +13,17 @@ def main() -> None:
         from stepwell_mcp.relay import main as relay
 
         sys.exit(relay(sys.argv[2:]))
+    from stepwell.garbage import leave_all, not_collected
     from stepwell_server.cli.grpc_core import settle_grpc_core
 
     settle_grpc_core()
-    from stepwell_server.cli.app import app
+    with not_collected():
+        from stepwell_server.cli.app import app
 
-    app(prog_name="stepwell")
+    try:
+        app(prog_name="stepwell")
+    finally:
+        leave_all()
 
 
 if __name__ == "__main__":

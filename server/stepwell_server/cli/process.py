@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from stepwell.config import Settings, load_settings, origins, redact_url
 from stepwell.errors import StepwellError
+from stepwell.garbage import leave_all
 from stepwell_server.cli.exits import Exit, exit_for
 from stepwell_server.cli.grpc_core import settle_grpc_core
 from stepwell_server.cli.output import Output
@@ -129,7 +130,9 @@ def main() -> NoReturn:
     """Runs the daemon that the one argument describes, and leaves with its exit code."""
     settle_grpc_core()
     _take_name()
-    sys.exit(run_daemon(msgspec.json.decode(sys.argv[1], type=Order)))
+    code = run_daemon(msgspec.json.decode(sys.argv[1], type=Order))
+    leave_all()
+    sys.exit(code)
 
 
 if __name__ == "__main__":
