@@ -4,6 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+# Tests start hundreds of processes: each would compile again what none may write down.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Any Python from 3.11 on: make setup PYTHON=python3.12
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
