@@ -1,7 +1,7 @@
 """What every test may rely on."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import psycopg
 import pytest
@@ -10,8 +10,17 @@ from hypothesis import settings
 from psycopg import sql
 from tests.processes import end_processes_in
 
+from stepwell.garbage import not_collected
+
 settings.register_profile("tests", deadline=None)  # a busy machine is no bug
 settings.load_profile("tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects tests without looking for cycles, which is half of its time: all of them stay."""
+    with not_collected():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
