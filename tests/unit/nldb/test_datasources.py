@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from stepwell.errors import Code, InvalidRequest
 from stepwell.nldb.datasources import OwnFiles, check_datasource
 from stepwell.nldb.postgres.place import place_of
 from stepwell.nldb.urls import absolute_url, sqlite_path
+from stepwell.tools.port import ToolFailed
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Redactor, Secrets
 
@@ -102,6 +104,45 @@ def test_what_the_daemon_lives_on_is_no_datasource(tmp_path: Path, shop: Path, n
     own = OwnFiles(home=tmp_path / "home", database=store)
     with pytest.raises(InvalidRequest, match="belongs to Stepwell itself"):
         own.refuse(tmp_path / name)
+
+
+@pytest.mark.anyio
+async def test_a_link_that_is_put_in_the_place_of_a_datasource_leads_to_nothing_of_ours(
+    tmp_path: Path, shop: Path, database: Callable[[Path, str], Path], asker: Callable[..., Any]
+) -> None:
+    """Whoever may write to its folder, and not to our home, would read our store by it."""
+    ours = database(
+        tmp_path / "stepwell.db",
+        "CREATE TABLE stepwell_schema (version TEXT); CREATE TABLE orders (id);"
+        "INSERT INTO orders VALUES ('CANARY')",
+    )
+    async with ProcessPool(size=1) as processes:
+        ask = asker(processes, shop)
+        await ask("db_query", sql="SELECT count(*) FROM orders")
+        shop.unlink()
+        shop.symlink_to(ours)
+        for tool, sql in (("db_query", {"sql": "SELECT id FROM orders"}), ("db_schema", {})):
+            with pytest.raises(ToolFailed, match="Stepwell itself keeps its data"):
+                await ask(tool, **sql)
+        with pytest.raises(InvalidRequest, match="Stepwell itself keeps its data"):
+            await check_datasource(f"sqlite:///{shop}", processes=processes, own=OWN, secrets=NONE)
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_with_a_file_is_told_without_the_names_in_it(
+    shop: Path, asker: Callable[..., Any]
+) -> None:
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("CREATE TABLE hidden_wages (id)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE broken' WHERE name = 'hidden_wages'"
+        )
+        connection.commit()
+    async with ProcessPool(size=1) as processes:
+        with pytest.raises(ToolFailed, match="malformed database schema") as failed:
+            await asker(processes, shop)("db_schema")
+    assert "wages" not in failed.value.message
 
 
 def test_a_database_in_a_folder_of_the_home_is_the_owners(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from stepwell.errors import Code
 from stepwell.nldb.catalog.tables import columns_of, foreign_keys_of, key_of, unique_of
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import APPLIED, Column, Table, catalog
-from stepwell.nldb.sqlite.sandbox import SHADOWS, open_plain, stamp_of
+from stepwell.nldb.sqlite.sandbox import SHADOWS, open_plain, reason_of, stamp_of
 from stepwell.quoting import quoted
 from stepwell.tools.port import ToolFailed
 
@@ -46,7 +46,7 @@ def read(path: str, limits: Json) -> Json:
     except (sqlite3.Error, SQLAlchemyError) as error:
         cause = error.__cause__ or error
         raise ToolFailed(
-            f"the datasource cannot be read: {cause}; was the file moved or replaced?",
+            f"the datasource cannot be read: {reason_of(cause)}; was the file moved or replaced?",
             code=Code.QUERY_FAILED,
             retryable=getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY,
         ) from error
@@ -64,7 +64,7 @@ def stamp(path: str, limits: Json) -> Json:
             return stamp_of(connection, path)
     except sqlite3.Error as error:
         raise ToolFailed(
-            f"the datasource cannot be read: {error}; was the file moved or replaced?",
+            f"the datasource cannot be read: {reason_of(error)}; was the file moved or replaced?",
             code=Code.QUERY_FAILED,
             retryable=getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY,
         ) from error

@@ -7,7 +7,7 @@ import msgspec
 from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.limits import Limits
-from stepwell.nldb.sqlite.sandbox import open_plain
+from stepwell.nldb.sqlite.sandbox import open_plain, refuse_own
 from stepwell.tools.port import ToolFailed
 
 
@@ -19,6 +19,7 @@ def probe(path: str, limits: Json) -> int:
     """
     try:
         with open_plain(path, msgspec.convert(limits, Limits)) as connection:
+            refuse_own(connection)
             (count,) = connection.execute(
                 "SELECT count(*) FROM sqlite_master WHERE type IN ('table', 'view')"
             ).fetchone()

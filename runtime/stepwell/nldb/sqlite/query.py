@@ -12,7 +12,7 @@ from stepwell.errors import Code
 from stepwell.nldb.limits import Limits, failed, timed_out
 from stepwell.nldb.rows import Rows, shaped
 from stepwell.nldb.sqlite.authorizer import Denial
-from stepwell.nldb.sqlite.sandbox import Reader, open_reader
+from stepwell.nldb.sqlite.sandbox import Reader, open_reader, reason_of
 from stepwell.tools.port import ToolFailed
 
 
@@ -39,7 +39,7 @@ def query(
             return msgspec.to_builtins(_run(reader, sql, parameters, bounds))
     except sqlite3.Error as error:
         raise ToolFailed(
-            f"the datasource cannot be read: {error}; was the file moved or replaced?",
+            f"the datasource cannot be read: {reason_of(error)}; was the file moved or replaced?",
             code=Code.QUERY_FAILED,
             retryable=_is_busy(error),
         ) from error
@@ -85,8 +85,10 @@ def _refuse_second(error: Exception) -> NoReturn:
 def scrubbed(message: str) -> str:
     """An error without any value or name that it may quote.
 
-    What a query fails with is written to the log, and the log holds no row.
+    What a query fails with is written to the log, and the log holds no row. A view may fail of a table
+    that is hidden from whoever asks.
     """
+    message = re.sub(r"\b(no such [a-z ]+): .*", r"\1", message, flags=re.DOTALL)
     return re.sub(r"""(['"`]).*\1""", "'…'", message, flags=re.DOTALL)
 
 

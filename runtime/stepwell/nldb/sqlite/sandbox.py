@@ -7,6 +7,7 @@ ended so, therefore all of it runs in a child that the daemon kills.
 """
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from stepwell.nldb.limits import Limits
+from stepwell.nldb.limits import Limits, failed
 from stepwell.nldb.sqlite.authorizer import Authorizer
 from stepwell.nldb.sqlite.functions import HASH, hashing
 from stepwell.quoting import quoted
@@ -40,6 +41,9 @@ SHADOWS = frozenset(
     }
 )
 """How the tables end in which virtual tables keep their rows: `docs_content` is of `docs`."""
+
+OWN_TABLE = "stepwell_schema"
+"""The table that every database of Stepwell's own has."""
 
 
 class Reader(Struct, frozen=True):
@@ -133,10 +137,33 @@ def stamp_of(connection: sqlite3.Connection, path: str) -> str:
     """Names the schema that the connection sees: another one has another stamp.
 
     The file is a part of it, as another database may have been put in its place.
+
+    Raises:
+        ToolFailed: QUERY_FAILED, it is a database in which Stepwell itself keeps its data.
     """
+    refuse_own(connection)
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
     count, size = connection.execute(
         "SELECT count(*), coalesce(sum(length(sql)), 0) FROM sqlite_master"
     ).fetchone()
     status = Path(path).stat()
     return f"{status.st_dev}.{status.st_ino}.{version}.{count}.{size}"
+
+
+def refuse_own(connection: sqlite3.Connection) -> None:
+    """Refuses what Stepwell itself keeps its data in, by what stands in it.
+
+    Whoever may write to the folder of a datasource may put a link in its place at any time, so that
+    looking at paths is not enough.
+
+    Raises:
+        ToolFailed: QUERY_FAILED.
+    """
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(sql, (OWN_TABLE,)).fetchone() is not None:
+        raise failed("Stepwell itself keeps its data in that file, and nobody may query it")
+
+
+def reason_of(error: Exception) -> str:
+    """What SQLite says is wrong with a database, without the names that it says it of."""
+    return re.split(r" \(|: | - ", str(error))[0]
