@@ -99,6 +99,30 @@ async def test_virtual_tables_of_the_datasource_can_be_read(
 
 
 @pytest.mark.anyio
+async def test_decimals_are_texts_with_the_digits_of_their_column(
+    tmp_path: Path, database: Callable[[Path, str], Path], asker: Callable[..., Any]
+) -> None:
+    path = database(
+        tmp_path / "bills.db",
+        "CREATE TABLE bills (id INTEGER PRIMARY KEY, total NUMERIC(10, 2), vat NUMERIC);"
+        "INSERT INTO bills VALUES (1, 0.1, 0.1), (2, 0.2, 0.2), (3, 5, 7), (4, NULL, 'none');",
+    )
+    queries = [
+        "SELECT total FROM bills ORDER BY id",
+        "SELECT sum(total), sum(total) * 3, avg(total), count(total) FROM bills",
+        "SELECT vat, sum(vat) OVER (ORDER BY id) FROM bills WHERE id < 4 ORDER BY id",
+        "SELECT vat FROM bills WHERE id = 4",
+    ]
+    asked, _ = await both(path, queries, asker)
+    assert [rows for _, rows in asked] == [
+        [["0.10"], ["0.20"], ["5.00"], [None]],
+        [["5.30", "15.90", "1.766667", 3]],
+        [["0.1", "0.1"], ["0.2", "0.3"], ["7", "7.3"]],
+        [["none"]],
+    ]
+
+
+@pytest.mark.anyio
 async def test_values_without_a_word_in_json_are_told_in_text(
     shop: Path, asker: Callable[..., Any]
 ) -> None:

@@ -13,6 +13,7 @@ from stepwell.nldb.guard.parsing import MARK
 from stepwell.nldb.guard.refusals import Refused, listed, nearest
 from stepwell.nldb.guard.relations import Output, PolicyTable, Readable
 from stepwell.nldb.guard.rows import Rows
+from stepwell.nldb.guard.scales import scale_in, widest
 from stepwell.nldb.guard.scopes import Cte, Ctes, Relation, Scope, fold_identifier, masked
 from stepwell.nldb.guard.words import words
 
@@ -171,7 +172,8 @@ class Queries(Rows, Expressions):
             is_masked = one.masked or other.masked
             if is_masked and (is_comparing or (itself is not None and not one.masked)):
                 raise masked(one.name if one.masked else other.name)
-            outputs.append(Output(one.name, masked=is_masked))
+            scale = widest([one.scale, other.scale])
+            outputs.append(Output(one.name, masked=is_masked, scale=scale))
         return tuple(outputs)
 
     def _set_tail(
@@ -282,13 +284,15 @@ class Queries(Rows, Expressions):
         is_masked = self.masked_seen > before
         if alias is not None:
             shown = node.args["alias"].this if self.dialect == "sqlite" else alias
-            return f"{text} AS {quoted(shown)}", [Output(alias, masked=is_masked)]
+            output = Output(alias, masked=is_masked, scale=scale_in(expression, place.scope))
+            return f"{text} AS {quoted(shown)}", [output]
         name = self._name(expression, text)
         if self.dialect == "sqlite" and type(expression) is not exp.Column:
             text = f"{text} AS {quoted(name)}"
         elif self.dialect == "sqlite":
             text = f"{text} AS {quoted(self._spelling(expression, name))}"
-        return text, [Output(name, masked=is_masked)]
+        scale = scale_in(expression, place.scope)
+        return text, [Output(name, masked=is_masked, scale=scale)]
 
     def _spelling(self, node: exp.Column, name: str) -> str:
         return name if node.this.this.lower() == name else str(node.this.this)
@@ -724,7 +728,8 @@ def _renamed(columns: Sequence[Output], names: Sequence[str], table: str) -> tup
             "give as many names as there are columns",
         )
     renamed = [
-        Output(name, masked=column.masked) for name, column in zip(names, columns, strict=False)
+        Output(name, masked=column.masked, scale=column.scale)
+        for name, column in zip(names, columns, strict=False)
     ]
     return (*renamed, *columns[len(names) :])
 

@@ -47,6 +47,8 @@ class Checked(Struct, frozen=True, kw_only=True):
     """The columns of the result that show a mask, or depend on one."""
     row_filtered: tuple[str, ...] = ()
     """The tables of which the policy may hide rows."""
+    scales: tuple[int | None, ...] = ()
+    """The digits of the result's decimals after the point, by column, as in `guard.scales`."""
     limit_known: int | None = None
     """The rows that the statement itself limits its result to."""
 
@@ -164,6 +166,7 @@ def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
         shape=shape,
         fingerprint=fingerprint_of(shape),
         masked=tuple(column.name for column in written.columns if column.masked),
+        scales=tuple(None if column.masked else column.scale for column in written.columns),
         row_filtered=tuple(name for name, table in writer.tables.items() if table.is_filtered),
         limit_known=_limit(tree),
     )

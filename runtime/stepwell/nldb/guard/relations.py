@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 
 from stepwell.nldb.guard.caps import tokens_of
 from stepwell.nldb.guard.dialects import folded, literal, parser_of, quoted
+from stepwell.nldb.guard.digits import digits_of
 from stepwell.nldb.guard.refusals import Refused
 from stepwell.nldb.model import Access, Catalog, Column, Dialect, Mask, Table, TableAccess
 
@@ -29,6 +30,8 @@ class Output(Struct, frozen=True):
     masked: bool = False
     hidden: bool = False
     """Whether `*` leaves it out."""
+    scale: int | None = None
+    """The digits of its decimals after the point, as in `scales`."""
 
 
 class PolicyTable(Struct, frozen=True):
@@ -159,6 +162,7 @@ def _policy_table(
         Output(
             folded(column.name, quoted=True, dialect=catalog.dialect),
             masked=column.name in allowed.masks,
+            scale=digits_of(column),
         )
         for column in shown
     )

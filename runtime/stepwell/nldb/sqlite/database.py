@@ -56,6 +56,7 @@ class SqliteDatabase:
         arguments: dict[str, Json] = {
             "sql": checked.sql,
             "parameters": list(checked.parameters),
+            "scales": list(checked.scales),
             "tables": list(checked.tables),
             "stamp": stamp,
             "salt": access.salt,

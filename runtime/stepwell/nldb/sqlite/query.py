@@ -12,6 +12,7 @@ from stepwell.errors import Code
 from stepwell.nldb.limits import Limits, failed, timed_out
 from stepwell.nldb.rows import Rows, shaped
 from stepwell.nldb.sqlite.authorizer import Denial
+from stepwell.nldb.sqlite.decimals import decimals
 from stepwell.nldb.sqlite.sandbox import Reader, open_reader, reason_of
 from stepwell.tools.port import ToolFailed
 
@@ -20,6 +21,7 @@ def query(
     path: str,
     sql: str,
     parameters: Sequence[Any],
+    scales: Sequence[int | None],
     tables: Sequence[str],
     stamp: str,
     salt: str,
@@ -36,7 +38,7 @@ def query(
         with open_reader(path, tables, bounds, salt=salt) as reader:
             if reader.stamp != stamp:
                 return None
-            return msgspec.to_builtins(_run(reader, sql, parameters, bounds))
+            return msgspec.to_builtins(_run(reader, sql, parameters, scales, bounds))
     except sqlite3.Error as error:
         raise ToolFailed(
             f"the datasource cannot be read: {reason_of(error)}; was the file moved or replaced?",
@@ -45,12 +47,19 @@ def query(
         ) from error
 
 
-def _run(reader: Reader, sql: str, parameters: Sequence[Any], limits: Limits) -> Rows:
+def _run(
+    reader: Reader,
+    sql: str,
+    parameters: Sequence[Any],
+    scales: Sequence[int | None],
+    limits: Limits,
+) -> Rows:
     try:
         cursor = reader.connection.execute(sql, tuple(parameters))
         if cursor.description is None:
             raise failed("it holds no statement; write one SELECT")
-        return shaped([column[0] for column in cursor.description], cursor, limits)
+        rows = (decimals(row, scales) for row in cursor) if any(scales) else cursor
+        return shaped([column[0] for column in cursor.description], rows, limits)
     except MemoryError:
         what = f"it needs more than {limits.memory // 2**20} MiB of memory"
         Denial("memory", f"{what}; read less, or aggregate first").refuse()

@@ -164,6 +164,6 @@ def refuse_own(connection: sqlite3.Connection) -> None:
         raise failed("Stepwell itself keeps its data in that file, and nobody may query it")
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What SQLite says is wrong with a database, without the names that it says it of."""
     return re.split(r" \(|: | - ", str(error))[0]
