@@ -1,5 +1,6 @@
 """What a client may ask about datasources."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -78,9 +79,12 @@ class Datasources:
                 return found
             request.page_token = answer.next_page_token
 
-    async def describe(self, name: str) -> InspectedDatasource:
-        """One as it is now: what is in it, and what its login may do besides reading."""
-        request = pb.InspectDatasourceRequest(name=name)
+    async def describe(self, name: str, *, writes: Sequence[str] = ()) -> InspectedDatasource:
+        """One as it is now: what is in it, and what its login may do besides reading.
+
+        Its `hardening_sql` makes a login that may change rows of the tables `writes` as well.
+        """
+        request = pb.InspectDatasourceRequest(name=name, writes=writes)
         answer = await self._connection.call(
             self._connection.datasources.InspectDatasource, request
         )

@@ -1,5 +1,6 @@
 """A database that is open for the tools, whatever its engine."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from stepwell.nldb.guard import Checked
@@ -56,11 +57,12 @@ class Database(Protocol):
         """
         ...
 
-    async def inspect(self) -> Inspection:
-        """What it is, and what its login may do too much.
+    async def inspect(self, writes: Sequence[str] = ()) -> Inspection:
+        """What it is, and what its login may do too much; rows of `writes` are to be changed.
 
         Raises:
-            InvalidRequest: it is the database in which Stepwell itself keeps its data.
+            InvalidRequest: it is the database in which Stepwell itself keeps its data, or a table
+                of `writes` is not there.
             ToolFailed: QUERY_FAILED, the database cannot be read.
         """
         ...

@@ -7,7 +7,7 @@ table that was made since.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -105,14 +105,14 @@ class Databases:
         access = await self._access_of(context, name, catalog)
         return View(opened.database, stamp, catalog, access, opened.place)
 
-    async def inspect(self, namespace: str, name: str) -> Inspection:
+    async def inspect(self, namespace: str, name: str, writes: Sequence[str] = ()) -> Inspection:
         """What a datasource is now, and what its login may do too much.
 
         Raises:
             NotFound: DATASOURCE_NOT_FOUND.
             StepwellError: as `Database.inspect`.
         """
-        return await (await self._opened(namespace, name)).database.inspect()
+        return await (await self._opened(namespace, name)).database.inspect(writes)
 
     async def catalog(self, namespace: str, name: str) -> Catalog:
         """All that there is in a datasource, whoever may see it.

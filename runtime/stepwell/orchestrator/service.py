@@ -1,7 +1,7 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -120,7 +120,8 @@ class Service:
         journal: Journal,
         tools: ToolRegistry,
         check_datasource: Callable[[str, bool], Awaitable[None]],
-        inspect_datasource: Callable[[str, str], Awaitable[Inspection]] | None = None,
+        inspect_datasource: Callable[[str, str, Sequence[str]], Awaitable[Inspection]]
+        | None = None,
         lesson_of: LessonOf | None = None,
         clock: Clock,
         ids: IdSource,
@@ -646,21 +647,28 @@ class Service:
         )
         return ()
 
-    async def inspect_datasource(self, caller: Caller, name: str) -> tuple[Datasource, Inspection]:
+    async def inspect_datasource(
+        self, caller: Caller, name: str, *, writes: Sequence[str] = ()
+    ) -> tuple[Datasource, Inspection]:
         """A datasource as it is now, and what its login may do too much.
 
+        The SQL that makes a better login lets it change rows of `writes`.
+
         Raises:
+            InvalidRequest: a table of `writes` is not there.
             Denied: POLICY_DENIED, the caller is not a user.
             NotFound: DATASOURCE_NOT_FOUND.
             StepwellError: it cannot be reached.
         """
         _demand_user(caller)
         check_texts(name=name)
+        for table in writes:
+            check_texts(writes=table)
         missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
         with refusals(missing, Code.DATASOURCE_NOT_FOUND):
             row = await self._storage.datasources.get(caller.namespace, name)
         assert self._inspect_datasource is not None, "nothing here reads datasources"
-        return datasource_of(row), await self._inspect_datasource(caller.namespace, name)
+        return datasource_of(row), await self._inspect_datasource(caller.namespace, name, writes)
 
     async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
         """All of them, by name."""

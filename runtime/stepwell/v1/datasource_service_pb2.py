@@ -30,7 +30,7 @@ from stepwell.v1 import run_service_pb2 as stepwell_dot_v1_dot_run__service__pb2
 from stepwell.v1 import workflow_service_pb2 as stepwell_dot_v1_dot_workflow__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stepwell/v1/datasource_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\x1a\x1dstepwell/v1/run_service.proto\x1a\"stepwell/v1/workflow_service.proto\"j\n\nDatasource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x17\x43reateDatasourceRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$\x12\x17\n\x03url\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x14\n\x0c\x61\x63\x63\x65pt_risks\x18\x03 \x01(\x08\"G\n\x18\x43reateDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\"4\n\x18InspectDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\xe7\x01\n\x19InspectDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\x12\x0f\n\x07\x64ialect\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05login\x18\x04 \x01(\t\x12\x0e\n\x06tables\x18\x05 \x03(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x30\n\x08\x66indings\x18\x07 \x03(\x0b\x32\x1e.stepwell.v1.DatasourceFinding\x12\x15\n\rhardening_sql\x18\x08 \x01(\t\"N\n\x11\x44\x61tasourceFinding\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x04 \x01(\t\"R\n\x16ListDatasourcesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x17ListDatasourcesResponse\x12,\n\x0b\x64\x61tasources\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.Datasource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x44\x65leteDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x1a\n\x18\x44\x65leteDatasourceResponse\"O\n\x16TeachDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\x06source\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"A\n\x17TeachDatasourceResponse\x12&\n\x08problems\x18\x01 \x03(\x0b\x32\x14.stepwell.v1.Problem\"\x95\x01\n\x0e\x44\x61tasourceCall\x12\x1e\n\ndatasource\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\nrequest_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[!-~]{0,128}$\x12\x38\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00\"\xaf\x01\n\x14\x41skDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x08question\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x18\n\x04rows\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x19\n\x07reading\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x10\n\x08\x61sk_back\x18\x05 \x01(\x08\"D\n\x15\x41skDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"i\n\x19\x44\x65scribeDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x06tables\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"I\n\x1a\x44\x65scribeDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x83\x01\n\x11\x43heckQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"A\n\x12\x43heckQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x81\x01\n\x0fRunQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"?\n\x10RunQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x32\xd1\x06\n\x11\x44\x61tasourceService\x12_\n\x10\x43reateDatasource\x12$.stepwell.v1.CreateDatasourceRequest\x1a%.stepwell.v1.CreateDatasourceResponse\x12\x62\n\x11InspectDatasource\x12%.stepwell.v1.InspectDatasourceRequest\x1a&.stepwell.v1.InspectDatasourceResponse\x12\x61\n\x0fListDatasources\x12#.stepwell.v1.ListDatasourcesRequest\x1a$.stepwell.v1.ListDatasourcesResponse\"\x03\x90\x02\x01\x12\\\n\x0fTeachDatasource\x12#.stepwell.v1.TeachDatasourceRequest\x1a$.stepwell.v1.TeachDatasourceResponse\x12V\n\rAskDatasource\x12!.stepwell.v1.AskDatasourceRequest\x1a\".stepwell.v1.AskDatasourceResponse\x12\x65\n\x12\x44\x65scribeDatasource\x12&.stepwell.v1.DescribeDatasourceRequest\x1a\'.stepwell.v1.DescribeDatasourceResponse\x12M\n\nCheckQuery\x12\x1e.stepwell.v1.CheckQueryRequest\x1a\x1f.stepwell.v1.CheckQueryResponse\x12G\n\x08RunQuery\x12\x1c.stepwell.v1.RunQueryRequest\x1a\x1d.stepwell.v1.RunQueryResponse\x12_\n\x10\x44\x65leteDatasource\x12$.stepwell.v1.DeleteDatasourceRequest\x1a%.stepwell.v1.DeleteDatasourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stepwell/v1/datasource_service.proto\x12\x0bstepwell.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18stepwell/v1/common.proto\x1a\x1dstepwell/v1/run_service.proto\x1a\"stepwell/v1/workflow_service.proto\"j\n\nDatasource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x17\x43reateDatasourceRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$\x12\x17\n\x03url\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x14\n\x0c\x61\x63\x63\x65pt_risks\x18\x03 \x01(\x08\"G\n\x18\x43reateDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\"X\n\x18InspectDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\"\n\x06writes\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01\x18\x80\x04\"\xe7\x01\n\x19InspectDatasourceResponse\x12+\n\ndatasource\x18\x01 \x01(\x0b\x32\x17.stepwell.v1.Datasource\x12\x0f\n\x07\x64ialect\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05login\x18\x04 \x01(\t\x12\x0e\n\x06tables\x18\x05 \x03(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x30\n\x08\x66indings\x18\x07 \x03(\x0b\x32\x1e.stepwell.v1.DatasourceFinding\x12\x15\n\rhardening_sql\x18\x08 \x01(\t\"N\n\x11\x44\x61tasourceFinding\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x04 \x01(\t\"R\n\x16ListDatasourcesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x17ListDatasourcesResponse\x12,\n\x0b\x64\x61tasources\x18\x01 \x03(\x0b\x32\x17.stepwell.v1.Datasource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x44\x65leteDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x1a\n\x18\x44\x65leteDatasourceResponse\"O\n\x16TeachDatasourceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\x06source\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@\"A\n\x17TeachDatasourceResponse\x12&\n\x08problems\x18\x01 \x03(\x0b\x32\x14.stepwell.v1.Problem\"\x95\x01\n\x0e\x44\x61tasourceCall\x12\x1e\n\ndatasource\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\nrequest_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[!-~]{0,128}$\x12\x38\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00\"\xaf\x01\n\x14\x41skDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x08question\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x18\n\x04rows\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x19\n\x07reading\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x10\n\x08\x61sk_back\x18\x05 \x01(\x08\"D\n\x15\x41skDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"i\n\x19\x44\x65scribeDatasourceRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x06tables\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"I\n\x1a\x44\x65scribeDatasourceResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x83\x01\n\x11\x43heckQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"A\n\x12\x43heckQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x81\x01\n\x0fRunQueryRequest\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.stepwell.v1.DatasourceCallB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x03sql\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12%\n\nparameters\x18\x03 \x01(\x0b\x32\x11.stepwell.v1.Data\"?\n\x10RunQueryResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.stepwell.v1.Run\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x32\xd1\x06\n\x11\x44\x61tasourceService\x12_\n\x10\x43reateDatasource\x12$.stepwell.v1.CreateDatasourceRequest\x1a%.stepwell.v1.CreateDatasourceResponse\x12\x62\n\x11InspectDatasource\x12%.stepwell.v1.InspectDatasourceRequest\x1a&.stepwell.v1.InspectDatasourceResponse\x12\x61\n\x0fListDatasources\x12#.stepwell.v1.ListDatasourcesRequest\x1a$.stepwell.v1.ListDatasourcesResponse\"\x03\x90\x02\x01\x12\\\n\x0fTeachDatasource\x12#.stepwell.v1.TeachDatasourceRequest\x1a$.stepwell.v1.TeachDatasourceResponse\x12V\n\rAskDatasource\x12!.stepwell.v1.AskDatasourceRequest\x1a\".stepwell.v1.AskDatasourceResponse\x12\x65\n\x12\x44\x65scribeDatasource\x12&.stepwell.v1.DescribeDatasourceRequest\x1a\'.stepwell.v1.DescribeDatasourceResponse\x12M\n\nCheckQuery\x12\x1e.stepwell.v1.CheckQueryRequest\x1a\x1f.stepwell.v1.CheckQueryResponse\x12G\n\x08RunQuery\x12\x1c.stepwell.v1.RunQueryRequest\x1a\x1d.stepwell.v1.RunQueryResponse\x12_\n\x10\x44\x65leteDatasource\x12$.stepwell.v1.DeleteDatasourceRequest\x1a%.stepwell.v1.DeleteDatasourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEDATASOURCEREQUEST'].fields_by_name['url']._serialized_options = b'\272H\007r\005\020\001\030\200\020'
   _globals['_INSPECTDATASOURCEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_INSPECTDATASOURCEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_INSPECTDATASOURCEREQUEST'].fields_by_name['writes']._loaded_options = None
+  _globals['_INSPECTDATASOURCEREQUEST'].fields_by_name['writes']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001\030\200\004'
   _globals['_LISTDATASOURCESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTDATASOURCESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTDATASOURCESREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -88,41 +90,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEDATASOURCERESPONSE']._serialized_start=468
   _globals['_CREATEDATASOURCERESPONSE']._serialized_end=539
   _globals['_INSPECTDATASOURCEREQUEST']._serialized_start=541
-  _globals['_INSPECTDATASOURCEREQUEST']._serialized_end=593
-  _globals['_INSPECTDATASOURCERESPONSE']._serialized_start=596
-  _globals['_INSPECTDATASOURCERESPONSE']._serialized_end=827
-  _globals['_DATASOURCEFINDING']._serialized_start=829
-  _globals['_DATASOURCEFINDING']._serialized_end=907
-  _globals['_LISTDATASOURCESREQUEST']._serialized_start=909
-  _globals['_LISTDATASOURCESREQUEST']._serialized_end=991
-  _globals['_LISTDATASOURCESRESPONSE']._serialized_start=993
-  _globals['_LISTDATASOURCESRESPONSE']._serialized_end=1089
-  _globals['_DELETEDATASOURCEREQUEST']._serialized_start=1091
-  _globals['_DELETEDATASOURCEREQUEST']._serialized_end=1142
-  _globals['_DELETEDATASOURCERESPONSE']._serialized_start=1144
-  _globals['_DELETEDATASOURCERESPONSE']._serialized_end=1170
-  _globals['_TEACHDATASOURCEREQUEST']._serialized_start=1172
-  _globals['_TEACHDATASOURCEREQUEST']._serialized_end=1251
-  _globals['_TEACHDATASOURCERESPONSE']._serialized_start=1253
-  _globals['_TEACHDATASOURCERESPONSE']._serialized_end=1318
-  _globals['_DATASOURCECALL']._serialized_start=1321
-  _globals['_DATASOURCECALL']._serialized_end=1470
-  _globals['_ASKDATASOURCEREQUEST']._serialized_start=1473
-  _globals['_ASKDATASOURCEREQUEST']._serialized_end=1648
-  _globals['_ASKDATASOURCERESPONSE']._serialized_start=1650
-  _globals['_ASKDATASOURCERESPONSE']._serialized_end=1718
-  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_start=1720
-  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_end=1825
-  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_start=1827
-  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_end=1900
-  _globals['_CHECKQUERYREQUEST']._serialized_start=1903
-  _globals['_CHECKQUERYREQUEST']._serialized_end=2034
-  _globals['_CHECKQUERYRESPONSE']._serialized_start=2036
-  _globals['_CHECKQUERYRESPONSE']._serialized_end=2101
-  _globals['_RUNQUERYREQUEST']._serialized_start=2104
-  _globals['_RUNQUERYREQUEST']._serialized_end=2233
-  _globals['_RUNQUERYRESPONSE']._serialized_start=2235
-  _globals['_RUNQUERYRESPONSE']._serialized_end=2298
-  _globals['_DATASOURCESERVICE']._serialized_start=2301
-  _globals['_DATASOURCESERVICE']._serialized_end=3150
+  _globals['_INSPECTDATASOURCEREQUEST']._serialized_end=629
+  _globals['_INSPECTDATASOURCERESPONSE']._serialized_start=632
+  _globals['_INSPECTDATASOURCERESPONSE']._serialized_end=863
+  _globals['_DATASOURCEFINDING']._serialized_start=865
+  _globals['_DATASOURCEFINDING']._serialized_end=943
+  _globals['_LISTDATASOURCESREQUEST']._serialized_start=945
+  _globals['_LISTDATASOURCESREQUEST']._serialized_end=1027
+  _globals['_LISTDATASOURCESRESPONSE']._serialized_start=1029
+  _globals['_LISTDATASOURCESRESPONSE']._serialized_end=1125
+  _globals['_DELETEDATASOURCEREQUEST']._serialized_start=1127
+  _globals['_DELETEDATASOURCEREQUEST']._serialized_end=1178
+  _globals['_DELETEDATASOURCERESPONSE']._serialized_start=1180
+  _globals['_DELETEDATASOURCERESPONSE']._serialized_end=1206
+  _globals['_TEACHDATASOURCEREQUEST']._serialized_start=1208
+  _globals['_TEACHDATASOURCEREQUEST']._serialized_end=1287
+  _globals['_TEACHDATASOURCERESPONSE']._serialized_start=1289
+  _globals['_TEACHDATASOURCERESPONSE']._serialized_end=1354
+  _globals['_DATASOURCECALL']._serialized_start=1357
+  _globals['_DATASOURCECALL']._serialized_end=1506
+  _globals['_ASKDATASOURCEREQUEST']._serialized_start=1509
+  _globals['_ASKDATASOURCEREQUEST']._serialized_end=1684
+  _globals['_ASKDATASOURCERESPONSE']._serialized_start=1686
+  _globals['_ASKDATASOURCERESPONSE']._serialized_end=1754
+  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_start=1756
+  _globals['_DESCRIBEDATASOURCEREQUEST']._serialized_end=1861
+  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_start=1863
+  _globals['_DESCRIBEDATASOURCERESPONSE']._serialized_end=1936
+  _globals['_CHECKQUERYREQUEST']._serialized_start=1939
+  _globals['_CHECKQUERYREQUEST']._serialized_end=2070
+  _globals['_CHECKQUERYRESPONSE']._serialized_start=2072
+  _globals['_CHECKQUERYRESPONSE']._serialized_end=2137
+  _globals['_RUNQUERYREQUEST']._serialized_start=2140
+  _globals['_RUNQUERYREQUEST']._serialized_end=2269
+  _globals['_RUNQUERYRESPONSE']._serialized_start=2271
+  _globals['_RUNQUERYRESPONSE']._serialized_end=2334
+  _globals['_DATASOURCESERVICE']._serialized_start=2337
+  _globals['_DATASOURCESERVICE']._serialized_end=3186
 # @@protoc_insertion_point(module_scope)

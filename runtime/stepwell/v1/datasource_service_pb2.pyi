@@ -109,15 +109,21 @@ class InspectDatasourceRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    WRITES_FIELD_NUMBER: builtins.int
     name: builtins.str
+    @builtins.property
+    def writes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tables of which rows are to be changed too: `hardening_sql` has what that takes."""
+
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        writes: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

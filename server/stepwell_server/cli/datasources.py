@@ -1,6 +1,7 @@
 """`stepwell datasource`: the databases that the SQL tools may read."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,11 +135,23 @@ async def check(name: NameArgument, *, home: HomeOption = None, json: JsonOption
 
 
 async def emit_sql(
-    name: NameArgument, *, home: HomeOption = None, json: JsonOption = False
+    name: NameArgument,
+    *,
+    writes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--writes", metavar="TABLE", help="A table of which rows are changed too; repeatable."
+        ),
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Print SQL that makes a login which may only read, for the owner of the database."""
+    """Print SQL that makes a login which may only read.
+
+    It is for the owner of the database. With --writes the login may change rows of those tables.
+    """
     output = Output(json=json)
-    found = await _described(name, home)
+    found = await _described(name, home, writes or ())
     if json:
         output.document({"sql": found.hardening_sql})
     elif found.hardening_sql:
@@ -147,9 +160,11 @@ async def emit_sql(
         output.note(f"{name} is a file: its permissions are what holds; there are no logins")
 
 
-async def _described(name: str, home: HomeOption) -> InspectedDatasource:
+async def _described(
+    name: str, home: HomeOption, writes: Sequence[str] = ()
+) -> InspectedDatasource:
     async with connected(home_or_default(home)) as client:
-        return await client.datasources.describe(name)
+        return await client.datasources.describe(name, writes=writes)
 
 
 def _document(found: InspectedDatasource) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.InspectDatasourceRequest, context: Context
     ) -> pb.InspectDatasourceResponse:
         """Looks at one."""
-        datasource, found = await self._service.inspect_datasource(current_caller(), request.name)
+        datasource, found = await self._service.inspect_datasource(
+            current_caller(), request.name, writes=request.writes
+        )
         return translate.inspected_datasource(datasource, found)
 
     async def ListDatasources(

@@ -12,6 +12,7 @@ from tests.contract.writes.crashing import ENDED, ENDING
 from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import SqliteDesk
 
+from stepwell.nldb import applied_table
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.postgres.connections import Connection
 from stepwell.nldb.sqlite.database import SqliteDatabase
@@ -175,7 +176,7 @@ async def test_who_looks_waits_for_a_transaction_that_is_still_applying(
         "postgres", "public", Applied(key="k", preview="p", at="now", keys=[], state="s")
     )
     async with postgres_desk.lend() as connection:
-        await connection.execute(applied.create_sql("public").encode())
+        await connection.execute(applied_table.create_sql("public").encode())
         await connection.execute("BEGIN")
         await postgres._rows(connection, row.sql, row.parameters)
         looking = asyncio.create_task(

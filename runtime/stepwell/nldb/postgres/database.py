@@ -1,6 +1,7 @@
 """A PostgreSQL database for the tools."""
 
 import asyncio
+from collections.abc import Sequence
 
 import psycopg
 
@@ -77,7 +78,7 @@ class PostgresDatabase:
             except TimeoutError as error:
                 raise timed_out(limits) from error
 
-    async def inspect(self) -> Inspection:
+    async def inspect(self, writes: Sequence[str] = ()) -> Inspection:
         """As `Database.inspect`."""
         async with self.connections.lend() as connection:
             try:
@@ -98,7 +99,7 @@ class PostgresDatabase:
             tables=tuple(catalog.tables),
             fingerprint=catalog.fingerprint,
             findings=findings_of(facts),
-            hardening=hardening(catalog, self._place.database),
+            hardening=hardening(catalog, self._place.database, writes),
         )
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 """A SQLite file as a database for the tools: all that touches it runs in children."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -92,7 +93,7 @@ class SqliteDatabase:
                 raise timed_out(limits) from error
             raise
 
-    async def inspect(self) -> Inspection:
+    async def inspect(self, writes: Sequence[str] = ()) -> Inspection:
         """As `Database.inspect`: a file has no login, and it is opened to read only."""
         _, catalog = await self.catalog()
         return Inspection(

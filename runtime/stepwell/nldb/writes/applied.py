@@ -1,36 +1,23 @@
-"""The table of ours in a datasource that says which previews were applied.
+"""The rows of our table in a datasource that say which previews were applied.
 
-It is written in the transaction of the change itself: whoever finds a row there knows that the
+They are written in the transaction of the change itself: whoever finds a row there knows that the
 change is made, and whoever finds none knows that it is not.
 """
 
 import msgspec
 
 from stepwell.engine.values import Json
+from stepwell.nldb.applied_table import full_name
 from stepwell.nldb.model import APPLIED
 from stepwell.nldb.writes.ask import Ask
 from stepwell.nldb.writes.job import Applied, Row
-from stepwell.quoting import quoted
-
-
-def create_sql(schema: str) -> str:
-    """What makes it, for whoever may."""
-    return (
-        f"CREATE TABLE IF NOT EXISTS {_full(schema)} (key TEXT PRIMARY KEY, "
-        "preview TEXT NOT NULL UNIQUE, applied_at TEXT NOT NULL, done TEXT NOT NULL)"
-    )
-
-
-def grant_sql(schema: str, role: str) -> str:
-    """What lets a login of PostgreSQL use it that may not make it."""
-    return f"GRANT SELECT, INSERT ON {_full(schema)} TO {quoted(role)}"
 
 
 def find(dialect: str, schema: str, key: str, preview: str) -> Ask:
     """Asks for the row of a call, or of a preview that another call has applied."""
     first, second = ("$1", "$2") if dialect == "postgres" else ("?1", "?2")
     return Ask(
-        f"SELECT key, preview, applied_at, done FROM {_full(schema)} "  # noqa: S608
+        f"SELECT key, preview, applied_at, done FROM {full_name(schema)} "  # noqa: S608
         f"WHERE key = {first} OR preview = {second}",
         (key, preview),
     )
@@ -52,7 +39,7 @@ def put(dialect: str, schema: str, applied: Applied) -> Ask:
     places = ["$1", "$2", "$3", "$4"] if dialect == "postgres" else ["?1", "?2", "?3", "?4"]
     done = msgspec.json.encode([applied.keys, applied.state]).decode()
     return Ask(
-        f"INSERT INTO {_full(schema)} (key, preview, applied_at, done) "  # noqa: S608
+        f"INSERT INTO {full_name(schema)} (key, preview, applied_at, done) "  # noqa: S608
         f"VALUES ({', '.join(places)})",
         (applied.key, applied.preview, applied.at, done),
     )
@@ -63,7 +50,3 @@ def read(row: list[Json]) -> Applied:
     key, preview, at, done = (str(cell) for cell in row)
     keys, state = msgspec.json.decode(done, type=tuple[list[Row], str])
     return Applied(key=key, preview=preview, at=at, keys=keys, state=state)
-
-
-def _full(schema: str) -> str:
-    return f"{quoted(schema)}.{quoted(APPLIED)}"

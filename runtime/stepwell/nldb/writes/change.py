@@ -13,6 +13,7 @@ import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
+from stepwell.nldb import applied_table
 from stepwell.nldb.writes import applied, effects
 from stepwell.nldb.writes.ask import Ask, Asking
 from stepwell.nldb.writes.digests import digest, place_of
@@ -66,7 +67,7 @@ def _keep(job: Job, done: Done, *, has_table: bool) -> Asking[None]:
     if done.result != wanted.result:
         raise stale("the new values would be others: something that they depend on has changed")
     if not has_table:
-        yield Ask(applied.create_sql(job.schema))
+        yield Ask(applied_table.create_sql(job.schema))
     places = [job.columns.index(name) for name in job.key]
     rows = [row for one in done.changes if (row := one.new or one.old) is not None]
     yield applied.put(

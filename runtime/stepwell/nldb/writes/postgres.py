@@ -14,6 +14,7 @@ import psycopg
 
 from stepwell.engine.values import Json
 from stepwell.errors import Code
+from stepwell.nldb import applied_table
 from stepwell.nldb.catalog.postgres_stamp import stamp_of
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.nldb.model import APPLIED
@@ -105,7 +106,7 @@ async def _settled(
 def _claiming(schema: str, mine: Applied) -> Asking[Outcome]:
     """Writes the row as an application would."""
     if not (yield applied.exists("postgres", schema)):
-        yield Ask(applied.create_sql(schema))
+        yield Ask(applied_table.create_sql(schema))
     yield applied.put("postgres", schema, mine)
     return Outcome()
 
