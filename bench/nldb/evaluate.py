@@ -11,8 +11,8 @@ import asyncio
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -55,7 +55,8 @@ def main() -> int:
         return 2
     questions = [question for question in load().question if question.part == asked.part]
     if asked.gold:
-        return _print_gold(asyncio.run(gold.evaluate(questions, path.resolve())))
+        plans = plans_of(questions, path)
+        return _print_gold(asyncio.run(gold.evaluate(questions, plans, path.resolve())))
     judged = evaluate(questions, path)
     if asked.verbose:
         for one in judged:
@@ -85,10 +86,32 @@ def _print_gold(results: Sequence[gold.Same]) -> int:
 
 def evaluate(questions: Sequence[Question], path: Path) -> list[Judged]:
     """Each question with its verdict."""
+    with _opened(path) as (world, database):
+        return [_judged(question, world, database) for question in questions]
+
+
+def plans_of(questions: Sequence[Question], path: Path) -> dict[str, Plan]:
+    """The plans that read, of the questions that are understood, by their ids."""
+    with _opened(path) as (world, database):
+        outcomes = {
+            one.id: settled(matcher.understand(one.question, world), world, database)
+            for one in questions
+        }
+    return {
+        id: outcome.plan
+        for id, outcome in outcomes.items()
+        if isinstance(outcome, matcher.Understood) and isinstance(outcome.plan, Select)
+    }
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[World, sqlite3.Connection]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         known = read_catalog(database)
-        world = World(known, open_access(known), ValueIndex(read_samples(database, known)))
-        return [_judged(question, world, database) for question in questions]
+        yield (
+            World(known, open_access(known), ValueIndex(read_samples(database, known))),
+            database,
+        )
 
 
 def _judged(question: Question, world: World, database: sqlite3.Connection) -> Judged:

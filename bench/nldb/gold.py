@@ -1,21 +1,24 @@
 """Lets a scripted model answer the gold SQL, through the guard and the executors of both engines.
 
-What comes back must be the expected rows: it shows that nothing on the way changes what a
-statement means. `python -m bench.nldb.evaluate --gold --part open` runs it.
+Where the matcher has a plan for a question, the model fills that in as well. What comes back must
+be the expected rows: it shows that nothing on the way changes what a statement or a plan means.
+`python -m bench.nldb.evaluate --gold --part open` runs it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 from dev.postgres import running_postgres
 
 from bench.nldb.answers import Gold, is_answer
+from bench.nldb.forms import form_of
 from bench.nldb.postgres import copy_to_postgres
 from bench.nldb.questions import Answer, Clarify, Question
 from stepwell.clock import SystemClock
-from stepwell.engine.values import Data
+from stepwell.engine.values import Data, Json
 from stepwell.errors import StepwellError
 from stepwell.nldb.ask.asker import Asked
 from stepwell.nldb.ask.known import Knowledge
@@ -27,6 +30,7 @@ from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.link.words import words_of
 from stepwell.nldb.model import Access, Catalog, Dialect, open_access
+from stepwell.nldb.plan.model import Plan
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 from stepwell.tools.secrets import Secrets
@@ -46,18 +50,47 @@ class Same(NamedTuple):
     problem: str = ""
 
 
-async def evaluate(questions: Sequence[Question], path: Path) -> list[Same]:
-    """Every gold statement that reads, on both engines. The path is absolute."""
+class _Read(NamedTuple):
+    """One reading of a model, for one engine: a plan or SQL."""
+
+    dialect: Dialect
+    sql: str = ""
+    plan: Plan | None = None
+
+    def answer(self, question: str) -> Json:
+        """As the model gives it; each word of the question is covered."""
+        use = "gold" if self.plan is None else self.plan.table
+        covered = [{"word": word, "use": use} for word in words_of(question)]
+        if self.plan is None:
+            sql = {"kind": "query", "text": self.sql}
+            return {"readings": [{"sql": sql, "coverage": covered}]}
+        form = msgspec.to_builtins(form_of(self.plan))
+        return {"readings": [{"plan": form, "coverage": covered}]}
+
+
+async def evaluate(
+    questions: Sequence[Question], plans: Mapping[str, Plan], path: Path
+) -> list[Same]:
+    """Every gold statement that reads, and the plans by question, on both engines. The path is absolute."""
     with running_postgres() as server:
         url = server.create_database("gold")
         copy_to_postgres(path, url)
         async with _databases({"sqlite": f"sqlite:///{path}", "postgres": url}) as databases:
             return [
-                await _judged(f"{question.id}{suffix}", question.question, gold, dialect, databases)
+                await _judged(f"{question.id}{suffix}", question.question, gold, read, databases)
                 for question in questions
-                for suffix, gold in _golds(question)
-                for dialect in ("sqlite", "postgres")
+                for suffix, gold, read in _read(question, plans.get(question.id))
             ]
+
+
+def _read(question: Question, plan: Plan | None) -> Iterator[tuple[str, Gold, _Read]]:
+    """What the model answers to a question, by engine, and the gold that its rows must be."""
+    for suffix, gold in _golds(question):
+        yield suffix, gold, _Read("sqlite", sql=gold.sql)
+        yield suffix, gold, _Read("postgres", sql=gold.postgres or gold.sql)
+        if plan is not None and isinstance(question, Answer):
+            yield f"{suffix} as a plan", gold, _Read("sqlite", plan=plan)
+            yield f"{suffix} as a plan", gold, _Read("postgres", plan=plan)
 
 
 def _golds(question: Question) -> list[tuple[str, Gold]]:
@@ -87,15 +120,11 @@ async def _all_may_read(context: CallContext, datasource: str, catalog: Catalog)
     return open_access(catalog)
 
 
-async def _judged(
-    id: str, question: str, gold: Gold, dialect: Dialect, databases: Databases
-) -> Same:
-    written = gold.postgres or gold.sql if dialect == "postgres" else gold.sql
+async def _judged(id: str, question: str, gold: Gold, read: _Read, databases: Databases) -> Same:
+    dialect = read.dialect
 
-    async def model(context: CallContext, workflow: str, input: Data, key: str) -> Any:
-        covered = [{"word": word, "use": "gold"} for word in words_of(question)]
-        sql = {"kind": "query", "text": written}
-        return {"readings": [{"sql": sql, "coverage": covered}]}
+    async def model(context: CallContext, workflow: str, input: Data, key: str) -> Json:
+        return read.answer(question)
 
     async def untaught(namespace: str, name: str) -> bytes:
         return b""
@@ -107,8 +136,14 @@ async def _judged(
         proposed = await modelled.propose(asked, _CONTEXT, Log(untold, _CONTEXT))
         if isinstance(proposed, CannotAnswer):
             return Same(id, dialect, False, str(proposed))
-        sql = proposed[0].statement.written
-        _, rows = await databases.read(_CONTEXT, dialect, sql, limits=_LIMITS)
+        statement = proposed[0].statement
+        _, rows = await databases.read(
+            _CONTEXT,
+            dialect,
+            statement.written,
+            limits=_LIMITS,
+            parameters=statement.parameters or None,
+        )
     except StepwellError as error:
         return Same(id, dialect, False, error.message)
     return Same(id, dialect, is_answer(gold, rows.rows), "" if rows.total else "no rows")
