@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 from cedarpy import _internal as cedar
-from msgspec import Struct
 from msgspec.structs import replace
 
+from stepwell.policy.cedar_world import answers, entities, entity_of, policy_set
 from stepwell.policy.rules import CALL, Rule, reads
-from stepwell.policy.schema import PRINCIPALS, tool_attributes
+from stepwell.policy.schema import tool_attributes
 from stepwell.tools.port import ToolSpec
 
 KNOWN: Final[Mapping[str, Any]] = {"direct": True, "granted": False, "workflow": CALL}
@@ -85,40 +85,26 @@ class _Ahead:
     def set(self) -> "cedar.PolicySet":
         """As Cedar takes them."""
         if self._set is None:
-            document = {
-                "templates": {},
-                "staticPolicies": {rule.id: rule.source for rule in self._rules},
-                "templateLinks": [],
-            }
-            self._set = cedar.PolicySet.from_json_str(msgspec.json.encode(document).decode())
+            self._set = policy_set(self._rules)
         return self._set
-
-
-class _Answer(Struct):
-    decision: str
-
-
-_DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
 def _refused(
     ahead: _Ahead, principal: str, groups: frozenset[str], specs: Sequence[ToolSpec]
 ) -> Iterator[str]:
     """The tools that Cedar denies; what it gives no answer of may be called, and is refused then."""
-    kind, _, name = principal.partition(":")
-    who = {"type": PRINCIPALS.get(kind, "Service"), "id": name}
-    parents = [{"type": "Group", "id": group} for group in sorted(groups)]
-    entities: list[Any] = [{"uid": who, "attrs": {}, "parents": parents}]
+    who = entity_of(principal, groups)
+    them: list[Any] = [who]
     requests: list[Any] = []
     for spec in specs:
         tool = {"type": "Tool", "id": spec.name}
-        entities.append({"uid": tool, "attrs": tool_attributes(spec), "parents": []})
+        them.append({"uid": tool, "attrs": tool_attributes(spec), "parents": []})
         action = {"type": "Action", "id": spec.name}
-        requests.append({"principal": who, "action": action, "resource": tool, "context": _CONTEXT})
-    world = cedar.Entities.from_json_str(msgspec.json.encode(entities).decode(), None)
-    answers = cedar.is_authorized_batch(requests, ahead.set, world, None, False)
-    for spec, answer in zip(specs, answers, strict=True):
-        if _DECODER.decode(answer).decision == "Deny":
+        asked = {"principal": who["uid"], "action": action, "resource": tool}
+        requests.append({**asked, "context": _CONTEXT})
+    found = answers(requests, ahead.set, entities(them))
+    for spec, answer in zip(specs, found, strict=True):
+        if answer.decision == "Deny":
             yield spec.name
 
 

@@ -1,12 +1,11 @@
 """A version of a policy, ready to decide: an index of what rules can name, and Cedar for the rest."""
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial, reduce
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from cedarpy import _internal as cedar
@@ -14,13 +13,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepwell.policy import procedure
+from stepwell.policy.cedar_world import (
+    Answer,
+    Sourced,
+    answers,
+    entities,
+    entity_of,
+    policy_set,
+    rule_in,
+)
 from stepwell.policy.data.deciding import DataRules
 from stepwell.policy.data.rules import DataRule
 from stepwell.policy.outlook import Outlook
 from stepwell.policy.port import Action, Decision
 from stepwell.policy.procedure import GRANT, INTERNAL, NOBODY, Stages, Verdict
 from stepwell.policy.rules import CALL, Reads, Rule
-from stepwell.policy.schema import CONTEXT, PRINCIPALS, TIME, USAGE, tool_attributes
+from stepwell.policy.schema import CONTEXT, TIME, USAGE, tool_attributes
 from stepwell.policy.shapes import Record, input_shape
 from stepwell.policy.values import Unreadable, seen
 from stepwell.tools.port import ToolSpec
@@ -217,12 +225,10 @@ class _Bench:
     def _answer(self, action: Action, text: str, without: frozenset[str]) -> Verdict:
         world = self._world(action)
         request = {**world.request, "context": text}
-        (answer,) = cedar.is_authorized_batch(
-            [request], self._set(without), world.entities, None, False
-        )
-        return self._verdict(_DECODER.decode(answer))
+        (answer,) = answers([request], self._set(without), world.entities)
+        return self._verdict(answer)
 
-    def _verdict(self, answer: "_Answer") -> Verdict:
+    def _verdict(self, answer: Answer) -> Verdict:
         if answer.decision == "NoDecision":
             said = "; ".join(answer.diagnostics.errors)
             log.error("Cedar did not decide about %s, a defect of ours: %s", self._tool, said)
@@ -234,8 +240,7 @@ class _Bench:
     def _broken(self, errors: Sequence[str]) -> Iterable[Rule]:
         """The rules that forbid and could not be applied; a permit that cannot be permits nothing."""
         for error in errors:
-            match = _IN_RULE.search(error)
-            rule = self._by_id.get(match[1]) if match else None
+            rule = self._by_id.get(rule_in(error) or "")
             log.warning("a rule for %s cannot be applied: %s", self._tool, error)
             if rule is None:
                 raise ValueError(error)
@@ -246,7 +251,7 @@ class _Bench:
         found = self._sets.get(without)
         if found is None:
             rules = [rule for rule in self._rules if rule.id not in without]
-            found = _parsed([*rules, _GRANT])
+            found = policy_set([*rules, _GRANT])
             _keep(self._sets, without, found, KEPT_VARIANTS)
         return found
 
@@ -260,18 +265,12 @@ class _Bench:
         return found
 
     def _new_world(self, action: Action) -> "_World":
-        kind, _, name = action.principal.partition(":")
-        principal = {"type": PRINCIPALS.get(kind, "Service"), "id": name}
+        who = entity_of(action.principal, action.groups)
         tool = {"type": "Tool", "id": self._tool}
-        groups = [{"type": "Group", "id": group} for group in sorted(action.groups)]
-        entities = [
-            {"uid": principal, "attrs": {}, "parents": groups},
-            {"uid": tool, "attrs": tool_attributes(self._spec), "parents": []},
-        ]
         return _World(
-            cedar.Entities.from_json_str(msgspec.json.encode(entities).decode(), None),
+            entities([who, {"uid": tool, "attrs": tool_attributes(self._spec), "parents": []}]),
             {
-                "principal": principal,
+                "principal": who["uid"],
                 "action": {"type": "Action", "id": self._tool},
                 "resource": tool,
             },
@@ -297,39 +296,13 @@ class _Question(NamedTuple):
 _Verdicts: TypeAlias = dict[_Question, Verdict]
 
 
-class Sourced(Protocol):
-    """A rule of any kind."""
-
-    @property
-    def id(self) -> str:
-        """What it is named by."""
-        ...
-
-    @property
-    def source(self) -> Mapping[str, Any]:
-        """Cedar's JSON of it."""
-        ...
-
-
 def can_hold(rules: Iterable[Sourced]) -> bool:
     """Whether Cedar can decide by these rules: what it can read may lie too deep for that."""
     try:
-        _parsed(rules)
+        policy_set(rules)
     except ValueError:
         return False
     return True
-
-
-def _parsed(rules: Iterable[Sourced]) -> "cedar.PolicySet":
-    document = {
-        "templates": {},
-        "staticPolicies": {rule.id: rule.source for rule in rules},
-        "templateLinks": [],
-    }
-    return cedar.PolicySet.from_json_str(msgspec.json.encode(document).decode())
-
-
-_IN_RULE: Final = re.compile(r"while evaluating policy `([^`]*)`")
 
 
 class _World(Struct, frozen=True):
@@ -337,19 +310,6 @@ class _World(Struct, frozen=True):
 
     entities: "cedar.Entities"
     request: dict[str, Any]
-
-
-class _Diagnostics(Struct):
-    reason: list[str] = []
-    errors: list[str] = []
-
-
-class _Answer(Struct):
-    decision: str
-    diagnostics: _Diagnostics
-
-
-_DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
 @lru_cache(maxsize=64)

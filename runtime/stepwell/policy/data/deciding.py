@@ -6,16 +6,15 @@ it forbids.
 """
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 from cedarpy import _internal as cedar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stepwell.policy.cedar_world import answers, entities, entity_of, policies, rule_in
 from stepwell.policy.data.access import (
     MOST_ROWS,
     Access,
@@ -32,7 +31,6 @@ from stepwell.policy.data.names import named
 from stepwell.policy.data.openings import Opening, stricter, together
 from stepwell.policy.data.port import Asker
 from stepwell.policy.data.rules import CHANGES, DataRule, Verb
-from stepwell.policy.schema import PRINCIPALS
 
 KEPT: Final = 256
 """Decisions that are kept ready."""
@@ -146,28 +144,12 @@ class _Asked(Struct, frozen=True):
     broken: frozenset[str]
 
 
-class _Diagnostics(Struct):
-    reason: list[str] = []
-    errors: list[str] = []
-
-
-class _Answer(Struct):
-    decision: str
-    diagnostics: _Diagnostics
-
-
-_DECODER: Final = msgspec.json.Decoder(_Answer)
-_IN_RULE: Final = re.compile(r"while evaluating policy `([^`]*)`")
 _ANY: Final = {"op": "All"}
 
 
 def _asked(rules: Sequence[DataRule], asker: Asker) -> _Asked:
-    kind, _, name = asker.principal.partition(":")
-    uid = {"type": PRINCIPALS.get(kind, "Service"), "id": name}
-    groups = [{"type": "Group", "id": group} for group in sorted(asker.groups)]
-    tags = {name: list(texts) for name, texts in asker.attributes.items()}
-    entity = {"uid": uid, "attrs": {}, "tags": tags, "parents": groups}
-    world = cedar.Entities.from_json_str(msgspec.json.encode([entity]).decode(), None)
+    who = entity_of(asker.principal, asker.groups, asker.attributes)
+    uid, world = who["uid"], entities([who])
     permits, _ = _matching([rule for rule in rules if rule.effect == "permit"], uid, world)
     forbids, broken = _matching([rule for rule in rules if rule.effect == "forbid"], uid, world)
     return _Asked(permits, forbids, broken)
@@ -184,26 +166,23 @@ def _matching(
     if not rules:
         return (), frozenset()
     sources = {rule.id: {**rule.source, "action": _ANY, "resource": _ANY} for rule in rules}
-    document = {"templates": {}, "staticPolicies": sources, "templateLinks": []}
-    policies = cedar.PolicySet.from_json_str(msgspec.json.encode(document).decode())
     request = {
         "principal": uid,
         "action": {"type": "Action", "id": "db_read"},
         "resource": {"type": "Table", "id": ""},
         "context": "{}",
     }
-    (text,) = cedar.is_authorized_batch([request], policies, world, None, False)
-    answer = _DECODER.decode(text)
+    (answer,) = answers([request], policies(sources), world)
     by_id = {rule.id: rule for rule in rules}
     if answer.decision == "NoDecision":
         log.error("Cedar did not decide about data, a defect of ours")
         return _all_broken(rules)
     broken: set[str] = set()
     for error in answer.diagnostics.errors:
-        match = _IN_RULE.search(error)
-        if match is None or match[1] not in by_id:
+        rule = rule_in(error)
+        if rule is None or rule not in by_id:
             return _all_broken(rules)
-        broken.add(match[1])
+        broken.add(rule)
     forbids = rules[0].effect == "forbid"
     found = {*answer.diagnostics.reason, *(broken if forbids else ())}
     return tuple(rule for rule in rules if rule.id in found), frozenset(broken)
