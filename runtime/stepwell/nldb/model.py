@@ -5,7 +5,6 @@ the data policies answer. Both are plain values: whoever reads the catalog or de
 makes them, the guard and the planner only look.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -18,6 +17,7 @@ from stepwell.policy.data.access import (
     ChangeAccess,
     Mask,
     TableAccess,
+    digest_of,
     open_access,
 )
 
@@ -123,7 +123,7 @@ def catalog(
 ) -> Catalog:
     """The catalog with its fingerprint."""
     lasting = {name: msgspec.structs.replace(table, rows=None) for name, table in tables.items()}
-    fingerprint = _digest([dialect, version, default_schema, lasting])
+    fingerprint = digest_of([dialect, version, default_schema, lasting])
     return Catalog(
         dialect=dialect,
         version=version,
@@ -131,8 +131,3 @@ def catalog(
         tables=tables,
         fingerprint=fingerprint,
     )
-
-
-def _digest(value: object) -> str:
-    encoded = msgspec.json.encode(msgspec.to_builtins(value, order="deterministic"), order="sorted")
-    return hashlib.sha256(encoded).hexdigest()

@@ -75,7 +75,7 @@ class Access(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all of it: two accesses with the same digest allow the same."""
-        return _digest(self)
+        return digest_of(self)
 
     @cached_property
     def reach(self) -> str:
@@ -147,6 +147,7 @@ def open_access(catalog: Tables, *, most_rows: int = MOST_ROWS) -> Access:
     )
 
 
-def _digest(value: object) -> str:
+def digest_of(value: object) -> str:
+    """SHA-256 of a value of ours, whatever the order in its maps and sets."""
     encoded = msgspec.json.encode(msgspec.to_builtins(value, order="deterministic"), order="sorted")
     return hashlib.sha256(encoded).hexdigest()
