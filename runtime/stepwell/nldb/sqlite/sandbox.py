@@ -17,21 +17,12 @@ from msgspec import Struct
 
 from stepwell.nldb.limits import Limits, failed
 from stepwell.nldb.sqlite.authorizer import Authorizer
+from stepwell.nldb.sqlite.connection import bounded, connected, ends_in_time
 from stepwell.nldb.sqlite.functions import HASH, hashing
 from stepwell.quoting import quoted
 
-_PROGRESS_STEPS = 10_000
-_BUSY_TIMEOUT = 2.0
-
-_ENGINE_LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000,
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 60,
-    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
-    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
-    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
-}
+_LIMITS = {sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000, sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1}
+"""Besides those of every connection."""
 
 _TABLE_FUNCTIONS = ("json_each", "json_tree")
 SHADOWS = frozenset(
@@ -77,11 +68,8 @@ def open_reader(path: str, tables: Iterable[str], limits: Limits, *, salt: str) 
         stamp = stamp_of(connection, path)
         authorizer = Authorizer(*_warm(connection, tables))
         connection.create_function(HASH, 1, hashing(salt), deterministic=True)
-        for limit, value in _ENGINE_LIMITS.items():
-            connection.setlimit(limit, value)
-        deadline = time.monotonic() + limits.timeout.total_seconds()
-        reader = Reader(connection, authorizer, deadline, stamp)
-        connection.set_progress_handler(lambda: reader.is_late, _PROGRESS_STEPS)
+        bounded(connection, _LIMITS)
+        reader = Reader(connection, authorizer, ends_in_time(connection, limits), stamp)
         connection.set_authorizer(authorizer)
         yield reader
 
@@ -93,19 +81,10 @@ def open_plain(path: str, limits: Limits) -> Iterator[sqlite3.Connection]:
     Raises:
         sqlite3.Error: the file cannot be opened.
     """
-    connection = sqlite3.connect(
-        f"{Path(path).as_uri()}?mode=ro",
-        uri=True,
-        timeout=_BUSY_TIMEOUT,
-        isolation_level=None,
-        cached_statements=0,
-    )
-    with contextlib.closing(connection):
+    with connected(path, "ro", limits) as connection:
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("PRAGMA query_only=1")
-        connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute(f"PRAGMA hard_heap_limit={limits.memory:d}")
         yield connection
 
 

@@ -6,9 +6,7 @@ foreign keys of the database do besides is the database's own, and was named bef
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -16,6 +14,7 @@ import msgspec
 from stepwell.engine.values import Json
 from stepwell.errors import Code
 from stepwell.nldb.limits import Limits, timed_out
+from stepwell.nldb.sqlite.connection import bounded, connected, ends_in_time
 from stepwell.nldb.sqlite.database import SqliteDatabase
 from stepwell.nldb.sqlite.functions import FUNCTIONS, HASH, hashing
 from stepwell.nldb.sqlite.sandbox import stamp_of
@@ -26,16 +25,7 @@ from stepwell.nldb.writes.job import Job, Outcome, Row
 from stepwell.tools.port import ToolFailed
 
 MODULE: Final = "stepwell.nldb.writes.sqlite"
-_BUSY: Final = 2.0
-_STEPS: Final = 10_000
-_LIMITS: Final = {
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 60,
-    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
-    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 32,
-    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
-}
+_TRIGGER_DEPTH: Final = 32
 _READS: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_READ})
 _WRITES: Final = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
 
@@ -69,7 +59,7 @@ def change(path: str, job: Json, limits: Json) -> Json:
     """
     wanted = msgspec.convert(job, Job)
     bounds = msgspec.convert(limits, Limits)
-    with _told(bounds), _connected(path, bounds) as connection:
+    with _told(bounds), _writing(path, bounds) as connection:
         _begin(connection)
         if stamp_of(connection, path) != wanted.stamp:
             return msgspec.to_builtins(Outcome(moved=True))
@@ -88,7 +78,7 @@ def look(path: str, schema: str, key: str, preview: str, limits: Json) -> Json:
         ToolFailed: QUERY_FAILED, or TOOL_TIMEOUT.
     """
     bounds = msgspec.convert(limits, Limits)
-    with _told(bounds), _connected(path, bounds) as connection:
+    with _told(bounds), _writing(path, bounds) as connection:
         asking = changes.look("sqlite", schema, key, preview)
         return msgspec.to_builtins(_run(connection, asking, None))
 
@@ -130,23 +120,12 @@ class Authorizer:
 
 
 @contextlib.contextmanager
-def _connected(path: str, limits: Limits) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(
-        f"{Path(path).as_uri()}?mode=rw",
-        uri=True,
-        timeout=_BUSY,
-        isolation_level=None,
-        cached_statements=0,
-    )
-    with contextlib.closing(connection):
+def _writing(path: str, limits: Limits) -> Iterator[sqlite3.Connection]:
+    with connected(path, "rw", limits) as connection:
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA hard_heap_limit={limits.memory:d}")
-        for limit, value in _LIMITS.items():
-            connection.setlimit(limit, value)
-        deadline = time.monotonic() + limits.timeout.total_seconds()
-        connection.set_progress_handler(lambda: time.monotonic() >= deadline, _STEPS)
+        bounded(connection, {sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: _TRIGGER_DEPTH})
+        ends_in_time(connection, limits)
         yield connection
 
 
