@@ -1,8 +1,8 @@
 """What the natural-language database tools know of a database, and what one asker may do in it.
 
-`Catalog` is what there is; `Access` is the part of it that a principal may see and change, which
-the data policies answer. Both are plain values: whoever reads the catalog or decides the policy
-makes them, the guard and the planner only look.
+`Catalog` is what there is; `Access` is the part of it that a principal may see and change. It is the
+answer of the data rules, made there (`policy.data.access`) and only named here. Both are plain values:
+the guard and the planner look at nothing else.
 """
 
 from collections.abc import Mapping
