@@ -80,7 +80,7 @@ class Access(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def reach(self) -> str:
         """The same, whatever the version of the policy is that says so."""
-        return _digest(replace(self, policy=""))
+        return digest_of(replace(self, policy=""))
 
     def rows_of(self, tables: Iterable[str]) -> int:
         """How many rows an answer may have that reads these tables."""
