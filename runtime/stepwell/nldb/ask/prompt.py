@@ -116,7 +116,7 @@ def prompt_of(question: str, known: Known, today: date) -> str:
 
 def chosen(before: str, reading: str) -> str:
     """The message to a model whose readings a person has chosen from."""
-    meant = clean(reading, LONGEST_MEANING)
+    meant = clean(reading, LONGEST_MEANING + 1)  # one that was cut has a sign more
     return f"{before}\n\nOf its readings the person has chosen this one; give no other: {meant}"
 
 

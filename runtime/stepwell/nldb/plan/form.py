@@ -102,7 +102,7 @@ def list_of(items: Any) -> dict[str, Any]:
 
 TEXT: Final = {"type": "string"}
 FLAG: Final = {"type": "boolean"}
-SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
+SCALAR: Final = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}
 SCHEMA: Final[dict[str, Any]] = closed_object(
     verb={"type": "string", "enum": [*get_args(Verb)]},
     changes=TEXT,
