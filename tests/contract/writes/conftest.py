@@ -36,7 +36,7 @@ async def postgres_desk(shop_url: str, anyio_backend: str) -> AsyncIterator[Post
     made = PostgresDesk(shop_url)
     made.run(postgres_shelves.SHOP)
     yield made
-    await made.database.close()
+    await made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -47,31 +47,39 @@ class PostgresDesk(Desk):
         super().__init__(database, **limits)
         self.lend = database.connections.lend
         self.url = url
+        self._other = psycopg.connect(url, autocommit=True)
+
+    def reconnect(self) -> None:
+        """Begins anew: the server was restarted."""
+        self._other.close()
+        self._other = psycopg.connect(self.url, autocommit=True)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        self._other.close()
+        await self.database.close()
 
     def rows(self, sql: str) -> list[Any]:
         """Rows of the database, read by another connection."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(sql.encode()).fetchall()
+        return self._other.execute(sql.encode()).fetchall()
 
     def run(self, script: str) -> None:
         """Somebody else changes the database."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(script.encode())
+        self._other.execute(script.encode())
 
     def cells(self, table: str, columns: list[str]) -> list[dict[str, Json]]:
         """All rows of a table, as a preview writes them."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(f"SELECT {', '.join(columns)} FROM {table}".encode())
-            result = cursor.pgresult
-            assert result is not None
-            types = [column.type_code for column in cursor.description or ()]
-            return [
-                {
-                    name: postgres._cell(result.get_value(row, at), types[at])
-                    for at, name in enumerate(columns)
-                }
-                for row in range(result.ntuples)
-            ]
+        cursor = self._other.execute(f"SELECT {', '.join(columns)} FROM {table}".encode())
+        result = cursor.pgresult
+        assert result is not None
+        types = [column.type_code for column in cursor.description or ()]
+        return [
+            {
+                name: postgres._cell(result.get_value(row, at), types[at])
+                for at, name in enumerate(columns)
+            }
+            for row in range(result.ntuples)
+        ]
 
     def trigger(self, name: str, when: str, body: str) -> None:
         """Makes a trigger of `goods`."""

@@ -9,6 +9,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.errors import Code
 from stepwell.nldb.toolkit import sealed, spec
 from stepwell.nldb.writes.desk import MOST_MOVES, Desk, begun, check_place, moving
+from stepwell.nldb.writes.digests import place_of
 from stepwell.nldb.writes.job import Application, Applied, Outcome
 from stepwell.nldb.writes.port import Ground
 from stepwell.nldb.writes.prepare import MOST_ROWS, Prepared
@@ -67,11 +68,7 @@ class ApplyTool(SelfTimed):
             ready = await self._ready(context, ground, shown)
             outcome = await self._change(context, ground, shown, ready)
             if outcome.applied is not None:
-                return _answer(shown, outcome.applied, is_repeated=True)
-            if outcome.done is not None:
-                made = await self._look(context, ground, shown)
-                assert made is not None, "it is written in the same transaction"
-                return _answer(shown, made, is_repeated=False)
+                return _answer(shown, outcome.applied, is_repeated=outcome.done is None)
         raise moving()
 
     async def _ready(self, context: CallContext, ground: Ground, shown: Preview) -> Prepared:
@@ -132,13 +129,14 @@ def _check_fresh(shown: Preview, ground: Ground) -> None:
 
 def _answer(shown: Preview, applied: Applied, *, is_repeated: bool) -> Data:
     names = list(shown.changes[0].key) if shown.changes else []
+    keys = sorted(applied.keys, key=place_of)
     told = ApplyAnswer(
         preview=shown.preview,
         datasource=shown.datasource,
         kind=shown.kind,
         table=shown.table,
         rows=shown.rows,
-        keys=[dict(zip(names, key, strict=True)) for key in applied.keys],
+        keys=[dict(zip(names, key, strict=True)) for key in keys],
         at=applied.at,
         repeated=is_repeated,
         undo=msgspec.to_builtins(shown.undo),

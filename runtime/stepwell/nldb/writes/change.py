@@ -38,9 +38,9 @@ def change(job: Job) -> Asking[Outcome]:
         if has_table and (before := (yield from _before(job))) is not None:
             return Outcome(applied=before)
     done = yield from _Changing(job).run()
-    if job.application is not None:
-        yield from _keep(job, done, has_table=has_table)
-    return Outcome(done=done)
+    if job.application is None:
+        return Outcome(done=done)
+    return Outcome(done=done, applied=(yield from _keep(job, done, has_table=has_table)))
 
 
 def look(dialect: str, schema: str, key: str, preview: str) -> Asking[Outcome]:
@@ -58,7 +58,7 @@ def _before(job: Job) -> Asking[Applied | None]:
     return applied.read(rows[0]) if rows else None
 
 
-def _keep(job: Job, done: Done, *, has_table: bool) -> Asking[None]:
+def _keep(job: Job, done: Done, *, has_table: bool) -> Asking[Applied]:
     """Compares what was done with what was shown, and says that it was."""
     wanted = job.application
     assert wanted is not None
@@ -68,19 +68,15 @@ def _keep(job: Job, done: Done, *, has_table: bool) -> Asking[None]:
         raise stale("the new values would be others: something that they depend on has changed")
     if not has_table:
         yield Ask(applied_table.create_sql(job.schema))
-    places = [job.columns.index(name) for name in job.key]
-    rows = [row for one in done.changes if (row := one.new or one.old) is not None]
-    yield applied.put(
-        job.dialect,
-        job.schema,
-        Applied(
-            key=wanted.key,
-            preview=wanted.preview,
-            at=wanted.at,
-            keys=[[row[place] for place in places] for row in rows],
-            state=done.state,
-        ),
+    made = Applied(
+        key=wanted.key,
+        preview=wanted.preview,
+        at=wanted.at,
+        keys=done.order,
+        state=done.state,
     )
+    yield applied.put(job.dialect, job.schema, made)
+    return made
 
 
 class _Changing:
@@ -96,6 +92,8 @@ class _Changing:
         changes: list[Change] = []
         self._found += yield from effects.triggers(job)
         rules = yield from effects.cascades(job)
+        if job.dialect == "postgres" and len(job.batches[0].runs) > 1:
+            yield Ask("SET CONSTRAINTS ALL DEFERRED")  # they hold for all of the runs together
         for batch in job.batches:
             for parameters in batch.runs:
                 changes += yield from self._once(batch, parameters, rules)
@@ -119,6 +117,8 @@ class _Changing:
             self._count(len(keys))
             return [Change(None, row) for row in (yield from self._read(keys))]
         by_key = {_text(self._key(row)): row for row in old}
+        if batch.kind == "delete" and any(rule.place == self._place for rule in rules):
+            keys = [self._key(row) for row in old]  # its own cascade may come before it to a row
         if {_text(key) for key in keys} != set(by_key):
             raise refused(
                 "write.trigger",
@@ -236,6 +236,7 @@ class _Changing:
 
     def _done(self, changes: list[Change]) -> Done:
         job = self._job
+        order = [self._key(one.new or one.old or []) for one in changes]
         if job.kind != "insert":
             changes = sorted(changes, key=lambda one: place_of(self._key(one.old or [])))
         old = [one.old for one in changes if one.old is not None]
@@ -254,8 +255,13 @@ class _Changing:
             result=digest(job.salt, [[row[place] for place in fixed] for row in new]),
             state=digest(job.salt, state),
             changes=changes,
+            order=order,
             effects=tuple(self._found),
         )
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self._job.schema, self._job.bare
 
     @property
     def _check(self) -> str:

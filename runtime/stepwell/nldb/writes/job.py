@@ -113,6 +113,8 @@ class Done(Struct, frozen=True, kw_only=True):
     state: str
     """The digest of all of the rows as they were left."""
     changes: list[Change]
+    order: list[Row] = []
+    """The keys of the rows in the order in which they were changed."""
     effects: tuple[Effect, ...] = ()
 
 
@@ -123,15 +125,16 @@ class Applied(Struct, frozen=True, kw_only=True):
     preview: str
     at: str
     keys: list[Row]
-    """Those of the rows that are there now, or that were deleted."""
+    """Those of the rows that are there now, or that were deleted, in the order of `Done.order`."""
     state: str
     """As `Done.state`."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """Either what was done now, or, of what was applied before, what was done then."""
+    """What was done now, or, of what was applied before, what was done then."""
 
     done: Done | None = None
     applied: Applied | None = None
+    """Without `done`, it was applied before."""
     moved: bool = False
     """The schema is another one than that of `Job.stamp`; nothing was done."""

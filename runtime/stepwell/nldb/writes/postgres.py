@@ -50,7 +50,7 @@ class PostgresWriter:
                 async with self._lend() as connection, asyncio.timeout(_seconds(limits)):
                     return await self._change(connection, job, limits)
             except psycopg.Error as error:
-                if error.sqlstate in _RACED and left:
+                if left and (error.sqlstate in _RACED or _has_made_a_table(error)):
                     continue
                 raise told(error, limits) from error
             except TimeoutError as error:
@@ -94,9 +94,10 @@ async def _settled(
     mine = Applied(key=key, preview=preview, at="", keys=[], state="")
     try:
         return await _run(connection, _claiming(schema, mine))
-    except psycopg.errors.UniqueViolation:
+    except psycopg.errors.UniqueViolation as error:
         await connection.execute("ROLLBACK")
-        return await _found(connection, schema, key, preview, limits)
+        again = _settled if _has_made_a_table(error) else _found
+        return await again(connection, schema, key, preview, limits)
     except ToolFailed:  # the login may not use the table, so it has applied nothing
         return Outcome()
     finally:
@@ -158,6 +159,11 @@ def _cell(data: bytes | None, type: int) -> Json:
     if type in _INTEGERS:
         return int(text)
     return text == "t" if type == _BOOLEAN else text
+
+
+def _has_made_a_table(error: psycopg.Error) -> bool:
+    """Whether somebody else has made our own table at the same moment: it is there now."""
+    return error.diag.schema_name == "pg_catalog"
 
 
 def _seconds(limits: Limits) -> float:

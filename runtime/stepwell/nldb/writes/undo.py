@@ -1,6 +1,13 @@
-"""The inverse of a change, made from its preview: statements that go through the guard like any."""
+"""The inverse of a change, made from its preview: statements that go through the guard like any.
 
-from collections.abc import Sequence
+They run row by row, so their order counts: what a unique column has moved through forwards it moves
+through backwards, and a row comes after those of its own table that it refers to, or goes before them.
+"""
+
+from collections.abc import Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+import msgspec
 
 from stepwell.engine.values import Json
 from stepwell.nldb.guard import Refused
@@ -15,7 +22,7 @@ from stepwell.tools.port import ToolFailed
 
 
 def inverse(preview: Preview, catalog: Catalog, access: Access, *, keys: Sequence[Row]) -> Asked:
-    """What takes it back; `keys` are those of the rows as they were left.
+    """What takes it back; `keys` are those of the rows as they were left, in the order of the change.
 
     Raises:
         Refused: whoever asks may not do that.
@@ -28,11 +35,11 @@ def inverse(preview: Preview, catalog: Catalog, access: Access, *, keys: Sequenc
         raise refused("write.undo", "it has changed nothing", "there is nothing to take back")
     match preview.kind:
         case "insert":
-            return _deleting(table, catalog, keys)
+            return _deleting(table, catalog, preview, keys)
         case "delete":
             return _inserting(table, catalog, preview)
         case "update":
-            return _restoring(table, catalog, access, preview)
+            return _restoring(table, catalog, access, _backwards(preview, keys))
 
 
 def outlook(preview: Preview, catalog: Catalog, access: Access) -> Undo:
@@ -47,15 +54,18 @@ def outlook(preview: Preview, catalog: Catalog, access: Access) -> Undo:
     lost = [effect.table for effect in preview.effects if effect.kind == "cascade"]
     if lost:
         why = f"what the database does to {', '.join(lost)} by itself is not taken back"
+        if preview.table in lost:
+            why += ", nor can rows be put back that refer to such rows"
         return Undo(possible=True, why=why)
     if any(effect.kind != "cascade" for effect in preview.effects):
         return Undo(possible=True, why="what triggers do elsewhere is not taken back")
     return Undo(possible=True)
 
 
-def _deleting(table: Table, catalog: Catalog, keys: Sequence[Row]) -> Asked:
+def _deleting(table: Table, catalog: Catalog, preview: Preview, keys: Sequence[Row]) -> Asked:
     where = _where(table.primary_key)
-    runs = tuple(_key_values(key) for key in keys)
+    rows = [change.new or {} for change in preview.changes]
+    runs = tuple(_key_values(keys[place]) for place in reversed(_referred_first(table, rows)))
     return Asked(sql=f"DELETE FROM {full_name(table, catalog)} WHERE {where}", runs=runs)  # noqa: S608
 
 
@@ -77,9 +87,10 @@ def _inserting(table: Table, catalog: Catalog, preview: Preview) -> Asked:
         )
     shown = ", ".join(quoted(name) for name in names)
     places = ", ".join(f":v{place}" for place in range(len(names)))
+    rows = [_old(change) for change in preview.changes]
     runs = tuple(
-        {f"v{place}": _old(change)[name] for place, name in enumerate(names)}
-        for change in preview.changes
+        {f"v{place}": rows[at][name] for place, name in enumerate(names)}
+        for at in _referred_first(table, rows)
     )
     sql = f"INSERT INTO {full_name(table, catalog)} ({shown}) VALUES ({places})"  # noqa: S608
     return Asked(sql=sql, runs=runs)
@@ -115,6 +126,43 @@ def _setting(table: Table, catalog: Catalog, preview: Preview, names: Sequence[s
         for change in preview.changes
     )
     return Asked(sql=f"UPDATE {full_name(table, catalog)} SET {sets} WHERE {where}", runs=runs)  # noqa: S608
+
+
+def _backwards(preview: Preview, keys: Sequence[Row]) -> Preview:
+    """The preview with its rows the other way round than they were changed."""
+    by_key = {_text(change.key.values()): change for change in preview.changes}
+    return msgspec.structs.replace(
+        preview, changes=[by_key[_text(key)] for key in reversed(keys) if _text(key) in by_key]
+    )
+
+
+def _referred_first(table: Table, rows: Sequence[dict[str, Json]]) -> list[int]:
+    """The places of the rows, each after those of its own table that it refers to.
+
+    Raises:
+        ToolFailed: QUERY_REFUSED, some refer to one another in a circle.
+    """
+    order = TopologicalSorter[int]({place: () for place in range(len(rows))})
+    for key in table.foreign_keys:
+        if key.table != table.name:
+            continue
+        by_value = {_text(row.get(name) for name in key.referred): at for at, row in enumerate(rows)}
+        for at, row in enumerate(rows):
+            parent = by_value.get(_text(row.get(name) for name in key.columns))
+            if parent is not None and parent != at:
+                order.add(at, parent)
+    try:
+        return list(order.static_order())
+    except CycleError:
+        raise refused(
+            "write.undo",
+            "its rows refer to one another in a circle, so none of them can be put back first",
+            "ask whoever keeps the database",
+        ) from None
+
+
+def _text(cells: Iterable[Json]) -> bytes:
+    return msgspec.json.encode(list(cells))
 
 
 def _where(key: Sequence[str]) -> str:
