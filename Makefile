@@ -13,6 +13,7 @@ BIN := .venv/bin
 ONLY ?=
 SEEDS ?= 2000
 KILLS ?= 20
+CHANGES ?= 1000
 MUTANTS ?= 0
 FUZZ ?= 10000
 FUZZ_SEED ?= 1
@@ -94,6 +95,10 @@ mutants: setup ## Change the core in small ways, and see what no test notices (M
 crash: setup ## Kill real daemons KILLS=20 times under load, into bench/results/crash.json
 	STEPWELL_CRASH_KILLS=$(KILLS) STEPWELL_CRASH_REPORT=bench/results/crash.json \
 		$(BIN)/pytest -m crash tests/e2e
+
+.PHONY: changes
+changes: setup ## Make CHANGES=1000 random changes of databases on each engine, and take them back
+	STEPWELL_CHANGES=$(CHANGES) $(BIN)/pytest tests/contract/writes/test_random_changes.py
 
 .PHONY: fuzz
 fuzz: setup ## Send FUZZ=10000 damaged and random requests through the MCP door

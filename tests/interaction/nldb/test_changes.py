@@ -189,6 +189,31 @@ async def test_another_agent_is_not_shown_the_rows_of_a_held_change(service: Ser
     assert (other.preview, other.is_withheld) == (None, True)
 
 
+async def test_a_policy_that_has_changed_since_the_preview_leaves_all_as_it_is(
+    service: Service, database: Path
+) -> None:
+    codes = await Codes(service, LOCAL_USER).enrol()
+    sql = "UPDATE goods SET stock = stock + 1 WHERE name = 'Lamp'"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = (await ended(service, run))["preview"]
+    narrower = PolicyFile("shop.cedar", POLICY[1].text.replace(', Action::"db_update"', ""))
+    await service.policies.apply(
+        LOCAL_USER, [POLICY[0], narrower], proof=Proof(kind="totp", value=codes.next())
+    )
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview})
+    one = await asked(service, run)
+    proof = Proof(kind="totp", value=codes.next())
+    await service.approvals.decide(
+        LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
+    )
+    found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+    assert found.failure is not None
+    assert found.failure.reason == "PREVIEW_STALE"
+    assert stock(database) == [(4,), (0,)]
+
+
 async def test_no_row_of_a_change_stands_in_an_event(service: Service) -> None:
     sql = "UPDATE goods SET name = 'CANARY' || name WHERE stock > 3"
     run = await service.call_tool(

@@ -142,11 +142,13 @@ def _referred_first(table: Table, rows: Sequence[dict[str, Json]]) -> list[int]:
     Raises:
         ToolFailed: QUERY_REFUSED, some refer to one another in a circle.
     """
-    order = TopologicalSorter[int]({place: () for place in range(len(rows))})
+    order = TopologicalSorter[int](dict.fromkeys(range(len(rows)), ()))
     for key in table.foreign_keys:
         if key.table != table.name:
             continue
-        by_value = {_text(row.get(name) for name in key.referred): at for at, row in enumerate(rows)}
+        by_value = {
+            _text(row.get(name) for name in key.referred): at for at, row in enumerate(rows)
+        }
         for at, row in enumerate(rows):
             parent = by_value.get(_text(row.get(name) for name in key.columns))
             if parent is not None and parent != at:
