@@ -127,8 +127,8 @@ async def _check_postgres(url: str, secrets: Secrets, *, accept_risks: bool) -> 
     if found.refusals and not accept_risks:
         reasons = "; ".join(f"{one.what}: {one.advice}" for one in found.refusals)
         raise invalid_url(
-            f"{reasons}. To use it all the same, and be warned by `stepwell datasource check`, add "
-            "it with --accept-risks"
+            f"{reasons}. To use it all the same, be it only until `emit-sql` has printed another "
+            "login, add it with --accept-risks"
         )
 
 

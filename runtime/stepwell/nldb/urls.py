@@ -42,7 +42,11 @@ def invalid_url(reason: str) -> InvalidRequest:
 
 
 def _path(url: str) -> Path:
-    scheme, _, rest = url.partition("://")
+    scheme, has_scheme, rest = url.partition("://")
+    if url and not has_scheme:
+        raise invalid_url(
+            f"{url} is no URL; of a SQLite file it is {_PREFIX}{url}, of PostgreSQL {EXAMPLE}"
+        )
     if scheme != "sqlite":
         raise invalid_url(
             f"{scheme or url}: only SQLite and PostgreSQL databases can be datasources; "

@@ -101,7 +101,8 @@ class Output:
         self._notes.print("error", style="bold red", end=" ")
         self._notes.print(error.message, markup=False)
         for field, problem in error.detail.items():
-            if problem and problem not in error.message:
+            # On the wire a long one is cut, and ends with the sign for that.
+            if problem and problem.removesuffix("…") not in error.message:
                 self._notes.print(f"  {field}: {problem}", markup=False)
         self._notes.print(error.code, style="dim")
 

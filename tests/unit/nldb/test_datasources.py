@@ -35,7 +35,7 @@ def test_a_stored_url_gives_its_file() -> None:
     [
         ("sqlite:///shop.db", "is relative; write the full path"),
         ("mysql://localhost/shop", "only SQLite and PostgreSQL databases can be datasources"),
-        ("shop.db", "only SQLite and PostgreSQL databases can be datasources"),
+        ("shop.db", "shop.db is no URL; of a SQLite file it is sqlite:///shop.db"),
         ("", "only SQLite and PostgreSQL databases can be datasources"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
