@@ -26,15 +26,22 @@ _SCHEMA = {
     "truncated": {"type": "boolean"},
     "notes": _TEXTS,
 }
-_VERDICT = {"sql": {"type": "string"}, "tables": _TEXTS, "columns": _TEXTS, "outputs": _TEXTS}
+_VERDICT = {
+    "sql": {"type": "string", "description": "As it would run."},
+    "tables": {**_TEXTS, "description": "Those that it reads."},
+    "columns": {**_TEXTS, "description": "Those that it reads."},
+    "outputs": {**_TEXTS, "description": "The columns of the result."},
+    "masked": {**_TEXTS, "description": "Of them, those whose values you do not see."},
+    "row_filtered": {**_TEXTS, "description": "Tables of which you may not see every row."},
+}
 _ANSWER = {
-    "columns": {"type": "array"},
-    "rows": {"type": "array"},
-    "returned": {"type": "integer"},
-    "total": {"type": ["integer", "null"]},
-    "truncated": {"type": "boolean"},
+    "columns": _TEXTS,
+    "rows": {"type": "array", "items": {"type": "array"}},
+    "returned": {"type": "integer", "description": "How many rows are here."},
+    "total": {"type": ["integer", "null"], "description": "How many there are, if known."},
+    "truncated": {"type": "boolean", "description": "Whether something was left out."},
     "notes": _TEXTS,
-    "result_id": {"type": "string"},
+    "result_id": {"type": "string", "description": "db_result shows more of the rows."},
 }
 
 
@@ -178,13 +185,23 @@ class ResultTool(SelfTimed):
             f"Shows up to {PAGE} rows of what db_query or db_ask has answered you before, from a "
             "place on, as long as you may still see all of it. No row is read again.",
             {
-                "result_id": {"type": "string", "maxLength": 512},
+                "result_id": {
+                    "type": "string",
+                    "maxLength": 512,
+                    "description": "As the answer named it.",
+                },
                 "offset": {
                     "type": "integer",
                     "minimum": 0,
                     "description": "How many rows to leave out.",
                 },
-                "rows": {"type": "integer", "minimum": 1, "maximum": PAGE},
+                "rows": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": PAGE,
+                    "default": PAGE,
+                    "description": "The most rows to show.",
+                },
             },
             limits,
             required=("result_id",),
@@ -214,7 +231,8 @@ class ResultTool(SelfTimed):
             )
         await self._check_sight(told.value.get("sight"), told.sealed, context)
         offset, size = arguments.get("offset", 0), arguments.get("rows", PAGE)
-        return Data(page_of(told.value, id, offset=offset, size=size), sealed=told.sealed)
+        rows = {name: told.value[name] for name in _ANSWER}
+        return Data(page_of(rows, id, offset=offset, size=size), sealed=told.sealed)
 
     async def _check_sight(self, sight: Json, sealed: str, context: CallContext) -> None:
         """Rows that were shown once are hidden from who may not see them any more."""

@@ -112,7 +112,7 @@ SCHEMA: dict[str, Any] = {
         "total": {"type": ["integer", "null"], "description": "How many there are, if known."},
         "truncated": {"type": "boolean", "description": "Whether something was left out."},
         "notes": _TEXTS,
-        "result_id": {**_TEXT, "description": "Names this result."},
+        "result_id": {**_TEXT, "description": "db_result shows more of the rows."},
         "sight": {**_TEXT, "description": "Names what you might see; db_result compares it."},
         "masked": {**_TEXTS, "description": "Columns whose values are hidden from you."},
         "row_filtered": {**_TEXTS, "description": "Tables of which you may not see every row."},
