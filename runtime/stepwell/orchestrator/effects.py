@@ -52,7 +52,7 @@ from stepwell.principals import SCHEDULE
 from stepwell.tools.asking import Level, Line
 from stepwell.tools.invoke import invoke
 from stepwell.tools.outcomes import described, not_json
-from stepwell.tools.port import CallContext, NotBegun, Tool, ToolFailed, ToolSpec
+from stepwell.tools.port import CallContext, Foresees, NotBegun, Tool, ToolFailed, ToolSpec
 from stepwell.tools.questions import Question, Reply
 from stepwell.tools.registry import ToolRegistry
 from stepwell.tools.relay import CallRelay, Message, Progress
@@ -219,6 +219,14 @@ class WorldEffects:
             return self._answered(command, failure=Failure(Code.TOOL_SUSPENDED, reason))
         usage = await self._usage(namespace, state)
         decision = self._decide(namespace, state, command, tool.spec, usage)
+        if decision.effect == "require_approval" and isinstance(tool, Foresees):
+            try:
+                await tool.foresee(
+                    command.arguments.value,
+                    self._context(namespace, state, command, traceparent),
+                )
+            except StepwellError as error:
+                return self._answered(command, failure=failure_of(error))
         if decision.effect != "allow":
             return self._withheld(state, command, tool.spec, decision)
         if self._spending is not None and self._spending.is_limited(namespace, state):
@@ -243,16 +251,7 @@ class WorldEffects:
         may_repeat = command.idempotent
         if may_repeat is None:
             may_repeat = tool.spec.idempotent or tool.spec.read_only or tool.spec.keyed
-        context = CallContext(
-            namespace=namespace,
-            principal=state.principal,
-            run=state.run,
-            step=command.step,
-            attempt=command.attempt,
-            key=f"{state.run}/{command.key}",
-            traceparent=traceparent,
-            attributes=state.attributes,
-        )
+        context = self._context(namespace, state, command, traceparent)
         approval = command.approval
         by = approval.by if approval else ""
         allowed = _told(decision.effect, decision.rules, by, decision.log_only)
@@ -281,6 +280,20 @@ class WorldEffects:
             result=result,
             latency_us=now - begun,
             decision=allowed,
+        )
+
+    def _context(
+        self, namespace: str, state: RunState, command: CallTool, traceparent: str
+    ) -> CallContext:
+        return CallContext(
+            namespace=namespace,
+            principal=state.principal,
+            run=state.run,
+            step=command.step,
+            attempt=command.attempt,
+            key=f"{state.run}/{command.key}",
+            traceparent=traceparent,
+            attributes=state.attributes,
         )
 
     def _line(

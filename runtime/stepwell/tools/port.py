@@ -125,6 +125,20 @@ class Tool(Protocol):
         ...
 
 
+class Foresees:
+    """Marks a tool that may know beforehand that a call is in vain: no person is asked about such a one."""
+
+    __slots__ = ()
+
+    async def foresee(self, arguments: dict[str, Json], context: CallContext) -> None:
+        """Looks whether the call could be made now; does nothing. Arguments fit the schema already.
+
+        Raises:
+            ToolFailed: it could not.
+        """
+        raise NotImplementedError
+
+
 class SelfTimed:
     """Marks a tool that keeps `spec.timeout` itself: its calls may wait for a place to begin.
 

@@ -14,6 +14,7 @@ from tests.interaction.web.conftest import Codes
 
 from stepwell.bootstrap import open_runtime
 from stepwell.config import load_settings
+from stepwell.errors import Code
 from stepwell.orchestrator.approvals import Proof
 from stepwell.orchestrator.service import Service
 from stepwell.orchestrator.views import Approval, Run
@@ -84,6 +85,28 @@ async def apply(service: Service, codes: Codes, preview: str) -> tuple[Approval,
         LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
     )
     return one, await ended(service, run)
+
+
+async def test_nobody_is_asked_about_what_cannot_be_applied(
+    service: Service, database: Path
+) -> None:
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": "nothing"})
+    failed = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+    assert failed.failure is not None
+    assert failed.failure.reason == Code.PREVIEW_NOT_FOUND
+
+    sql = "DELETE FROM goods WHERE id = 1"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = await ended(service, run)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("ALTER TABLE goods ADD COLUMN colour TEXT")
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview["preview"]})
+    stale = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+    assert stale.failure is not None
+    assert stale.failure.reason == Code.PREVIEW_STALE
+    assert (await service.approvals.list(LOCAL_USER)).approvals == ()
 
 
 async def test_a_change_is_held_shown_with_its_rows_made_and_taken_back(

@@ -19,13 +19,13 @@ from stepwell.nldb.writes.preview import (
     Preview,
 )
 from stepwell.nldb.writes.refusals import stale
-from stepwell.tools.port import Begin, CallContext, SelfTimed, ToolFailed, ToolSpec
+from stepwell.tools.port import Begin, CallContext, Foresees, SelfTimed, ToolFailed, ToolSpec
 
 _SETTLED: Final = frozenset({Code.QUERY_REFUSED, Code.PREVIEW_STALE})
 """Failures after which nothing was written for certain."""
 
 
-class ApplyTool(SelfTimed):
+class ApplyTool(SelfTimed, Foresees):
     """Makes a change that was previewed, if everything is as it was then, and once."""
 
     def __init__(self, desk: Desk) -> None:
@@ -70,6 +70,18 @@ class ApplyTool(SelfTimed):
             if outcome.applied is not None:
                 return _answer(shown, outcome.applied, is_repeated=outcome.done is None)
         raise moving()
+
+    async def foresee(self, arguments: dict[str, Json], context: CallContext) -> None:
+        """Looks whether there is such a preview, and whether it is still one of what is there.
+
+        Raises:
+            ToolFailed: PREVIEW_NOT_FOUND, PREVIEW_STALE, or the datasource is not there.
+        """
+        shown = await self._desk.preview(context, arguments["preview"])
+        ground = await self._desk.ground_of(context, shown.datasource)
+        check_place(shown, ground)
+        if await self._look(context, ground, shown) is None:
+            _check_fresh(shown, ground)
 
     async def _ready(self, context: CallContext, ground: Ground, shown: Preview) -> Prepared:
         wanted = Application(
