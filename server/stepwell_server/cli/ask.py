@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stepwell.client import Client, RunStatus
+from stepwell.client import Client
 from stepwell.engine.values import Json
 from stepwell.errors import Code, InvalidRequest, NotFound
 from stepwell_server.cli.command import (
@@ -16,11 +16,11 @@ from stepwell_server.cli.command import (
     home_flag,
     home_or_default,
 )
-from stepwell_server.cli.ending import print_ended, told_how_to_go_on
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.outcome import print_outcome
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
+from stepwell_server.cli.tool_calls import answer_of
 from stepwell_server.visible import visible_line
 
 
@@ -52,21 +52,23 @@ async def ask(
 ) -> None:
     """Ask a datasource a question, and print the rows, the SQL and what was assumed."""
     output = Output(json=json)
-    async with connected(home_or_default(home)) as client:
-        name = datasource or await _only(client)
-        asked: dict[str, Json] = {"datasource": name, "question": question, "rows": rows}
-        while True:
-            if reading:
-                asked["reading"] = reading
-            outcome = await _asked(client, asked, output, home_flag(home))
-            is_clear = outcome["outcome"] != "clarify"
-            if is_clear or json or not sys.stdin.isatty():
-                break
-            reading = _chosen(outcome, output)
+    where, flag = home_or_default(home), home_flag(home)
+    if not datasource:
+        async with connected(where) as client:
+            datasource = await _only(client)
+    asked: dict[str, Json] = {"datasource": datasource, "question": question, "rows": rows}
+    while True:
+        if reading:
+            asked["reading"] = reading
+        outcome = await answer_of("db_ask", asked, output, where, flag)
+        is_clear = outcome["outcome"] != "clarify"
+        if is_clear or json or not sys.stdin.isatty():
+            break
+        reading = _chosen(outcome, output)
     if json:
         output.document(outcome)
     else:
-        print_outcome(outcome, output)
+        print_outcome(outcome, output, flag)
     if outcome["outcome"] in ("clarify", "cannot_answer"):
         raise typer.Exit(Exit.FAILED)
 
@@ -87,17 +89,6 @@ async def _only(client: Client) -> str:
     if len(names) > 1:
         raise InvalidRequest(f"say which one is asked: --datasource {'|'.join(names)}")
     return names[0]
-
-
-async def _asked(client: Client, asked: dict[str, Json], output: Output, flag: str) -> Json:
-    """What comes of a question. A run that failed is printed as one."""
-    started = await client.call("db_ask", asked)
-    with told_how_to_go_on(started.id, output, flag):
-        run = await client.wait(started.id)
-    if run.status is not RunStatus.COMPLETED or not isinstance(run.output, dict):
-        print_ended(run, output, flag)
-        raise typer.Exit(Exit.FAILED)
-    return run.output
 
 
 def _chosen(outcome: Json, output: Output) -> str:

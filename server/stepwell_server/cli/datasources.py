@@ -1,4 +1,4 @@
-"""`stepwell datasource`: the databases that the SQL tools may read."""
+"""`stepwell datasource`: the databases that there are, and what is known of them."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import typer
 from stepwell.client.types import InspectedDatasource
 from stepwell.config import redact_url
 from stepwell.nldb.urls import absolute_url
+from stepwell_server.cli import queries
 from stepwell_server.cli.command import HomeOption, JsonOption, command, home_or_default
 from stepwell_server.cli.definitions import print_problems, read_definition
 from stepwell_server.cli.exits import Exit
@@ -23,13 +24,14 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of t
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
-    group = typer.Typer(help="Databases that the SQL tools may read.", no_args_is_help=True)
+    group = typer.Typer(help="Databases that are asked, read and changed.", no_args_is_help=True)
     command(group)(add)
     command(group, "list")(list_datasources)
     command(group)(teach)
     command(group)(show)
     command(group)(check)
     command(group, "emit-sql")(emit_sql)
+    queries.add_to(group)
     command(group)(remove)
     app.add_typer(group, name="datasource")
 
@@ -45,7 +47,10 @@ async def add(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Name a database; it is opened once, read-only, to see that it is there."""
+    """Name a database.
+
+    It is opened once, read-only, to see that it is there.
+    """
     output = Output(json=json)
     async with connected(home_or_default(home)) as client:
         added = await client.datasources.create(
@@ -66,7 +71,10 @@ async def teach(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Teach a datasource words, metrics and verified queries, in the place of those before."""
+    """Teach a datasource words, metrics and queries.
+
+    They take the place of those before.
+    """
     output = Output(json=json)
     source = read_definition(file)
     async with connected(home_or_default(home)) as client:
@@ -119,7 +127,10 @@ async def show(name: NameArgument, *, home: HomeOption = None, json: JsonOption 
 
 
 async def check(name: NameArgument, *, home: HomeOption = None, json: JsonOption = False) -> None:
-    """Check what a datasource's login may do besides reading; 1 is returned when it is too much."""
+    """Check what a datasource's login may do.
+
+    1 is returned when it is too much.
+    """
     output = Output(json=json)
     found = await _described(name, home)
     if json:

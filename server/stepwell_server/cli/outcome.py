@@ -1,16 +1,14 @@
-"""What comes of a question, as a person reads it: the rows first, then how they came about."""
+"""What comes of a question or of SQL, as a person reads it: the rows first, then how they came about."""
 
 import shlex
 from collections.abc import Iterator
-
-import msgspec
 
 from stepwell.engine.values import Json
 from stepwell_server.cli.output import Output
 from stepwell_server.visible import visible, visible_line
 
 
-def print_outcome(outcome: Json, output: Output) -> None:
+def print_outcome(outcome: Json, output: Output, flag: str) -> None:
     """The answer on standard output; why there is none, or what is asked back, beside it."""
     match outcome["outcome"]:
         case "answer":
@@ -22,13 +20,45 @@ def print_outcome(outcome: Json, output: Output) -> None:
             if preview is not None:
                 _print_changes(preview, output)
                 output.people.print()
-            output.pairs([*_about(outcome), *_applying(preview)])
+            output.pairs([*_about(outcome), *_applying(preview, flag)])
         case "clarify":
             output.note(visible_line(outcome["question"]))
             for option in outcome["options"]:
                 output.note(f"  --reading {option['reading']}  {visible_line(option['meaning'])}")
         case _:
             output.note(f"no answer: {visible_line(outcome['reason'])}")
+
+
+def print_result(result: Json, output: Output) -> None:
+    """The rows of a query on standard output, and what there is to know of them."""
+    _print_rows(result, output)
+    output.people.print()
+    output.pairs([("rows", _counted(result)), *_notes(result)])
+
+
+def print_preview(preview: Json, output: Output, flag: str) -> None:
+    """What a change would do, and the command that makes it."""
+    _print_changes(preview, output)
+    output.people.print()
+    about = [("sql", visible(preview["sql"])), *_notes(preview)]
+    output.pairs([*about, *_applying(preview, flag)])
+
+
+def print_made(made: Json, output: Output, flag: str) -> None:
+    """That a change is made, and the command that shows how to take it back."""
+    was = "was made before" if made["repeated"] else "is made"
+    output.note(visible_line(f"the {_named(made)} {was}"))
+    undo = made["undo"]
+    if undo["possible"]:
+        output.note(f"take it back: stepwell datasource undo {shlex.quote(made['preview'])}{flag}")
+    else:
+        output.note(visible_line(f"it cannot be taken back: {undo['why']}"))
+
+
+def _named(change: Json) -> str:
+    count = change["rows"]
+    rows = "row" if count == 1 else "rows"
+    return f"{change['kind']} of {count} {rows} of {change['table']}"
 
 
 def _print_rows(outcome: Json, output: Output) -> None:
@@ -40,8 +70,7 @@ def _print_rows(outcome: Json, output: Output) -> None:
 def _print_changes(preview: Json, output: Output) -> None:
     """Each row before and after."""
     count = preview["rows"]
-    what = f"{preview['kind']} of {count} {'row' if count == 1 else 'rows'} of {preview['table']}"
-    output.people.print(visible_line(what), style="bold", markup=False)
+    output.people.print(visible_line(_named(preview)), style="bold", markup=False)
     for change in preview["changes"]:
         for sign, row, style in (("-", change["old"], "red"), ("+", change["new"], "green")):
             if row is not None:
@@ -51,7 +80,7 @@ def _print_changes(preview: Json, output: Output) -> None:
         output.people.print(f"and {count - len(preview['changes'])} more", markup=False)
 
 
-def _applying(preview: Json) -> Iterator[tuple[str, str]]:
+def _applying(preview: Json, flag: str) -> Iterator[tuple[str, str]]:
     """What else the change does, and how it is made."""
     if preview is None:
         return
@@ -59,9 +88,8 @@ def _applying(preview: Json) -> Iterator[tuple[str, str]]:
         yield "besides", visible_line(f"{effect['kind']} {effect['name']}: {effect['what']}")
     undo = preview["undo"]
     yield "undo", "possible" if undo["possible"] else visible_line(f"not possible: {undo['why']}")
-    call = {"tool": "db_apply", "arguments": {"preview": preview["preview"]}}
-    given = shlex.quote(msgspec.json.encode(call).decode())
-    yield "make it", f"stepwell run call --input {given} --wait"
+    if preview["changes"]:
+        yield "make it", f"stepwell datasource apply {shlex.quote(preview['preview'])}{flag}"
 
 
 def _about(outcome: Json) -> Iterator[tuple[str, str]]:
@@ -70,7 +98,7 @@ def _about(outcome: Json) -> Iterator[tuple[str, str]]:
         yield "rows", _counted(outcome)
     yield "meaning", visible_line(outcome["explanation"]["summary"])
     yield from (("assumed", visible_line(one)) for one in outcome["assumptions"])
-    yield from (("note", visible_line(one)) for one in outcome.get("notes", ()))
+    yield from _notes(outcome)
     if outcome.get("masked"):
         yield "masked", visible_line(", ".join(outcome["masked"]))
     if outcome.get("row_filtered"):
@@ -89,5 +117,11 @@ def _counted(outcome: Json) -> str:
     return str(total) if total == returned else f"{returned} of {total}"
 
 
+def _notes(outcome: Json) -> Iterator[tuple[str, str]]:
+    yield from (("note", visible_line(one)) for one in outcome.get("notes", ()))
+
+
 def _cell(value: Json) -> str:
+    if isinstance(value, float):  # as SQLite and its shell write it: the digits that are certain
+        value = float(f"{value:.15g}")
     return "NULL" if value is None else visible_line(str(value))
