@@ -7,7 +7,10 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from stepwell.errors import Code, StepwellError
+from stepwell_server.cli.process import Order
 from stepwell_server.home import Endpoints, Home
 
 START_TIMEOUT: Final = 30.0
@@ -60,11 +63,12 @@ class ChildDaemon:
             self.kill()
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "stepwell_server.cli.main", "up"]
+        # What `stepwell up --home HOME` becomes, without reading flags first.
+        order = msgspec.json.encode(Order(home=str(self._home.path.absolute()))).decode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self._home.log_file, flags, 0o600), "ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, "--home", str(self._home.path)],
+                [sys.executable, "-P", "-m", "stepwell_server.cli.process", order],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
