@@ -78,7 +78,9 @@ def hardening(catalog: Catalog, database: str, writes: Sequence[str] = ()) -> st
     grants = _lines(f"GRANT SELECT ON {table} TO {login};" for table in tables)
     columns = "-- Some columns only: GRANT SELECT (id, name) ON ... TO ...;\n"
     changes = _changes(catalog, bare, _written(catalog, writes)) if writes else ""
-    tail = _TAIL.format(login=login, table=tables[0]) if tables else ""
+    # A line break in a name would end the comment, and what follows it would run.
+    plain = [name for name in tables if name.isprintable()]
+    tail = _TAIL.format(login=login, table=plain[0]) if plain else ""
     return head + usage + columns + grants + changes + tail
 
 
