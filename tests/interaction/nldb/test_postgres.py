@@ -209,3 +209,15 @@ async def runs(url: str, count: int) -> None:
 
 async def nothing_runs(url: str) -> None:
     await runs(url, 0)
+
+
+async def test_a_value_that_cannot_be_sent_is_told_as_such(
+    shop_url: str, asking: Callable[..., Any]
+) -> None:
+    ask = asking(shop_url)
+    for value in ("a\x00b", 2**80):
+        sql = "SELECT count(*) FROM customers WHERE name = $1"
+        with pytest.raises(ToolFailed) as failed:
+            await ask("db_query", sql=sql, parameters=[value])
+        assert not failed.value.retryable
+        assert "lost" not in failed.value.message

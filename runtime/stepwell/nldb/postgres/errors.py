@@ -58,6 +58,9 @@ _BY_CLASS: Final = {
 _BUSY: Final = frozenset({"40001", "40P01", "55P03", "53300", "57P03", "57P01", "57P02", "57P05"})
 
 
+UNSENDABLE: Final = "a value cannot be sent to PostgreSQL: a text with a NUL character, or a number that is too large"
+
+
 def told(error: psycopg.Error, limits: Limits) -> ToolFailed:
     """What a statement failed of, fit for a model and for the log."""
     state = error.sqlstate or ""
@@ -76,6 +79,8 @@ def told(error: psycopg.Error, limits: Limits) -> ToolFailed:
         return refused("sql.size", "it makes a value that is too large, or is too complex", _LESS)
     if state in _BUSY:
         return failed("the database is busy, or is starting or stopping", retryable=True)
+    if not state and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
+        return failed(UNSENDABLE)
     if not state or state[:2] in ("08", "57"):
         return failed("the connection to the database was lost", retryable=True)
     if state in _IN_ITS_WORDS:

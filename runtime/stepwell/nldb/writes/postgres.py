@@ -19,6 +19,7 @@ from stepwell.nldb.catalog.postgres_stamp import stamp_of
 from stepwell.nldb.limits import Limits, timed_out
 from stepwell.nldb.model import APPLIED
 from stepwell.nldb.postgres.connections import Connection
+from stepwell.nldb.postgres.errors import UNSENDABLE
 from stepwell.nldb.postgres.transaction import begin_write
 from stepwell.nldb.writes import applied
 from stepwell.nldb.writes import change as changes
@@ -197,6 +198,8 @@ def told(error: psycopg.Error, limits: Limits) -> ToolFailed:
         return timed_out(limits)
     if state in ("55P03", *_RACED):
         return _failed("somebody else is changing the same rows", retryable=True)
+    if not state and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
+        return _failed(UNSENDABLE)
     if not state or state[:2] in ("08", "57", "53"):
         return _failed("the database was lost, or is starting, stopping or full", retryable=True)
     what = _BY_STATE.get(state, "PostgreSQL cannot run it")
