@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stepwell.errors import NotFound
 from stepwell.nldb.database import Database, SchemaMoved
 from stepwell.nldb.guard import Checked, Refused, check_read
 from stepwell.nldb.guard.read import Parameters
@@ -20,6 +21,7 @@ from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits, failed, refused
 from stepwell.nldb.model import Access, Catalog
 from stepwell.nldb.rows import Rows
+from stepwell.nldb.shares import Shares
 from stepwell.tools.port import Begin, CallContext
 
 Lookup: TypeAlias = Callable[[str, str], Awaitable[str]]
@@ -79,6 +81,7 @@ class Databases:
         self._lookup = lookup
         self._opener = opener
         self._access_of = access_of
+        self._shares = Shares()
         self._open: dict[tuple[str, str], _Open] = {}
 
     async def __aenter__(self) -> "Databases":
@@ -171,13 +174,14 @@ class Databases:
             view, checked = await self.check(context, name, sql, parameters)
             try:
                 cap = view.access.rows_of(checked.tables) if is_answer else limits.rows
-                rows = await view.database.read(
-                    checked,
-                    view.access,
-                    replace(limits, rows=min(limits.rows, cap)),
-                    stamp=view.stamp,
-                    begin=once,
-                )
+                async with self._shares.of((context.namespace, context.principal)):
+                    rows = await view.database.read(
+                        checked,
+                        view.access,
+                        replace(limits, rows=min(limits.rows, cap)),
+                        stamp=view.stamp,
+                        begin=once,
+                    )
             except SchemaMoved:
                 await self.view(context, name)
             else:
@@ -185,18 +189,23 @@ class Databases:
         raise failed("the schema of the datasource keeps changing", retryable=True)
 
     async def _opened(self, namespace: str, name: str) -> _Open:
-        url = await self._lookup(namespace, name)
-        opened = self._open.pop((namespace, name), None)
-        if opened is not None and opened.url != url:
-            await opened.database.close()
-            opened = None
-        if opened is None:
-            opened = _Open(url, self._opener(url))
-        self._open[namespace, name] = opened
-        if len(self._open) > MOST_OPEN:
-            oldest = next(iter(self._open))
-            await self._open.pop(oldest).database.close()
-        return opened
+        key = namespace, name
+        try:
+            url = await self._lookup(namespace, name)
+        except NotFound:
+            await _close(self._open.pop(key, None))
+            raise
+        opened = self._open.get(key)
+        kept = opened if opened is not None and opened.url == url else None
+        now = kept or _Open(url, self._opener(url))
+        self._open.pop(key, None)  # to its place: the last is what was used last
+        self._open[key] = now
+        oldest = next(iter(self._open)) if len(self._open) > MOST_OPEN else None
+        too_many = None if oldest is None else self._open.pop(oldest)
+        # Nothing has waited since it was looked up: nobody else has opened it meanwhile.
+        await _close(None if kept is opened else opened)
+        await _close(too_many)
+        return now
 
     async def _catalog(self, opened: _Open, *, fresh: bool) -> tuple[str, Catalog]:
         known = opened.known
@@ -207,6 +216,11 @@ class Databases:
                 opened.known = await opened.database.catalog()
             assert opened.known is not None
             return opened.known
+
+
+async def _close(opened: _Open | None) -> None:
+    if opened is not None:
+        await opened.database.close()
 
 
 class _Once:

@@ -7,9 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.datasources import databases_of
+from tests.interaction.nldb.conftest import CONTEXT
 
-from stepwell.errors import Code
+from stepwell.errors import Code, NotFound
 from stepwell.tools.port import ToolFailed
+from stepwell.tools.process import ProcessPool
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +23,7 @@ async def test_rows_come_as_json_with_exact_decimals_and_times_as_postgres_write
     shop_url: str, asking: Asking
 ) -> None:
     answer = await asking(shop_url)("db_query", sql="SELECT * FROM orders ORDER BY id")
+    assert len(answer.pop("sight")) == 32
     assert answer == {
         "columns": ["id", "customer_id", "total", "placed_at", "data", "twice"],
         "rows": [
@@ -221,3 +225,34 @@ async def test_a_value_that_cannot_be_sent_is_told_as_such(
             await ask("db_query", sql=sql, parameters=[value])
         assert not failed.value.retryable
         assert "lost" not in failed.value.message
+
+
+async def test_a_datasource_that_is_removed_keeps_no_connection(
+    shop_url: str, processes: ProcessPool
+) -> None:
+    urls = [shop_url]
+
+    async def url_of(namespace: str, name: str) -> str:
+        if not urls:
+            raise NotFound("it was removed", code=Code.DATASOURCE_NOT_FOUND)
+        return urls[0]
+
+    with psycopg.connect(shop_url, autocommit=True) as looking:
+
+        def connections() -> int:
+            row = looking.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND application_name = 'stepwell datasource'"
+            ).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        async with databases_of(url_of, processes) as databases:
+            view = await databases.view(CONTEXT, "shop")
+            async with view.database.connections.lend():  # type: ignore[attr-defined]
+                urls.clear()
+                with pytest.raises(NotFound):
+                    await databases.view(CONTEXT, "shop")
+            async with asyncio.timeout(5):
+                while connections():
+                    await asyncio.sleep(0)

@@ -26,7 +26,7 @@ AT_ONCE: Final = 4
 """Connections to one datasource; more calls wait for one of them."""
 
 IDLE: Final = 60.0
-"""Seconds after which a connection that nobody used is not used again."""
+"""Seconds after which a connection is ended that nobody has used."""
 
 CANCELLING: Final = timedelta(seconds=0.5)
 """How long the server may take to hear that a statement is over."""
@@ -77,6 +77,7 @@ class Connections:
         self._now = now
         self._places = asyncio.Semaphore(AT_ONCE)
         self._idle: list[tuple[float, Connection]] = []
+        self._is_closed = False
 
     def parameters(self) -> dict[str, Any]:
         """What to connect with, the password included.
@@ -112,7 +113,8 @@ class Connections:
                 await self._give_back(connection)
 
     async def close(self) -> None:
-        """Closes those that are not lent."""
+        """Closes those that are not lent; the others are closed when they come back."""
+        self._is_closed = True
         while self._idle:
             _, connection = self._idle.pop()
             await _close(connection)
@@ -133,9 +135,19 @@ class Connections:
             connection.adapters.register_loader(name, TextLoader)
         return connection
 
+    def _end_idle(self) -> None:
+        """Ends those that nobody has used for so long."""
+        kept, self._idle = self._idle, []
+        for since, connection in kept:
+            if self._now() - since < IDLE:
+                self._idle.append((since, connection))
+            else:
+                connection.pgconn.finish()
+
     async def _give_back(self, connection: Connection) -> None:
-        if _is_usable(connection):
+        if _is_usable(connection) and not self._is_closed:
             self._idle.append((self._now(), connection))
+            asyncio.get_running_loop().call_later(IDLE, self._end_idle)
         else:
             await _close(connection)
 
