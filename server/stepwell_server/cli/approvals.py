@@ -191,7 +191,13 @@ def _change(found: Approval) -> str:
     if found.preview_ref is not None:
         return "the rows that it changes do not fit here; look at the page"
     preview = msgspec.convert(found.preview, Preview)
-    lines = [headline(preview), "", visible(preview.sql), visible(values(preview)), ""]
+    lines = [
+        visible_line(headline(preview)),
+        "",
+        visible(preview.sql),
+        visible(values(preview)),
+        "",
+    ]
     signs = {"removed": "-", "added": "+"}
     for row in side_by_side(preview):
         if row.kind == "changed":

@@ -17,6 +17,7 @@ from stepwell_server.cli.definitions import print_problems, read_definition
 from stepwell_server.cli.exits import Exit
 from stepwell_server.cli.output import Output
 from stepwell_server.cli.session import connected
+from stepwell_server.visible import visible
 
 URL_HELP = "Like sqlite:///shop.db, or postgresql://reader:secret://store/NAME@host/shop."
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of the datasource.")]
@@ -166,7 +167,8 @@ async def emit_sql(
     if json:
         output.document({"sql": found.hardening_sql})
     elif found.hardening_sql:
-        sys.stdout.write(found.hardening_sql)
+        is_seen = sys.stdout.isatty()
+        sys.stdout.write(visible(found.hardening_sql) if is_seen else found.hardening_sql)
     else:
         output.note(f"{name} is a file: its permissions are what holds; there are no logins")
 

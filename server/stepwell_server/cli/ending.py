@@ -48,7 +48,7 @@ def print_ended(run: Run, output: Output, flag: str, *, created: bool | None = N
     elif run.output_ref is not None:
         output.note(f"the output has {run.output_ref.size} bytes, too many for one message")
     elif isinstance(run.output, str):
-        output.people.print(run.output, markup=False)
+        output.text(run.output)
     elif run.status is RunStatus.COMPLETED:
         output.document(run.output)
     if run.status is RunStatus.COMPLETED:

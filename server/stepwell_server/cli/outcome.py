@@ -24,7 +24,9 @@ def print_outcome(outcome: Json, output: Output, flag: str) -> None:
         case "clarify":
             output.note(visible_line(outcome["question"]))
             for option in outcome["options"]:
-                output.note(f"  --reading {option['reading']}  {visible_line(option['meaning'])}")
+                output.note(
+                    f"  --reading {shlex.quote(visible_line(option['reading']))}  {visible_line(option['meaning'])}"
+                )
         case _:
             output.note(f"no answer: {visible_line(outcome['reason'])}")
 

@@ -12,7 +12,7 @@ from tests.contract.writes import postgres_shelves
 from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import Desk, SqliteDesk
 
-from stepwell.nldb.writes import applied
+from stepwell.nldb import applied_table
 from stepwell.tools.port import ToolFailed
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +145,7 @@ async def test_the_first_change_waits_for_another_that_is_the_first(
     desk = postgres_desk
     shown = await desk.preview(UPDATE)
     with psycopg.connect(desk.url) as other:
-        other.execute(applied.create_sql("public").encode())
+        other.execute(applied_table.create_sql("public").encode())
         applying = asyncio.create_task(desk.apply(shown))
         await until_somebody_waits(desk)
         other.commit()

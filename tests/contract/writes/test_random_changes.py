@@ -19,11 +19,11 @@ from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import Clock, Desk, SqliteDesk
 from tests.contract.writes.workshop import Asked
 
+from stepwell.nldb.applied_table import create_sql
 from stepwell.nldb.catalog.sqlite import read
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.model import Catalog
 from stepwell.nldb.sqlite.sandbox import stamp_of
-from stepwell.nldb.applied_table import create_sql
 from stepwell.nldb.writes import sqlite
 from stepwell.nldb.writes.desk import Desk as WriteDesk
 from stepwell.nldb.writes.job import Job, Outcome

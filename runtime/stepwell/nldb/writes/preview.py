@@ -116,7 +116,7 @@ def key_of(name: str) -> tuple[str, str]:
 
 def found_in(told: Json, name: str) -> Preview | None:
     """The preview of this name in what a call has answered; an answer of `db_ask` has one in it."""
-    _, digits = key_of(name)
+    key, digits = key_of(name)
     inner = told.get("preview") if isinstance(told, Mapping) else None
     if inner is None:
         return None
@@ -124,7 +124,8 @@ def found_in(told: Json, name: str) -> Preview | None:
         preview = msgspec.convert(inner if isinstance(inner, Mapping) else told, Preview)
     except msgspec.ValidationError:  # of a version that made them otherwise
         return None
-    return preview if preview.digest.startswith(digits) else None
+    # A name with fewer digits would be the same whatever it is of, and so would its approval.
+    return preview if preview.preview == f"{key}#{digits}" else None
 
 
 def to_json(preview: Preview) -> dict[str, Any]:
