@@ -49,7 +49,7 @@ def test_a_reading_that_a_model_has_named_is_quoted_for_a_shell(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options: list[dict[str, Any]] = [{"reading": f"x; rm -rf ~ {HOSTILE}", "meaning": HOSTILE}]
-    print_outcome({"outcome": "clarify", "question": HOSTILE, "options": options}, Output())
+    print_outcome({"outcome": "clarify", "question": HOSTILE, "options": options}, Output(), "")
     said = printed(capsys)
     assert f"--reading 'x; rm -rf ~ {SEEN}'" in said
     assert "\x1b" not in said
