@@ -158,13 +158,12 @@ async def test_a_change_of_a_datasource_that_is_another_database_now_is_not_made
         LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
     )
     preview = await ended(service, run)
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview["preview"]})
+    one = await asked(service, run)
     other = database.with_name("other.db")
     shutil.copy(database, other)
     await service.remove_datasource(LOCAL_USER, "shop")
     await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{other}")
-
-    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview["preview"]})
-    one = await asked(service, run)
     proof = Proof(kind="totp", value=codes.next())
     await service.approvals.decide(
         LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
@@ -221,12 +220,12 @@ async def test_a_policy_that_has_changed_since_the_preview_leaves_all_as_it_is(
         LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
     )
     preview = (await ended(service, run))["preview"]
+    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview})
+    one = await asked(service, run)
     narrower = PolicyFile("shop.cedar", POLICY[1].text.replace(', Action::"db_update"', ""))
     await service.policies.apply(
         LOCAL_USER, [POLICY[0], narrower], proof=Proof(kind="totp", value=codes.next())
     )
-    run = await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview})
-    one = await asked(service, run)
     proof = Proof(kind="totp", value=codes.next())
     await service.approvals.decide(
         LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
