@@ -110,12 +110,12 @@ class _Second:
             raise _not_meant("a table of another database")
         if not message.schemaname and message.relname in self._ctes:
             return
-        if self._target is not None and self._target == (message.schemaname, message.relname):
-            self._target = None  # once
-            return
         at = message.location
-        if not any(at - start in offsets for start, _, offsets in self._spans if start <= at):
+        if any(at - start in offsets for start, _, offsets in self._spans if start <= at):
+            return
+        if self._target is None or self._target != (message.schemaname, message.relname):
             raise _not_meant("a table outside of its policy sub-query")
+        self._target = None  # once
 
     def _function(self, message: Any) -> None:
         names = [part.string.sval for part in message.funcname]

@@ -81,6 +81,17 @@ def test_an_update_has_the_row_filter_in_its_where(dialect: Dialect) -> None:
     )
 
 
+@pytest.mark.parametrize("dialect", ENGINES)
+def test_the_conditions_of_a_change_may_read_its_own_table(dialect: Dialect) -> None:
+    checked = check_write(
+        "UPDATE customers SET city = 'x' WHERE id = 1 AND NOT EXISTS "
+        "(SELECT 1 FROM customers AS other WHERE other.city = customers.city AND other.id > 5)",
+        shop_catalog(dialect),
+        access(),
+    )
+    assert checked.sql.count('."customers" WHERE (tenant_id = 1)') == 1
+
+
 def test_an_update_changes_only_rows_that_may_be_seen() -> None:
     checked = check_write(
         "UPDATE customers SET city = 'Bergen' WHERE id > 4", shop_catalog("sqlite"), access()
