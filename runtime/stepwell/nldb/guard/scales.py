@@ -33,17 +33,21 @@ def scale_in(node: Any, scope: Scope) -> int | None:
         return _of_call(str(node.this).removeprefix(MARK), node.expressions, scope)
     if type(node) is exp.Case:
         values = [one.args["true"] for one in node.args["ifs"]]
-        return _one_of([one for one in (*values, node.args.get("default")) if one], scope)
+        given = [one for one in (*values, node.args.get("default")) if one]
+        return _one_of(given, [scale_in(one, scope) for one in given])
     if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div):
         return _computed(node, scope)
     return None
 
 
-def _part(node: Any, scope: Scope) -> int | None:
-    """The digits of an expression that stands beside others: those of a literal count there."""
+def _part(node: Any, scale: int | None) -> int | None:
+    """The digits of an expression that stands beside others: those of a literal count there.
+
+    Its own are given: who looked for them again at each level would look twice as often at each.
+    """
     if type(node) is exp.Literal and not node.is_string:
         return len(str(node.this).partition(".")[2])
-    return scale_in(node, scope)
+    return scale
 
 
 def _of_column(node: exp.Column, scope: Scope) -> int | None:
@@ -63,16 +67,16 @@ def _of_column(node: exp.Column, scope: Scope) -> int | None:
     return None
 
 
-def _one_of(nodes: Sequence[Any], scope: Scope) -> int | None:
-    if not any(scale_in(one, scope) for one in nodes):
+def _one_of(nodes: Sequence[Any], scales: Sequence[int | None]) -> int | None:
+    if not any(scales):
         return None
-    return widest([_part(one, scope) for one in nodes])
+    return widest([_part(one, scale) for one, scale in zip(nodes, scales, strict=True)])
 
 
 def _of_call(name: str, arguments: Sequence[Any], scope: Scope) -> int | None:
     scales = [scale_in(one, scope) for one in arguments]
     if name in ("coalesce", "ifnull"):
-        return _one_of(arguments, scope)
+        return _one_of(arguments, scales)
     if name == "round" and len(arguments) == 2 and scales[0]:
         digits = arguments[1]
         is_plain = type(digits) is exp.Literal and str(digits.this).isdigit()
@@ -84,7 +88,7 @@ def _of_call(name: str, arguments: Sequence[Any], scope: Scope) -> int | None:
 
 def _computed(node: exp.Binary, scope: Scope) -> int | None:
     own = scale_in(node.left, scope), scale_in(node.right, scope)
-    left, right = _part(node.left, scope), _part(node.right, scope)
+    left, right = _part(node.left, own[0]), _part(node.right, own[1])
     if left is None or right is None or not any(own):
         return 0 if left == right == 0 else None
     if UNSCALED in own:

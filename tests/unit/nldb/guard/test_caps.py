@@ -46,6 +46,7 @@ NEARLY = [
     "SELECT * FROM " + "(SELECT * FROM " * 29 + "orders" + ") x" * 29,
     "SELECT 1" + " UNION ALL SELECT 1" * 900,
     "SELECT 1" + " + 1" * 1_400,
+    "SELECT " + "(total * " * 50 + "1" + ")" * 50 + " FROM orders",
     "SELECT id FROM orders WHERE " + " OR ".join(f"id = {n}" for n in range(700)),
     "SELECT id FROM orders WHERE id IN (" + ",".join(map(str, range(1_400))) + ")",
 ]
