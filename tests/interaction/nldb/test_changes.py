@@ -174,6 +174,47 @@ async def test_a_change_of_a_datasource_that_is_another_database_now_is_not_made
     assert (found.failure.reason, stock(other)) == ("PREVIEW_STALE", [(4,), (0,)])
 
 
+async def test_a_preview_is_known_by_its_whole_name(service: Service) -> None:
+    """The approval is bound to the name, and the name to what was shown by its digits."""
+    sql = "DELETE FROM goods WHERE id = 1"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    name = (await ended(service, run))["preview"]
+    key, _, digits = name.partition("#")
+    for other in (key, f"{key}#", f"{key}#{digits[:1]}", f"{run.id}", f"{name}0"):
+        run = await service.call_tool(LOCAL_AGENT, "db_undo", {"apply": other})
+        found = await service.wait_run(LOCAL_USER, run.id, timedelta(seconds=10))
+        assert found.failure is not None
+        assert found.failure.reason == "PREVIEW_NOT_FOUND"
+
+
+async def test_a_change_is_made_once_whoever_calls_at_the_same_time(
+    service: Service, database: Path
+) -> None:
+    codes = await Codes(service, LOCAL_USER).enrol()
+    sql = "UPDATE goods SET stock = stock + 1 WHERE name = 'Lamp'"
+    run = await service.call_tool(
+        LOCAL_AGENT, "db_preview_write", {"datasource": "shop", "sql": sql}
+    )
+    preview = (await ended(service, run))["preview"]
+    runs = [
+        await service.call_tool(LOCAL_AGENT, "db_apply", {"preview": preview}) for _ in range(2)
+    ]
+    held = [await asked(service, one) for one in runs]
+    for one in held:
+        proof = Proof(kind="totp", value=codes.next())
+        await service.approvals.decide(
+            LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof
+        )
+    undo = await service.call_tool(LOCAL_AGENT, "db_undo", {"apply": preview})
+    made = [await ended(service, one) for one in runs]
+    await service.wait_run(LOCAL_USER, undo.id, timedelta(seconds=10))
+
+    assert sorted(one["repeated"] for one in made) == [False, True]
+    assert stock(database) == [(5,), (0,)]
+
+
 async def test_pages_of_a_result_are_shown_as_long_as_its_rows_may_be_seen(
     service: Service,
 ) -> None:
