@@ -200,6 +200,23 @@ async def test_a_cascade_into_a_table_that_may_not_be_changed_is_refused(desk: D
     assert (await desk.preview("DELETE FROM shelves WHERE id = 3"))["effects"] == []
 
 
+async def test_a_cascade_meets_no_rows_that_whoever_asks_may_not_see(desk: Desk) -> None:
+    def one_tenant(found: Catalog) -> Access:
+        given = all_may_be_written(found)
+        goods = msgspec.structs.replace(given.tables["goods"], rows="tenant = 1")
+        return msgspec.structs.replace(given, tables={**given.tables, "goods": goods})
+
+    desk.access = one_tenant
+    before = desk.dump()
+    with pytest.raises(ToolFailed, match=r"write\.cascade"):
+        await desk.preview("DELETE FROM shelves WHERE id = 3")
+    assert desk.dump() == before
+    shown = await desk.preview("DELETE FROM shelves WHERE id = 2")
+    assert [one["rows"] for one in shown["effects"]] == [2]
+    await desk.apply(shown)
+    assert desk.rows("SELECT id FROM goods ORDER BY id") == [(1,), (2,), (5,)]
+
+
 @pytest.mark.parametrize(
     ("sql", "rule"),
     [

@@ -23,7 +23,7 @@ from stepwell.nldb.guard.refusals import Refused, listed, nearest
 from stepwell.nldb.guard.relations import PolicyTable, full_name, row_filter, told
 from stepwell.nldb.guard.scopes import Relation, Scope, fold_identifier, masked
 from stepwell.nldb.guard.second_parser import check_again
-from stepwell.nldb.model import Access, Catalog
+from stepwell.nldb.model import Access, Catalog, Dialect, Table, TableAccess
 
 ROW_CHECK = "stepwell_row_check"
 """The name of the last column that `CheckedWrite.returning` returns: 1 where the row may stay."""
@@ -95,6 +95,18 @@ def check_write(
         check_again(checked.sql, texts, writer.queries.ctes, functions, target=writer.target_name)
     values = bound(writer.queries.parameters, params)
     return msgspec.structs.replace(checked, parameters=values)
+
+
+def reached(table: Table, access: TableAccess, kind: Kind, dialect: Dialect) -> str:
+    """What is true of the rows that this kind of change reaches; empty where it is all of them.
+
+    Raises:
+        Refused: by sql.policy: the policy's predicate is no expression.
+    """
+    narrower = access.changes.get(kind)
+    given = dict.fromkeys((access.rows, "" if narrower is None else narrower.rows))
+    checks = [row_filter(table, rows, dialect) for rows in given]
+    return " AND ".join(check for check in checks if check)
 
 
 class _Writes:
@@ -275,10 +287,7 @@ class _Writes:
 
     def _row_check(self, policy: PolicyTable, kind: Kind) -> str:
         """What is true of every row that this kind of change reaches, or leaves behind."""
-        narrower = policy.access.changes.get(kind)
-        given = dict.fromkeys((policy.access.rows, "" if narrower is None else narrower.rows))
-        checks = [row_filter(policy.table, rows, self._catalog.dialect) for rows in given]
-        return " AND ".join(check for check in checks if check)
+        return reached(policy.table, policy.access, kind, self._catalog.dialect)
 
     def _checked(
         self,

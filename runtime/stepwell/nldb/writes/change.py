@@ -210,13 +210,18 @@ class _Changing:
         taken = tuple(parameters[place] for place in batch.takes)
         met: set[tuple[str, str]] = set()
         for rule in rules:
+            may = self._job.may_change.get(rule.child, {})
+            within = may.get(rule.verb, "")
             rows: int | None = None
+            # Of rows further down it is not known how many they are, and so not whether all are open.
+            is_open = not within
             if rule.parent is None:
-                counted = yield Ask(rule.counting(self._job, batch), taken, checked=True)
-                rows = int(str(counted[0][0]))
+                counted = yield Ask(rule.counting(self._job, batch, within), taken, checked=True)
+                rows, inside = (int(str(cell)) for cell in counted[0])
+                is_open = rows == inside
             if rows == 0 or (rule.parent is not None and rule.parent not in met):
                 continue
-            if rule.verb not in self._job.may_change.get(rule.child, ()):
+            if rule.verb not in may or not is_open:
                 raise refused(
                     "write.cascade",
                     f"the database would {rule.verb} rows of another table too, and the data "

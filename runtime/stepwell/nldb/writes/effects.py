@@ -68,14 +68,15 @@ class Rule(Struct, frozen=True, kw_only=True):
         """The table that it changes."""
         return self.schema, self.bare
 
-    def counting(self, job: Job, batch: Batch) -> str:
-        """Counts the rows that it would meet."""
+    def counting(self, job: Job, batch: Batch, within: str) -> str:
+        """Counts the rows that it would meet, and those of them for which `within` is true."""
         own = ", ".join(quoted(name) for name in self.columns)
         other = ", ".join(quoted(name) for name in self.referred)
         met = f"SELECT {other} FROM {batch.target} WHERE {batch.where}"  # noqa: S608
         own = f"({own})" if len(self.columns) > 1 else own
         child = f"{quoted(self.schema)}.{quoted(self.bare)}"
-        return f"SELECT count(*) FROM {child} WHERE {own} IN ({met})"  # noqa: S608
+        inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "count(*)"
+        return f"SELECT count(*), {inside} FROM {child} WHERE {own} IN ({met})"  # noqa: S608
 
     def effect(self, rows: int | None) -> Effect:
         """It as it is shown."""

@@ -72,8 +72,9 @@ class Job(Struct, frozen=True, kw_only=True):
     most_rows: int
     size: int
     """Bytes of old and new rows, as JSON."""
-    may_change: dict[str, tuple[str, ...]]
-    """What a cascade may do, by table: `delete`, `update`."""
+    may_change: dict[str, dict[str, str]]
+    """What a cascade may do, by table: `delete`, `update`; each with the predicate of the rows that it
+    may do that to, "" where it is all of them."""
     expects: str = ""
     """The digest of the rows that it must meet, as `Done.state`; "" where any will do."""
     application: Application | None = None

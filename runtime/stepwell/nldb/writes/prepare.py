@@ -9,7 +9,8 @@ from msgspec import Struct
 from stepwell.engine.values import Json
 from stepwell.nldb.guard import CheckedWrite, check_write
 from stepwell.nldb.guard.relations import full_name
-from stepwell.nldb.model import Access, Catalog, Column, Table
+from stepwell.nldb.guard.write import reached
+from stepwell.nldb.model import Access, Catalog, Change, Column, Table
 from stepwell.nldb.writes.digests import digest
 from stepwell.nldb.writes.job import Application, Batch, Job
 from stepwell.nldb.writes.preview import Asked
@@ -19,6 +20,9 @@ from stepwell.quoting import quoted
 MOST_ROWS: Final = 500
 """Rows of one change: more than that nobody looks at."""
 SIZE: Final = 1024 * 1024
+
+CASCADES: Final[tuple[Change, ...]] = ("update", "delete")
+"""What foreign keys do to rows that refer to others."""
 
 _PLACE: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|([$?])(\d+)")
 _VOLATILE: Final = re.compile(
@@ -106,10 +110,7 @@ def prepared(
         stamp=stamp,
         most_rows=min(MOST_ROWS, access.most_rows),
         size=SIZE,
-        may_change={
-            name: tuple(verb for verb in ("update", "delete") if getattr(allowed, verb))
-            for name, allowed in access.tables.items()
-        },
+        may_change=_may_change(catalog, access),
         expects=expects,
         application=application,
     )
@@ -121,6 +122,17 @@ def prepared(
         schema=catalog.fingerprint,
         policy=access.digest[:32],
     )
+
+
+def _may_change(catalog: Catalog, access: Access) -> dict[str, dict[str, str]]:
+    """What may be done to rows of each table, and to which, as a statement of the asker's could."""
+    found: dict[str, dict[str, str]] = {}
+    for name, allowed in access.tables.items():
+        verbs = [verb for verb in CASCADES if getattr(allowed, verb)]
+        if verbs and name in catalog.tables:
+            table = catalog.tables[name]
+            found[name] = {verb: reached(table, allowed, verb, catalog.dialect) for verb in verbs}
+    return found
 
 
 def renumbered(sql: str) -> tuple[str, tuple[int, ...]]:
