@@ -26,6 +26,8 @@ from stepwell.nldb.plan.model import InvalidPlan, Select
 from stepwell.nldb.plan.parts import parts_of
 from stepwell.tools.port import CallContext, ToolFailed
 
+_NOT_THERE: Final = frozenset({"sql.table", "sql.column"})
+"""Whether a name is hidden or does not exist is not to be told, by how often it is tried either."""
 _TRIAL: Final = timedelta(seconds=10)
 
 
@@ -125,7 +127,9 @@ class Trial:
         try:
             check(statement.written, view.catalog, view.access, params=params)
         except Refused as error:
-            is_final = _is_allowed_to_others(check, meant, view.catalog, view.access)
+            is_final = error.rule not in _NOT_THERE and _is_allowed_to_others(
+                check, meant, view.catalog, view.access
+            )
             message = f"{error} (rule {error.rule})"
             raise Problem(error.rule, message, is_final=is_final) from error
 

@@ -134,6 +134,26 @@ async def test_a_hidden_table_is_not_there_for_a_plan_either(tmp_path: Path) -> 
     assert hidden == missing
 
 
+@pytest.mark.parametrize("wanted", ["amount FROM {table}", "{table} FROM orders"])
+async def test_a_hidden_name_in_sql_is_tried_as_often_as_one_that_is_not_there(
+    tmp_path: Path, wanted: str
+) -> None:
+    told: list[list[str]] = []
+    for table in ("salaries", "selaries"):
+        sql = {"kind": "query", "text": f"SELECT {wanted.format(table=table)}"}
+        said = {"sql": sql, "coverage": [{"word": "pay", "use": "amount"}]}
+        model = Model(*[one(said)] * 2)
+        folder = tmp_path / table
+        folder.mkdir()
+        outcome = await ask(folder, model, "pay", hidden=["salaries"])
+        assert isinstance(outcome, CannotAnswer)
+        told.append([outcome.reason, *model.told[1:]])
+
+    hidden, missing = ([text.replace("selaries", "salaries") for text in texts] for texts in told)
+    assert hidden == missing
+    assert len(hidden) == 2
+
+
 async def test_readings_that_differ_are_asked_back_and_each_is_told_by_its_plan(
     tmp_path: Path,
 ) -> None:
