@@ -12,6 +12,7 @@ from tests.contract.writes import postgres_shelves
 from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import Desk, SqliteDesk
 
+from stepwell.errors import Code
 from stepwell.nldb import applied_table
 from stepwell.tools.port import ToolFailed
 
@@ -186,3 +187,11 @@ async def test_a_server_that_dies_in_the_middle_leaves_it_made_once_or_not_at_al
     assert (await desk.apply(shown)) == {**made, "repeated": True}
     await desk.apply(await desk.undo(made))
     assert desk.dump() == before
+
+
+async def test_a_text_that_is_none_is_not_previewed_and_says_so(sqlite_desk: SqliteDesk) -> None:
+    sqlite_desk.run("UPDATE goods SET name = CAST(x'ff41' AS TEXT) WHERE id = 1")
+    with pytest.raises(ToolFailed) as failed:
+        await sqlite_desk.preview("UPDATE goods SET stock = 1 WHERE id = 1")
+    assert failed.value.code is Code.QUERY_FAILED
+    assert "UTF-8" in failed.value.message

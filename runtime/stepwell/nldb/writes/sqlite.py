@@ -167,6 +167,11 @@ def _told(limits: Limits) -> Iterator[None]:
         _explain(error, limits)
     except (MemoryError, OverflowError) as error:
         raise _failed("a value is too large") from error
+    except UnicodeError as error:
+        raise _failed(
+            "a text in those rows is not UTF-8, so it could not be shown as it is; mend it with a tool "
+            "of the database first"
+        ) from error
 
 
 def _explain(error: sqlite3.Error, limits: Limits) -> NoReturn:
