@@ -76,8 +76,8 @@ verify: setup ## Prove the generated code fresh, and the protos clean and compat
 ##@ Test
 
 .PHONY: test
-test: setup ## Run the whole test suite, a file on each core
-	$(BIN)/pytest --numprocesses logical --dist loadfile
+test: setup ## Run the whole test suite, a file on each core and one more
+	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests that need no process, socket or database file

@@ -1,5 +1,6 @@
 """What every test may rely on."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -14,6 +15,11 @@ from stepwell.garbage import not_collected
 
 settings.register_profile("tests", deadline=None)  # a busy machine is no bug
 settings.load_profile("tests")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of real daemons wait for leases and for the disk."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
