@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from tests.contract.writes import postgres_shelves
 from tests.contract.writes.postgres_shelves import PostgresDesk
 from tests.contract.writes.shelves import Desk, SqliteDesk
 
+from stepwell.errors import Code
 from stepwell.nldb.applied_table import create_sql
 from stepwell.tools.port import ToolFailed
 
@@ -174,7 +176,7 @@ async def test_a_server_that_dies_in_the_middle_leaves_it_made_once_or_not_at_al
     applying = asyncio.create_task(desk.apply(shown))
     await until_somebody_waits(desk)
     await asyncio.to_thread(fragile.stop, how)
-    [first] = await asyncio.gather(applying, return_exceptions=True)
+    first: Any = (await asyncio.gather(applying, return_exceptions=True))[0]
     holder.close()
     await asyncio.to_thread(fragile.start)
     desk.reconnect()
@@ -194,5 +196,5 @@ async def test_a_text_that_is_none_is_not_previewed_and_says_so(sqlite_desk: Sql
     sqlite_desk.run("UPDATE goods SET name = CAST(x'ff41' AS TEXT) WHERE id = 1")
     with pytest.raises(ToolFailed) as failed:
         await sqlite_desk.preview("UPDATE goods SET stock = 1 WHERE id = 1")
-    assert failed.value.code is Code.QUERY_FAILED
+    assert failed.value.code == Code.QUERY_FAILED
     assert "UTF-8" in failed.value.message
