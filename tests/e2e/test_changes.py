@@ -91,6 +91,10 @@ class Agent:
                     if (await client.wait(run.id)).status is RunStatus.COMPLETED:
                         break
 
+    def has_made(self, count: int) -> bool:
+        """Whether as many changes are made."""
+        return self.made >= count
+
     async def change(self, number: int) -> None:
         """Makes one change, looks at it, and takes it back."""
         given = {"datasource": "shop", **_statement(number)}
@@ -98,7 +102,7 @@ class Agent:
         self.previewed += 1
         assert shown["undo"]["possible"], shown["undo"]
         await self._apply(shown, f"apply-{number}")
-        _check_made(self._shop, number, shown)
+        await asyncio.to_thread(_check_made, self._shop, number, shown)  # the file may be held
         back = await self._call("db_undo", {"apply": shown["preview"]}, f"undo-{number}")
         await self._apply(back, f"back-{number}")
 
@@ -156,6 +160,8 @@ async def _killed(cluster: Cluster, shop: Shop, capsys: pytest.CaptureFixture[st
         await agent.change(0)  # the table of what is applied is there from now on
         for kill in range(KILLS):
             point = shop.points[-1 - kill % len(shop.points)]
+            ended = 2 * (1 + max(kill - 1, 0) * CHANGES)  # all but the last ones: nobody starves
+            await until(partial(agent.has_made, ended), "earlier changes to end", bound=6 * BOUND)
             for number in range(1 + kill * CHANGES, 1 + (kill + 1) * CHANGES):
                 tasks.create_task(agent.change(number))
             await _strike(point, cluster, shop, agent, chance, kill)
