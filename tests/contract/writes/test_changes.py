@@ -217,6 +217,25 @@ async def test_a_cascade_meets_no_rows_that_whoever_asks_may_not_see(desk: Desk)
     assert desk.rows("SELECT id FROM goods ORDER BY id") == [(1,), (2,), (5,)]
 
 
+async def test_a_cascade_to_a_column_that_the_asker_may_not_set_is_refused(desk: Desk) -> None:
+    desk.run(
+        "CREATE TABLE labels (id INTEGER PRIMARY KEY, text TEXT, "
+        "shelf INTEGER REFERENCES shelves (id) ON DELETE SET NULL);"
+        "INSERT INTO labels VALUES (1, 'a', 3); DELETE FROM goods WHERE shelf = 3"
+    )
+
+    def texts_only(found: Catalog) -> Access:
+        given = all_may_be_written(found)
+        labels = TableAccess(update=True, writable=("text",))
+        return msgspec.structs.replace(given, tables={**given.tables, "labels": labels})
+
+    desk.access = texts_only
+    with pytest.raises(ToolFailed, match=r"write\.cascade"):
+        await desk.preview("DELETE FROM shelves WHERE id = 3")
+    desk.access = all_may_be_written
+    assert (await desk.preview("DELETE FROM shelves WHERE id = 3"))["effects"][0]["rows"] == 1
+
+
 @pytest.mark.parametrize(
     ("sql", "rule"),
     [

@@ -221,7 +221,7 @@ class _Changing:
                 is_open = rows == inside
             if rows == 0 or (rule.parent is not None and rule.parent not in met):
                 continue
-            if rule.verb not in may or not is_open:
+            if rule.verb not in may or not is_open or not self._may_set(rule):
                 raise refused(
                     "write.cascade",
                     f"the database would {rule.verb} rows of another table too, and the data "
@@ -230,6 +230,11 @@ class _Changing:
                 )
             met.add(rule.place)
             self._add(rule.effect(rows))
+
+    def _may_set(self, rule: effects.Rule) -> bool:
+        """Whether the policy opens the columns that a cascade sets; to delete sets none."""
+        opened = self._job.may_set.get(rule.child, rule.columns)
+        return rule.verb == "delete" or set(rule.columns) <= set(opened)
 
     def _add(self, effect: Effect) -> None:
         for place, known in enumerate(self._found):

@@ -75,6 +75,8 @@ class Job(Struct, frozen=True, kw_only=True):
     may_change: dict[str, dict[str, str]]
     """What a cascade may do, by table: `delete`, `update`; each with the predicate of the rows that it
     may do that to, "" where it is all of them."""
+    may_set: dict[str, tuple[str, ...]] = {}
+    """The columns that a cascade may set, by table; all of them where it is not in it."""
     expects: str = ""
     """The digest of the rows that it must meet, as `Done.state`; "" where any will do."""
     application: Application | None = None

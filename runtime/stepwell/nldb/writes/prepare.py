@@ -111,6 +111,7 @@ def prepared(
         most_rows=min(MOST_ROWS, access.most_rows),
         size=SIZE,
         may_change=_may_change(catalog, access),
+        may_set=_may_set(catalog, access),
         expects=expects,
         application=application,
     )
@@ -132,6 +133,20 @@ def _may_change(catalog: Catalog, access: Access) -> dict[str, dict[str, str]]:
         if verbs and name in catalog.tables:
             table = catalog.tables[name]
             found[name] = {verb: reached(table, allowed, verb, catalog.dialect) for verb in verbs}
+    return found
+
+
+def _may_set(catalog: Catalog, access: Access) -> dict[str, tuple[str, ...]]:
+    """The columns that an UPDATE of the asker's could set, where they are not all."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, allowed in access.tables.items():
+        narrower = allowed.changes.get("update")
+        opened = allowed.writable if narrower is None else narrower.columns
+        if opened is None and (allowed.masks or allowed.columns is not None):
+            table = catalog.tables.get(name)
+            opened = () if table is None else tuple(one.name for one in visible(table, access))
+        if opened is not None:
+            found[name] = opened
     return found
 
 
