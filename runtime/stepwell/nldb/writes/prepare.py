@@ -126,12 +126,12 @@ def prepared(
 
 
 def _may_change(catalog: Catalog, access: Access) -> dict[str, dict[str, str]]:
-    """What may be done to rows of each table, and to which, as a statement of the asker's could."""
+    """What may be done to rows of tables that refer to others, and to which: as a statement could."""
     found: dict[str, dict[str, str]] = {}
     for name, allowed in access.tables.items():
-        verbs = [verb for verb in CASCADES if getattr(allowed, verb)]
-        if verbs and name in catalog.tables:
-            table = catalog.tables[name]
+        table = catalog.tables.get(name)
+        verbs: list[Change] = [verb for verb in CASCADES if getattr(allowed, verb)]
+        if verbs and table is not None and table.foreign_keys:
             found[name] = {verb: reached(table, allowed, verb, catalog.dialect) for verb in verbs}
     return found
 
