@@ -3,9 +3,12 @@
 import asyncio
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,44 @@ def test_the_quickstart_does_what_it_shows(folder: Path) -> None:
     assert refused == ["""stepwell run greet --input '{"nmae": "Grace"}'"""]
     assert "INVALID_INPUT" in outcomes[refused[0]].stderr
     assert "buy milk" in (folder / "notes.txt").read_text()
+
+
+def test_the_readme_asks_and_changes_a_database_as_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is printed it shows some lines, in their order; a name of a preview is always another."""
+    home = Home(tmp_path / "home")
+    home.create()
+    home.config_file.write_text(ANY_PORTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEPWELL_HOME", str(home.path))
+    with closing(sqlite3.connect("shop.db")) as database:
+        database.executescript((files("stepwell_server") / "demo" / "shop.sql").read_text())
+    Path("rules.cedar").write_text(
+        '@id("read") permit(principal, action, resource) when { resource.read_only };'
+        '@id("shop") permit(principal, action in [Action::"db_read", Action::"db_update"], '
+        'resource in Datasource::"shop");'
+    )
+    child = ChildDaemon(home)
+    try:
+        asyncio.run(child.start())
+        assert CliRunner().invoke(app, ["policy", "apply", "rules.cedar"]).exit_code == 0
+        [block] = [it for it in blocks(README, "console") if "datasource add" in it]
+        ran = 0
+        for command, shown in commands(f"```console\n{block}```"):
+            result = CliRunner().invoke(app, shlex.split(command)[1:])
+            assert result.exit_code == 0, result.stderr
+            printed = iter(_without_preview(result.stdout).splitlines())
+            missing = [it for it in _without_preview(shown).splitlines() if it not in printed]
+            assert missing == []
+            ran += 1
+        assert ran == 3
+    finally:
+        child.stop()
+
+
+def _without_preview(text: str) -> str:
+    return re.sub("'[0-9a-f-]{36}/call#[0-9a-f]{32}'", "PREVIEW", text)
 
 
 def documented() -> set[str]:
