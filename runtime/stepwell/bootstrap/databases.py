@@ -1,7 +1,7 @@
 """The tools of databases: datasources, who may see what of them, questions, and changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stepwell.bootstrap.ground import Ground
 from stepwell.config import Settings
-from stepwell.errors import Code, SetupError
+from stepwell.errors import Code, NotFound, SetupError
 from stepwell.llm.port import ModelError
 from stepwell.llm.router import ModelRouter
 from stepwell.nldb.ask.asker import Asker
@@ -19,6 +19,7 @@ from stepwell.nldb.ask.taught import lesson
 from stepwell.nldb.ask.tool import AskTool
 from stepwell.nldb.databases import Databases, Lookup
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
+from stepwell.nldb.guard.refusals import listed, nearest
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
 from stepwell.nldb.writes.desk import Desk
@@ -115,11 +116,20 @@ def _own_files(settings: Settings) -> OwnFiles:
 
 def _urls(storage: Storage) -> Lookup:
     async def url_of(namespace: str, name: str) -> str:
-        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
-        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            return (await storage.datasources.get(namespace, name)).url
+        try:
+            with refusals():
+                return (await storage.datasources.get(namespace, name)).url
+        except NotFound as error:
+            names = [row.name for row in await storage.datasources.list(namespace)]
+            raise NotFound(_missing(name, names), code=Code.DATASOURCE_NOT_FOUND) from error
 
     return url_of
+
+
+def _missing(name: str, names: Collection[str]) -> str:
+    """Said to models too, which cannot list datasources themselves."""
+    there = f"there are {listed(names)}" if names else "there is none; a user adds one"
+    return f"there is no datasource {name!r}; {nearest(name, names) or there}"
 
 
 def _lessons(storage: Storage) -> Lessons:

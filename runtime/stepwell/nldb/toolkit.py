@@ -8,7 +8,10 @@ from stepwell.nldb.limits import Limits
 from stepwell.tools.port import ToolSpec
 
 _SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
-DATASOURCE: Final = {"type": "string", "description": "The name of the datasource."}
+DATASOURCE: Final = {
+    "type": "string",
+    "description": "The name of the datasource; for one that is not there, the error names those that are.",
+}
 PARAMETERS: Final = {
     "description": "The values of its parameters: a list for $1, $2 or ?, an object for :name.",
     "anyOf": [

@@ -285,6 +285,18 @@ async def test_the_other_rows_of_an_answer_are_shown_by_its_result(keyless: Home
     assert shown["rows"] == answer["rows"][3:]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("shopp", "did you mean shop?"), ("music", "there are shop")]
+)
+async def test_a_datasource_that_is_not_there_is_answered_with_those_that_are(
+    keyless: Home, name: str, hint: str
+) -> None:
+    """A model cannot look for them with a command."""
+    run = await keyless.agent.wait((await keyless.agent.call("db_schema", {"datasource": name})).id)
+    assert run.failure is not None
+    assert run.failure.message == f"there is no datasource {name!r}; {hint}"
+
+
 async def test_what_no_word_means_is_refused_with_the_word(keyless: Home) -> None:
     answer = await ask(keyless, "how many unicorns")
 

@@ -7,6 +7,7 @@ import msgspec
 from stepwell.engine.values import Data, Json
 from stepwell.nldb.ask.asker import MOST_QUESTION, Asked, Asker
 from stepwell.nldb.ask.outcomes import SCHEMA
+from stepwell.nldb.toolkit import DATASOURCE
 from stepwell.tools.port import CallContext, ToolSpec
 
 NAME: Final = "db_ask"
@@ -16,7 +17,7 @@ _INPUT: dict[str, Any] = {
     "required": ["datasource", "question"],
     "additionalProperties": False,
     "properties": {
-        "datasource": {"type": "string", "description": "The name of the datasource."},
+        "datasource": DATASOURCE,
         "question": {
             "type": "string",
             "description": "One question, or one change that is wanted, in plain English. "
