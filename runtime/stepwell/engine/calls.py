@@ -139,10 +139,9 @@ def _open_call(
 def tool_begun(state: RunState, given: ToolBegun) -> list[Event]:
     """A call that may not be repeated is about to be made; in a pause it is not."""
     call = _open_call(state, given)
-    if call is None or state.is_paused:
+    if call is None or call.id in state.dormant:  # who sleeps until it is answered is not made
         return []
-    step = state.steps[given.step]
-    if given.call in step.begun or step.asks_in(given.call):  # who waits for an answer is not made
+    if state.is_paused or given.call in state.steps[given.step].begun:
         return []
     return [
         ToolCallStarted(

@@ -241,14 +241,12 @@ def test_whoever_lets_go_of_a_call_that_asks_leaves_it_at_rest() -> None:
     assert run.calls == [call]
 
 
-def test_a_call_that_waits_for_an_answer_is_not_begun() -> None:
+def test_a_call_that_sleeps_until_it_is_answered_is_not_begun() -> None:
     run = started()
     (call,) = run.calls
     asking(run, "sure")
-    begin = ToolBegun(at=run.now, step="pay", attempt=1, call="")
-    assert run.give(begin) == []
     assert lull(run.state, call)
-    assert run.give(begin) == []
+    assert run.give(ToolBegun(at=run.now, step="pay", attempt=1, call="")) == []
     run.give(answer("sure"))
     begun(run)
 
