@@ -10,6 +10,8 @@ from dev.postgres import PostgresServer
 from tests.unit.nldb.guard.corpus import Statement, read
 from tests.unit.nldb.guard.shop import (
     COLUMNS,
+    INDEXES,
+    OTHERWISE,
     ROWS,
     VISIBLE,
     holds_canary,
@@ -18,6 +20,7 @@ from tests.unit.nldb.guard.shop import (
     shown_rows,
     statements,
 )
+from tests.unit.nldb.guard.test_oracles import ACCESSES, rebuilt
 
 from stepwell.nldb.guard import check_read
 from stepwell.nldb.model import open_access
@@ -87,3 +90,43 @@ def test_bad_postgres_that_is_not_refused_shows_nothing(
     rows = [list(row) for row in ask(shop, checked.sql, "pg_temp")[1]]
     assert not holds_canary(rows)
     assert statement.rows is None or rows == statement.rows
+
+
+@pytest.fixture(scope="module")
+def shops(postgres: PostgresServer) -> Iterator[list[psycopg.Connection[Any]]]:
+    """Two that differ in what is hidden alone."""
+    connections = []
+    for name, rows in (("one", ROWS), ("other", OTHERWISE)):
+        url = postgres.create_database(f"oracle_{name}")
+        connections.append(psycopg.connect(url))
+        for table, columns in COLUMNS.items():
+            put(connections[-1], table, list(columns), rows[table], "public")
+        for index in INDEXES:
+            connections[-1].execute(index.encode())
+        connections[-1].execute("SET enable_seqscan = off")
+        connections[-1].commit()
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def told(connection: psycopg.Connection[Any], sql: str) -> str:
+    """The rows, or the error, that a statement gives."""
+    try:
+        with psycopg.RawCursor(connection) as cursor:
+            cursor.execute(sql.encode())
+            return repr(sorted(cursor.fetchall(), key=repr))
+    except psycopg.Error as error:
+        return repr((error.sqlstate, error.diag.message_primary))
+    finally:
+        connection.rollback()
+
+
+@pytest.mark.parametrize("filtered", ACCESSES)
+@pytest.mark.parametrize("statement", read("oracles.sql", "postgres"), ids=lambda s: s.title)
+def test_postgres_tells_nothing_of_what_is_hidden(
+    shops: list[psycopg.Connection[Any]], statement: Statement, filtered: str
+) -> None:
+    sql = rebuilt(statement, "postgres", *ACCESSES[filtered])
+    if sql is not None:
+        assert told(shops[0], sql) == told(shops[1], sql)

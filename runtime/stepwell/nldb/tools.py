@@ -96,7 +96,8 @@ class CheckTool(SelfTimed):
         self.spec: ToolSpec = spec(
             "db_check",
             "Says whether db_query would run a SQL statement, without running it: the SQL as it "
-            "would run, what it reads, and what of it is masked or filtered for you.",
+            "would run over what you may see of its tables, what it reads, and what of it is masked "
+            "or filtered for you.",
             _STATEMENT,
             limits,
             required=("datasource", "sql"),

@@ -325,7 +325,7 @@ class Expressions(ABC):
         found = place.scope.find(node, with_aliases=place.aliases, aggregated=place.aggregated)
         if found.masked:
             self.masked_seen += 1
-            if place.strict:
+            if place.strict or (found.relation is not None and found.relation.is_changed):
                 raise masked(found.column or str(node.name))
         if found.relation is not None and found.relation.policy is not None:
             self.columns_read[found.relation.policy.table.name, found.column] = None

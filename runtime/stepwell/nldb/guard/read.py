@@ -149,7 +149,7 @@ def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
     if not isinstance(tree, exp.Query | exp.Values):
         refuse_kind(tree, sql)
     policies = policies_of(catalog, access)
-    is_fenced = policies.is_filtered and may_tell(tree, functions)
+    is_fenced = policies.is_filtered and may_tell(tree, functions, catalog.dialect)
     writer = Queries(policies, functions, is_fenced=is_fenced)
     written = writer.query(tree, None, {})
     if catalog.dialect == "postgres":

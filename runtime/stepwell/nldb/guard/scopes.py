@@ -20,6 +20,8 @@ class Relation(NamedTuple):
     policy: PolicyTable | None = None
     is_scalar: bool = False
     """Whether its name alone means its one column, as with a function of PostgreSQL."""
+    is_changed: bool = False
+    """Whether it is the table of a change, of which the masks are not in the way of the values."""
 
 
 class Cte(NamedTuple):

@@ -7,7 +7,7 @@ the values that defaults, triggers and casts have made, which a check of the tex
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ from stepwell.nldb.guard.refusals import Refused, listed, nearest
 from stepwell.nldb.guard.relations import PolicyTable, full_name, row_filter, told
 from stepwell.nldb.guard.scopes import Relation, Scope, fold_identifier, masked
 from stepwell.nldb.guard.second_parser import check_again
+from stepwell.nldb.guard.telling import condition_may_tell, may_tell
 from stepwell.nldb.model import Access, Catalog, Dialect, Table, TableAccess
 
 ROW_CHECK = "stepwell_row_check"
@@ -86,12 +87,14 @@ def check_write(
     functions = with_own(catalog.dialect, access.functions)
     try:
         tree = parsed(sql, catalog.dialect, functions)
-        writer = _Writes(Queries(policies_of(catalog, access), functions), catalog)
+        policies = policies_of(catalog, access)
+        is_fenced = policies.is_filtered and may_tell(tree, functions, catalog.dialect)
+        writer = _Writes(Queries(policies, functions, is_fenced=is_fenced), catalog)
         checked = writer.write(tree, sql)
     except RecursionError as error:
         raise Refused("sql.depth", "the SQL is nested too deep", "make it smaller") from error
     if catalog.dialect == "postgres":
-        texts = [*writer.queries.texts, *([checked.row_check] if checked.row_check else [])]
+        texts = [*writer.queries.texts, *([writer.row_check] if writer.row_check else [])]
         check_again(checked.sql, texts, writer.queries.ctes, functions, target=writer.target_name)
     values = bound(writer.queries.parameters, params)
     return msgspec.structs.replace(checked, parameters=values)
@@ -109,10 +112,18 @@ def reached(table: Table, access: TableAccess, kind: Kind, dialect: Dialect) -> 
     return " AND ".join(check for check in checks if check)
 
 
+class _Where(NamedTuple):
+    asked: str
+    text: str
+    """With the row filter."""
+
+
 class _Writes:
     def __init__(self, queries: Queries, catalog: Catalog) -> None:
         self.queries = queries
         self.target_name = ("", "")
+        self.row_check = ""
+        """What the policy says of the rows, as it stands in the statement."""
         self._catalog = catalog
 
     def write(self, tree: exp.Expr, sql: str) -> CheckedWrite:
@@ -154,7 +165,7 @@ class _Writes:
         rows = [self._row(row, len(columns), empty) for row in values.expressions]
         names = ", ".join(quoted(column) for column in columns)
         text = f"INSERT INTO {target} ({names}) VALUES {', '.join(rows)}"  # noqa: S608
-        return self._checked("insert", policy, sql, text, target, "", columns, rows=len(rows))
+        return self._checked("insert", policy, sql, text, target, None, columns, rows=len(rows))
 
     def _row(self, node: Any, width: int, place: Place) -> str:
         items = node.expressions if isinstance(node, exp.Tuple) else [node]
@@ -186,16 +197,16 @@ class _Writes:
         sets = ", ".join(
             f"{quoted(name)} = {value}" for name, value in zip(names, values, strict=True)
         )
-        where = self._where(node, place)
-        head = f"UPDATE {target} SET {sets} WHERE "  # noqa: S608
-        return self._checked("update", policy, sql, head, target, where, names)
+        where = self._where(node, policy, place, "update")
+        change = f"UPDATE {target} SET {sets}"  # noqa: S608
+        return self._checked("update", policy, sql, change, target, where, names)
 
     def _delete(self, node: exp.Delete, sql: str) -> CheckedWrite:
         only(node, _DELETE_KEYS)
         policy, target, scope = self._target(node.this, "delete")
-        where = self._where(node, Place(scope, {}, strict=True))
-        head = f"DELETE FROM {target} WHERE "  # noqa: S608
-        return self._checked("delete", policy, sql, head, target, where, ())
+        where = self._where(node, policy, Place(scope, {}, strict=True), "delete")
+        change = f"DELETE FROM {target}"  # noqa: S608
+        return self._checked("delete", policy, sql, change, target, where, ())
 
     def _target(self, node: Any, kind: Kind) -> tuple[PolicyTable, str, Scope]:
         if type(node) is not exp.Table or not isinstance(node.this, exp.Identifier):
@@ -221,7 +232,7 @@ class _Writes:
         alias = node.args.get("alias")
         shown = name if alias is None else fold_identifier(alias.this, dialect)
         scope = Scope(None, dialect)
-        scope.add(Relation(shown, policy.columns, policy))
+        scope.add(Relation(shown, policy.columns, policy, is_changed=True))
         table = policy.table
         self.target_name = (table.schema or self._catalog.default_schema, table.bare)
         full = full_name(table, self._catalog)
@@ -275,7 +286,7 @@ class _Writes:
             raise Refused("sql.syntax", "DEFAULT as a value", "leave the column out")
         return self.queries.expression(node, place)
 
-    def _where(self, node: Any, place: Place) -> str:
+    def _where(self, node: Any, policy: PolicyTable, place: Place, kind: Kind) -> "_Where":
         where = node.args.get("where")
         if where is None or not _names_a_column(where.this):
             raise Refused(
@@ -283,7 +294,14 @@ class _Writes:
                 "a change without a WHERE that names a column of the table",
                 "say which rows, by their key if you can",
             )
-        return self.queries.expression(where.this, place)
+        text = self.queries.expression(where.this, place)
+        check = self._row_check(policy, kind)
+        if not check:
+            return _Where(text, text)
+        if condition_may_tell(where.this, self.queries.functions, self._catalog.dialect):
+            # Of a row that is hidden, the condition is never worked out.
+            return _Where(text, f"CASE WHEN {check} THEN ({text}) ELSE FALSE END")
+        return _Where(text, f"({text}) AND {check}")
 
     def _row_check(self, policy: PolicyTable, kind: Kind) -> str:
         """What is true of every row that this kind of change reaches, or leaves behind."""
@@ -294,25 +312,24 @@ class _Writes:
         kind: Kind,
         policy: PolicyTable,
         written: str,
-        head: str,
+        change: str,
         target: str,
-        where: str,
+        where: "_Where | None",
         assigned: tuple[str, ...],
         *,
         rows: int | None = None,
     ) -> CheckedWrite:
-        """Of `head` and `where`, as far as the asker has written them."""
-        check = self._row_check(policy, kind)
-        filtered = f"({where}) AND {check}" if where and check else where
-        shown = told(head + where, self.queries.tables.values(), self._catalog)
+        check = self.row_check = self._row_check(policy, kind)
+        asked = change if where is None else f"{change} WHERE {where.asked}"
+        shown = told(asked, self.queries.tables.values(), self._catalog)
         shape = shape_of(shown)
         return CheckedWrite(
             kind=kind,
             table=policy.table.name,
-            sql=head + filtered,
+            sql=change if where is None else f"{change} WHERE {where.text}",
             told=shown,
             target=target,
-            where_sql=filtered,
+            where_sql="" if where is None else where.text,
             assigned=assigned,
             row_check="" if kind == "delete" else check,
             tables=tuple(self.queries.tables),

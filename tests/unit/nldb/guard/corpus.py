@@ -1,7 +1,8 @@
 """Reads the files of statements beside it.
 
 A class begins with `== name`. A statement begins with `-- ENGINE` or `-- ENGINE: EXPECTED` and
-ends at an empty line; ENGINE is `sqlite`, `postgres` or `both`. EXPECTED is rules with ` or `
+ends at an empty line; ENGINE is `sqlite`, `postgres` or `both`, and `change` after it for
+one that writes. EXPECTED is rules with ` or `
 between them, or `harmless`, with the rows as JSON after it where they matter. `escaped` before the
 engine means that `\\u....` stands for a character.
 """
@@ -21,6 +22,7 @@ class Statement(NamedTuple):
     sql: str
     rules: tuple[str, ...] = ()
     rows: Any = None
+    is_change: bool = False
 
     @property
     def title(self) -> str:
@@ -46,11 +48,14 @@ def read(name: str, engine: str) -> list[Statement]:
 def _statement(kind: str, head: str, lines: list[str]) -> Statement:
     engine, _, expected = head.partition(":")
     sql = "\n".join(lines)
+    is_change = engine.endswith(" change")
+    engine = engine.removesuffix(" change")
     if engine.startswith("escaped "):
         engine = engine.removeprefix("escaped ")
         sql = json.loads(f'"{sql}"') if '"' not in sql else sql.encode().decode("unicode_escape")
     expected = expected.strip()
     if not expected.startswith("harmless"):
-        return Statement(kind, engine, sql, tuple(expected.split(" or ")) if expected else ())
+        rules = tuple(expected.split(" or ")) if expected else ()
+        return Statement(kind, engine, sql, rules, is_change=is_change)
     rows = expected.removeprefix("harmless").strip()
     return Statement(kind, engine, sql, ("harmless",), json.loads(rows) if rows else None)

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from stepwell.nldb.model import (
     Access,
     Catalog,
@@ -142,6 +144,20 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "customers_archive": [(1, "CANARY-old", "CANARY-ssn-old")],
 }  # fmt: skip
 
+OTHERWISE: dict[str, list[tuple[Any, ...]]] = {
+    **ROWS,
+    "customers": [
+        *((*row[:3], row[3] and "CANARY-else", *row[4:8], "CANARY-n", 1) for row in ROWS["customers"][:5]),
+        (60, "CANARY-Bob", None, None, None, False, None, 0.0, None, 2),
+        (61, "777001", "x", "CANARY-ssn-8", "London", True, "1999-01-01", -5.0, None, 2),
+    ],
+    "orders": [*ROWS["orders"][:6], (70, 1, "777002", "0.00", None, "[1]", 2)],
+    "employees": [(*row[:3], 777001, row[4] and "+47 9") for row in ROWS["employees"]],
+    "secrets": [(1, "CANARY-other"), (2, "CANARY-more")],
+    "customers_archive": [],
+}  # fmt: skip
+"""The shop with other things in all that is hidden: nobody may tell it from the shop."""
+
 VISIBLE: dict[str, tuple[str, ...]] = {
     "customers": ("id", "name", "email", "ssn", "city", "vip", "joined", "score"),
     "orders": ("id", "customer_id", "status", "total", "placed_at", "data"),
@@ -150,6 +166,12 @@ VISIBLE: dict[str, tuple[str, ...]] = {
     "employees": ("id", "name", "manager_id", "phone"),
 }
 FILTERED = {"customers": "tenant_id = 1", "orders": "tenant_id = 1"}
+SLOW_FILTER = "(SELECT tenant_id = min(manager_id) FROM employees)"
+INDEXES = (
+    "CREATE INDEX customers_name ON customers (name)",
+    "CREATE INDEX orders_status ON orders (status)",
+)
+"""An engine that finds a row by one looks at the row filter later."""
 SCHEMAS: dict[Dialect, str] = {"sqlite": "main", "postgres": "public"}
 
 
@@ -189,6 +211,26 @@ def shop_access() -> Access:
     )
 
 
+def changing_access() -> Access:
+    """As `shop_access`, where customers and employees may be changed as well."""
+    given = shop_access()
+    tables = dict(given.tables)
+    for name in ("customers", "employees"):
+        tables[name] = msgspec.structs.replace(
+            tables[name], update=True, delete=True, writable=("name", "city")
+        )
+    return msgspec.structs.replace(given, tables=tables, policy="changing")
+
+
+def slowly_filtered(access: Access) -> Access:
+    """The same rows by a filter that costs an engine so much that it looks at others before."""
+    tables = {
+        name: msgspec.structs.replace(table, rows=SLOW_FILTER) if table.rows else table
+        for name, table in access.tables.items()
+    }
+    return msgspec.structs.replace(access, tables=tables, policy="slow")
+
+
 def shown_rows(table: str) -> list[tuple[Any, ...]]:
     """What the policy leaves of a table, worked out without the guard."""
     names = list(COLUMNS[table])
@@ -216,9 +258,12 @@ def statements(table: str, columns: Sequence[str], schema: str = "") -> tuple[st
     return f"CREATE TABLE {name} ({', '.join(parts)})", f"INSERT INTO {name} VALUES ({places})"
 
 
-def whole_sqlite() -> sqlite3.Connection:
+def whole_sqlite(rows: dict[str, list[tuple[Any, ...]]] = ROWS) -> sqlite3.Connection:
     """All of the shop in memory."""
-    return _sqlite({table: (list(COLUMNS[table]), ROWS[table]) for table in COLUMNS})
+    connection = _sqlite({table: (list(COLUMNS[table]), rows[table]) for table in COLUMNS})
+    for index in INDEXES:
+        connection.execute(index)
+    return connection
 
 
 def shown_sqlite() -> sqlite3.Connection:
