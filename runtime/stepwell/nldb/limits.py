@@ -17,7 +17,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Bytes of all rows, as JSON."""
     cell: int = 4096
     """Characters of one value."""
-    memory: int = 192 * 1024 * 1024
+    memory: int = 160 * 1024 * 1024
     """Bytes that the database engine may allocate; PostgreSQL may use a part of it before it
     turns to its disk."""
     cost: float = 0

@@ -127,6 +127,25 @@ ENDLESS = [
 ]
 
 
+GATHERED = [
+    "SELECT length(string_agg(repeat('x', 1000), '')) FROM generate_series(1, 100000)",
+    "SELECT cardinality(array_agg(a)) FROM generate_series(1, 100000) a, generate_series(1, 100) b",
+    "SELECT cardinality(ARRAY(SELECT a FROM generate_series(1, 100000) a, generate_series(1, 100) b))",
+]
+
+
+@pytest.mark.parametrize("sql", GATHERED)
+async def test_one_value_is_not_made_of_millions_of_rows(
+    shop_url: str, asking: Asking, sql: str
+) -> None:
+    ask = asking(shop_url)
+    with pytest.raises(ToolFailed, match="gather") as refused:
+        await ask("db_query", sql=sql)
+    assert refused.value.detail == {"rule": "sql.memory"}
+    few = "SELECT cardinality(array_agg(a)) FROM generate_series(1, 100000) a"
+    assert (await ask("db_query", sql=few))["rows"] == [[100000]]
+
+
 @pytest.mark.parametrize("sql", ENDLESS)
 async def test_what_would_run_for_ever_ends_in_time_on_the_server_too(
     shop_url: str, asking: Asking, sql: str

@@ -32,6 +32,7 @@ _OPERANDS = frozenset(
         TokenType.VAR,
         TokenType.COMMA,
         TokenType.R_PAREN,
+        TokenType.R_BRACKET,
         TokenType.NULL,
         TokenType.TRUE,
         TokenType.FALSE,

@@ -11,6 +11,7 @@ from sqlglot import exp
 from stepwell.nldb.guard.dialects import literal, quoted
 from stepwell.nldb.guard.functions import (
     COMPARING,
+    KEEPING,
     MOST_GROWTH,
     MOST_WIDTH,
     Function,
@@ -20,7 +21,7 @@ from stepwell.nldb.guard.functions import (
 from stepwell.nldb.guard.parsing import ARROW, MARK
 from stepwell.nldb.guard.refusals import Refused, nearest
 from stepwell.nldb.guard.relations import Output
-from stepwell.nldb.guard.scopes import Ctes, Scope, fold_identifier, masked, whole_row
+from stepwell.nldb.guard.scopes import Ctes, Relation, Scope, fold_identifier, masked, whole_row
 from stepwell.nldb.guard.series import check_series
 from stepwell.nldb.guard.types import type_name
 from stepwell.nldb.guard.words import words
@@ -39,6 +40,8 @@ class Place(NamedTuple):
     aggregated: bool = False
     growth: int = 1
     """How many times longer a text can become on the way from here to the top."""
+    multiplies: bool = False
+    """Whether it becomes longer by more than what is put beside it."""
 
     def strictly(self) -> "Place":
         """The same place, where no masked column may stand."""
@@ -124,6 +127,9 @@ _VALUES: Final = {
 _FIELDS: Final = words("""century day decade dow doy epoch hour isodow isoyear julian microseconds millennium
     milliseconds minute month quarter second timezone timezone_hour timezone_minute week
     year""")
+_OF_ROWS: Final = words("to_json to_jsonb row_to_json json_agg jsonb_agg")
+"""What takes a row as a whole; the row of a table is what the policy shows of it."""
+_PARTS_OF_INTERVALS: Final = words("years months weeks days hours mins secs")
 _INTERVAL_UNITS: Final = frozenset({"YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"})
 _COLLATIONS: Final[Mapping[str, frozenset[str]]] = {
     "sqlite": frozenset({"nocase", "binary", "rtrim"}),
@@ -165,6 +171,12 @@ class Expressions(ABC):
         self.masked_seen = 0
         """How often a masked column was written: a mark of what depends on one."""
         self.columns_read: dict[tuple[str, str], None] = {}
+        self.growth = 1
+        """How many times longer the expression at hand can be than what it is made of."""
+        self.kept = 0
+        """How many times longer than what is read the rows are of which one value is made."""
+        self.recurring = 0
+        """How often what a recursion gave stands in the expression at hand."""
         self._operators: Mapping[Any, str] = (
             _POSTGRES_OPERATORS if dialect == "postgres" else _SQLITE_OPERATORS
         )
@@ -199,6 +211,8 @@ class Expressions(ABC):
         The engine's own precedence decides again, as it would have decided.
         """
         parts: list[str] = []
+        if isinstance(node, exp.DPipe):
+            place = self._put_together(_joined(node), place, "||")
         while (operator := self._operators.get(type(node))) is not None:
             only(node, _OPERATOR_KEYS)
             if type(node) not in _COMPUTING:
@@ -290,6 +304,8 @@ class Expressions(ABC):
             return f"({self._comparable(node, place)})"
         written = self.query(node.this, place.scope, place.ctes)
         self.masked_seen += sum(column.masked for column in written.columns)
+        for column in written.columns:
+            self.grow(place, column.growth, recurs=column.recurs)
         return f"({written.text})"
 
     def _any(self, node: exp.Any, place: Place) -> str:
@@ -329,11 +345,13 @@ class Expressions(ABC):
                 raise masked(found.column or str(node.name))
         if found.relation is not None and found.relation.policy is not None:
             self.columns_read[found.relation.policy.table.name, found.column] = None
+        self.grow(place, found.growth, recurs=found.recurs)
         return found.text
 
-    def _literal(self, node: exp.Literal, _: Place) -> str:
+    def _literal(self, node: exp.Literal, place: Place) -> str:
         text = node.this
         if node.is_string:
+            self.grow(place, 1)
             return literal(text)
         if not _NUMBER.fullmatch(text):
             raise Refused("sql.syntax", "a number that is not one", "write plain digits")
@@ -354,7 +372,7 @@ class Expressions(ABC):
 
     def _tuple(self, node: exp.Tuple, place: Place) -> str:
         only(node, _EXPRESSIONS)
-        return f"({self.expressions(node.expressions, place)})"
+        return f"({self._parts(node.expressions, place)})"
 
     def _negative(self, node: exp.Neg, place: Place) -> str:
         value = self.expression(node.this, place)
@@ -464,21 +482,35 @@ class Expressions(ABC):
             self.masked_seen += sum(column.masked for column in written.columns)
             if place.strict and any(column.masked for column in written.columns):
                 raise masked(written.columns[0].name)
+            for column in written.columns:
+                self.grow(place, column.growth, recurs=column.recurs)
+                self.kept = max(self.kept, column.growth)
             return f"ARRAY({written.text})"
-        return f"ARRAY[{self.expressions(items, place)}]"
+        return f"ARRAY[{self._parts(items, place)}]"
+
+    def _parts(self, nodes: Sequence[Any], place: Place) -> str:
+        """The parts of a row or an array: its text quotes theirs, and the next one's quotes that."""
+        inner = self._multiplied(2, place, "a row or an array") if len(nodes) else place
+        return ", ".join(
+            [self.expression(node, place if _is_plain(node) else inner) for node in nodes]
+        )
 
     def _bracket(self, node: exp.Bracket, place: Place) -> str:
         only(node, _BRACKET_KEYS)
         index = node.expressions[0] if len(node.expressions) == 1 else None
+        if isinstance(index, exp.Slice) and self.dialect == "postgres":
+            return f"{self._subscribed(node, place)}[{_bound_of(index.this)}:{_bound_of(index.expression)}]"
         if self.dialect == "sqlite" or not isinstance(index, exp.Literal) or index.is_string:
             raise Refused(
                 "sql.construct", "a subscript that is not a whole number", "write array[1]"
             )
-        inner = self.expression(node.this, place)
-        if type(node.this) is exp.Anonymous:
-            inner = f"({inner})"
+        inner = self._subscribed(node, place)
         # The parser counts from 0, whatever the dialect does.
         return f"{inner}[{int(index.this) + 1}]"
+
+    def _subscribed(self, node: exp.Bracket, place: Place) -> str:
+        inner = self.expression(node.this, place)
+        return f"({inner})" if type(node.this) is exp.Anonymous else inner
 
     def _placeholder(self, node: exp.Placeholder, _: Place) -> str:
         only(node, _THIS)
@@ -539,13 +571,27 @@ class Expressions(ABC):
             place = place._replace(strict=True, aggregated=True)
         check_arguments(function, arguments)
         place = self._grown(function, arguments, place)
+        around, self.growth = self.growth, 1
         written = ", ".join([self._argument(function, item, place) for item in arguments])
+        if function.name in KEEPING:
+            self.kept = max(self.kept, self.growth)
+        self.growth = max(self.growth, around)
         return f"{function.name}({written})"
 
     def _argument(self, function: Function, node: Any, place: Place) -> str:
         match node:
             case exp.Star() if function.name == "count":
                 return "*"
+            case exp.Column() if function.name in _OF_ROWS and self.dialect == "postgres":
+                relation = place.scope.whole(node)
+                return (
+                    self.expression(node, place) if relation is None else self._row(relation, place)
+                )
+            case exp.Kwarg() if function.name == "make_interval":
+                name = str(node.this.this if isinstance(node.this, exp.Var) else "").lower()
+                if name not in _PARTS_OF_INTERVALS:
+                    raise not_rebuilt(node)
+                return f"{name} => {self.expression(node.expression, place)}"
             case exp.Distinct():
                 only(node, _EXPRESSIONS)
                 return "DISTINCT " + ", ".join(
@@ -557,18 +603,53 @@ class Expressions(ABC):
             case _:
                 return self.expression(node, place)
 
+    def _row(self, relation: Relation, place: Place) -> str:
+        """All that may be seen of a row, as one value."""
+        hidden = [column.name for column in relation.columns if column.masked]
+        if relation.is_changed:
+            raise whole_row(relation.alias)
+        if hidden and place.strict:
+            raise masked(hidden[0])
+        self.masked_seen += len(hidden)
+        for column in relation.columns:
+            self.grow(place, column.growth, recurs=column.recurs)
+            if relation.policy is not None:
+                self.columns_read[relation.policy.table.name, column.name] = None
+        return quoted(relation.alias)
+
     def _grown(self, function: Function, arguments: Sequence[Any], place: Place) -> Place:
-        factor = _growth(function, arguments)
+        if function.joins:
+            return self._put_together(_amount(function, arguments), place, f"{function.name}()")
+        return self._multiplied(_growth(function, arguments), place, f"{function.name}()")
+
+    def _multiplied(self, factor: int, place: Place, what: str) -> Place:
+        if factor <= 1:
+            return place
+        return self._put_together(factor, place, what)._replace(multiplies=True)
+
+    def _put_together(self, factor: int, place: Place, what: str) -> Place:
         if factor <= 1:
             return place
         growth = place.growth * factor
         if growth > MOST_GROWTH:
-            raise Refused(
-                "sql.growth",
-                f"{function.name}() inside of other functions makes a text very long",
-                "nest fewer functions that repeat or replace",
-            )
+            raise too_long(what)
         return place._replace(growth=growth)
+
+    def grow(self, place: Place, growth: int, *, recurs: bool = False) -> None:
+        """Notes how long the expression at hand can be, by one of its parts at this place.
+
+        Raises:
+            Refused: by sql.growth.
+        """
+        if self.dialect == "sqlite":  # whose sandbox has a bound for every value
+            return
+        if place.growth * growth > MOST_GROWTH:
+            raise too_long("the statement")
+        self.growth = max(self.growth, place.growth * growth)
+        if recurs:
+            self.recurring += 1
+            if place.growth > 1 and (place.multiplies or self.recurring > 1):
+                raise too_long("the recursion")
 
     def ordered(self, nodes: Sequence[Any], place: Place) -> str:
         """What stands after ORDER BY."""
@@ -745,6 +826,43 @@ def unknown_function(name: str, functions: Functions) -> Refused:
         f"the function {shown}() is not one that may be called",
         nearest(shown, functions) or "use functions that only compute; a policy can open others",
     )
+
+
+def _bound_of(node: object) -> str:
+    """A bound of a slice: a whole number, or none."""
+    if node is None:
+        return ""
+    if isinstance(node, exp.Literal) and str(node.this).isdigit():
+        return str(node.this)
+    raise Refused("sql.construct", "a slice that is not of whole numbers", "write array[1:2]")
+
+
+def too_long(what: str) -> Refused:
+    """The refusal of what makes a long text of a short one."""
+    return Refused(
+        "sql.growth",
+        f"{what} makes a text very long",
+        "nest fewer functions that repeat, replace or quote, and join each text once",
+    )
+
+
+def _joined(node: Any) -> int:
+    """How many texts a chain of operators puts one behind the other, that are no literals."""
+    count = 0
+    while isinstance(node, exp.Binary):
+        count += not isinstance(node.expression, exp.Literal)
+        node = node.this
+    return count + (not isinstance(node, exp.Literal))
+
+
+def _amount(function: Function, arguments: Sequence[Any]) -> int:
+    if function.format and arguments and isinstance(arguments[0], exp.Literal):
+        return str(arguments[0].this).count("%")
+    return sum(not isinstance(argument, exp.Literal) for argument in arguments)
+
+
+def _is_plain(node: Any) -> bool:
+    return isinstance(node, exp.Column | exp.Literal | exp.Null | exp.Boolean | exp.Neg)
 
 
 def _is_marked(name: object) -> bool:

@@ -35,6 +35,8 @@ class Function(Struct, frozen=True):
     """Whether the first argument is a format, which must be a literal without wide fields."""
     grows: int = 1
     """How many times longer than its longest argument the result may be."""
+    joins: bool = False
+    """Whether it puts its arguments one behind the other."""
     output: tuple[str, ...] = ()
     """The columns of a function of rows; none: one column that is named as the function."""
 
@@ -118,7 +120,22 @@ _SQLITE = (
     Function("json_each", "rows", output=_JSON_ROWS),
     Function("json_tree", "rows", output=_JSON_ROWS),
 )
+_QUOTING = """
+    quote_literal quote_nullable to_json to_jsonb row_to_json array_to_json json_build_array
+    json_build_object jsonb_build_array jsonb_build_object jsonb_set row encode
+"""
+"""What may put a sign before each sign of its argument: again and again, that is without end."""
+KEEPING = words("""array_agg string_agg json_agg jsonb_agg json_object_agg jsonb_object_agg
+    percentile_cont percentile_disc mode""")
+"""Aggregates that hold all that they read until the last row."""
+_QUOTING_AGGREGATE = "array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg"
+
 _POSTGRES = (
+    *(Function(name, "scalar", grows=2) for name in _QUOTING.split()),
+    *(Function(name, "aggregate", grows=2) for name in _QUOTING_AGGREGATE.split()),
+    Function("concat", "scalar", joins=True),
+    Function("concat_ws", "scalar", joins=True),
+    Function("normalize", "scalar", grows=3),
     *_of("scalar", _BOTH_SCALAR),
     *_of("scalar", _POSTGRES_SCALAR),
     *_of("aggregate", _BOTH_AGGREGATE),
@@ -126,7 +143,7 @@ _POSTGRES = (
     *_of("window", _WINDOW),
     Function("replace", "scalar", grows=-1),
     Function("regexp_replace", "scalar", grows=-1),
-    Function("format", "scalar", format=True),
+    Function("format", "scalar", format=True, joins=True),
     Function("lpad", "scalar", width=1),
     Function("rpad", "scalar", width=1),
     Function("repeat", "scalar", width=1, grows=-2),

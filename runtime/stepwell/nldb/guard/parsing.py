@@ -79,6 +79,12 @@ def _prepared(tokens: list[Token], sql: str, dialect: Dialect, functions: Functi
         if kind in _AS_TEXT:
             prepared.append(_like(token, TokenType.STRING, token.text))
         elif kind is TokenType.HEX_STRING and sql[token.start] == "0":
+            if dialect == "sqlite" and int(token.text, 16) >= 2**63:
+                raise Refused(
+                    "sql.syntax",
+                    "a hexadecimal number that SQLite takes for a negative one",
+                    "write it in decimal digits",
+                )
             prepared.append(_like(token, TokenType.NUMBER, str(int(token.text, 16))))
         elif kind is TokenType.ARROW and _is_before_path(tokens, place):
             prepared += [_like(token, TokenType.DARROW, "->>"), _like(token, TokenType.VAR, ARROW)]

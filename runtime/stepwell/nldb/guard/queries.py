@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import structs
 from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import quoted
@@ -149,7 +150,9 @@ class Queries(Rows, Expressions):
             left = self.query(node.this, outer, ctes)
         if itself is not None:
             name, written_name, columns = itself
-            ctes = {**ctes, name: Cte(written_name, _renamed(left.columns, columns, name))}
+            again = _renamed(left.columns, columns, name)
+            again = tuple(structs.replace(column, recurs=True) for column in again)
+            ctes = {**ctes, name: Cte(written_name, again)}
         right = self.query(node.expression, outer, ctes)
         operator = _SETS[type(node)]
         outputs = self._united(left, right, is_comparing=operator != "UNION", itself=itself)
@@ -173,7 +176,11 @@ class Queries(Rows, Expressions):
             if is_masked and (is_comparing or (itself is not None and not one.masked)):
                 raise masked(one.name if one.masked else other.name)
             scale = widest([one.scale, other.scale])
-            outputs.append(Output(one.name, masked=is_masked, scale=scale))
+            growth = max(one.growth, other.growth)
+            recurs = itself is None and (one.recurs or other.recurs)
+            outputs.append(
+                Output(one.name, masked=is_masked, scale=scale, growth=growth, recurs=recurs)
+            )
         return tuple(outputs)
 
     def _set_tail(
@@ -204,6 +211,8 @@ class Queries(Rows, Expressions):
         prefix, ctes = self._with(node, outer, ctes)
         scope = outer or Scope(None, self.dialect)
         before = self.masked_seen
+        around = (self.growth, self.recurring)
+        self.growth, self.recurring = 1, 0
         rows: list[str] = []
         width = -1
         for row in node.expressions:
@@ -212,8 +221,14 @@ class Queries(Rows, Expressions):
                 raise Refused("sql.syntax", "rows of VALUES differ in length")
             width = len(items)
             rows.append(f"({self.expressions(items, Place(scope, ctes))})")
-        is_masked = self.masked_seen > before
-        outputs = tuple(Output(f"column{n + 1}", masked=is_masked) for n in range(width))
+        made = Output(
+            "",
+            masked=self.masked_seen > before,
+            growth=self.growth,
+            recurs=self.recurring > 0,
+        )
+        self.growth, self.recurring = around
+        outputs = tuple(structs.replace(made, name=f"column{n + 1}") for n in range(width))
         tail = self._set_tail(node, outputs, outer, ctes)
         return Written(f"{prefix}VALUES {', '.join(rows)}{tail}", outputs)
 
@@ -274,6 +289,8 @@ class Queries(Rows, Expressions):
             only(node.this, frozenset())
             return self._columns_of(node, place.scope)
         before = self.masked_seen
+        around = (self.growth, self.recurring)
+        self.growth, self.recurring = 1, 0
         alias = None
         expression = node
         if type(node) is exp.Alias:
@@ -281,18 +298,23 @@ class Queries(Rows, Expressions):
             alias = fold_identifier(node.args["alias"], self.dialect)
             expression = node.this
         text = self.expression(expression, place)
-        is_masked = self.masked_seen > before
+        made = Output(
+            "",
+            masked=self.masked_seen > before,
+            scale=scale_in(expression, place.scope),
+            growth=self.growth,
+            recurs=self.recurring > 0,
+        )
+        self.growth, self.recurring = around
         if alias is not None:
             shown = node.args["alias"].this if self.dialect == "sqlite" else alias
-            output = Output(alias, masked=is_masked, scale=scale_in(expression, place.scope))
-            return f"{text} AS {quoted(shown)}", [output]
+            return f"{text} AS {quoted(shown)}", [structs.replace(made, name=alias)]
         name = self._name(expression, text)
         if self.dialect == "sqlite" and type(expression) is not exp.Column:
             text = f"{text} AS {quoted(name)}"
         elif self.dialect == "sqlite":
             text = f"{text} AS {quoted(self._spelling(expression, name))}"
-        scale = scale_in(expression, place.scope)
-        return text, [Output(name, masked=is_masked, scale=scale)]
+        return text, [structs.replace(made, name=name)]
 
     def _spelling(self, node: exp.Column, name: str) -> str:
         return name if node.this.this.lower() == name else str(node.this.this)
@@ -728,8 +750,7 @@ def _renamed(columns: Sequence[Output], names: Sequence[str], table: str) -> tup
             "give as many names as there are columns",
         )
     renamed = [
-        Output(name, masked=column.masked, scale=column.scale)
-        for name, column in zip(names, columns, strict=False)
+        structs.replace(column, name=name) for name, column in zip(names, columns, strict=False)
     ]
     return (*renamed, *columns[len(names) :])
 

@@ -3,7 +3,10 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +52,9 @@ class Checked(Struct, frozen=True, kw_only=True):
     """The tables of which the policy may hide rows."""
     scales: tuple[int | None, ...] = ()
     """The digits of the result's decimals after the point, by column, as in `guard.scales`."""
+    kept: int = 0
+    """Whether one value is made of many rows on PostgreSQL, and how many times longer these can be
+    than what is read; 0 where none is."""
     limit_known: int | None = None
     """The rows that the statement itself limits its result to."""
 
@@ -119,7 +125,35 @@ def bound(names: Sequence[str], params: Parameters | None) -> tuple[Any, ...]:
             f"no value for {', '.join(missing)}" if missing else f"no place for {', '.join(unused)}"
         )
         raise Refused("sql.parameter", f"there is {what}", "give each parameter exactly one value")
-    return tuple(given[name] for name in names)
+    values = tuple(given[name] for name in names)
+    for name, value in zip(names, values, strict=True):
+        if not _is_plain(value):
+            raise Refused(
+                "sql.parameter",
+                f"the value of {name} is not one that a database takes",
+                "give a text without control characters, a number, true, false, null, or a list "
+                "of those",
+            )
+    return values
+
+
+def _is_plain(value: object) -> bool:
+    match value:
+        case None | bool() | float() | bytes() | Decimal() | date() | time() | UUID():
+            return True
+        case int():
+            return abs(value) < _LARGE
+        case str():
+            return "\x00" not in value and (value.isascii() or not _SURROGATE.search(value))
+        case list() | tuple():
+            items: Sequence[object] = value
+            return all(not isinstance(item, list | tuple) and _is_plain(item) for item in items)
+        case _:
+            return False
+
+
+_LARGE: Final = 10**100
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def shape_of(sql: str) -> str:
@@ -168,6 +202,7 @@ def _checked(sql: str, catalog: Catalog, access: Access) -> _Verdict:
         masked=tuple(column.name for column in written.columns if column.masked),
         scales=tuple(None if column.masked else column.scale for column in written.columns),
         row_filtered=tuple(name for name, table in writer.tables.items() if table.is_filtered),
+        kept=writer.kept if catalog.dialect == "postgres" else 0,
         limit_known=_limit(tree),
     )
     return _Verdict(checked, tuple(writer.parameters))

@@ -32,6 +32,10 @@ class Output(Struct, frozen=True):
     """Whether `*` leaves it out."""
     scale: int | None = None
     """The digits of its decimals after the point, as in `scales`."""
+    growth: int = 1
+    """How many times longer than what is read its values can be."""
+    recurs: bool = False
+    """Whether it is made of what the recursion around it gave the last time."""
 
 
 class PolicyTable(Struct, frozen=True):

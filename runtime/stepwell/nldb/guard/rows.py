@@ -4,6 +4,7 @@ from abc import ABC
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import structs
 from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import quoted
@@ -44,11 +45,19 @@ class Rows(Expressions, ABC):
             )
         arguments = node.expressions
         before = self.masked_seen
+        around = (self.growth, self.recurring)
+        self.growth, self.recurring = 1, 0
         text = self.call(function, arguments, place)
-        is_masked = self.masked_seen > before
+        made = Output(
+            "",
+            masked=self.masked_seen > before,
+            growth=self.growth,
+            recurs=self.recurring > 0,
+        )
+        self.growth, self.recurring = around
         if with_ordinality:
             text += " WITH ORDINALITY"
-        return self._aliased(function, text, alias, len(arguments), is_masked, with_ordinality)
+        return self._aliased(function, text, alias, len(arguments), made, with_ordinality)
 
     def _aliased(
         self,
@@ -56,7 +65,7 @@ class Rows(Expressions, ABC):
         text: str,
         alias: exp.TableAlias | None,
         arguments: int,
-        is_masked: bool,
+        made: Output,
         with_ordinality: bool,
     ) -> tuple[str, Relation]:
         name = function.name
@@ -79,7 +88,7 @@ class Rows(Expressions, ABC):
         listed = f"({columns})" if columns else ""
         relation = Relation(
             name,
-            tuple(Output(column, masked=is_masked) for column in outputs),
+            tuple(structs.replace(made, name=column) for column in outputs),
             is_scalar=self.dialect == "postgres" and len(outputs) == 1 and not with_ordinality,
         )
         return f"{text} AS {quoted(name)}{listed}", relation

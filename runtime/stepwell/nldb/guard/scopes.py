@@ -42,6 +42,8 @@ class Found(NamedTuple):
     masked: bool
     relation: Relation | None = None
     column: str = ""
+    growth: int = 1
+    recurs: bool = False
 
 
 class Scope:
@@ -105,7 +107,7 @@ class Scope:
         """
         name = self.fold(node.this)
         qualifier = node.args.get("table")
-        if node.args.get("db") or node.args.get("catalog"):
+        if node.args.get("catalog") or (node.args.get("db") and not self._has_schema(node)):
             raise Refused(
                 "sql.construct",
                 "a column that is named with its schema",
@@ -124,6 +126,43 @@ class Scope:
                 return found
             scope = scope.outer
         raise self._unknown(name, None if qualifier is None else self.fold(qualifier))
+
+    def whole(self, node: exp.Column) -> Relation | None:
+        """The relation that is meant as a whole, if it is not one of its columns."""
+        qualifier = node.args.get("table")
+        if node.args.get("db") or (qualifier is not None) != isinstance(node.this, exp.Star):
+            return None
+        name = self.fold(node.this if qualifier is None else qualifier)
+        found: Relation | None = None
+        scope: Scope | None = self
+        while scope is not None:
+            if qualifier is None and scope.has(name):
+                return None
+            named = (one for one in scope.relations if one.alias == name and not one.is_scalar)
+            found = found or next(named, None)
+            scope = scope.outer
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether a column of this scope goes by the name."""
+        columns = (column for relation in self.relations for column in relation.columns)
+        return name in self.merged or any(column.name == name for column in columns)
+
+    def _has_schema(self, node: exp.Column) -> bool:
+        """Whether it names a table by the schema that the table is of."""
+        schema, table = self.fold(node.args["db"]), self.fold(node.args["table"])
+        scope: Scope | None = self
+        while scope is not None:
+            for one in scope.relations:
+                if one.alias == table and one.policy is not None:
+                    of = one.policy.table
+                    same = (
+                        folded(of.schema, quoted=True, dialect=self.dialect),
+                        folded(of.bare, quoted=True, dialect=self.dialect),
+                    )
+                    return same == (schema, table)
+            scope = scope.outer
+        return False
 
     def fold(self, identifier: exp.Expr) -> str:
         """The identifier as it is compared."""
@@ -154,7 +193,8 @@ class Scope:
             return Found(quoted(name), self.aliases[name])
         for relation in self.relations:
             if relation.alias == name and relation.is_scalar:
-                return Found(quoted(name), relation.columns[0].masked, relation)
+                one = relation.columns[0]
+                return Found(quoted(name), one.masked, relation, "", one.growth, one.recurs)
             if relation.alias == name:
                 raise whole_row(name)
         return None
@@ -170,7 +210,8 @@ class Scope:
                 "give them names of their own with AS",
             )
         text = f"{quoted(relation.alias)}.{quoted(name)}" if relation.alias else quoted(name)
-        return Found(text, columns[0].masked, relation, name)
+        one = columns[0]
+        return Found(text, one.masked, relation, name, one.growth, one.recurs)
 
     def _raise_unknown(self, name: str, alias: str) -> Found:
         raise self._unknown(name, alias)

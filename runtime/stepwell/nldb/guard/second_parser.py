@@ -18,7 +18,7 @@ _NODES: Final = words("""ParseResult RawStmt Node List SelectStmt WithClause Com
     A_Star A_Const Integer Float Boolean String A_Expr BoolExpr NullTest BooleanTest FuncCall
     TypeCast TypeName CaseExpr CaseWhen CoalesceExpr MinMaxExpr SubLink RowExpr A_ArrayExpr
     A_Indirection A_Indices CollateClause ParamRef SQLValueFunction GroupingSet GroupingFunc
-    WindowDef SortBy JoinExpr RangeVar RangeSubselect RangeFunction Alias ColumnDef""")
+    WindowDef NamedArgExpr SortBy JoinExpr RangeVar RangeSubselect RangeFunction Alias ColumnDef""")
 _WRITING: Final = words("InsertStmt UpdateStmt DeleteStmt SetToDefault")
 _SUGAR: Final = words("""extract timezone substring position overlay btrim ltrim rtrim like_escape
     similar_to_escape overlaps normalize is_normalized""")

@@ -112,6 +112,9 @@ class _Telling:
             case exp.Like() | exp.ILike():
                 pattern = node.expression
                 return isinstance(pattern, exp.Literal) and "\\" not in pattern.this
+            case exp.Escape():
+                sign = node.expression
+                return isinstance(sign, exp.Literal) and len(str(sign.this)) == 1
             case exp.Glob():
                 return isinstance(node.expression, exp.Literal)
             case exp.Cast():

@@ -861,17 +861,44 @@ SELECT count(c) FROM customers c
 -- postgres: sql.whole_row
 SELECT c::text FROM customers c
 
--- postgres: sql.whole_row
+-- postgres: harmless
 SELECT to_jsonb(c) FROM customers c
 
--- postgres: sql.whole_row
+-- postgres: harmless
 SELECT to_json(c.*) FROM customers c
 
--- postgres: sql.whole_row
+-- postgres: sql.masked
+SELECT jsonb_agg(c ORDER BY c.id) FROM customers c
+
+-- postgres: harmless
+SELECT row_to_json(c) FROM customers c
+
+-- postgres: harmless
+SELECT to_jsonb(c.*) FROM customers c
+
+-- postgres: sql.masked
 SELECT json_agg(c) FROM customers c
 
--- postgres: sql.function
-SELECT row_to_json(c) FROM customers c
+-- postgres: sql.masked
+SELECT id FROM customers c WHERE to_jsonb(c) ? 'ssn'
+
+-- postgres: sql.masked
+SELECT x FROM (SELECT to_json(c) AS x FROM customers c) AS q ORDER BY x
+
+-- postgres: sql.table or sql.column
+SELECT row_to_json(secrets) FROM customers
+
+-- postgres: sql.construct
+SELECT pg_catalog.customers.id FROM customers
+
+-- postgres: sql.construct
+SELECT public.c.id FROM customers c
+
+-- sqlite: sql.column
+SELECT main.customers.notes FROM customers
+
+-- postgres: sql.column
+SELECT public.customers.tenant_id FROM customers
 
 -- postgres: sql.construct
 SELECT (c).ssn FROM customers c
@@ -1302,6 +1329,36 @@ SELECT generate_series(1, 1000000000)
 -- postgres: sql.growth
 SELECT regexp_replace(regexp_replace(regexp_replace(name, '', 'aaaaaaaaaaaaaaaaaaaaaaaaa', 'g'), '', 'aaaaaaaaaaaaaaaaaaaaaaaaa', 'g'), '', 'aaaaaaaaaaaaaaaaaaaaaaaaa', 'g') FROM customers
 
+-- postgres: sql.growth
+SELECT (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, (1, 2)))))))))))))))
+
+-- postgres: sql.growth
+SELECT ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[ARRAY[1]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]::text]
+
+-- postgres: sql.growth
+SELECT quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(quote_literal(name)))))))))))))) FROM customers
+
+-- postgres: sql.growth
+SELECT to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(to_json(name)::text)::text)::text)::text)::text)::text)::text)::text)::text)::text)::text)::text)::text) FROM customers
+
+-- postgres: sql.growth
+WITH a AS (SELECT repeat('x', 1000) AS x), b AS (SELECT x||x||x||x||x||x||x||x||x||x AS x FROM a) SELECT x || x FROM b
+
+-- postgres: sql.growth
+SELECT concat(q.x, q.x) FROM (SELECT format('%1$s%1$s', repeat(repeat('x', 1000), 5)) AS x) AS q
+
+-- postgres: sql.growth
+WITH RECURSIVE c(x) AS (SELECT 'x' UNION ALL SELECT x || x FROM c) SELECT length(x) FROM c
+
+-- postgres: sql.growth
+WITH RECURSIVE c(x) AS (SELECT 'x' UNION ALL SELECT y || y FROM (SELECT x AS y FROM c) AS q) SELECT length(x) FROM c
+
+-- postgres: sql.growth
+WITH RECURSIVE c(x) AS (SELECT 'x' UNION ALL SELECT quote_literal(x) FROM c) SELECT length(x) FROM c
+
+-- postgres: sql.growth
+WITH RECURSIVE c(x) AS (SELECT ARRAY['x'] UNION ALL SELECT ARRAY[x::text] FROM c) SELECT x FROM c
+
 == parts of SQL that are not rebuilt
 -- postgres: sql.function
 SELECT xmlelement(name x, 'a')
@@ -1316,7 +1373,7 @@ SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int))
 SELECT concat(VARIADIC ARRAY['a', 'b'])
 
 -- postgres: sql.construct or sql.syntax
-SELECT make_interval(days => 10)
+SELECT make_interval(other => 10)
 
 -- postgres: sql.construct or sql.syntax
 SELECT * FROM customers QUALIFY row_number() OVER () = 1

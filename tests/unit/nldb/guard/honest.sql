@@ -639,3 +639,41 @@ SELECT a.name AS first, b.name AS second FROM products a JOIN products b ON a.ca
 
 -- both
 SELECT id, total FROM orders WHERE total = (SELECT max(total) FROM orders)
+
+== rows as one value
+-- postgres
+SELECT jsonb_agg(t) FROM (SELECT id, total FROM orders ORDER BY id) AS t
+
+-- postgres
+SELECT row_to_json(o) FROM orders o ORDER BY o.id
+
+-- postgres
+SELECT to_jsonb(o.*) - 'data' AS told FROM orders o ORDER BY o.id
+
+-- postgres
+SELECT o.id, (SELECT json_agg(x) FROM (SELECT i.product_id, i.quantity FROM order_items i WHERE i.order_id = o.id ORDER BY 1) AS x) AS lines FROM orders o ORDER BY o.id
+
+-- postgres
+WITH t AS (SELECT status, count(*) AS n FROM orders GROUP BY status ORDER BY status) SELECT json_agg(t ORDER BY t.status) FROM t
+
+-- postgres
+SELECT (1, (2, 3)) = (1, (2, 3)) AS same
+
+== made of several
+-- postgres
+SELECT make_interval(days => 3, hours => 2), now() + make_interval(years => 1) > now()
+
+-- postgres
+SELECT (ARRAY[1, 2, 3, 4])[2:3], (string_to_array('a,b,c', ','))[2:]
+
+-- sqlite
+SELECT main.orders.id, main.orders.total FROM main.orders ORDER BY 1
+
+-- postgres
+WITH RECURSIVE t(id, path) AS (SELECT id, name::text FROM employees WHERE manager_id IS NULL UNION ALL SELECT e.id, t.path || ' > ' || e.name FROM employees e JOIN t ON e.manager_id = t.id) SELECT path FROM t ORDER BY id
+
+-- postgres
+WITH RECURSIVE t(id, path) AS (SELECT id, ARRAY[id] FROM employees WHERE manager_id IS NULL UNION ALL SELECT e.id, t.path || e.id FROM employees e JOIN t ON e.manager_id = t.id WHERE e.id <> ALL (t.path)) SELECT id, path FROM t ORDER BY id
+
+-- both
+WITH RECURSIVE f(n, a, b) AS (SELECT 1, 0, 1 UNION ALL SELECT n + 1, b, a + b FROM f WHERE n < 20) SELECT n, a FROM f ORDER BY n

@@ -78,3 +78,22 @@ def test_no_statement_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Refused):
         check_read("EXPLAIN SELECT 'a value'", shop_catalog("postgres"), shop_access())
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("dialect", ENGINES)
+@pytest.mark.parametrize(
+    "value",
+    ["a\x00b", "\ud800", {"a": 1}, [[1]], [{"a": 1}], {1}, object(), 10**200, ["\x00"]],
+    ids=repr,
+)
+def test_a_parameter_that_no_database_takes_is_refused(value: object, dialect: Dialect) -> None:
+    with pytest.raises(Refused) as refused:
+        check_read("SELECT :n", shop_catalog(dialect), shop_access(), params={"n": value})
+    assert refused.value.rule == "sql.parameter"
+
+
+def test_sqlite_reads_a_large_hexadecimal_number_as_negative_so_it_is_refused() -> None:
+    with pytest.raises(Refused):
+        check_read("SELECT 0xFFFFFFFFFFFFFFFF", shop_catalog("sqlite"), shop_access())
+    largest = check_read("SELECT 0x7FFFFFFFFFFFFFFF", shop_catalog("sqlite"), shop_access())
+    assert largest.sql.startswith("SELECT 9223372036854775807 ")
