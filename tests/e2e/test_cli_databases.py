@@ -1,7 +1,10 @@
 """The commands that ask, read and change a datasource, against a real daemon."""
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -59,6 +62,30 @@ def test_a_refusal_is_an_error_that_names_its_run(command: Command, shop: Path) 
         "sql.write",
     )
     assert answered(command, "show", error["detail"]["run"])["status"] == "failed"
+
+
+def test_ctrl_c_ends_the_statement(command: Command, shop: Path) -> None:
+    endless = (
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stepwell_server.cli.main", "datasource", "query", "shop", endless],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        run = ""
+        while not run:
+            assert process.poll() is None
+            found = answered(command, "runs")["runs"][:1]
+            run = found[0]["id"] if found and found[0]["status"] == "running" else ""
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, said) == (Exit.INTERRUPTED, "stopped\n")
+    assert answered(command, "show", run)["status"] == "cancelled"
 
 
 def test_a_change_is_previewed_made_once_and_taken_back(
