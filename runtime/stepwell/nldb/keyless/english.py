@@ -235,6 +235,29 @@ PEOPLE = frozenset(
 )
 """What a table is called whose rows may be asked for with `who`."""
 
+FEW_VALUES = 30
+"""A column with so few values is one of kinds or states."""
+
+FLAGS = frozenset("is has was can ist hat".split())
+"""How the name of a whole number begins that says yes or no: `is_active`."""
+
+UNITS = frozenset("cent eur usd gbp euro dollar kg km cm".split())
+"""How the name of a column may end that nobody says: `weight_kg`."""
+
+EXCEPT = (
+    "not in", "not from", "not", "except", "except for", "excluding", "other than", "outside",
+    "outside of", "besides", "apart from", "aside from", "but not", "leaving out", "not counting",
+    "not including",
+)  # fmt: skip
+
+DONE = frozenset("issued placed made raised dated billed written recorded".split())
+"""What is done with business by doing it."""
+
+SPENDING = (
+    "spent", "spending", "spend", "amount spent", "money spent", "amount paid", "total spent",
+    "amount of money spent",
+)  # fmt: skip
+
 AUDIT = frozenset("creat updat modif insert chang delet record add".split())
 """Stems of dates that say when a row was written: nobody means them who names none."""
 
@@ -265,5 +288,7 @@ FIRST_FORMS = frozenset("first earliest".split())
 
 ENGLISH = frozenset(
     """than over above under below when where was were did does do has have any there who's every without we us i the a an of in is are what which who how many much show list give all our with for from to
-    and average total number per by each count find me most top""".split()
+    and average total number per by each count find me most top after before since until not no or
+    as been without except only between less fewer more least highest lowest set change delete
+    remove add update mark rename""".split()
 )

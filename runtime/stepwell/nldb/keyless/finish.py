@@ -22,6 +22,7 @@ from stepwell.nldb.keyless.meanings.rows import RowsAsked
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.plan.check import check
 from stepwell.nldb.plan.model import (
+    AnyOf,
     Condition,
     Exists,
     Expression,
@@ -112,16 +113,32 @@ def _products(made: RowsAsked | FiguresAsked, choices: list[list[Choice]]) -> It
 def refuse_contradiction(conditions: tuple[Condition, ...]) -> None:
     """No row has two values in one column: such a reading is a misreading."""
     seen: set[Expression] = set()
+    filters = [c for c in conditions if isinstance(c, Filter)]
+    empty = {c.left for c in filters if c.comparison == "is null"}
+    if any(c.left in empty and c.comparison != "is null" for c in filters):
+        raise Unfit("what is empty has no value")
+    others = {value for condition in conditions for value in _said_not_to_be(condition)}
     for condition in conditions:
         match condition:
             case Filter(comparison="="):
-                if condition.left in seen:
+                if condition.left in seen or condition.left in others:
                     raise Unfit("a column cannot have two values")
                 seen.add(condition.left)
             case Exists():
                 refuse_contradiction(condition.where)
             case _:
                 pass
+
+
+def _said_not_to_be(condition: Condition) -> list[Expression]:
+    """The columns of which a condition says that they are not some value."""
+    match condition:
+        case Filter(comparison="!="):
+            return [condition.left]
+        case AnyOf():
+            return [column for one in condition.conditions for column in _said_not_to_be(one)]
+        case _:
+            return []
 
 
 def _refuse_echo(plan: Select) -> None:

@@ -99,6 +99,7 @@ class ByTime(Struct, frozen=True, tag=True):
     begin: str
     end: str
     named: Columns = ()
+    negated: bool = False
 
 
 class ByNull(Struct, frozen=True, tag=True):
@@ -117,9 +118,10 @@ class ByText(Struct, frozen=True, tag=True):
 
 
 class ByFlag(Struct, frozen=True, tag=True):
-    """Rows for which a column that is true or false is true."""
+    """Rows for which a column that is true or false is true, or with `negated` is false."""
 
     columns: Columns
+    negated: bool = False
 
 
 class Without(Struct, frozen=True, tag=True):

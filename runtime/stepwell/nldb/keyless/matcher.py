@@ -14,10 +14,11 @@ from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.finish import Reading, readings
 from stepwell.nldb.keyless.grammar import TooManyWays, frames
 from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.values import MATCHES
 from stepwell.nldb.keyless.tokens import Token, tokens_of
 from stepwell.nldb.keyless.units import told, unsaid
 from stepwell.nldb.keyless.world import World
-from stepwell.nldb.keyless.writes import written
+from stepwell.nldb.keyless.writes import VERBS, written
 from stepwell.nldb.plan.model import Condition, Filter, Plan, Select, Write
 
 MOST_CHARACTERS = 1000
@@ -103,7 +104,13 @@ def _change(change: list[Write], reader: Reader) -> Outcome:
             "the change can be read in several ways; name the rows by a value that only they have"
         )
     refused = _not_understood(reader, 0)
-    return msgspec.structs.replace(refused, reason="this asks for a change; " + refused.reason)
+    reason = (
+        refused.reason
+        if refused.words
+        else "which rows it means, or what they become, was not understood; a change of every row "
+        "of a table is not made from a question"
+    )
+    return CannotAnswer(f"this asks for a change; {reason}", refused.words)
 
 
 def _refused(question: str) -> str:
@@ -120,7 +127,8 @@ def _refused(question: str) -> str:
         return "without a model only English is understood"
     words = [token.word for token in tokens_of(text) if not token.is_mark]
     if len(words) >= 4 and not any(
-        word in english.ENGLISH or word in english.COMPARATIVES for word in words
+        word in english.ENGLISH or word in english.COMPARATIVES or word in _ONLY_ENGLISH
+        for word in words
     ):
         return "without a model only English is understood"
     return ""
@@ -164,8 +172,10 @@ def _not_understood(reader: Reader, furthest: int) -> CannotAnswer:
     )
     if unplaced:
         listed = ", ".join(repr(word[:40]) for word in unplaced[:8])
+        reason = f"nothing in this database and no word of a question is meant by {listed}"
+        near = [repr(word) for one in unplaced[:8] for word in reader.world.words_like(one)]
         return CannotAnswer(
-            f"nothing in this database and no word of a question is meant by {listed}", unplaced
+            f"{reason}; is {' or '.join(near)} meant?" if near else reason, unplaced
         )
     rest = " ".join(token.text for token in reader.tokens[furthest : furthest + 6])
     return CannotAnswer(
@@ -193,6 +203,34 @@ def _is_unknown(reader: Reader, at: int, token: Token) -> bool:
     )
 
 
+_ONLY_ENGLISH = english.FILLERS - frozenset(
+    [
+        "a",
+        "an",
+        "i",
+        "on",
+        "at",
+        "am",
+        "so",
+        "do",
+        "her",
+        "all",
+        "was",
+        "s",
+        "d",
+        "me",
+        "mine",
+        "he",
+        "also",
+        "from",
+        "der",
+        "die",
+        "das",
+        "es",
+    ]
+)
+"""Words that no question in a language with the same letters is likely to have."""
+
 KNOWN = (
     frozenset(
         word
@@ -203,6 +241,10 @@ KNOWN = (
             english.LOWEST,
             english.REVENUE,
             english.DURATION_NOUNS,
+            english.EXCEPT,
+            english.SPENDING,
+            VERBS,
+            *(texts for _, texts in MATCHES),
         )
         for phrase in phrases
         for word in phrase.split()
@@ -210,6 +252,7 @@ KNOWN = (
     | english.ADJECTIVES.keys()
     | english.MONEY_UNITS
     | english.TIME_ADVERBS.keys()
+    | english.DONE
     | frozenset(
         [
             "born",
@@ -225,6 +268,18 @@ KNOWN = (
             "recently",
             "descending",
             "ascending",
+            "only",
+            "ones",
+            "selling",
+            "bestselling",
+            "sorted",
+            "ordered",
+            "different",
+            "distinct",
+            "unique",
+            "duplicates",
+            "percent",
+            "alphabetical",
         ]
     )
 )

@@ -91,6 +91,14 @@ class Reader:
         """The words of a stretch."""
         return " ".join(token.word for token in self.tokens[begin:end])
 
+    def as_written(self, begin: int, end: int) -> str:
+        """The text of a stretch with the signs that join its tokens."""
+        parts = [
+            (token.dropped if token.is_glued else " ") + token.text
+            for token in self.tokens[begin + 1 : end]
+        ]
+        return self.tokens[begin].text + "".join(parts)
+
     def says(self, at: int, *texts: str) -> int:
         """The end of the longest of some phrases that stands here; 0 when none does."""
         best = 0
@@ -183,7 +191,7 @@ class Reader:
                     or self.tokens[end - 1].quoted
                 ):
                     break
-                hits = self.world.values.find(tuple(t.word for t in self.tokens[begin:end]))
+                hits = self._named(begin, end)
                 if hits and (admitted := self._admitted(begin, end, hits)):
                     spans.append((begin, end, admitted))
         found: dict[int, list[tuple[int, tuple[Hit, ...]]]] = {}
@@ -192,6 +200,16 @@ class Reader:
             if not inside:
                 found.setdefault(begin, []).append((end, hits))
         return found
+
+    def _named(self, begin: int, end: int) -> tuple[Hit, ...]:
+        """The values of a stretch; the last word may be the plural of a kind: `admins`."""
+        words = tuple(token.word for token in self.tokens[begin:end])
+        if hits := self.world.values.find(words):
+            return hits
+        base = self.tokens[end - 1].base
+        return (
+            self._of_few(self.world.values.find((*words[:-1], base))) if base != words[-1] else ()
+        )
 
     def _admitted(self, begin: int, end: int, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """Without the values that are more likely plain words of the question."""
@@ -206,10 +224,25 @@ class Reader:
         if capital or (opens and not plain):
             return hits
         if plain:
-            return ()
+            return self._of_few(hits) if not any(map(self._is_grammar, words)) else ()
         if len(words) > 1:
             return hits
         return tuple(h for h in hits if self.world.values.distinct(h.table, h.columns) <= 300)
+
+    def _of_few(self, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+        """Those of columns with so few values that a question may well name one of them."""
+        few = english.FEW_VALUES
+        return tuple(h for h in hits if self.world.values.distinct(h.table, h.columns) <= few)
+
+    def _is_grammar(self, word: str) -> bool:
+        """Whether a word does so much in questions that it is never a value, if it is not quoted."""
+        return (
+            word in english.FILLERS
+            or word in _OPERATORS
+            or word in english.SUPERLATIVES
+            or word in english.COMPARATIVES
+            or word in english.TIME_UNITS
+        )
 
     def is_plain(self, token: Token) -> bool:
         """Whether a word is known as a word of questions or of the names in the catalog."""
@@ -218,6 +251,7 @@ class Reader:
             word in english.FILLERS
             or word in _OPERATORS
             or token.base in self.world.vocabulary
+            or word in self.world.vocabulary
             or word in english.SUPERLATIVES
             or word in english.COMPARATIVES
             or token.base in english.TIME_UNITS
@@ -229,6 +263,10 @@ class Reader:
     def number(self, at: int) -> tuple[int, float] | None:
         """A number, in digits or words; not a year that stands for a time."""
         word = self.word(at)
+        if word in ("a", "an") and (
+            self.word(at + 1) in english.MONEY_UNITS or self.duration(at + 1)
+        ):
+            return at + 1, 1.0
         if word in english.NUMBERS:
             return at + 1, float(english.NUMBERS[word])
         if word and word[0].isdigit() and "-" not in word:

@@ -10,7 +10,7 @@ from stepwell.nldb.link.words import folded, singular
 
 _TOKEN = re.compile(
     r"\"[^\"]+\"|“[^”]+”|«[^»]+»"
-    r"|\d{4}-\d{2}-\d{2}|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?![^\W\d_])|[^\W_]+"
+    r"|\d{4}-\d{2}-\d{2}|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?![^\W_])|[^\W_]+"
     r"|[$€£%]|[,.?!:;()<>=]",
     re.UNICODE,
 )
@@ -21,6 +21,7 @@ _QUOTES = frozenset("'`\u2018\u2019")
 _NOT_SIGN = "\u00ac"
 _CONTRACTIONS = (
     (re.compile(r"\b(what|who|where|when|how|that|there|it|here)['\u2019]s\b", re.IGNORECASE), r"\1 is"),
+    (re.compile(r"\b(what|who|where|how|that)s\b", re.IGNORECASE), r"\1 is"),
     (re.compile(r"\b(let)['\u2019]s\b", re.IGNORECASE), r"\1 us"),
     (re.compile(r"\bI['\u2019]m\b"), "I am"),
     (re.compile(r"\b(we|they|you|who|what)['\u2019]re\b", re.IGNORECASE), r"\1 are"),
@@ -46,6 +47,8 @@ class Token(Struct, frozen=True):
     quoted: bool = False
     possessive: bool = False
     dropped: str = ""
+    is_glued: bool = False
+    """Whether only what was dropped stands between it and the token before."""
 
     @property
     def is_mark(self) -> bool:
@@ -94,7 +97,8 @@ def _pieces(text: str) -> Iterator[Token]:
         token = _token(match.group())
         if match.group() == "!" and text[match.end() : match.end() + 1].isalnum():
             token = Token("!", _NOT_SIGN, _NOT_SIGN)
-        yield msgspec.structs.replace(token, dropped=dropped) if dropped else token
+        glued = bool(dropped) and gap == dropped
+        yield msgspec.structs.replace(token, dropped=dropped, is_glued=glued) if dropped else token
         end, before = match.end(), match.group()
     if not set(text[end:].strip()) <= _QUOTES:
         yield from _signs(text[end:])

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
+from difflib import get_close_matches
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepwell.nldb.glossary import Figure, Glossary
 from stepwell.nldb.keyless import english
@@ -12,7 +14,7 @@ from stepwell.nldb.link.names import foreign_columns, is_junction, is_key, label
 from stepwell.nldb.link.paths import Edge, Graph
 from stepwell.nldb.link.synonyms import NOUNS
 from stepwell.nldb.link.values import ValueIndex
-from stepwell.nldb.link.words import singular, words_of_name
+from stepwell.nldb.link.words import folded, singular, words_of_name
 from stepwell.nldb.model import Access, Catalog, Column, ForeignKey, Table
 from stepwell.nldb.plan.check import columns_of
 
@@ -51,7 +53,7 @@ class World:
     ) -> None:
         """Without `today` nothing is understood that depends on it, `last year` for example."""
         said = glossary or Glossary()
-        self.catalog = visible(said.joined(catalog), access)
+        self.catalog = with_days(visible(said.joined(catalog), access), values)
         self.access = access
         self.values = values
         self.today = today
@@ -66,6 +68,7 @@ class World:
         self._add_synonyms()
         for target, phrases in said.terms.items():
             self._add_terms(target, phrases)
+        self._called = self._words_of_tables()
         for figure in said.metrics:
             if self._is_seen(figure):
                 for phrase in figure.phrases:
@@ -80,6 +83,10 @@ class World:
             for word in phrase
         )
 
+    def words_like(self, word: str) -> list[str]:
+        """The word of a name that is most like another one, which may be misspelt."""
+        return get_close_matches(folded(word), self.vocabulary, n=1, cutoff=0.8)
+
     def table(self, name: str) -> Table:
         """The table of a name."""
         return self.catalog.tables[name]
@@ -92,11 +99,13 @@ class World:
         words = noun(table.bare)
         if words:
             self.tables[words].append((name, 0))
+        if len(words) > 1:
+            self.tables[as_written(table.bare)].append((name, 0))
         if len(label_of(table)) > 1:
             for called in (("name",), ("full", "name")):
                 self.columns[called].append(ColumnName(name, LABEL, 0))
         for column in table.columns:
-            for phrase, far in _phrases(table, column):
+            for phrase, far in _phrases(table, column).items():
                 self.columns[phrase].append(ColumnName(name, column.name, far))
 
     def _name_roles(self, name: str, table: Table) -> None:
@@ -134,6 +143,15 @@ class World:
             for phrase in [phrase for phrase, found in names.items() if not found]:
                 del names[phrase]
 
+    def _words_of_tables(self) -> dict[str, set[str]]:
+        """The words by which each table is called, in its name or in the glossary."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for phrase, names in self.tables.items():
+            for name, far in names:
+                if far == 0:
+                    found[name].update(phrase)
+        return found
+
     def _is_seen(self, figure: Figure) -> bool:
         """Whether the asker may read all that a metric reads."""
         table = self.catalog.tables.get(figure.table)
@@ -160,7 +178,9 @@ class World:
         """The columns of a table that can be compared and added up."""
         known = self.table(table)
         for column in known.columns:
-            if column.kind in ("integer", "decimal", "float") and not is_key(known, column):
+            is_number = column.kind in ("integer", "decimal", "float")
+            name = ColumnName(table, column.name, 0)
+            if is_number and not is_key(known, column) and not self.is_flag(name):
                 yield column
 
     def dates(self, table: str) -> list[Column]:
@@ -188,14 +208,23 @@ class World:
                 return english.COLUMN_DURATIONS[word]
         return None
 
+    def is_flag(self, name: ColumnName) -> bool:
+        """Whether a column says yes or no, be it with 1 and 0."""
+        if name.column == LABEL:
+            return False
+        kind, words = self.column(name.table, name.column).kind, words_of_name(name.column)
+        return kind == "boolean" or (
+            kind == "integer" and len(words) > 1 and words[0] in english.FLAGS
+        )
+
     def is_transaction(self, table: str) -> bool:
         """Whether the rows are business that was done: invoices, orders, payments."""
-        return bool(set(noun(self.table(table).bare)) & english.TRANSACTIONS)
+        return bool(self._called[table] & english.TRANSACTIONS)
 
     def is_person(self, table: str) -> bool:
         """Whether `who` may ask for a row."""
         known = self.table(table)
-        return bool(set(noun(known.bare)) & english.PEOPLE) or len(label_of(known)) > 1
+        return bool(self._called[table] & english.PEOPLE) or len(label_of(known)) > 1
 
     def label(self, table: str) -> tuple[str, ...]:
         """The columns by which a row is named."""
@@ -208,6 +237,23 @@ class World:
     def is_text(self, name: ColumnName) -> bool:
         """Whether a column holds text."""
         return name.column == LABEL or self.column(name.table, name.column).kind == "text"
+
+
+def with_days(catalog: Catalog, values: ValueIndex) -> Catalog:
+    """The catalog of a SQLite file, where days and instants are texts that say when.
+
+    A column is one of those if every value of it is written as ISO 8601 has it.
+    """
+    if catalog.dialect != "sqlite":
+        return catalog
+    tables: dict[str, Table] = {}
+    for name, table in catalog.tables.items():
+        columns = tuple(
+            replace(column, kind=values.days(name, column.name) or column.kind)
+            for column in table.columns
+        )
+        tables[name] = replace(table, columns=columns)
+    return replace(catalog, tables=tables)
 
 
 def visible(catalog: Catalog, access: Access) -> Catalog:
@@ -250,9 +296,27 @@ def _is_seen(key: ForeignKey, names: set[str], access: Access) -> bool:
     return other.columns is None or set(key.referred) <= set(other.columns)
 
 
-def _phrases(table: Table, column: Column) -> Iterator[tuple[Phrase, int]]:
-    """By which words a column is called: its name, its name without the table's, its last words."""
+def as_written(name: str) -> Phrase:
+    """A name of several words as one, for whoever writes `UnitPrice` in a question."""
+    return (singular(folded(name)),)
+
+
+def _phrases(table: Table, column: Column) -> dict[Phrase, int]:
+    """By which words a column is called, and how far they are from its name.
+
+    Those are its name, its name without the table's, its last words, each without a unit.
+    """
     words = noun(column.name)
+    found: dict[Phrase, int] = {}
+    if len(words) > 1:
+        found[as_written(column.name)] = 0
+    for called in (words, words[:-1] if words[-1:] and words[-1] in english.UNITS else ()):
+        for phrase, far in _parts_of(called, table, column):
+            found.setdefault(phrase, far)
+    return found
+
+
+def _parts_of(words: Phrase, table: Table, column: Column) -> Iterator[tuple[Phrase, int]]:
     own = noun(table.bare)
     if not words:
         return

@@ -4,9 +4,11 @@ Samples are made by whoever may read the rows, through the asker's own access: `
 of which columns, and never names one that is masked or that he may not see.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import Literal
 
 from msgspec import Struct
 
@@ -14,6 +16,8 @@ from stepwell.nldb.link.names import label_of
 from stepwell.nldb.link.words import words_of
 from stepwell.nldb.model import Access, Catalog, Table
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+_DAY_ALONE = len("2026-01-01")
 MOST_WORDS = 12
 """A longer value is a text to read, not one that a question names."""
 
@@ -73,9 +77,13 @@ class ValueIndex:
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._hits: dict[tuple[str, ...], list[Hit]] = defaultdict(list)
+        self._days: dict[tuple[str, str], Literal["date", "timestamp"]] = {}
         self._distinct: dict[tuple[str, tuple[str, ...]], int] = {}
         for sample in samples:
             self._distinct[sample.table, sample.columns] = len(sample.rows)
+            if len(sample.columns) == 1 and (kind := _days_of(sample)):
+                self._days[sample.table, sample.columns[0]] = kind
+                continue
             for values, count in sample.rows:
                 words = words_of(" ".join(values))
                 if 0 < len(words) <= MOST_WORDS:
@@ -103,6 +111,10 @@ class ValueIndex:
             if hit.table == table and hit.columns == columns and _agree(hit, known)
         ]
 
+    def days(self, table: str, column: str) -> Literal["date", "timestamp"] | None:
+        """Whether all values of a text column are days or instants as ISO 8601 writes them."""
+        return self._days.get((table, column))
+
     def distinct(self, table: str, columns: tuple[str, ...]) -> int:
         """How many distinct values were sampled."""
         return self._distinct.get((table, columns), 0)
@@ -113,6 +125,12 @@ class ValueIndex:
             for end in range(begin + 1, min(len(words), begin + MOST_WORDS) + 1):
                 if hits := self.find(words[begin:end]):
                     yield begin, end, hits
+
+
+def _days_of(sample: Sample) -> Literal["date", "timestamp"] | None:
+    if not sample.rows or not all(_DAY.fullmatch(values[0]) for values, _ in sample.rows):
+        return None
+    return "timestamp" if any(len(values[0]) > _DAY_ALONE for values, _ in sample.rows) else "date"
 
 
 def _agree(hit: Hit, known: Hit) -> bool:

@@ -37,6 +37,12 @@ def test_a_column_of_a_named_row_is_set() -> None:
     ).fetchall() == [("Mia Chen",)]
 
 
+def test_a_column_that_may_be_empty_is_emptied() -> None:
+    made = database(SHOP)
+    assert changed("Remove the email of Ben Carter", made) == 1
+    assert made.execute("SELECT email FROM customers WHERE id = 2").fetchall() == [(None,)]
+
+
 def test_a_row_is_named_by_its_key() -> None:
     made = database(SHOP)
     assert changed("Set the status of order 5 to shipped", made) == 1

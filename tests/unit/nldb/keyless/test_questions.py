@@ -37,6 +37,7 @@ ANSWERS = [
     (STAFF, "Who is the manager of Tom Okafor?", [("Rosa Iglesias",)]),
     (STAFF, "Which employees report to Lars Holm?", [("Ines Duarte",)]),
     (STAFF, "Which employees have no manager?", [("Rosa Iglesias",)]),
+    (STAFF, "How many engineers do we have?", [(2,)]),
     (STAFF, "Who is the oldest employee?", [("Rosa Iglesias",)]),
     (STAFF, "Who was hired last?", [("Ines Duarte",)]),
     (STAFF, "List the employees in Berlin", [("Mia Chen",), ("Rosa Iglesias",), ("Tom Okafor",)]),
@@ -90,7 +91,7 @@ REFUSED = [
     (SHOP, "How many French customers do we have?", ("French",)),
     (LIBRARY, "Which books are currently on loan?", ("currently",)),
     (LIBRARY, "How many ebooks do we have?", ("ebooks",)),
-    (STAFF, "How many engineers do we have?", ("engineers",)),
+    (STAFF, "How many plumbers do we have?", ("plumbers",)),
     (STAFF, "Which employees work from home?", ("work", "home")),
 ]
 

@@ -192,7 +192,8 @@ class Around:
     def _own_dates(self, names: list[str]) -> list[str]:
         """Of several dates, the one that bears the name of the table or no name at all."""
         own = {stem(word) for word in noun(self.bare)}
-        return [n for n in names if _stems(n) & own or words_of_name(n) == ("date",)] or names
+        best = [n for n in names if _is_of(n, own) or words_of_name(n) == ("date",)]
+        return self._given(self.root, best or names)
 
     def factor(self, table: str, column: str, unit: int) -> float:
         """How many of a column's units are one of the asker's.
@@ -231,8 +232,23 @@ class Around:
         if not self.world.is_transaction(table):
             names = [name for name in names if not _stems(name) & english.AUDIT]
         own = {stem(word) for word in noun(self.world.table(table).bare)}
-        best = [name for name in names if _stems(name) & own or words_of_name(name) == ("date",)]
-        return [(table, name) for name in best or names]
+        best = [name for name in names if _is_of(name, own) or words_of_name(name) == ("date",)]
+        return [(table, name) for name in self._given(table, best or names)]
+
+    def _given(self, table: str, names: list[str]) -> list[str]:
+        """Of several dates the one that every row has: when it came about, not what became of it."""
+        given = [name for name in names if not self.world.column(table, name).nullable]
+        return given if len(given) == 1 else names
+
+
+def _is_of(name: str, own: set[str]) -> bool:
+    """Whether the name of a column has the name of its table in it, in full or its beginning."""
+    said = _stems(name)
+    short = {word for word in said if len(word) >= _SHORTEST}
+    return bool(said & own) or any(table.startswith(word) for table in own for word in short)
+
+
+_SHORTEST = 4
 
 
 def _stems(name: str) -> set[str]:

@@ -1,5 +1,8 @@
 """Conditions: numbers, times, what is empty, what belongs together."""
 
+from collections.abc import Callable
+from functools import partial
+
 from stepwell.nldb.keyless.builder import Builder, Unfit
 from stepwell.nldb.keyless.frame import (
     ByCount,
@@ -23,6 +26,7 @@ from stepwell.nldb.keyless.meanings.roots import named_by_values
 from stepwell.nldb.keyless.world import LABEL
 from stepwell.nldb.link.paths import Path
 from stepwell.nldb.plan.model import (
+    AnyOf,
     Col,
     Comparison,
     Condition,
@@ -89,9 +93,8 @@ class Conditions(ByNames):
             nearest = min(self.distance(c.table) for c in target.columns)
             if nearest > 1:
                 raise Unfit("no such number is near")
-            return [
-                (c.table, c.column) for c in target.columns if self.distance(c.table) == nearest
-            ]
+            near = [c for c in target.columns if self.distance(c.table) == nearest]
+            return [(c.table, c.column) for c in self.best(near)]
         return [(self.root, column) for column in self.sized(target)]
 
     def _by_time(self, slot: ByTime) -> list[Choice]:
@@ -99,20 +102,19 @@ class Conditions(ByNames):
             raise Unfit("the time may be that of what is missing or counted")
         made: list[Choice] = []
         for table, column in self.time_columns(slot.named):
-
-            def apply(builder: Builder, path: Path, column: str = column) -> None:
-                def conditions(name: str) -> list[Condition]:
-                    bounds: tuple[tuple[Comparison, str], ...] = (
-                        (">=", slot.begin),
-                        ("<", slot.end),
-                    )
-                    return [Filter(Col(name, column), sign, (day,)) for sign, day in bounds if day]
-
-                builder.add(path, conditions)
-
-            made += self.reached(
-                table, apply, 10 * self.distance(table), f"{table}.{column} is in this time"
-            )
+            cost, place = 10 * self.distance(table), f"{table}.{column}"
+            if not slot.negated:
+                apply = partial(_put, conditions=partial(_within, column=column, slot=slot))
+                if not slot.named and len(self.world.dates(table)) > 1:
+                    apply = partial(_noted, apply=apply, note=f"the time is that of {place}")
+                made += self.reached(table, apply, cost, f"{place} is in this time")
+                continue
+            apply = partial(_put, conditions=partial(_outside, column=column, slot=slot))
+            made += self.reached(table, apply, cost, f"{place} is at another time")
+            if self.world.column(table, column).nullable:
+                empty = partial(_outside, column=column, slot=slot, or_empty=True)
+                said = f"{place} is at another time, or is not given"
+                made += self.reached(table, partial(_put, conditions=empty), cost, said)
         return made
 
     def _by_null(self, slot: ByNull) -> list[Choice]:
@@ -129,11 +131,31 @@ class Conditions(ByNames):
         return [made(c.column) for c in own]
 
     def _by_flag(self, slot: ByFlag) -> list[Choice]:
-        own = [c.column for c in slot.columns if c.table == self.root]
-        if len(own) != 1:
+        near = min(self.distance(c.table) for c in slot.columns)
+        own = self.best([c for c in slot.columns if self.distance(c.table) == near])
+        if len(own) != 1 or near > 1:
             raise Unfit("no such thing is said of these rows")
-        found = Filter(Col(self.bare, own[0]), "=", (True,))
-        return [Choice(lambda b: b.where.append(found), 0, f"{own[0]} is true")]
+        name = own[0]
+        known = self.world.column(name.table, name.column)
+        value = not slot.negated if known.kind == "boolean" else int(not slot.negated)
+        said = f"{name.table}.{name.column} is {'false' if slot.negated else 'true'}"
+
+        def is_so(there: str) -> list[Condition]:
+            return [Filter(Col(there, name.column), "=", (value,))]
+
+        def is_so_or_empty(there: str) -> list[Condition]:
+            empty = Filter(Col(there, name.column), "is null")
+            return [AnyOf((*is_so(there), empty))]
+
+        made = self.reached(name.table, lambda b, p: b.add(p, is_so), 10 * near, said)
+        if slot.negated and known.nullable:
+            made += self.reached(
+                name.table,
+                lambda b, p: b.add(p, is_so_or_empty),
+                10 * near,
+                f"{said}, or is not given",
+            )
+        return made
 
     def _by_text(self, slot: ByText) -> list[Choice]:
         own = [c.column for c in slot.columns if c.table == self.root and c.column != LABEL]
@@ -178,3 +200,25 @@ class Conditions(ByNames):
         if len(roles) != 1 or roles[0].other not in named | set(self.frame.subject):
             raise Unfit("nobody looks after these")
         return [Choice(lambda _: None)]
+
+
+def _put(builder: Builder, path: Path, conditions: Callable[[str], list[Condition]]) -> None:
+    builder.add(path, conditions)
+
+
+def _noted(builder: Builder, path: Path, apply: Callable[[Builder, Path], None], note: str) -> None:
+    apply(builder, path)
+    builder.assumptions.append(note)
+
+
+def _within(name: str, column: str, slot: ByTime) -> list[Condition]:
+    bounds: tuple[tuple[Comparison, str], ...] = ((">=", slot.begin), ("<", slot.end))
+    return [Filter(Col(name, column), sign, (day,)) for sign, day in bounds if day]
+
+
+def _outside(name: str, column: str, slot: ByTime, *, or_empty: bool = False) -> list[Condition]:
+    bounds: tuple[tuple[Comparison, str], ...] = (("<", slot.begin), (">=", slot.end))
+    kept = [Filter(Col(name, column), sign, (day,)) for sign, day in bounds if day]
+    if or_empty:
+        kept.append(Filter(Col(name, column), "is null"))
+    return [AnyOf(tuple(kept))] if len(kept) > 1 else list(kept)

@@ -113,7 +113,7 @@ class ByNames(Around):
             own = [[h for h in hits if (h.table, h.columns) == key] for hits in slot.hits]
             if all(own) and self.distance(hit.table) < 99:
                 found[key] = tuple(h for hits in own for h in hits)
-        if slot.owner:
+        if slot.owner and slot.owner != self.frame.subject:
             return {k: v for k, v in found.items() if k[0] in slot.owner}
         if slot.columns:
             said = {(c.table, (c.column,)) for c in slot.columns}

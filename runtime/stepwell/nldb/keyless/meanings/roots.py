@@ -50,8 +50,9 @@ def roots(frame: Frame, world: World) -> list[str]:
     if frame.subject:
         return list(frame.subject)
     if isinstance(target, Sized):
-        near = mentioned(frame)
-        return [t for t in near or world.catalog.tables if world.measuring(t, first_kind(target))]
+        sized = [t for t in world.catalog.tables if world.measuring(t, first_kind(target))]
+        near = [t for t in mentioned(frame) if t in sized]
+        return near or sized
     return _roots_without_subject(frame, world)
 
 

@@ -67,7 +67,8 @@ class RowsAsked(Conditions):
     def _default_outputs(self, builder: Builder, *, only: bool, first: bool) -> None:
         frame = self.frame
         builder.limit, builder.ties = frame.limit, frame.limit is not None
-        if only and first and frame.ask != "when":
+        measured = only and self._tells_measures(builder)
+        if only and first and frame.ask != "when" and not measured:
             named = named_by_values(frame) & {self.root}
             names = {Col(builder.name, column) for column in self.world.label(self.root)}
             only_names = all(output.value in names for output in builder.outputs)
@@ -77,7 +78,7 @@ class RowsAsked(Conditions):
                     builder.where.append(Filter(output.value, "is not null"))
         if frame.distinct:
             builder.distinct = True
-        if only and (first or not frame.subject):
+        if only and (first or not frame.subject) and not measured:
             return
         label = self.world.label(self.root)
         before = list(builder.outputs)
@@ -91,6 +92,18 @@ class RowsAsked(Conditions):
                     builder.output(Col(builder.name, own.name), own.name)
         for output in before:
             builder.output(output.value, output.name)
+
+    def _tells_measures(self, builder: Builder) -> bool:
+        """Whether numbers or days of several rows are told, which say nothing without a name."""
+        frame = self.frame
+        if not (frame.subject and frame.subject_plural) or frame.lead == "which" or frame.sortings:
+            return False
+        columns = [o.value for o in builder.outputs if isinstance(o.value, Col)]
+        return any(
+            column.table == builder.name
+            and self.world.column(self.root, column.column).kind != "text"
+            for column in columns
+        )
 
     def _output(self, output: Named | Role | Sized) -> list[Choice]:
         if isinstance(output, Role):
@@ -159,6 +172,8 @@ class RowsAsked(Conditions):
         def apply(builder: Builder) -> None:
             value = Col(builder.name, column)
             builder.order.append(Order(value, descending))
+            if builder.limit == 1 and all(output.value == value for output in builder.outputs):
+                builder.ties = False  # the highest price is one, however many have it
             if self.frame.limit:
                 builder.where.append(Filter(value, "is not null"))
 

@@ -19,7 +19,7 @@ from stepwell.nldb.keyless.frame import (
     Target,
 )
 from stepwell.nldb.keyless.reader import Reader
-from stepwell.nldb.keyless.rules.dates import dated
+from stepwell.nldb.keyless.rules.dated import dated
 from stepwell.nldb.keyless.rules.figures import functions, targets
 from stepwell.nldb.keyless.rules.orders import sorted_by
 from stepwell.nldb.keyless.rules.step import Step
@@ -29,7 +29,15 @@ from stepwell.nldb.plan.model import Function
 def how_many(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`how many albums`, `number of tracks`, `how many is it for each`."""
     end = reader.says(
-        at, "how many", "number of", "the number of", "count", "count of", "what number of"
+        at,
+        "how many",
+        "number of",
+        "the number of",
+        "count",
+        "count of",
+        "what number of",
+        "total number of",
+        "overall number of",
     )
     if not end:
         return
@@ -50,7 +58,7 @@ def how_many(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             if not distinct and not reader.tables(after):
                 yield from measured(frame, stop, Measure("sum", numbers))
             continue
-        if named.plural and (distinct or not reader.tables(after)):
+        if distinct or (named.plural and not reader.tables(after)):
             yield from measured(frame, stop, Measure("count distinct", named))
     for stop, tables, _ in reader.tables(after):
         if frame.subject or frame.ask:

@@ -13,13 +13,11 @@ from stepwell.nldb.keyless.frame import (
     Sorting,
 )
 from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.dated import dated
 from stepwell.nldb.keyless.rules.orders import sorted_by
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.rules.values import with_slot
 from stepwell.nldb.keyless.times import times
-from stepwell.nldb.keyless.world import ColumnName
-from stepwell.nldb.link.names import noun
-from stepwell.nldb.link.words import stem, words_of_name
 
 _NOWHERE: Columns = ()
 
@@ -29,6 +27,10 @@ def by_time(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     if any(isinstance(slot, ByTime) for slot in frame.slots):
         return
     place, named = at, _NOWHERE
+    if end := reader.says(at, *english.EXCEPT):
+        for stop, (first, last) in times(reader, end):
+            yield stop, with_slot(frame, ByTime(first, last, negated=True), frame.near)
+        return
     if verb := dated(reader, at):
         place, named = verb
     else:
@@ -65,46 +67,6 @@ def month_range(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
                 begin + 3,
                 replace(frame, slots=(*frame.slots[:number], narrow, *frame.slots[number + 1 :])),
             )
-
-
-def dated(reader: Reader, at: int) -> tuple[int, Columns] | None:
-    """A verb that a date is called by: `hired` and hire_date, `shipped` and shipped_at."""
-    word = reader.word(at)
-    world = reader.world
-    if end := reader.says(
-        at,
-        "joined the company",
-        "joined us",
-        "joined the team",
-        "started working",
-        "join the company",
-        "started with us",
-        "joined",
-    ):
-        stems = {"hir", "hire", "join", "start", "employ", "enter"}
-    elif word == "born":
-        end, stems = at + 1, {"birth", "born", "dob", "birthday", "birthdate"}
-    elif word.endswith("ed") or word in (
-        "sold",
-        "due",
-        "sent",
-        "paid",
-        "bought",
-        "made",
-        "written",
-    ):
-        end, stems = at + 1, {stem(word)}
-    else:
-        return None
-    columns: Columns = ()
-    for name in world.catalog.tables:
-        for column in world.dates(name):
-            words = {stem(part) for part in words_of_name(column.name)} | set(
-                words_of_name(column.name)
-            )
-            if words & stems and not set(noun(world.table(name).bare)) & stems:
-                columns += (ColumnName(name, column.name, 0),)
-    return (end, columns) if columns else None
 
 
 def join_company(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:

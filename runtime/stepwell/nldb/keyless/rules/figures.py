@@ -50,7 +50,7 @@ def targets(reader: Reader, at: int, function: Function) -> Iterator[tuple[int, 
             if own:
                 yield stop, Named(own)
         if stop := reader.says(end, *english.DURATION_NOUNS):
-            yield stop, Sized("duration")
+            yield stop, Sized("duration", table=tables)
         if (stop := reader.says(end, "value", "worth", "amount", "total")) and not reader.columns(
             end
         ):
@@ -59,5 +59,5 @@ def targets(reader: Reader, at: int, function: Function) -> Iterator[tuple[int, 
             yield end, Sized("money", table=tables)
         if function == "sum" and reader.says(at - 2, "number of"):
             yield end, RowsOf(tables)
-    if (end := reader.says(at, *english.REVENUE)) and not reader.tables(at):
+    if (end := reader.says(at, *english.REVENUE, *english.SPENDING)) and not reader.tables(at):
         yield end, Money(reader.text(at, end))

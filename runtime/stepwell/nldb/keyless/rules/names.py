@@ -19,7 +19,6 @@ from stepwell.nldb.keyless.frame import (
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules.numbers import is_compared
 from stepwell.nldb.keyless.rules.step import Step
-from stepwell.nldb.keyless.world import LABEL
 
 
 def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -30,7 +29,7 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     base = reader.tokens[at].base
     if base in english.TIME_UNITS and reader.says(at + 1, f"by {base}"):
         yield at + 3, grouped(frame, PerTime(english.TIME_UNITS[base]))
-    end = reader.says(
+    end = 0 if frame.last == "and:group" else reader.says(
         at, "per", "for each", "in each", "for every", "in every", "each", "every", "of each", "from each",
         "by each", "on each", "at each", "broken down by", "grouped by", "split by",
     )  # fmt: skip
@@ -49,9 +48,11 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         not end
         and reader.word(at) == "by"
         and (frame.measures or frame.ask == "count")
-        and not frame.limit
+        and not (frame.limit or is_done_by(reader, at))
     ):
         end = at + 1
+    if not end and frame.last == "and:group":
+        end = at
     if not end:
         return
     place = reader.skip(end)
@@ -66,6 +67,13 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for stop, named in reader.columns(place):
         if not tables or stop >= tables[0][0]:
             yield stop, grouped(frame, PerColumn(named.columns))
+
+
+def is_done_by(reader: Reader, at: int) -> bool:
+    """Whether `by` comes after what somebody did: `placed by customers`."""
+    before = reader.word(at - 1)
+    did = english.DONE | english.BUY | english.SELL | english.CREATE
+    return reader.word(at) == "by" and (before in did or before.endswith("ed"))
 
 
 def which_time(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -103,19 +111,29 @@ def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
 
 
 def flagged(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
-    """`discontinued products`, `products that are discontinued`."""
-    world = reader.world
-    for end, named in reader.columns(at):
-        flags = tuple(
-            c
-            for c in named.columns
-            if c.column != LABEL and world.column(c.table, c.column).kind == "boolean"
-        )
-        if flags and (
-            (frame.subject and reader.word(at - 1) in ("are", "is", "were", "was"))
-            or reader.tables(end)
-        ):
-            yield end, replace(frame, slots=(*frame.slots, ByFlag(flags)), last="slot")
+    """`discontinued products`, `products that are not discontinued`, `inactive users`."""
+    place = reader.says(at, *english.EXCEPT)
+    negated = bool(place)
+    place = reader.skip(place, ("the", "those", "ones", "yet")) if place else at
+    named = [(end, names.columns, negated) for end, names in reader.columns(place)]
+    for prefix in ("in", "un", "non"):
+        word = reader.word(place).removeprefix(prefix)
+        if word != reader.word(place) and not negated:
+            named.append((place + 1, tuple(reader.world.columns.get((word,), ())), True))
+    is_said = frame.subject and (negated or reader.word(at - 1) in _BEFORE_FLAGS)
+    for end, columns, is_false in named:
+        flags = tuple(c for c in columns if reader.world.is_flag(c))
+        for _, tables, _ in reader.tables(end):
+            own = tuple(c for c in flags if c.table in tables)
+            if own:
+                slot = ByFlag(own, is_false)
+                yield end, replace(frame, slots=(*frame.slots, slot), last="flag")
+        if flags and is_said:
+            slot = ByFlag(flags, is_false)
+            yield end, replace(frame, slots=(*frame.slots, slot), last="slot")
+
+
+_BEFORE_FLAGS = frozenset(("are", "is", "were", "was", "been", "be", "on"))
 
 
 def anything(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -146,8 +164,8 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     frame = replace(frame, notes=notes)
     if reader.word(at) in ("cost", "costs") and is_compared(reader, at + 1):
         return
-    if reader.word(at) in ("total", "sum") and reader.says(at + 1, "of all", "of the", "of our"):
-        return  # a sum, not a column that is called so
+    if reader.word(at) in ("total", "sum") and _is_sum(reader, at):
+        return
     if frame.subject and _is_had(reader, at):
         return
     for end, named in reader.columns(at):
@@ -159,6 +177,17 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             continue  # it says which rows, not what to tell of them
         for role in roles:
             yield end, replace(frame, outputs=(*frame.outputs, role), last="output")
+
+
+def _is_sum(reader: Reader, at: int) -> bool:
+    """Whether `total of ...` adds up several rows, and is not a column that is called so."""
+    if reader.says(at + 1, "of all", "of the", "of our"):
+        return True
+    if reader.word(at + 1) != "of":
+        return False
+    is_name = any(c.far == 0 for _, named in reader.columns(at) for c in named.columns)
+    rest = range(at + 2, len(reader))
+    return not is_name or any(plural for i in rest for _, _, plural in reader.tables(i))
 
 
 def _is_had(reader: Reader, at: int) -> bool:
@@ -173,6 +202,8 @@ def filled(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`customers that have a company`: those in which the column is not empty."""
     if frame.subject and reader.word(at - 1) in ("a", "an", "any") and _is_had(reader, at):
         for end, named in reader.columns(at):
+            if is_compared(reader, end):
+                continue  # what is more than something is there
             slot = ByNull(named.columns, negated=True)
             yield end, replace(frame, slots=(*frame.slots, slot), last="slot")
 

@@ -6,6 +6,8 @@ from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
     ByCount,
     ByNumber,
+    ByTime,
+    ByValue,
     Frame,
     Named,
     RowsOf,
@@ -85,12 +87,12 @@ def compared(
     """The number after a comparison, and what it is a number of."""
     place = at + 1 if reader.word(at) in ("$", "€", "£") else at
     money = place > at
-    if not (number := reader.number(reader.skip(place, ("a", "an")))):
+    if not (number := reader.number(place) or reader.number(reader.skip(place, ("a", "an")))):
         return
     end, amount = number
     unit = 0
     if found := reader.duration(end):
-        end, unit = found
+        end, unit = reader.says(found[0], "long", "in length") or found[0], found[1]
     elif reader.word(end) in english.MONEY_UNITS:
         end, money = end + 1, True
     if named is not None:
@@ -111,6 +113,9 @@ def counted(
     reader: Reader, end: int, frame: Frame, operator: Comparison, amount: float
 ) -> Iterator[Step]:
     """`at least ten albums`, `more than 5 units`."""
+    if _is_of_deals(reader, end, frame):
+        yield end, with_slot(frame, ByNumber(Sized("money"), operator, amount), frame.near)
+        return
     for stop, tables, _ in reader.tables(reader.skip(end, ("different",))):
         if (frame.subject or frame.outputs) and tables != frame.subject:
             yield stop, with_slot(frame, ByCount(RowsOf(tables), operator, amount), frame.near)
@@ -132,13 +137,24 @@ def between(
         return
     end, unit = second[0], 0
     if found := reader.duration(end):
-        end, unit = found
+        end, unit = reader.says(found[0], "long", "in length") or found[0], found[1]
     elif reader.word(end) in english.MONEY_UNITS:
         end, kind = end + 1, kind or "money"
+    if not kind and _is_of_deals(reader, end, frame):
+        kind = "money"
     target = named or (Sized("duration") if unit else Sized(kind) if kind else None)
     if target is not None:
         low = with_slot(frame, ByNumber(target, ">=", first[1], unit), frame.near)
         yield end, with_slot(low, ByNumber(target, "<=", second[1], unit), frame.near)
+
+
+def _is_of_deals(reader: Reader, end: int, frame: Frame) -> bool:
+    """Whether a bare number can only be the money of the invoices, orders, ... before it."""
+    said = frame.slots[-1] if frame.last == "slot" else None
+    if not frame.subject or not (frame.last == "subject" or isinstance(said, ByTime | ByValue)):
+        return False
+    bare = end >= len(reader) or reader.tokens[end].is_mark or reader.word(end) in english.FILLERS
+    return bare and all(map(reader.world.is_transaction, frame.subject))
 
 
 def is_compared(reader: Reader, at: int) -> bool:

@@ -39,6 +39,10 @@ def superlative_at(reader: Reader, at: int) -> tuple[int, str, bool] | None:
     if word in english.SUPERLATIVES:
         kind, most = english.ADJECTIVES[english.SUPERLATIVES[word]]
         return at + 1, kind, most
+    if word in ("first", "last"):
+        counted = reader.number(at + 1)
+        if reader.tables(counted[0] if counted else at + 1):
+            return at + 1, "recency", word == "last"
     if word in ("most", "least") and reader.word(at + 1) in english.ADJECTIVES:
         kind, most = english.ADJECTIVES[reader.word(at + 1)]
         return at + 2, kind, most == (word == "most")
@@ -98,6 +102,16 @@ def top(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         )
 
 
+def few(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
+    """`the five products`, with the lowest or the most of what comes later."""
+    if frame.subject or frame.ask or frame.limit or not (number := reader.number(at)):
+        return
+    for stop, tables, plural in reader.tables(number[0]):
+        if number[1] >= 1:
+            made = replace(frame, subject=tables, subject_plural=plural, near=tables)
+            yield stop, replace(made, limit=int(number[1]), last="subject")
+
+
 def most_rows(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`has the most tracks`, `with the fewest orders`, `the highest number of albums`."""
     place = reader.skip(at, ("the",))
@@ -125,6 +139,10 @@ def most_rows(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         return
     for stop, tables, _ in reader.tables(end):
         yield stop, sorted_by(frame, Sorting(RowsOf(tables), bool(most)), 1)
+    for stop, named in reader.columns(end):
+        numbers = tuple(c for c in named.columns if not reader.world.is_text(c))
+        if numbers and named.plural and not reader.tables(end):
+            yield stop, sorted_by(frame, Sorting(Named(numbers), bool(most)), 1)
     for stop, figure in reader.figures(end):
         yield stop, sorted_by(frame, Sorting(figure, bool(most)), 1)
     if stop := reader.says(end, *english.REVENUE, "money"):

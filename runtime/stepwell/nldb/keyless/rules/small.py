@@ -9,9 +9,14 @@ from stepwell.nldb.keyless.frame import (
     Copies,
     Frame,
     Money,
+    Named,
+    Target,
 )
+from stepwell.nldb.keyless.meanings.roots import copies_of
 from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.rules.names import is_done_by
 from stepwell.nldb.keyless.rules.step import Step
+from stepwell.nldb.keyless.times import times
 
 
 def mark(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -33,6 +38,8 @@ def filler(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         yield end, frame
         return
     word = reader.word(at)
+    if reader.tokens[at].text.isupper() and len(word) > 1 and reader.values(at):
+        return  # `in AT`, where AT is Austria
     if word in english.FILLERS:
         lead = frame.lead or (
             word if word in ("who", "what", "which", "list", "show", "whose") else ""
@@ -73,7 +80,24 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     end = reader.says(at, word, f"{word} in") if word in english.GENERATE else 0
     if end and reader.says(reader.skip(end, ("the",)), "most", "least", "highest", "lowest"):
         yield end, frame
-    if word in english.SELL and any(isinstance(m.target, Copies) for m in frame.measures):
+    if word in english.SELL and any(_is_sold(reader, m.target) for m in frame.measures):
+        yield at + 1, frame
+    if (
+        word in english.DONE
+        and frame.subject
+        and all(map(reader.world.is_transaction, frame.subject))
+    ):
+        yield at + 1, frame
+    if word in ("ones", "one") and frame.last == "slot":
+        yield at + 1, frame
+    if word in ("values", "value") and frame.last == "output":
+        yield at + 1, frame
+    if word == "only" and next(times(reader, at + 1), None):
+        yield at + 1, frame
+    by_whom = reader.skip(at + 1)
+    if reader.tables(by_whom) and (
+        is_done_by(reader, at) or (word == "by" and reader.word(at + 1) in ("a", "an", "any"))
+    ):
         yield at + 1, frame
     if (
         word in english.WE_DO
@@ -84,6 +108,14 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for text in ("called", "named", "entitled", "titled", "with the name", "by the name of"):
         if (end := reader.says(at, text)) and reader.values(reader.skip(end)):
             yield end, frame
+
+
+def _is_sold(reader: Reader, target: Target) -> bool:
+    """Whether a figure is of pieces that were sold."""
+    if isinstance(target, Named):
+        lines = {table for table, _ in copies_of(reader.world)}
+        return all(column.table in lines for column in target.columns)
+    return isinstance(target, Copies)
 
 
 def decimals(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:

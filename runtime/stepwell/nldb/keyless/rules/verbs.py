@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
     ByNull,
+    ByTime,
     Copies,
     Frame,
     Measure,
@@ -16,9 +17,10 @@ from stepwell.nldb.keyless.frame import (
 )
 from stepwell.nldb.keyless.meanings.roots import copies_of
 from stepwell.nldb.keyless.reader import Reader
-from stepwell.nldb.keyless.rules.dates import dated
+from stepwell.nldb.keyless.rules.dated import dated
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.rules.values import with_slot
+from stepwell.nldb.keyless.times import times
 from stepwell.nldb.keyless.world import ColumnName
 from stepwell.nldb.link.names import noun
 
@@ -48,8 +50,14 @@ def negation(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         at, "never", "not", "have not", "have never", "has never", "did not", "who never",
         "never been", "not been", "never get",
     )  # fmt: skip
-    if end and subject and (verb := dated(reader, reader.skip(end, ("been", "yet")))):
-        yield reader.says(verb[0], "yet") or verb[0], with_slot(frame, ByNull(verb[1]), frame.near)
+    verb = dated(reader, reader.skip(end, ("been", "yet"))) if end and subject else None
+    if verb:
+        within = list(times(reader, verb[0]))
+        for stop, (first, last) in within:
+            yield stop, with_slot(frame, ByTime(first, last, verb[1], negated=True), frame.near)
+        if not within:
+            stop = reader.says(verb[0], "yet") or verb[0]
+            yield stop, with_slot(frame, ByNull(verb[1]), frame.near)
     if end and subject and reader.word(end) in english.BUY:
         stop = reader.says(end + 1, "anything", "from us", "anything from us") or end + 1
         deals = transactions(reader)
