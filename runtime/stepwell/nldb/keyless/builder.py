@@ -103,7 +103,12 @@ class Builder:
         With `outer` they are also about rows that have no row there.
         """
         many = next(
-            (i for i, edge in enumerate(path) if not (edge.to_one and self._may_join)), None
+            (
+                i
+                for i, edge in enumerate(path)
+                if not (edge.to_one and self._may_join) and path[: i + 1] not in self._joins
+            ),
+            None,
         )
         if many is None:
             self.where += conditions(self.joined(path, outer=outer))

@@ -247,7 +247,7 @@ UNITS = frozenset("cent eur usd gbp euro dollar kg km cm".split())
 EXCEPT = (
     "not in", "not from", "not", "except", "except for", "excluding", "other than", "outside",
     "outside of", "besides", "apart from", "aside from", "but not", "leaving out", "not counting",
-    "not including",
+    "not including", "non",
 )  # fmt: skip
 
 DONE = frozenset("issued placed made raised dated billed written recorded".split())

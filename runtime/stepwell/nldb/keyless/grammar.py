@@ -58,6 +58,8 @@ def _may_follow(reader: Reader, frame: Frame, further: Frame) -> bool:
     if len(further.slots) <= len(frame.slots) or not frame.slots:
         return True
     before, added = frame.slots[-1], further.slots[-1]
+    if frame.last == "measure" and frame.subject and isinstance(added, ByNumber):
+        return False  # `genres with an average price above 1`: above 1 on average, not each
     if frame.last == "slot":
         return not isinstance(before, Without | ByCount)
     if frame.last == "related" and isinstance(before, Related):

@@ -149,7 +149,11 @@ def _shows_less(one: Reading, other: Reading) -> bool:
     """Whether a reading is another one with fewer columns: nobody has to be asked about that."""
     less, more = (
         msgspec.structs.replace(
-            reading.plan, outputs=(), distinct=False, where=_shown_or_not(reading)
+            reading.plan,
+            outputs=(),
+            distinct=False,
+            where=_shown_or_not(reading),
+            assumptions=(),
         )
         for reading in (one, other)
     )

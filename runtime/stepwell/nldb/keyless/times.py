@@ -19,6 +19,8 @@ def times(reader: Reader, at: int) -> Iterator[tuple[int, Range]]:
     begin = (
         reader.skip(at + 1, ("the",)) if word in ("in", "during", "on", "for", "of", "from") else at
     )
+    if reader.word(begin) == "years":
+        yield from _from_to(reader, reader.skip(begin + 1, ("from", "between")))
     if word in ("from", "between"):
         yield from _from_to(reader, reader.skip(at + 1, ("the",)))
     if word in ("since", "before", "after", "until", "till"):

@@ -310,7 +310,10 @@ def _phrases(table: Table, column: Column) -> dict[Phrase, int]:
     found: dict[Phrase, int] = {}
     if len(words) > 1:
         found[as_written(column.name)] = 0
-    for called in (words, words[:-1] if words[-1:] and words[-1] in english.UNITS else ()):
+    bare: Phrase = words[:-1] if set(words[-1:]) & english.UNITS else ()
+    if column.kind in ("date", "timestamp") and len(words) > 2 and words[-1] in ("at", "on"):
+        bare = words[:-1]
+    for called in (words, bare):
         for phrase, far in _parts_of(called, table, column):
             found.setdefault(phrase, far)
     return found

@@ -60,6 +60,7 @@ VERBS = (
     "move",
     "clear",
 )
+_NOTHING = frozenset(("nothing", "null", "none", "empty", "blank"))
 _LEADS = frozenset(
     [
         "please",
@@ -105,11 +106,17 @@ def written(reader: Reader) -> list[Write] | None:
 
 def _deleted(reader: Reader, at: int) -> Iterator[Write]:
     """`delete the playlists that have no tracks`."""
-    if not (end := reader.says(at, *_DELETE)):
+    if not (end := reader.says(at, *_DELETE)) or _names_several(reader, end):
         return
     for table, where in _rows_meant(reader, end):
         if where:
             yield Delete(table=table, where=where)
+
+
+def _names_several(reader: Reader, at: int) -> bool:
+    """Whether rows of two tables are meant, `X and its tracks`: that is more than one change."""
+    ands = (i for i in range(at, len(reader)) if reader.word(i) in ("and", "&", "plus"))
+    return any(reader.tables(reader.skip(i + 1)) for i in ands)
 
 
 def _emptied(reader: Reader, at: int) -> Iterator[Write]:
@@ -286,6 +293,9 @@ def _assigned(reader: Reader, at: int) -> Iterator[Write]:
         return
     for split in range(begin + 1, len(reader) - 1):
         if reader.word(split) in ("to", "as", "=") and (value := _rest(reader, split + 1)):
+            if value.lower() in _NOTHING and not reader.tokens[split + 1].quoted:
+                yield from _set_column(reader, begin, split, None)
+                continue
             yield from _set_column(reader, begin, split, value)
 
 

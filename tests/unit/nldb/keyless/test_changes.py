@@ -43,6 +43,17 @@ def test_a_column_that_may_be_empty_is_emptied() -> None:
     assert made.execute("SELECT email FROM customers WHERE id = 2").fetchall() == [(None,)]
 
 
+def test_nothing_is_no_text() -> None:
+    made = database(SHOP)
+    assert changed("Set the email of Ben Carter to nothing", made) == 1
+    assert made.execute("SELECT email FROM customers WHERE id = 2").fetchall() == [(None,)]
+
+
+def test_rows_of_two_tables_are_not_deleted_at_once() -> None:
+    outcome = understood("Delete the category Tea and its products", database(SHOP))
+    assert isinstance(outcome, CannotAnswer)
+
+
 def test_a_row_is_named_by_its_key() -> None:
     made = database(SHOP)
     assert changed("Set the status of order 5 to shipped", made) == 1

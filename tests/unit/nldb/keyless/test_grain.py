@@ -83,3 +83,26 @@ def test_a_junction_is_as_near_as_a_key_of_its_own(question: str) -> None:
     assert isinstance(outcome, Ambiguous)
     ways = {reading.meaning.partition(", ")[2] for reading in outcome.readings}
     assert ways == {"by projects.lead_id", "by way of assignments"}
+
+
+def test_a_condition_is_about_the_rows_that_are_grouped_by() -> None:
+    made = database(
+        """CREATE TABLE albums (id INTEGER PRIMARY KEY, title TEXT NOT NULL);
+        CREATE TABLE tracks (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL, album_id INTEGER REFERENCES albums (id));
+        CREATE TABLE playlists (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+        CREATE TABLE playlist_tracks (
+            playlist_id INTEGER NOT NULL REFERENCES playlists (id),
+            track_id INTEGER NOT NULL REFERENCES tracks (id), PRIMARY KEY (playlist_id, track_id));
+        INSERT INTO albums VALUES (1, 'Facelift'), (2, 'Dirt');
+        INSERT INTO tracks VALUES (1, 'Real Thing', 1), (2, 'Rooster', 2);
+        INSERT INTO playlists VALUES (1, 'Loud'), (2, 'Grunge');
+        INSERT INTO playlist_tracks VALUES (1, 1), (2, 1), (1, 2);"""
+    )
+    question = "Number of playlists for each track of the album Facelift"
+    assert rows(question, made) == [("Real Thing", 2)]
+
+
+def test_a_comparison_of_an_average_is_not_one_of_each_row() -> None:
+    outcome = understood("Which accounts have an average amount above 15?", database(DESK))
+    assert isinstance(outcome, CannotAnswer)

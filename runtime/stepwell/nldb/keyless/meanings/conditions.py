@@ -122,10 +122,13 @@ class Conditions(ByNames):
         if not own:
             raise Unfit("no such column can be empty")
         sign: Comparison = "is not null" if slot.negated else "is null"
+        said = "is given" if slot.negated else "is not given"
 
         def made(column: str) -> Choice:
             return Choice(
-                lambda b: b.where.append(Filter(Col(b.name, column), sign)), 0, f"{column} {sign}"
+                lambda b: b.where.append(Filter(Col(b.name, column), sign)),
+                0,
+                f"{self.root}.{column} {said}",
             )
 
         return [made(c.column) for c in own]

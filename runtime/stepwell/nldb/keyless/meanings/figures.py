@@ -27,6 +27,7 @@ from stepwell.nldb.keyless.meanings.conditions import Conditions
 from stepwell.nldb.keyless.meanings.roots import copies_of, counted_columns, money_of
 from stepwell.nldb.keyless.world import LABEL, ColumnName
 from stepwell.nldb.link.names import is_key
+from stepwell.nldb.plan.check import columns_of
 from stepwell.nldb.plan.model import (
     Aggregate,
     Arithmetic,
@@ -53,7 +54,7 @@ class FiguresAsked(Conditions):
         counts = [slot for slot in self.frame.slots if isinstance(slot, ByCount)]
         if counts and counted_columns(self.frame) is None:
             raise Unfit("a count of counts")
-        return [*self.conditions(), *self._shown()]
+        return [*self._shown(), *self.conditions()]  # what is grouped by is what they are about
 
     def _shown(self) -> list[list[Choice]]:
         frame = self.frame
@@ -248,13 +249,13 @@ class FiguresAsked(Conditions):
                 return [Choice(lambda b: b.output(self._rows_count(b), f"number of {self.bare}"))]
             case Money():
                 return [
-                    Choice(aggregated(function, value, f"{function} of money"), 1 if line else 0)
+                    Choice(aggregated(function, value, f"{function} of {_told(value)}"), int(line))
                     for table, value, line in money_of(self.world)
                     if table == self.root
                 ]
             case Copies():
                 return [
-                    Choice(aggregated(function, value, "copies"))
+                    Choice(partial(_pieces, value=Aggregate(function, value)))
                     for table, value in copies_of(self.world)
                     if table == self.root
                 ]
@@ -336,6 +337,16 @@ class FiguresAsked(Conditions):
                 raise Unfit("groups have no size")
             builder.order = [Order(builder.outputs[-measures].value, sorting.descending)]
         builder.limit, builder.ties = frame.limit, frame.limit is not None
+
+
+def _pieces(builder: Builder, value: Expression) -> None:
+    builder.output(value, "copies")
+    builder.assumptions.append("what was sold twice counts twice")
+
+
+def _told(value: Expression) -> str:
+    """The columns that say what was paid."""
+    return " * ".join(column.column for column in columns_of(value))
 
 
 def _is_output(builder: Builder, value: Expression) -> bool:

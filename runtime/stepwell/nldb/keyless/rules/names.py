@@ -19,6 +19,7 @@ from stepwell.nldb.keyless.frame import (
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules.numbers import is_compared
 from stepwell.nldb.keyless.rules.step import Step
+from stepwell.nldb.keyless.times import times
 
 
 def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -202,7 +203,7 @@ def filled(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`customers that have a company`: those in which the column is not empty."""
     if frame.subject and reader.word(at - 1) in ("a", "an", "any") and _is_had(reader, at):
         for end, named in reader.columns(at):
-            if is_compared(reader, end):
+            if is_compared(reader, end) or next(times(reader, end), None):
                 continue  # what is more than something is there
             slot = ByNull(named.columns, negated=True)
             yield end, replace(frame, slots=(*frame.slots, slot), last="slot")

@@ -136,10 +136,15 @@ def between(
     if not second:
         return
     end, unit = second[0], 0
-    if found := reader.duration(end):
-        end, unit = reader.says(found[0], "long", "in length") or found[0], found[1]
+    if lasting := reader.duration(end):
+        end, unit = reader.says(lasting[0], "long", "in length") or lasting[0], lasting[1]
     elif reader.word(end) in english.MONEY_UNITS:
         end, kind = end + 1, kind or "money"
+    for stop, found in reader.columns(end) if named is None and not (unit or kind) else ():
+        numbers = tuple(c for c in found.columns if not reader.world.is_text(c))
+        if numbers and frame.subject:
+            end, named = stop, Named(numbers)
+            break
     if not kind and _is_of_deals(reader, end, frame):
         kind = "money"
     target = named or (Sized("duration") if unit else Sized(kind) if kind else None)

@@ -39,6 +39,10 @@ def superlative_at(reader: Reader, at: int) -> tuple[int, str, bool] | None:
     if word in english.SUPERLATIVES:
         kind, most = english.ADJECTIVES[english.SUPERLATIVES[word]]
         return at + 1, kind, most
+    if word in ("cost", "costs") and (end := reader.says(at + 1, "the most", "most")):
+        return end, "price", True
+    if word in ("cost", "costs") and (end := reader.says(at + 1, "the least", "least")):
+        return end, "price", False
     if word in ("first", "last"):
         counted = reader.number(at + 1)
         if reader.tables(counted[0] if counted else at + 1):

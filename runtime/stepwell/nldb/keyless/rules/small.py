@@ -90,6 +90,8 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         yield at + 1, frame
     if word in ("ones", "one") and frame.last == "slot":
         yield at + 1, frame
+    if word in ("every", "each") and reader.tables(at + 1) and not _is_begun(frame):
+        yield at + 1, frame
     if word in ("values", "value") and frame.last == "output":
         yield at + 1, frame
     if word == "only" and next(times(reader, at + 1), None):
@@ -108,6 +110,13 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for text in ("called", "named", "entitled", "titled", "with the name", "by the name of"):
         if (end := reader.says(at, text)) and reader.values(reader.skip(end)):
             yield end, frame
+
+
+def _is_begun(frame: Frame) -> bool:
+    """Whether something was asked for already, of which there may be one for each."""
+    return bool(
+        frame.subject or frame.outputs or frame.measures or frame.ask in ("count", "measure")
+    )
 
 
 def _is_sold(reader: Reader, target: Target) -> bool:

@@ -30,7 +30,7 @@ def negation(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     end = reader.says(
         at, "without", "without any", "have no", "has no", "with no", "having no", "do not have", "does not have",
         "not have", "have not", "contain no", "contains no", "do not have any", "does not have any", "not have any",
-        "have never had", "lack", "lacking", "are missing", "missing", "did not have",
+        "not on any", "not in any", "not on a", "not in a", "on no", "in no", "have never had", "lack", "lacking", "are missing", "missing", "did not have",
     )  # fmt: skip
     subject = frame.subject
     if end and subject:
