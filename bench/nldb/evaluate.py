@@ -2,7 +2,7 @@
 
     STEPWELL_DATA=/path/to/data python -m bench.nldb.evaluate --part open [--verbose] [--gold]
 
-An answer is right, wrong, refused or asked back. A wrong answer without a word of doubt is
+The open part has the questions of `plain.toml` as well. An answer is right, wrong, refused or asked back. A wrong answer without a word of doubt is
 silently wrong; there may be two of a hundred of these. The held-out part is run once, at the end.
 """
 
@@ -16,11 +16,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from bench.nldb import gold
+from bench.nldb import gold, plain
 from bench.nldb.answers import Unreadable, canonical_text, digest, is_answer
 from bench.nldb.check_gold import DATABASE
 from bench.nldb.databases import read_catalog, read_samples
 from bench.nldb.questions import Answer, CannotAnswer, Clarify, Question, Write, load
+from bench.nldb.settling import rows_of, settled
 from stepwell.nldb.keyless import matcher
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.link.values import ValueIndex
@@ -29,7 +30,6 @@ from stepwell.nldb.plan.model import Plan, Select
 from stepwell.nldb.plan.sql import compile_plan
 
 Verdict: TypeAlias = Literal["right", "refused", "asked back", "silently wrong"]
-Rows: TypeAlias = list[tuple[object, ...]]
 
 
 class Judged(NamedTuple):
@@ -57,16 +57,24 @@ def main() -> int:
     if asked.gold:
         plans = plans_of(questions, path)
         return _print_gold(asyncio.run(gold.evaluate(questions, plans, path.resolve())))
-    judged = evaluate(questions, path)
-    if asked.verbose:
-        for one in judged:
-            print(f"{one.verdict:15} {one.question.id}: {one.question.question}\n    {one.said}")
+    told: dict[str, list[Judged | plain.Judged]] = {"chinook.toml": [*evaluate(questions, path)]}
+    if asked.part == "open":
+        for one in plain.evaluate(plain.load(), path):
+            told.setdefault(f"plain.toml, {one.question.database}", []).append(one)
+    statuses = [_print_shares(file, judged, verbose=asked.verbose) for file, judged in told.items()]
+    return max(statuses)
+
+
+def _print_shares(file: str, judged: Sequence[Judged | plain.Judged], *, verbose: bool) -> int:
+    """Print how many had which verdict; the status is 1 where too many are silently wrong."""
+    for one in judged if verbose else ():
+        print(f"{one.verdict:15} {one.question.question}\n    {one.said}")
     shares = Counter(one.verdict for one in judged)
     verdicts: tuple[Verdict, ...] = ("right", "refused", "asked back", "silently wrong")
+    print(file)
     for verdict in verdicts:
-        print(
-            f"{verdict:15} {shares[verdict]:3} of {len(judged)}: {shares[verdict] / len(judged):.0%}"
-        )
+        share = f"{shares[verdict]:3} of {len(judged)}: {shares[verdict] / len(judged):.0%}"
+        print(f"  {verdict:15} {share}")
     return 1 if shares["silently wrong"] > len(judged) * 0.02 else 0
 
 
@@ -131,26 +139,9 @@ def _judged(question: Question, world: World, database: sqlite3.Connection) -> J
             return Judged(question, verdict, outcome.reason)
 
 
-def settled(
-    outcome: matcher.Outcome, world: World, database: sqlite3.Connection
-) -> matcher.Outcome:
-    """Readings that have the same answer are one."""
-    if not isinstance(outcome, matcher.Ambiguous):
-        return outcome
-    answers = [sorted(map(repr, _rows(r.plan, world, database))) for r in outcome.readings]
-    if all(answer == answers[0] for answer in answers):
-        return matcher.Understood(outcome.readings[0].plan)
-    return outcome
-
-
-def _rows(plan: Plan, world: World, database: sqlite3.Connection) -> Rows:
-    compiled = compile_plan(plan, world.catalog)
-    return database.execute(compiled.sql, compiled.parameters).fetchall()
-
-
 def _is_right(question: Question, plan: Plan, world: World, database: sqlite3.Connection) -> bool:
     if isinstance(question, Answer) and isinstance(plan, Select):
-        return is_answer(question.gold, _rows(plan, world, database))
+        return is_answer(question.gold, rows_of(plan, world, database))
     if isinstance(question, Write) and not isinstance(plan, Select):
         return _is_change(question, plan, world, database)
     return False

@@ -3,7 +3,7 @@
 import sqlite3
 
 from bench.nldb.databases import read_catalog, read_samples
-from bench.nldb.evaluate import settled
+from bench.nldb.settling import settled
 
 from stepwell.nldb.keyless.matcher import Outcome, Understood, understand
 from stepwell.nldb.keyless.world import World
