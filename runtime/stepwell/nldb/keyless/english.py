@@ -182,6 +182,7 @@ REVENUE = (
     "total sales",
 )
 MONEY_UNITS = frozenset("dollar dollars usd euro euros eur pounds pound gbp $ € £ bucks".split())
+MONEY_PARTS = frozenset("cent penny pence ct".split())
 DURATIONS = {  # milliseconds
     "millisecond": 1, "second": 1000, "sec": 1000, "minute": 60_000, "min": 60_000,
     "hour": 3_600_000, "hr": 3_600_000,

@@ -126,6 +126,8 @@ def _refused(question: str) -> str:
     if latin < len(letters) / 2:
         return "without a model only English is understood"
     words = [token.word for token in tokens_of(text) if not token.is_mark]
+    if words[0] in _YES_OR_NO and words[1:2] and words[1] in ("all", "every", "each", "both"):
+        return "whether something is so of all rows is not told without a model; ask for those that are not"
     if len(words) >= 4 and not any(
         word in english.ENGLISH or word in english.COMPARATIVES or word in _ONLY_ENGLISH
         for word in words
@@ -207,6 +209,7 @@ def _is_unknown(reader: Reader, at: int, token: Token) -> bool:
     )
 
 
+_YES_OR_NO = frozenset(["do", "does", "did", "is", "are", "was", "were", "have", "has", "can"])
 _ONLY_ENGLISH = english.FILLERS - frozenset(
     [
         "a",

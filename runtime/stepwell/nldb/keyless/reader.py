@@ -225,7 +225,7 @@ class Reader:
             return hits
         if plain:
             return self._of_few(hits) if not any(map(self._is_grammar, words)) else ()
-        if len(words) > 1:
+        if sum(word not in english.FILLERS for word in words) > 1:
             return hits
         return tuple(h for h in hits if self.world.values.distinct(h.table, h.columns) <= 300)
 
@@ -289,6 +289,10 @@ class Reader:
             if self._are(at, tuple(sign)):
                 return at + len(sign), sign
         return None
+
+    def is_part(self, at: int) -> bool:
+        """Whether a part of money is named, in which some columns count: cents."""
+        return at < len(self) and self.tokens[at].base in english.MONEY_PARTS
 
     def duration(self, at: int) -> tuple[int, int] | None:
         """A unit of durations, in milliseconds."""

@@ -334,5 +334,6 @@ def _parts_of(words: Phrase, table: Table, column: Column) -> Iterator[tuple[Phr
         return
     label = label_of(table)
     for begin in range(1, len(rest)):
-        if rest[begin:] != ("name",) or label == (column.name,):
+        is_told = rest[begin:] != ("name",) or label == (column.name,)
+        if is_told and not set(rest[begin:]) <= english.UNITS:
             yield rest[begin:], 1

@@ -59,6 +59,18 @@ VERBS = (
     "replace",
     "move",
     "clear",
+    "assign",
+    "double",
+    "halve",
+    "reset",
+    "mark",
+    "close",
+    "cancel",
+    "activate",
+    "deactivate",
+    "give all",
+    "give every",
+    "make",
 )
 _NOTHING = frozenset(("nothing", "null", "none", "empty", "blank"))
 _LEADS = frozenset(

@@ -1,9 +1,10 @@
 """Databases that say little: days as texts, yes and no as 1 and 0, units and humps in names."""
 
 import pytest
-from tests.unit.nldb.keyless.databases import database, rows, understood
+from tests.unit.nldb.keyless.databases import SHOP, database, rows, understood
 
 from stepwell.nldb.keyless.matcher import Ambiguous, CannotAnswer, Understood
+from stepwell.nldb.plan.model import Select
 
 DESK = """
 CREATE TABLE accounts (
@@ -120,3 +121,41 @@ def test_a_value_in_capitals_is_no_small_word() -> None:
     )
     assert rows("clients in AT", made) == [("Rau",)]
     assert rows("How many clients are in IN or ES?", made) == [(2,)]
+
+
+def test_a_small_word_or_two_are_no_name_among_hundreds() -> None:
+    made = database(
+        "CREATE TABLE songs (id INTEGER PRIMARY KEY, name TEXT NOT NULL, made_on DATE);"
+    )
+    made.executemany(
+        "INSERT INTO songs VALUES (?, ?, '2020-05-05')", [(n, f"Song {n}") for n in range(400)]
+    )
+    made.execute("INSERT INTO songs VALUES (900, 'The End', '2021-05-05')")
+    outcome = understood("songs up to the end of 2021", made)
+    assert isinstance(outcome, CannotAnswer)
+    assert rows("When was The End made?", made)[0][-1] == "2021-05-05"
+
+
+def test_by_whom_something_was_done_is_no_group() -> None:
+    question = "How many orders were placed in 2024 by customers in Oslo?"
+    assert rows(question, database(SHOP)) == [(2,)]
+
+
+def test_parts_of_money_are_no_column_that_is_asked_for() -> None:
+    assert rows("How many payments are over 1500 cents?", database(DESK)) == [(2,)]
+    outcome = understood("Payments with an amount over 1500 cents", database(DESK))
+    assert isinstance(outcome, Understood)
+    assert isinstance(outcome.plan, Select)
+    assert len(outcome.plan.outputs) > 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Do all accounts have payments?",  # yes or no
+        "Give all payments of Globex an amount of 5 cents",  # a change
+        "Which users joined before 2025?",  # the account did
+    ],
+)
+def test_what_is_asked_otherwise_than_for_rows_is_refused(question: str) -> None:
+    assert isinstance(understood(question, database(DESK)), CannotAnswer)

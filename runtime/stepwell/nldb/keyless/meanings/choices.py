@@ -214,6 +214,8 @@ class Around:
         """
         if named:
             nearest = min(self.distance(c.table) for c in named)
+            if not any(self._may_date(c.table) for c in named if self.distance(c.table) == nearest):
+                raise Unfit("it happened to other rows")
             return [(c.table, c.column) for c in named if self.distance(c.table) == nearest]
         related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
         for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
@@ -225,6 +227,11 @@ class Around:
             if found := [date for table in deals for date in self._dates(table)]:
                 return found
         raise Unfit(f"{self.root} has no date")
+
+    def _may_date(self, table: str) -> bool:
+        """Whether what happened to a row of a table happened to a row of the root."""
+        said = table in mentioned(self.frame)
+        return table == self.root or said or self.is_one(table) or self.world.is_transaction(table)
 
     def _dates(self, table: str) -> list[tuple[str, str]]:
         """The dates of a table that a time may be about: the one that bears its name, or all."""

@@ -49,7 +49,7 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         not end
         and reader.word(at) == "by"
         and (frame.measures or frame.ask == "count")
-        and not (frame.limit or is_done_by(reader, at))
+        and not (frame.limit or is_done_by(reader, at, frame))
     ):
         end = at + 1
     if not end and frame.last == "and:group":
@@ -70,11 +70,12 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             yield stop, grouped(frame, PerColumn(named.columns))
 
 
-def is_done_by(reader: Reader, at: int) -> bool:
-    """Whether `by` comes after what somebody did: `placed by customers`."""
+def is_done_by(reader: Reader, at: int, frame: Frame) -> bool:
+    """Whether `by` comes after what somebody did: `placed in 2024 by customers`."""
     before = reader.word(at - 1)
     did = english.DONE | english.BUY | english.SELL | english.CREATE
-    return reader.word(at) == "by" and (before in did or before.endswith("ed"))
+    is_done = before in did or before.endswith("ed") or "done" in frame.notes
+    return reader.word(at) == "by" and is_done
 
 
 def which_time(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:

@@ -29,6 +29,8 @@ def by_number(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         if rest:
             named = Named(rest)
             place = reader.skip(end, ("is", "are", "of", "was", "being", "that", "a"))
+    if named and reader.word(at - 1) in ("a", "an") and reader.word(at - 2) not in _HAD_WITH:
+        return  # `give them a price of 5` asks for something else
     kind = ""
     place = reader.skip(
         place, ("run", "runs", "last", "lasts", "running", "lasting") if named is None else ()
@@ -49,6 +51,9 @@ def by_number(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     else:
         return
     yield from compared(reader, stop, frame, named, kind, operator)
+
+
+_HAD_WITH = frozenset(("with", "have", "has", "had", "having", "at", "for"))
 
 
 def by_key(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -93,7 +98,7 @@ def compared(
     unit = 0
     if found := reader.duration(end):
         end, unit = reader.says(found[0], "long", "in length") or found[0], found[1]
-    elif reader.word(end) in english.MONEY_UNITS:
+    elif reader.word(end) in english.MONEY_UNITS or reader.is_part(end):
         end, money = end + 1, True
     if named is not None:
         yield end, with_slot(frame, ByNumber(named, operator, amount, unit), frame.near)
@@ -138,7 +143,7 @@ def between(
     end, unit = second[0], 0
     if lasting := reader.duration(end):
         end, unit = reader.says(lasting[0], "long", "in length") or lasting[0], lasting[1]
-    elif reader.word(end) in english.MONEY_UNITS:
+    elif reader.word(end) in english.MONEY_UNITS or reader.is_part(end):
         end, kind = end + 1, kind or "money"
     for stop, found in reader.columns(end) if named is None and not (unit or kind) else ():
         numbers = tuple(c for c in found.columns if not reader.world.is_text(c))

@@ -87,7 +87,7 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         and frame.subject
         and all(map(reader.world.is_transaction, frame.subject))
     ):
-        yield at + 1, frame
+        yield at + 1, replace(frame, notes=(*frame.notes, "done"))
     if word in ("ones", "one") and frame.last == "slot":
         yield at + 1, frame
     if word in ("every", "each") and reader.tables(at + 1) and not _is_begun(frame):
@@ -98,7 +98,8 @@ def light_verb(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         yield at + 1, frame
     by_whom = reader.skip(at + 1)
     if reader.tables(by_whom) and (
-        is_done_by(reader, at) or (word == "by" and reader.word(at + 1) in ("a", "an", "any"))
+        is_done_by(reader, at, frame)
+        or (word == "by" and reader.word(at + 1) in ("a", "an", "any"))
     ):
         yield at + 1, frame
     if (
