@@ -159,3 +159,18 @@ def test_parts_of_money_are_no_column_that_is_asked_for() -> None:
 )
 def test_what_is_asked_otherwise_than_for_rows_is_refused(question: str) -> None:
     assert isinstance(understood(question, database(DESK)), CannotAnswer)
+
+
+def test_what_is_shown_with_the_rows_is_shown() -> None:
+    assert rows("Payments with their accounts", database(DESK)) == [
+        ("Globex",),
+        ("Globex",),
+        ("Initech",),
+    ]
+    assert isinstance(understood("Accounts with their payments", database(DESK)), CannotAnswer)
+    outcome = understood("Accounts and number of payments", database(DESK))
+    assert isinstance(outcome, CannotAnswer)
+
+
+def test_without_a_yes_is_with_a_no() -> None:
+    assert rows("How many payments are there without refunded ones?", database(DESK)) == [(2,)]

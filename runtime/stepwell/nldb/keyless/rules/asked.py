@@ -83,6 +83,8 @@ def how_many(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
 
 def measured(frame: Frame, end: int, measure: Measure) -> Iterator[Step]:
     """The frame with one figure more, or with one that it has already."""
+    if frame.last.startswith("and:") and frame.subject and not frame.measures:
+        return  # `albums and number of tracks`: each with its own
     if measure in frame.measures:
         yield end, replace(frame, with_measure=True, last="measure")
     elif frame.ask in ("", "measure"):

@@ -20,6 +20,7 @@ from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules.numbers import is_compared
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.times import times
+from stepwell.nldb.keyless.world import LABEL, ColumnName
 
 
 def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
@@ -105,11 +106,29 @@ def a_table(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             )
         elif tables == frame.subject and frame.ask != "count":
             yield end, replace(frame, near=tables)
+        elif _is_shown_with(reader, at):
+            if frame.ask in ("", "list"):
+                shown = Named(tuple(_name_of_row(reader, table) for table in tables), plural)
+                yield end, replace(frame, outputs=(*frame.outputs, shown), last="output")
         elif not frame.last.startswith("and:") and (plural or reader.word(at - 1) in _DETERMINERS):
             yield (
                 end,
                 replace(frame, slots=(*frame.slots, Related(tables)), near=tables, last="related"),
             )
+
+
+def _is_shown_with(reader: Reader, at: int) -> bool:
+    """Whether what belongs to the rows is to be shown with them: `albums with their artists`."""
+    return reader.word(at - 1) in ("their", "its", "his", "her") and reader.word(at - 2) in (
+        "with",
+        "and",
+        "including",
+    )
+
+
+def _name_of_row(reader: Reader, table: str) -> ColumnName:
+    label = reader.world.label(table)
+    return ColumnName(table, label[0] if len(label) == 1 else LABEL, 0)
 
 
 def flagged(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
+    ByFlag,
     ByNull,
     ByTime,
     Copies,
@@ -41,7 +42,9 @@ def negation(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             )
             yield stop, with_slot(frame, Without(tables), frame.near)
         for stop, named in reader.columns(place):
-            yield stop, with_slot(frame, ByNull(named.columns), frame.near)
+            flags = tuple(c for c in named.columns if reader.world.is_flag(c))
+            slot = ByFlag(flags, negated=True) if flags else ByNull(named.columns)
+            yield stop, with_slot(frame, slot, frame.near)
     if end and subject:
         for stop, roles in reader.roles(reader.skip(end)):
             keys = tuple(ColumnName(r.table, r.edge.key[0], 0) for r in roles)
