@@ -174,3 +174,12 @@ def test_what_is_shown_with_the_rows_is_shown() -> None:
 
 def test_without_a_yes_is_with_a_no() -> None:
     assert rows("How many payments are there without refunded ones?", database(DESK)) == [(2,)]
+
+
+def test_a_yes_before_a_kind_says_which_rows() -> None:
+    assert rows("Names of active admins", database(DESK)) == [("Ann Lee",)]
+
+
+def test_a_figure_beside_a_list_is_not_one_of_all() -> None:
+    outcome = understood("Accounts, number of payments", database(DESK))
+    assert isinstance(outcome, CannotAnswer)

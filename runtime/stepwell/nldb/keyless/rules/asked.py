@@ -83,8 +83,8 @@ def how_many(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
 
 def measured(frame: Frame, end: int, measure: Measure) -> Iterator[Step]:
     """The frame with one figure more, or with one that it has already."""
-    if frame.last.startswith("and:") and frame.subject and not frame.measures:
-        return  # `albums and number of tracks`: each with its own
+    if is_beside(frame):
+        return
     if measure in frame.measures:
         yield end, replace(frame, with_measure=True, last="measure")
     elif frame.ask in ("", "measure"):
@@ -94,6 +94,15 @@ def measured(frame: Frame, end: int, measure: Measure) -> Iterator[Step]:
         )
     elif frame.ask in ("list", "count"):
         return
+
+
+def is_beside(frame: Frame) -> bool:
+    """Whether a figure stands right beside rows that are listed: `albums, number of tracks`.
+
+    It would be one for each of them then, and not one of all.
+    """
+    is_next = frame.last.startswith("and:") or frame.last in ("subject", "output")
+    return is_next and bool(frame.subject) and frame.ask in ("", "list") and not frame.measures
 
 
 def for_each_of_them(reader: Reader, at: int) -> int:
@@ -248,6 +257,8 @@ def aggregate(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`the average price`, `the lowest and the highest price`."""
     found, end = functions(reader, at)
     if not found or frame.ask == "count":
+        return
+    if is_beside(frame) and (reader.tokens[at - 1].is_mark or reader.word(at - 1) == "and"):
         return
     ordering = (
         bool(frame.subject or "which time" in frame.notes)

@@ -144,7 +144,8 @@ def flagged(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     is_said = frame.subject and (negated or reader.word(at - 1) in _BEFORE_FLAGS)
     for end, columns, is_false in named:
         flags = tuple(c for c in columns if reader.world.is_flag(c))
-        for _, tables, _ in reader.tables(end):
+        valued = [({hit.table for hit in hits}) for _, hits in reader.values(end)]
+        for tables in [*(set(tables) for _, tables, _ in reader.tables(end)), *valued]:
             own = tuple(c for c in flags if c.table in tables)
             if own:
                 slot = ByFlag(own, is_false)
@@ -192,12 +193,20 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for end, named in reader.columns(at):
         if frame.subject and _says_which(reader, end, named):
             continue
+        if _is_adjective(reader, end, named):
+            continue
         yield end, replace(frame, outputs=(*frame.outputs, named), last="output")
     for end, roles in reader.roles(at):
         if reader.values(reader.skip(end, ("is", "are", "was", "the"))):
             continue  # it says which rows, not what to tell of them
         for role in roles:
             yield end, replace(frame, outputs=(*frame.outputs, role), last="output")
+
+
+def _is_adjective(reader: Reader, at: int, named: Named) -> bool:
+    """Whether a yes or no only says which rows are meant: `active admins`."""
+    flags = all(reader.world.is_flag(c) and c.far > 0 for c in named.columns)
+    return flags and at < len(reader) and bool(reader.values(at) or reader.tables(at))
 
 
 def _is_sum(reader: Reader, at: int) -> bool:
