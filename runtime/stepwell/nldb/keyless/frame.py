@@ -202,6 +202,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     distinct: bool = False
     with_measure: bool = False
+    dated: Columns = ()
+    """The dates by which a state is called that is asked for: `closed`, and closed_at."""
     near: tuple[str, ...] = ()
     last: str = ""
     lead: str = ""

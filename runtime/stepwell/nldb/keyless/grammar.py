@@ -4,7 +4,16 @@ A question is understood when some way of rules reaches its end, so that no word
 over: it is taken by a rule, or it is a filler, or there is no way.
 """
 
-from stepwell.nldb.keyless.frame import ByCount, ByNumber, ByTime, Frame, Related, Without
+from stepwell.nldb.keyless.frame import (
+    ByCount,
+    ByNull,
+    ByNumber,
+    ByText,
+    ByTime,
+    Frame,
+    Related,
+    Without,
+)
 from stepwell.nldb.keyless.reader import Reader
 from stepwell.nldb.keyless.rules import (
     asked,
@@ -55,7 +64,11 @@ def _may_follow(reader: Reader, frame: Frame, further: Frame) -> bool:
     Right after rows that are missing or counted it would be one on those; a number right after
     another table would be one of that table, and so would a time, unless it is of a deal.
     """
-    if len(further.slots) <= len(frame.slots) or not frame.slots:
+    if len(further.slots) <= len(frame.slots):
+        return True
+    if frame.last == "group" and isinstance(further.slots[-1], ByText | ByNull):
+        return False
+    if not frame.slots:
         return True
     before, added = frame.slots[-1], further.slots[-1]
     if frame.last == "measure" and frame.subject and isinstance(added, ByNumber):
@@ -63,9 +76,18 @@ def _may_follow(reader: Reader, frame: Frame, further: Frame) -> bool:
     if frame.last == "slot":
         return not isinstance(before, Without | ByCount)
     if frame.last == "related" and isinstance(before, Related):
+        if isinstance(added, ByText | ByNull) and _is_of(reader, added, before.tables):
+            return False
         deals = all(reader.world.is_transaction(table) for table in before.tables)
         return not isinstance(added, ByNumber) and (deals or not isinstance(added, ByTime))
     return True
+
+
+def _is_of(reader: Reader, slot: ByText | ByNull, tables: tuple[str, ...]) -> bool:
+    """Whether a text or what is empty may be that of the table that was named just before."""
+    if not slot.columns:
+        return any(reader.world.label(table) for table in tables)
+    return any(column.table in tables for column in slot.columns)
 
 
 RULES: tuple[Rule, ...] = (

@@ -183,3 +183,17 @@ def test_a_yes_before_a_kind_says_which_rows() -> None:
 def test_a_figure_beside_a_list_is_not_one_of_all() -> None:
     outcome = understood("Accounts, number of payments", database(DESK))
     assert isinstance(outcome, CannotAnswer)
+
+
+def test_a_time_of_what_is_in_a_state_may_be_that_of_the_state() -> None:
+    outcome = understood("How many tickets were closed per day in 2024?", database(DESK))
+    assert isinstance(outcome, Ambiguous)
+    assert "day of tickets.closed_at" in outcome.readings[0].meaning
+
+
+def test_what_is_said_of_the_last_noun_is_not_said_of_the_first() -> None:
+    for question in (
+        "How many users are of accounts whose name begins with A?",
+        "How many users are there per account whose name begins with A?",
+    ):
+        assert isinstance(understood(question, database(DESK)), CannotAnswer)

@@ -217,6 +217,9 @@ class Around:
             if not any(self._may_date(c.table) for c in named if self.distance(c.table) == nearest):
                 raise Unfit("it happened to other rows")
             return [(c.table, c.column) for c in named if self.distance(c.table) == nearest]
+        dates = [(c.table, c.column) for c in self.frame.dated if c.table == self.root]
+        if dates:  # what is closed has the day of that besides its own
+            return [*dates, *(date for date in self._dates(self.root) if date not in dates)]
         related = [t for s in self.frame.slots if isinstance(s, Related) for t in s.tables]
         for table in [*[t for t in related if self.world.is_transaction(t)], self.root, *related]:
             if self.distance(table) < 99 and (dates := self._dates(table)):

@@ -6,6 +6,7 @@ from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.builder import Builder, Unfit
 from stepwell.nldb.keyless.frame import (
     ByCount,
+    ByValue,
     Money,
     Named,
     Sized,
@@ -13,7 +14,7 @@ from stepwell.nldb.keyless.frame import (
 )
 from stepwell.nldb.keyless.meanings.choices import Choice, bound_to
 from stepwell.nldb.keyless.meanings.conditions import Conditions
-from stepwell.nldb.keyless.meanings.roots import money_of, named_by_values
+from stepwell.nldb.keyless.meanings.roots import money_of
 from stepwell.nldb.keyless.world import LABEL, Role
 from stepwell.nldb.link.names import foreign_columns, noun
 from stepwell.nldb.link.paths import Path
@@ -69,7 +70,7 @@ class RowsAsked(Conditions):
         builder.limit, builder.ties = frame.limit, frame.limit is not None
         measured = only and self._tells_measures(builder)
         if only and first and frame.ask != "when" and not measured:
-            named = named_by_values(frame) & {self.root}
+            named = self._is_named()
             names = {Col(builder.name, column) for column in self.world.label(self.root)}
             only_names = all(output.value in names for output in builder.outputs)
             if not named and not frame.sortings and not only_names:
@@ -92,6 +93,17 @@ class RowsAsked(Conditions):
                     builder.output(Col(builder.name, own.name), own.name)
         for output in before:
             builder.output(output.value, output.name)
+
+    def _is_named(self) -> bool:
+        """Whether the rows are meant by their names, and not by something about them."""
+        label = set(self.world.label(self.root))
+        return any(
+            hit.table == self.root and set(hit.columns) <= label
+            for slot in self.frame.slots
+            if isinstance(slot, ByValue)
+            for hits in slot.hits
+            for hit in hits
+        )
 
     def _tells_measures(self, builder: Builder) -> bool:
         """Whether numbers or days of several rows are told, which say nothing without a name."""

@@ -74,6 +74,8 @@ def a_group(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
 def is_done_by(reader: Reader, at: int, frame: Frame) -> bool:
     """Whether `by` comes after what somebody did: `placed in 2024 by customers`."""
     before = reader.word(at - 1)
+    if before in ("are", "is", "were", "was"):
+        return reader.word(at) == "by"
     did = english.DONE | english.BUY | english.SELL | english.CREATE
     is_done = before in did or before.endswith("ed") or "done" in frame.notes
     return reader.word(at) == "by" and is_done

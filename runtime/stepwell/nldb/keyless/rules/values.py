@@ -44,8 +44,10 @@ def by_value(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         place = reader.skip(at + 1, ("the",))
     elif alone:
         place = reader.skip(at + 1, _BEFORE_VALUES)
-    if (verb := dated(reader, place)) and next(times(reader, verb[0]), None):
-        return  # `closed in May`: when, not in which state
+    if verb := dated(reader, place):
+        if next(times(reader, verb[0]), None):
+            return  # `closed in May`: when, not in which state
+        frame = replace(frame, dated=verb[1])
     for end, hits in reader.values(place):
         for stop, every, others in further(reader, end, hits):
             every = every or alone
