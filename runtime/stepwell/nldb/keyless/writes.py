@@ -72,6 +72,7 @@ VERBS = (
     "give every",
     "make",
 )
+_GOES_ON = frozenset(["and", "or", "to", "but", "where", "if", "when", "unless", "except", "only", "not"])
 _NOTHING = frozenset(("nothing", "null", "none", "empty", "blank"))
 _LEADS = frozenset(
     [
@@ -376,6 +377,8 @@ def _rest(reader: Reader, at: int) -> str:
         return ""
     if len(tokens) == 1:
         return tokens[0].text
+    if any(token.word in _GOES_ON for token in tokens if not token.quoted):
+        return ""  # `to Rome and the country to Italy`: whoever means that as a text quotes it
     plain = all(not token.is_mark and not token.possessive and not token.quoted for token in tokens)
     return "".join(map(_as_said, tokens)).lstrip() if plain else ""
 

@@ -43,6 +43,13 @@ def test_a_column_that_may_be_empty_is_emptied() -> None:
     assert made.execute("SELECT email FROM customers WHERE id = 2").fetchall() == [(None,)]
 
 
+def test_two_columns_are_not_set_by_half() -> None:
+    asked = "Set the city of Ben Carter to New York and the country to USA"
+    assert isinstance(understood(asked, database(SHOP)), CannotAnswer)
+    made = database(SHOP)
+    assert changed('Set the city of Ben Carter to "Stow and Wold"', made) == 1
+
+
 def test_nothing_is_no_text() -> None:
     made = database(SHOP)
     assert changed("Set the email of Ben Carter to nothing", made) == 1

@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.nldb.keyless.databases import SHOP, STAFF, database, rows, understood
 
-from stepwell.nldb.keyless.matcher import Ambiguous, CannotAnswer
+from stepwell.nldb.keyless.matcher import Ambiguous, CannotAnswer, Understood
 
 DESK = """
 CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL, industry TEXT, seats INTEGER NOT NULL);
@@ -83,6 +83,12 @@ def test_a_junction_is_as_near_as_a_key_of_its_own(question: str) -> None:
     assert isinstance(outcome, Ambiguous)
     ways = {reading.meaning.partition(", ")[2] for reading in outcome.readings}
     assert ways == {"by projects.lead_id", "by way of assignments"}
+
+
+def test_the_least_says_that_those_with_none_are_left_out() -> None:
+    outcome = understood("Which account has the fewest payments?", database(DESK))
+    assert isinstance(outcome, Understood)
+    assert outcome.plan.assumptions == ("what has no row of payments is left out",)
 
 
 def test_a_condition_is_about_the_rows_that_are_grouped_by() -> None:

@@ -336,6 +336,8 @@ class FiguresAsked(Conditions):
             if sorting.target is not None and isinstance(sorting.target, Sized):
                 raise Unfit("groups have no size")
             builder.order = [Order(builder.outputs[-measures].value, sorting.descending)]
+            if frame.limit and not sorting.descending:
+                builder.assumptions.append(f"what has no row of {self.root} is left out")
         builder.limit, builder.ties = frame.limit, frame.limit is not None
 
 
