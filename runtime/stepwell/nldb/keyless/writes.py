@@ -72,7 +72,9 @@ VERBS = (
     "give every",
     "make",
 )
-_GOES_ON = frozenset(["and", "or", "to", "but", "where", "if", "when", "unless", "except", "only", "not"])
+_GOES_ON = frozenset(
+    ["and", "or", "to", "but", "where", "if", "when", "unless", "except", "only", "not"]
+)
 _NOTHING = frozenset(("nothing", "null", "none", "empty", "blank"))
 _LEADS = frozenset(
     [

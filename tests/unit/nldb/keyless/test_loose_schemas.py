@@ -155,6 +155,8 @@ def test_parts_of_money_are_no_column_that_is_asked_for() -> None:
         "Do all accounts have payments?",  # yes or no
         "Give all payments of Globex an amount of 5 cents",  # a change
         "Which users joined before 2025?",  # the account did
+        "Number of accounts with and without payments",
+        "highest number of seats",  # the number, and not who has it
     ],
 )
 def test_what_is_asked_otherwise_than_for_rows_is_refused(question: str) -> None:

@@ -143,7 +143,7 @@ def most_rows(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         return
     for stop, tables, _ in reader.tables(end):
         yield stop, sorted_by(frame, Sorting(RowsOf(tables), bool(most)), 1)
-    for stop, named in reader.columns(end):
+    for stop, named in reader.columns(end) if frame.subject else ():
         numbers = tuple(c for c in named.columns if not reader.world.is_text(c))
         if numbers and named.plural and not reader.tables(end):
             yield stop, sorted_by(frame, Sorting(Named(numbers), bool(most)), 1)

@@ -40,12 +40,17 @@ def filler(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     word = reader.word(at)
     if reader.tokens[at].text.isupper() and len(word) > 1 and reader.values(at):
         return  # `in AT`, where AT is Austria
+    if word in _PREPOSITIONS and reader.word(at + 1) in ("and", "or", "but"):
+        return  # `with and without`
     if word in english.FILLERS:
         lead = frame.lead or (
             word if word in ("who", "what", "which", "list", "show", "whose") else ""
         )
         who = frame.who or (word == "who" and not frame.subject and not frame.outputs)
         yield at + 1, replace(frame, lead=lead, who=who)
+
+
+_PREPOSITIONS = frozenset(["with", "in", "on", "at", "for", "from", "to", "of", "into"])
 
 
 def and_also(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
