@@ -36,6 +36,7 @@ ANSWERS = [
     (STAFF, "Employees with a salary over 70000", [("Mia Chen",), ("Rosa Iglesias",)]),
     (STAFF, "Who is the manager of Tom Okafor?", [("Rosa Iglesias",)]),
     (STAFF, "Which employees report to Lars Holm?", [("Ines Duarte",)]),
+    (STAFF, "Who reports to Lars Holm?", [("Ines Duarte",)]),
     (STAFF, "Which employees have no manager?", [("Rosa Iglesias",)]),
     (STAFF, "How many engineers do we have?", [(2,)]),
     (STAFF, "Who is the oldest employee?", [("Rosa Iglesias",)]),

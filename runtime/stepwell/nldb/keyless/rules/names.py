@@ -195,8 +195,8 @@ def a_column(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     for end, named in reader.columns(at):
         if frame.subject and _says_which(reader, end, named):
             continue
-        if _is_adjective(reader, end, named):
-            continue
+        if _is_adjective(reader, end, named) or any(stop == end for stop, _ in reader.roles(at)):
+            continue  # it says which rows, or whom they belong to: nobody asks for a key
         yield end, replace(frame, outputs=(*frame.outputs, named), last="output")
     for end, roles in reader.roles(at):
         if reader.values(reader.skip(end, ("is", "are", "was", "the"))):

@@ -24,6 +24,14 @@ from stepwell.nldb.plan.model import Comparison
 _BEFORE_VALUES = ("the", "for", "in", "from", "by", "of", "those", "ones", "with")
 
 
+def _of_whom(frame: Frame, roles: tuple[Role, ...]) -> Frame:
+    """`who reports to X` asks for those who do; nothing else says of which table."""
+    tables = tuple({role.table for role in roles})
+    if not frame.who or frame.subject or frame.outputs or len(tables) != 1:
+        return frame
+    return replace(frame, subject=tables, near=tables)
+
+
 def kind_of_rows(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
     """`how many admins`: rows of the one table that has such a kind."""
     for end, hits in reader.values(at):
@@ -70,12 +78,8 @@ def by_value(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
         for stop, hits in reader.values(begin):
             owned = tuple(h for h in hits if any(h.table == r.other for r in roles))
             if owned:
-                yield (
-                    stop,
-                    with_slot(
-                        frame, ByValue((owned,), (), (), (), negated, False, roles), frame.near
-                    ),
-                )
+                slot = ByValue((owned,), (), (), (), negated, False, roles)
+                yield stop, with_slot(_of_whom(frame, roles), slot, frame.near)
     for end, named in reader.columns(place):
         begin = reader.skip(end, ("is", "are", "of", "=", "equals", "being", "called"))
         for stop, hits in reader.values(begin):
