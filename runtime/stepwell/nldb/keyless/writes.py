@@ -332,7 +332,10 @@ def _set_column(reader: Reader, begin: int, split: int, value: str | None) -> It
             )
             if scalar is None and not (value is None and known.nullable):
                 continue
-            for table, where in rows_of(kept, reader.world):
+            meant = list(rows_of(kept, reader.world))
+            if len({_is_own(table, where) for table, where in meant}) > 1:
+                continue  # the rows called so, or rows of something that is called so
+            for table, where in meant:
                 if where and _is_own(table, where):
                     yield Update(
                         table=table, set=(Assignment(name.column, Value(scalar)),), where=where

@@ -91,6 +91,17 @@ def test_the_least_says_that_those_with_none_are_left_out() -> None:
     assert outcome.plan.assumptions == ("what has no row of payments is left out",)
 
 
+def test_rows_that_belong_to_nothing_make_no_group() -> None:
+    made = database(
+        """CREATE TABLE agents (id INTEGER PRIMARY KEY, name TEXT NOT NULL, team TEXT NOT NULL);
+        CREATE TABLE tickets (
+            id INTEGER PRIMARY KEY, agent_id INTEGER REFERENCES agents (id), score INTEGER);
+        INSERT INTO agents VALUES (1, 'Ann', 'Support'), (2, 'Bo', 'Billing');
+        INSERT INTO tickets VALUES (1, 1, 4), (2, NULL, 1), (3, 2, 2);"""
+    )
+    assert rows("Average score per team", made) == [("Billing", 2), ("Support", 4)]
+
+
 def test_a_condition_is_about_the_rows_that_are_grouped_by() -> None:
     made = database(
         """CREATE TABLE albums (id INTEGER PRIMARY KEY, title TEXT NOT NULL);

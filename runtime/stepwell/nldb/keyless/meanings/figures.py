@@ -212,7 +212,7 @@ class FiguresAsked(Conditions):
         path = self.paths(name.table)[0]
 
         def apply(builder: Builder) -> None:
-            value = builder.column(path, name.column)
+            value = Col(builder.joined(path), name.column)
             builder.group.append(value)
             builder.output(value, name.column)
             if filled and self.world.column(name.table, name.column).nullable:
