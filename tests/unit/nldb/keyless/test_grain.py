@@ -123,3 +123,14 @@ def test_a_condition_is_about_the_rows_that_are_grouped_by() -> None:
 def test_a_comparison_of_an_average_is_not_one_of_each_row() -> None:
     outcome = understood("Which accounts have an average amount above 15?", database(DESK))
     assert isinstance(outcome, CannotAnswer)
+
+
+def test_a_time_after_a_state_may_be_that_of_any_date() -> None:
+    outcome = understood("How many orders are shipped in May 2024?", database(SHOP))
+    assert not isinstance(outcome, CannotAnswer)
+    made = database(
+        """CREATE TABLE orders (
+            id INTEGER PRIMARY KEY, status TEXT NOT NULL, ordered_on DATE NOT NULL, sent_on DATE);
+        INSERT INTO orders VALUES (1, 'weg', '2024-04-30', '2024-05-02'), (2, 'weg', '2024-05-01', '2024-06-01');"""
+    )
+    assert isinstance(understood("Orders weg in May 2024", made), Ambiguous)

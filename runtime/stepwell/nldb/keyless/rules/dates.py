@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from stepwell.nldb.keyless import english
 from stepwell.nldb.keyless.frame import (
     ByTime,
+    ByValue,
     Columns,
     Frame,
     Named,
@@ -18,6 +19,8 @@ from stepwell.nldb.keyless.rules.orders import sorted_by
 from stepwell.nldb.keyless.rules.step import Step
 from stepwell.nldb.keyless.rules.values import with_slot
 from stepwell.nldb.keyless.times import times
+from stepwell.nldb.keyless.world import ColumnName
+from stepwell.nldb.link.words import words_of_name
 
 _NOWHERE: Columns = ()
 
@@ -42,8 +45,24 @@ def by_time(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
             )
             if dates:
                 place, named = reader.skip(end, ("is", "was", "are")), dates
+    if not named and frame.last == "slot":
+        frame = replace(frame, dated=frame.dated or _dates_of_state(reader, frame))
     for end, (first, last) in times(reader, place):
         yield end, with_slot(frame, ByTime(first, last, named), frame.near)
+
+
+def _dates_of_state(reader: Reader, frame: Frame) -> Columns:
+    """After a state, `orders delivered in May`, the time may be that of any date of its rows."""
+    state = frame.slots[-1]
+    if not isinstance(state, ByValue) or len(state.hits) != 1:
+        return ()
+    found: Columns = ()
+    for hit in state.hits[0]:
+        few = reader.world.values.distinct(hit.table, hit.columns) <= english.FEW_VALUES
+        is_place = set(words_of_name(hit.columns[0])) & english.PLACES
+        if few and not is_place and hit.table in frame.subject:
+            found += tuple(ColumnName(hit.table, c.name, 0) for c in reader.world.dates(hit.table))
+    return found
 
 
 def month_range(reader: Reader, at: int, frame: Frame) -> Iterator[Step]:
