@@ -10,7 +10,7 @@ from stepwell.nldb.keyless.finish import rows_of
 from stepwell.nldb.keyless.frame import Frame, Named
 from stepwell.nldb.keyless.grammar import frames
 from stepwell.nldb.keyless.reader import Reader
-from stepwell.nldb.keyless.world import LABEL, World
+from stepwell.nldb.keyless.world import LABEL, ColumnName, World
 from stepwell.nldb.plan.model import (
     Arithmetic,
     Assignment,
@@ -24,9 +24,17 @@ from stepwell.nldb.plan.model import (
     Write,
 )
 
+DELETE = ("delete", "remove", "erase", "get rid of", "take out")
 SET = ("set", "change", "update")
 MORE = ("increase", "raise")
+_NOTHING = frozenset(("nothing", "null", "none", "empty", "blank"))
 LESS = ("decrease", "lower", "reduce", "cut")
+
+
+def emptied(reader: Reader, at: int) -> Iterator[Write]:
+    """`remove the fax number of Jane Doe`."""
+    if begin := reader.says(at, *DELETE, "clear"):
+        yield from _set_column(reader, begin, len(reader), None)
 
 
 def assigned(reader: Reader, at: int) -> Iterator[Write]:
@@ -35,26 +43,45 @@ def assigned(reader: Reader, at: int) -> Iterator[Write]:
         return
     for split in range(begin + 1, len(reader) - 1):
         if reader.word(split) in ("to", "as", "=") and (value := rest(reader, split + 1)):
+            if value.lower() in _NOTHING and not reader.tokens[split + 1].quoted:
+                yield from _set_column(reader, begin, split, None)
+                continue
             yield from _set_column(reader, begin, split, value)
 
 
-def _set_column(reader: Reader, begin: int, split: int, value: str) -> Iterator[Write]:
+def _set_column(reader: Reader, begin: int, split: int, value: str | None) -> Iterator[Write]:
+    """The column of some rows gets a value; nothing is there afterwards where that is None."""
     part = Reader(reader.tokens[begin:split], reader.world)
     for frame in frames(part, Frame(ask="list"))[0]:
         if len(frame.outputs) != 1 or not isinstance(frame.outputs[0], Named):
             continue
-        for name in frame.outputs[0].columns:
+        for name in _nearest(frame.outputs[0], frame):
             if name.column == LABEL:
                 continue
             kept = msgspec.structs.replace(frame, outputs=(), subject=(name.table,), notes=())
             if frame.subject and name.table not in frame.subject:
                 continue
-            scalar = _scalar(reader.world, name.table, name.column, value)
-            for table, where in rows_of(kept, reader.world):
-                if where and scalar is not None and _is_own(table, where):
+            known = reader.world.column(name.table, name.column)
+            scalar = (
+                None if value is None else _scalar(reader.world, name.table, name.column, value)
+            )
+            if scalar is None and not (value is None and known.nullable):
+                continue
+            meant = list(rows_of(kept, reader.world))
+            if len({_is_own(table, where) for table, where in meant}) > 1:
+                continue  # the rows called so, or rows of something that is called so
+            for table, where in meant:
+                if where and _is_own(table, where):
                     yield Update(
                         table=table, set=(Assignment(name.column, Value(scalar)),), where=where
                     )
+
+
+def _nearest(named: Named, frame: Frame) -> list[ColumnName]:
+    """The columns whose names are nearest to the words, of the table that was named if one was."""
+    own = [c for c in named.columns if not frame.subject or c.table in frame.subject]
+    far = min((c.far for c in own), default=0)
+    return [c for c in own if c.far == far]
 
 
 def _is_own(table: str, where: tuple[Condition, ...]) -> bool:
@@ -119,7 +146,7 @@ def _scaled_rows(
     for frame in frames(part, Frame(ask="list"))[0]:
         if len(frame.outputs) != 1 or not isinstance(frame.outputs[0], Named):
             continue
-        for name in frame.outputs[0].columns:
+        for name in _nearest(frame.outputs[0], frame):
             if (frame.subject and name.table not in frame.subject) or reader.world.is_text(name):
                 continue
             kept = msgspec.structs.replace(frame, outputs=(), subject=(name.table,), notes=())

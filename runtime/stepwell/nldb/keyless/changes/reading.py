@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 from stepwell.nldb.keyless.reader import Reader
+from stepwell.nldb.keyless.tokens import Token
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.link.values import Hit
 from stepwell.nldb.plan.model import Scalar
+
+_GOES_ON = frozenset(
+    "and or to but where if when unless except only not".split()  # noqa: SIM905
+)
 
 
 def named(reader: Reader, at: int) -> Iterator[tuple[int, tuple[tuple[Hit, ...], tuple[Hit, ...]]]]:
@@ -43,11 +48,20 @@ def rest(reader: Reader, at: int) -> str:
         tokens.pop()
     if tokens and tokens[-1].word == "please":
         tokens.pop()
-    if any(token.is_sign or token.dropped.strip("'\u2018\u2019`") for token in tokens):
-        return ""
-    if any(token.dropped for token in tokens[1:]):
+    if any(token.is_sign for token in tokens) or any(map(_is_apart, tokens)):
         return ""
     if len(tokens) == 1:
         return tokens[0].text
+    if any(token.word in _GOES_ON for token in tokens if not token.quoted):
+        return ""  # `to Rome and the country to Italy`: whoever means that as a text quotes it
     plain = all(not token.is_mark and not token.possessive and not token.quoted for token in tokens)
-    return " ".join(token.text for token in tokens) if plain else ""
+    return "".join(map(_as_said, tokens)).lstrip() if plain else ""
+
+
+def _is_apart(token: Token) -> bool:
+    """Whether signs before a token were dropped that do not join it to the one before."""
+    return not token.is_glued and bool(token.dropped.strip("'\u2018\u2019`"))
+
+
+def _as_said(token: Token) -> str:
+    return (token.dropped if token.is_glued else " ") + token.text
