@@ -84,7 +84,7 @@ def test_no_statement_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "value",
     ["a\x00b", "\ud800", {"a": 1}, [[1]], [{"a": 1}], {1}, object(), 10**200, ["\x00"]],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_parameter_that_no_database_takes_is_refused(value: object, dialect: Dialect) -> None:
     with pytest.raises(Refused) as refused:
