@@ -8,13 +8,14 @@ from msgspec import structs
 from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import quoted
-from stepwell.nldb.guard.expressions import Expressions, Place, not_rebuilt, only, unknown_function
+from stepwell.nldb.guard.expressions import Expressions
 from stepwell.nldb.guard.functions import Function
 from stepwell.nldb.guard.parsing import MARK
 from stepwell.nldb.guard.refusals import Refused
 from stepwell.nldb.guard.relations import Output
 from stepwell.nldb.guard.scopes import Relation, fold_identifier
 from stepwell.nldb.guard.types import type_name
+from stepwell.nldb.guard.writer import Place, not_rebuilt, only, unknown_function
 
 _RECORDS: Final = frozenset(
     {"json_to_recordset", "jsonb_to_recordset", "json_to_record", "jsonb_to_record"}

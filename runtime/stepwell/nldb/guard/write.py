@@ -14,7 +14,6 @@ from msgspec import Struct
 from sqlglot import exp
 
 from stepwell.nldb.guard.dialects import quoted
-from stepwell.nldb.guard.expressions import Place, not_rebuilt, only
 from stepwell.nldb.guard.functions import with_own
 from stepwell.nldb.guard.parsing import parsed
 from stepwell.nldb.guard.queries import Queries
@@ -24,6 +23,7 @@ from stepwell.nldb.guard.relations import PolicyTable, full_name, row_filter, to
 from stepwell.nldb.guard.scopes import Relation, Scope, fold_identifier, masked
 from stepwell.nldb.guard.second_parser import check_again
 from stepwell.nldb.guard.telling import condition_may_tell, may_tell
+from stepwell.nldb.guard.writer import Place, not_rebuilt, only
 from stepwell.nldb.model import Access, Catalog, Dialect, Table, TableAccess
 
 ROW_CHECK = "stepwell_row_check"
