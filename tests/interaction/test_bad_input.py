@@ -631,7 +631,7 @@ async def _ended(client: Client, run: Run) -> Run:
             "db_query",
             {"datasource": "shop", "sql": "SELECT 1"},
             Code.DATASOURCE_NOT_FOUND,
-            "`stepwell datasource list`",
+            "there is no datasource 'shop'",
         ),
     ],
 )

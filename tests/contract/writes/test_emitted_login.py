@@ -18,7 +18,7 @@ async def emitted(postgres_desk: PostgresDesk) -> AsyncIterator[PostgresDesk]:
     postgres_desk.run(run)
     desk = PostgresDesk(postgres_desk.url.replace("postgres@", "stepwell_writer@"))
     yield desk
-    await desk.database.close()
+    await desk.close()
     postgres_desk.run("DROP OWNED BY stepwell_writer; DROP ROLE stepwell_writer")
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.nldb.keyless.databases import LIBRARY, SHOP, STAFF, database, world
@@ -14,7 +15,7 @@ from stepwell.nldb.keyless.world import World
 UNKNOWN = (
     "refundable", "yellow", "overdue", "organic", "previously", "remotely", "wholesale", "verified",
     "allegedly", "northern", "premium", "duplicate", "expired", "frobnicated", "half", "roughly",
-    "former", "inactive", "unpaid", "double", "weekend", "vegan", "secretly", "only", "besides",
+    "former", "inactive", "unpaid", "double", "weekend", "vegan", "secretly",
 )  # fmt: skip
 
 
@@ -38,6 +39,19 @@ def test_an_unknown_word_in_a_question_that_is_understood_is_never_passed_over(
     at = place % (len(words) + 1)
     outcome = understand(" ".join([*words[:at], word, *words[at:]]), seen(ddl)[1])
     assert isinstance(outcome, CannotAnswer)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many customers ordered only Tea?",
+        "Which customers have only cancelled orders?",
+        "Which customers bought only Earl Grey?",
+        "List customers with only orders from 2024",
+    ],
+)
+def test_only_is_refused_where_a_row_has_several_of_what_is_meant(question: str) -> None:
+    assert isinstance(understand(question, seen(SHOP)[1]), CannotAnswer)
 
 
 @given(text=st.text(max_size=200))
