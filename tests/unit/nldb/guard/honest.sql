@@ -677,3 +677,15 @@ WITH RECURSIVE t(id, path) AS (SELECT id, ARRAY[id] FROM employees WHERE manager
 
 -- both
 WITH RECURSIVE f(n, a, b) AS (SELECT 1, 0, 1 UNION ALL SELECT n + 1, b, a + b FROM f WHERE n < 20) SELECT n, a FROM f ORDER BY n
+
+-- both
+SELECT o.status, count(*) AS n, sum(CASE WHEN o.total > 50 THEN 1 ELSE 0 END) AS large FROM orders o GROUP BY o.status HAVING count(*) > 0 ORDER BY o.status
+
+-- both
+SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id AND i.quantity > 2) ORDER BY o.id
+
+-- both
+WITH sums AS (SELECT order_id, sum(quantity) AS n FROM order_items GROUP BY order_id) SELECT o.id, coalesce(s.n, 0) AS n FROM orders o LEFT JOIN sums s ON s.order_id = o.id ORDER BY n DESC, o.id
+
+-- both
+SELECT id, total, total - lag(total) OVER (ORDER BY id) AS change FROM orders ORDER BY id
