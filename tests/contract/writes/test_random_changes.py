@@ -31,7 +31,7 @@ from stepwell.nldb.writes.port import Ground
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.tools.port import CallContext, ToolFailed
 
-CHANGES: Final = int(os.environ.get("STEPWELL_CHANGES", "60"))
+CHANGES: Final = int(os.environ.get("STEPWELL_CHANGES", "24"))
 """On each engine, besides those that are refused."""
 
 ODDITIES: Final = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
