@@ -1,6 +1,7 @@
 """A database that is held by others, gone, another one, or that dies in the middle of a change."""
 
 import asyncio
+import select
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -190,6 +191,21 @@ async def test_a_server_that_dies_in_the_middle_leaves_it_made_once_or_not_at_al
     assert (await desk.apply(shown)) == {**made, "repeated": True}
     await desk.apply(await desk.undo(made))
     assert desk.dump() == before
+
+
+async def test_a_connection_that_the_server_has_ended_is_not_lent_again(
+    postgres_desk: PostgresDesk,
+) -> None:
+    connections = postgres_desk.database.connections
+    async with connections.lend() as connection:
+        ended, socket = connection.info.backend_pid, connection.pgconn.socket
+    postgres_desk.run(f"SELECT pg_terminate_backend({ended})")
+    told = select.poll()
+    told.register(socket, select.POLLIN)
+    assert await asyncio.to_thread(told.poll, 10_000)
+    async with connections.lend() as connection:
+        assert connection.info.backend_pid != ended
+        await connection.execute("SELECT 1")
 
 
 async def test_a_text_that_is_none_is_not_previewed_and_says_so(sqlite_desk: SqliteDesk) -> None:

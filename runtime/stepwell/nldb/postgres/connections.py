@@ -6,6 +6,7 @@ to another server process. So nothing is prepared, and a transaction sets what i
 
 import asyncio
 import contextlib
+import select
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -122,7 +123,7 @@ class Connections:
     async def _take(self) -> Connection:
         while self._idle:
             since, connection = self._idle.pop()
-            if self._now() - since < IDLE and _is_usable(connection):
+            if self._now() - since < IDLE and _is_silent(connection) and _is_usable(connection):
                 return connection
             await _close(connection)
         try:
@@ -165,6 +166,19 @@ async def stop(connection: Connection) -> None:
                 await connection.execute("ROLLBACK")
     except (psycopg.Error, TimeoutError, OSError):
         await _close(connection)
+
+
+def _is_silent(connection: Connection) -> bool:
+    """Whether the server has said nothing since the last transaction.
+
+    What it says to who asks nothing is most often that it ends the connection, and libpq tells that
+    only once it is asked for more. Anything else costs a connection that is made anew.
+    """
+    if connection.closed:
+        return False
+    heard = select.poll()
+    heard.register(connection.pgconn.socket, select.POLLIN)
+    return not heard.poll(0)
 
 
 def _is_usable(connection: Connection) -> bool:
