@@ -45,6 +45,7 @@ class PostgresDesk(Desk):
     def __init__(self, url: str, **limits: Any) -> None:
         database = PostgresDatabase(place_of(url), Secrets({}, home=Path()))
         super().__init__(database, **limits)
+        self.connections = database.connections
         self.lend = database.connections.lend
         self.url = url
         self._other = psycopg.connect(url, autocommit=True)

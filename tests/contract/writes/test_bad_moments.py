@@ -1,7 +1,7 @@
 """A database that is held by others, gone, another one, or that dies in the middle of a change."""
 
 import asyncio
-import select
+import selectors
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -196,13 +196,13 @@ async def test_a_server_that_dies_in_the_middle_leaves_it_made_once_or_not_at_al
 async def test_a_connection_that_the_server_has_ended_is_not_lent_again(
     postgres_desk: PostgresDesk,
 ) -> None:
-    connections = postgres_desk.database.connections
+    connections = postgres_desk.connections
     async with connections.lend() as connection:
         ended, socket = connection.info.backend_pid, connection.pgconn.socket
     postgres_desk.run(f"SELECT pg_terminate_backend({ended})")
-    told = select.poll()
-    told.register(socket, select.POLLIN)
-    assert await asyncio.to_thread(told.poll, 10_000)
+    with selectors.DefaultSelector() as told:
+        told.register(socket, selectors.EVENT_READ)
+        assert await asyncio.to_thread(told.select, 10)
     async with connections.lend() as connection:
         assert connection.info.backend_pid != ended
         await connection.execute("SELECT 1")

@@ -6,7 +6,7 @@ to another server process. So nothing is prepared, and a transaction sets what i
 
 import asyncio
 import contextlib
-import select
+import selectors
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -176,9 +176,9 @@ def _is_silent(connection: Connection) -> bool:
     """
     if connection.closed:
         return False
-    heard = select.poll()
-    heard.register(connection.pgconn.socket, select.POLLIN)
-    return not heard.poll(0)
+    with selectors.DefaultSelector() as heard:
+        heard.register(connection.pgconn.socket, selectors.EVENT_READ)
+        return not heard.select(0)
 
 
 def _is_usable(connection: Connection) -> bool:
