@@ -95,7 +95,7 @@ async def _settled(
     mine = Applied(key=key, preview=preview, at="", keys=[], state="")
     try:
         return await _run(connection, _claiming(schema, mine))
-    except psycopg.errors.UniqueViolation as error:
+    except (psycopg.errors.UniqueViolation, *_MADE) as error:
         await connection.execute("ROLLBACK")
         again = _settled if _has_made_a_table(error) else _found
         return await again(connection, schema, key, preview, limits)
@@ -164,12 +164,15 @@ def _cell(data: bytes | None, type: int) -> Json:
 
 def _has_made_a_table(error: psycopg.Error) -> bool:
     """Whether somebody else has made our own table at the same moment: it is there now."""
-    return error.diag.schema_name == "pg_catalog"
+    return isinstance(error, _MADE) or error.diag.schema_name == "pg_catalog"
 
 
 def _seconds(limits: Limits) -> float:
     return limits.timeout.total_seconds() + 0.5
 
+
+_MADE: Final = (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject)
+"""Of the table, or of the type of its rows, which is made with it."""
 
 _BY_STATE: Final = {
     "23505": "a value has to be unique, and another row has it",
