@@ -132,7 +132,7 @@ async def listed(service: Service, caller: Caller) -> list[Resource]:
             description=SCHEMA.description,
             mime_type=SCHEMA.mime,
         )
-        for datasource in await service.list_datasources(caller)
+        for datasource in await service.datasources.list(caller)
     ]
     return [*workflows, *schemas]
 
@@ -300,7 +300,7 @@ async def _tools(service: Service, caller: Caller) -> Sequence[str]:
 
 
 async def _datasources(service: Service, caller: Caller) -> Sequence[str]:
-    return [datasource.name for datasource in await service.list_datasources(caller)]
+    return [datasource.name for datasource in await service.datasources.list(caller)]
 
 
 RUN: Final = Own(

@@ -1,7 +1,7 @@
 """The tools of databases: datasources, who may see what of them, questions, and changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +20,14 @@ from stepwell.nldb.ask.tool import AskTool
 from stepwell.nldb.databases import Databases, Lookup
 from stepwell.nldb.datasources import OwnFiles, check_datasource, opener
 from stepwell.nldb.guard.refusals import listed, nearest
+from stepwell.nldb.inspection import Inspection
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.tools import sql_tools
 from stepwell.nldb.writes.desk import Desk
 from stepwell.nldb.writes.grounds import grounds_of
 from stepwell.nldb.writes.tools import write_tools
 from stepwell.orchestrator.data_policies import KnownDatabases, access_by
+from stepwell.orchestrator.datasources import DatasourceReader
 from stepwell.orchestrator.from_tools import FromTools
 from stepwell.orchestrator.refusals import refusals
 from stepwell.orchestrator.results import StoredResults
@@ -43,8 +45,7 @@ class DatabaseParts:
 
     databases: Databases
     tools: tuple[Tool, ...]
-    check: Callable[[str, bool], Awaitable[None]]
-    """Refuses a URL that no datasource may have, and a login that may do too much."""
+    reader: DatasourceReader
     known: KnownDatabases
     """What data rules are checked against."""
     workflows: Mapping[str, bytes]
@@ -52,8 +53,26 @@ class DatabaseParts:
     from_tools: FromTools
     """How they do that; it is yet to be bound to the service."""
 
+
+class _Reader:
+    """Implements `DatasourceReader`."""
+
+    def __init__(self, ground: Ground, databases: Databases, processes: ProcessPool) -> None:
+        self._databases = databases
+        self._check = partial(
+            check_datasource,
+            processes=processes,
+            own=_own_files(ground.settings),
+            secrets=ground.secrets,
+        )
+
+    async def check(self, url: str, accept_risks: bool) -> None:
+        await self._check(url, accept_risks)
+
+    async def inspect(self, namespace: str, name: str, writes: Sequence[str]) -> Inspection:
+        return await self._databases.inspect(namespace, name, writes)
+
     async def lesson(self, caller: Caller, name: str, source: bytes) -> bytes:
-        """What a datasource is taught, checked against its schema as it is."""
         context = CallContext(
             namespace=caller.namespace,
             principal=caller.principal,
@@ -63,7 +82,7 @@ class DatabaseParts:
             key="",
             attributes=caller.attributes,
         )
-        view = await self.databases.view(context, name)
+        view = await self._databases.view(context, name)
         return await asyncio.to_thread(
             lesson, source, view.catalog, view.access, by=caller.principal
         )
@@ -89,9 +108,7 @@ async def open_databases(ground: Ground, models: ModelRouter) -> AsyncIterator[D
             yield DatabaseParts(
                 databases=databases,
                 tools=_tools(ground, databases, from_tools),
-                check=partial(
-                    check_datasource, processes=processes, own=own, secrets=ground.secrets
-                ),
+                reader=_Reader(ground, databases, processes),
                 known=KnownDatabases(ground.storage, databases),
                 workflows={WORKFLOW: workflow(model)} if model else {},
                 from_tools=from_tools,

@@ -1,7 +1,7 @@
 """The use cases: the only door into the runtime, for gRPC, MCP and the tests alike."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -9,9 +9,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from stepwell.clock import Clock, IdSource
-from stepwell.config import redact_url
 from stepwell.definitions.builtin import CALL
-from stepwell.definitions.problems import InvalidDefinition, Problem
+from stepwell.definitions.problems import Problem
 from stepwell.engine.graph import Graph
 from stepwell.engine.inputs import Start
 from stepwell.engine.values import Data, Json
@@ -23,7 +22,6 @@ from stepwell.errors import (
     InvalidRequest,
     KeyDestroyed,
 )
-from stepwell.nldb.inspection import Inspection
 from stepwell.orchestrator.api_keys import ApiKeys
 from stepwell.orchestrator.approvals import Approvals, PageOf, Proof, demand_factor, no_page
 from stepwell.orchestrator.audit import Audit
@@ -33,6 +31,7 @@ from stepwell.orchestrator.budgets import Budgets, check_limits
 from stepwell.orchestrator.catalog import Catalog
 from stepwell.orchestrator.controls import Controls
 from stepwell.orchestrator.cursors import run_place, run_token
+from stepwell.orchestrator.datasources import DatasourceReader, Datasources
 from stepwell.orchestrator.deeds import deed
 from stepwell.orchestrator.factors import FactorKeeping
 from stepwell.orchestrator.filters import parse_filter
@@ -60,13 +59,11 @@ from stepwell.orchestrator.steps import steps_of
 from stepwell.orchestrator.texts import check_texts
 from stepwell.orchestrator.tools import Tools
 from stepwell.orchestrator.views import (
-    Datasource,
     EventBatch,
     Page,
     Run,
     Step,
     Workflow,
-    datasource_of,
     ended,
     run_of_row,
 )
@@ -81,9 +78,9 @@ from stepwell.tools.relay import CallRelay
 from stepwell.tools.shelf import Shelf
 from stepwell.vault.factor_key import passing_boxes
 from stepwell.vault.vault import Vault
-from stepwell_storage.errors import Duplicate, Exists, KeyTaken, Missing
+from stepwell_storage.errors import Duplicate, KeyTaken, Missing
 from stepwell_storage.ports import Storage
-from stepwell_storage.records import DatasourceRow, DefinitionRow
+from stepwell_storage.records import DefinitionRow
 
 DEFAULT_SITE = Site("http://localhost:7421")
 MAX_PAGE = 1000
@@ -92,13 +89,6 @@ LOOK_AGAIN = 0.5
 
 MOST_CONFLICTS = 5
 """How often a run is cancelled to make room for another, before that one is refused."""
-
-LessonOf: TypeAlias = Callable[[Caller, str, bytes], Awaitable[bytes]]
-"""Checks what a datasource is to be taught, and gives it as it is kept.
-
-Raises:
-    InvalidDefinition: with every problem.
-"""
 
 OnConflict: TypeAlias = Literal["fail", "use_existing", "cancel_existing"]
 """What becomes of a run whose key another run has that has not ended."""
@@ -119,10 +109,7 @@ class Service:
         workflows: Workflows,
         journal: Journal,
         tools: ToolRegistry,
-        check_datasource: Callable[[str, bool], Awaitable[None]],
-        inspect_datasource: Callable[[str, str, Sequence[str]], Awaitable[Inspection]]
-        | None = None,
-        lesson_of: LessonOf | None = None,
+        reader: DatasourceReader,
         clock: Clock,
         ids: IdSource,
         vault: Vault | None = None,
@@ -149,9 +136,6 @@ class Service:
         self._beholders = Beholders(journal)
         self._reader = LogReader(storage)
         self._tools = tools
-        self._check_datasource = check_datasource
-        self._lesson_of = lesson_of
-        self._inspect_datasource = inspect_datasource
         self._clock = clock
         self._ids = ids
         self._scopes = scopes or Scopes()
@@ -198,6 +182,7 @@ class Service:
             clock=clock,
             factors=self.factors,
         )
+        self.datasources = Datasources(storage, reader=reader, clock=clock, audit=audit)
         self.queues = Queues(storage, clock, audit)
         self.retention = Retention(storage, audit)
         book = book or PolicyBook()
@@ -570,7 +555,7 @@ class Service:
             rows = await self._storage.definitions.list(caller.namespace)
         return tuple([await self._workflow(caller, row) for row in rows])
 
-    # --- tools and datasources ------------------------------------------------------------
+    # --- tools ----------------------------------------------------------------------------
 
     async def list_tools(self, caller: Caller) -> tuple[ToolSpec, ...]:
         """The published tools, by name, but for those that policy denies him whatever he asks.
@@ -587,110 +572,6 @@ class Service:
         """The tool of this name, if a direct call may name it."""
         tool = self._tools.get(name) if name in self._tools.published_names else None
         return None if tool is None else tool.spec
-
-    async def add_datasource(
-        self, caller: Caller, name: str, url: str, *, accept_risks: bool = False
-    ) -> Datasource:
-        """Names a database; it is opened once, read-only, to see that it is there.
-
-        With `accept_risks` its login may do more than it should.
-
-        Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
-            AlreadyExists: the name is taken.
-            InvalidRequest: the URL is not one that we can read, or its login may do too much.
-        """
-        _demand_user(caller)
-        check_texts(name=name, url=url)
-        await self._check_datasource(url, accept_risks)
-        row = DatasourceRow(name, url, caller.principal, self._clock.now())
-        try:
-            with refusals():
-                await self._storage.datasources.add(caller.namespace, row)
-        except Exists:
-            raise AlreadyExists(
-                f"there is a datasource {name!r} already; remove it first, or take another name"
-            ) from None
-        await self._audit.record(
-            caller.namespace,
-            caller.principal,
-            "datasource.add",
-            f"datasource/{name}",
-            {"url": redact_url(url), **({"accept_risks": "true"} if accept_risks else {})},
-        )
-        return datasource_of(row)
-
-    async def teach_datasource(
-        self, caller: Caller, name: str, source: bytes
-    ) -> tuple[Problem, ...]:
-        """Keeps a glossary, metrics and verified queries, in the place of those before.
-
-        Everything that is wrong with them is answered; nothing is kept then.
-
-        Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
-            NotFound: DATASOURCE_NOT_FOUND.
-            ToolFailed: QUERY_FAILED, the database cannot be read.
-        """
-        _demand_user(caller)
-        check_texts(name=name)
-        assert self._lesson_of is not None, "who serves datasources knows how they are taught"
-        try:
-            taught = await self._lesson_of(caller, name, source)
-        except InvalidDefinition as error:
-            return error.problems
-        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
-        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            await self._storage.datasources.teach(caller.namespace, name, taught)
-        await self._audit.record(
-            caller.namespace, caller.principal, "datasource.teach", f"datasource/{name}"
-        )
-        return ()
-
-    async def inspect_datasource(
-        self, caller: Caller, name: str, *, writes: Sequence[str] = ()
-    ) -> tuple[Datasource, Inspection]:
-        """A datasource as it is now, and what its login may do too much.
-
-        The SQL that makes a better login lets it change rows of `writes`.
-
-        Raises:
-            InvalidRequest: a table of `writes` is not there.
-            Denied: POLICY_DENIED, the caller is not a user.
-            NotFound: DATASOURCE_NOT_FOUND.
-            StepwellError: it cannot be reached.
-        """
-        _demand_user(caller)
-        check_texts(name=name)
-        for table in writes:
-            check_texts(writes=table)
-        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
-        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            row = await self._storage.datasources.get(caller.namespace, name)
-        assert self._inspect_datasource is not None, "nothing here reads datasources"
-        return datasource_of(row), await self._inspect_datasource(caller.namespace, name, writes)
-
-    async def list_datasources(self, caller: Caller) -> tuple[Datasource, ...]:
-        """All of them, by name."""
-        with refusals():
-            rows = await self._storage.datasources.list(caller.namespace)
-        return tuple(datasource_of(row) for row in rows)
-
-    async def remove_datasource(self, caller: Caller, name: str) -> None:
-        """Forgets a datasource.
-
-        Raises:
-            Denied: POLICY_DENIED, the caller is not a user.
-            NotFound: DATASOURCE_NOT_FOUND.
-        """
-        _demand_user(caller)
-        check_texts(name=name)
-        missing = f"there is no datasource {name!r}; `stepwell datasource list` shows all"
-        with refusals(missing, Code.DATASOURCE_NOT_FOUND):
-            await self._storage.datasources.remove(caller.namespace, name)
-        await self._audit.record(
-            caller.namespace, caller.principal, "datasource.remove", f"datasource/{name}"
-        )
 
     async def ping(self) -> None:
         """Proves that the database can be used.
@@ -733,14 +614,4 @@ class Service:
             principal=row.principal,
             created_at=row.created_at,
             published=graph.published,
-        )
-
-
-def _demand_user(caller: Caller) -> None:
-    """An agent that names its own databases would decide itself what it may read."""
-    if not caller.is_user:
-        raise Denied(
-            f"datasources are added and removed by a user, and this call is by {caller.principal}; "
-            "have the owner of the home run `stepwell datasource add` or `stepwell datasource "
-            "remove`"
         )

@@ -22,7 +22,7 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.CreateDatasourceRequest, context: Context
     ) -> pb.CreateDatasourceResponse:
         """Names a database."""
-        datasource = await self._service.add_datasource(
+        datasource = await self._service.datasources.add(
             current_caller(), request.name, request.url, accept_risks=request.accept_risks
         )
         return pb.CreateDatasourceResponse(datasource=translate.datasource(datasource))
@@ -31,7 +31,7 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.InspectDatasourceRequest, context: Context
     ) -> pb.InspectDatasourceResponse:
         """Looks at one."""
-        datasource, found = await self._service.inspect_datasource(
+        datasource, found = await self._service.datasources.inspect(
             current_caller(), request.name, writes=request.writes
         )
         return translate.inspected_datasource(datasource, found)
@@ -41,7 +41,7 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
     ) -> pb.ListDatasourcesResponse:
         """All of them, by name."""
         page, token = paging.named(
-            await self._service.list_datasources(current_caller()),
+            await self._service.datasources.list(current_caller()),
             translate.datasource,
             size=request.page_size,
             after=request.page_token,
@@ -52,14 +52,14 @@ class DatasourceServicer(rpc.DatasourceServiceServicer):
         self, request: pb.DeleteDatasourceRequest, context: Context
     ) -> pb.DeleteDatasourceResponse:
         """Forgets one."""
-        await self._service.remove_datasource(current_caller(), request.name)
+        await self._service.datasources.remove(current_caller(), request.name)
         return pb.DeleteDatasourceResponse()
 
     async def TeachDatasource(
         self, request: pb.TeachDatasourceRequest, context: Context
     ) -> pb.TeachDatasourceResponse:
         """Keeps a glossary, metrics and verified queries."""
-        problems = await self._service.teach_datasource(
+        problems = await self._service.datasources.teach(
             current_caller(), request.name, request.source
         )
         return pb.TeachDatasourceResponse(problems=map(translate.problem, problems))

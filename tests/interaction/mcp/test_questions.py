@@ -507,7 +507,7 @@ async def test_a_schema_whose_reading_is_held_is_read_by_one_run(
     )
     uri = "stepwell://datasources/shop/schema"
     async with opened() as service, client_of(service, **EVERYTHING) as client:
-        await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{tmp_path / 'shop.db'}")
+        await service.datasources.add(LOCAL_USER, "shop", f"sqlite:///{tmp_path / 'shop.db'}")
         await service.policies.apply(LOCAL_USER, [PolicyFile("rules.cedar", rules)])
         codes = await Codes(service, LOCAL_USER).enrol()
         asked: Any = await client.session.read_resource(uri, allow_input_required=True)

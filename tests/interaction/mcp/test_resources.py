@@ -238,7 +238,7 @@ async def test_workflows_tools_and_schemas_can_be_read(
     database.execute("create table customers (id integer primary key, name text)")
     database.commit()
     database.close()
-    await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{path}")
+    await service.datasources.add(LOCAL_USER, "shop", f"sqlite:///{path}")
     async with connect() as client:
         workflow = await client.read_resource("stepwell://workflows/hello")
         tool = json.loads(text_of(await client.read_resource("stepwell://tools/add")))
@@ -436,7 +436,7 @@ async def test_what_a_datasource_has_answered_is_in_no_page_of_the_log(
         database.execute("create table customers (name text)")
         database.execute("insert into customers values ('Ada of Shalott')")
         database.commit()
-    await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{path}")
+    await service.datasources.add(LOCAL_USER, "shop", f"sqlite:///{path}")
     async with connect() as client:
         arguments = {"datasource": "shop", "sql": "select name from customers"}
         called = await client.call_tool("db_query", arguments)

@@ -51,7 +51,7 @@ def database(tmp_path: Path) -> Path:
 async def service(tmp_path: Path, database: Path) -> AsyncIterator[Service]:
     settings = load_settings(tmp_path / "home", {}, {"storage.url": "memory:"})
     async with open_runtime(settings, environ={}) as runtime:
-        await runtime.service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{database}")
+        await runtime.service.datasources.add(LOCAL_USER, "shop", f"sqlite:///{database}")
         await runtime.service.policies.apply(LOCAL_USER, POLICY)
         yield runtime.service
 
@@ -162,8 +162,8 @@ async def test_a_change_of_a_datasource_that_is_another_database_now_is_not_made
     one = await asked(service, run)
     other = database.with_name("other.db")
     shutil.copy(database, other)
-    await service.remove_datasource(LOCAL_USER, "shop")
-    await service.add_datasource(LOCAL_USER, "shop", f"sqlite:///{other}")
+    await service.datasources.remove(LOCAL_USER, "shop")
+    await service.datasources.add(LOCAL_USER, "shop", f"sqlite:///{other}")
     proof = Proof(kind="totp", value=codes.next())
     await service.approvals.decide(
         LOCAL_USER, one.id, verdict="approve", subject=one.subject, proof=proof

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.orchestrator.rig import NAMESPACE, Rig
+from tests.unit.orchestrator.unread import Unread
 
 from stepwell.definitions.compile import compile_definition
 from stepwell.engine.graph import Graph
@@ -131,7 +132,7 @@ class Governed(Rig):
             workflows=self.workflows,
             journal=self.journal,
             tools=self.tools,
-            check_datasource=_any,
+            reader=Unread(),
             clock=self.clock,
             ids=Ids(self),
             factors=self.factors,  # type: ignore[arg-type]  # nobody enrols here
@@ -153,7 +154,3 @@ class Governed(Rig):
         """Stores a workflow."""
         await self.workflows.put(NAMESPACE, source.encode(), principal="user:ann", now=0)
         return compile_definition(source.encode(), tools=None)
-
-
-async def _any(url: str, accept_risks: bool) -> None:
-    """Every URL names a database."""

@@ -27,8 +27,8 @@ async def test_what_people_set_is_told_with_who_set_it() -> None:
         await service.queues.put_queue(ANN, "mail", concurrency=3)
         await service.queues.remove_queue(ANN, "mail")
         await service.retention.set_retention(ANN, timedelta(hours=1))
-        await service.add_datasource(ANN, "shop", "postgresql://me:secret@host/shop?sslkey=x")
-        await service.remove_datasource(ANN, "shop")
+        await service.datasources.add(ANN, "shop", "postgresql://me:secret@host/shop?sslkey=x")
+        await service.datasources.remove(ANN, "shop")
 
     who = ANN.principal
     assert await told(rig) == [

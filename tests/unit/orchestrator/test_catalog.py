@@ -59,8 +59,8 @@ async def test_a_change_is_told_within_a_second_whoever_makes_it() -> None:
         assert asyncio.get_running_loop().time() - begun < 1.1
         await service.policies.apply(LOCAL_USER, [PolicyFile("all.cedar", ALL)])
         assert await watched.next() == {"policy"}
-        await service.add_datasource(LOCAL_USER, "shop", "sqlite:///shop.db")
-        await service.remove_datasource(LOCAL_USER, "shop")
+        await service.datasources.add(LOCAL_USER, "shop", "sqlite:///shop.db")
+        await service.datasources.remove(LOCAL_USER, "shop")
         assert await watched.next() == {"datasources"}
         watching.cancel()
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.unit.orchestrator.rig import NAMESPACE, Rig, on_virtual_time, until
+from tests.unit.orchestrator.unread import Unread
 
 from stepwell.engine.commands import CallTool
 from stepwell.engine.values import Data, Json
@@ -60,10 +61,6 @@ class CountedIds:
         self.new_id = rig.new_id
 
 
-async def any_database(url: str, accept_risks: bool) -> None:
-    """Every URL names one."""
-
-
 @asynccontextmanager
 async def serving(rig: Rig) -> AsyncIterator[Service]:
     """A service that has the workflow `one`."""
@@ -76,7 +73,7 @@ async def serving(rig: Rig) -> AsyncIterator[Service]:
             workflows=rig.workflows,
             journal=rig.journal,
             tools=tools,
-            check_datasource=any_database,
+            reader=Unread(),
             clock=rig.clock,
             ids=CountedIds(rig),
         )
@@ -399,14 +396,14 @@ async def test_a_version_that_is_put_again_is_the_newest_and_not_new() -> None:
 @on_virtual_time
 async def test_a_datasource_has_one_name() -> None:
     async with serving(Rig()) as service:
-        added = await service.add_datasource(ANN, "shop", "sqlite:///shop.db")
-        assert await service.list_datasources(ANN) == (added,)
+        added = await service.datasources.add(ANN, "shop", "sqlite:///shop.db")
+        assert await service.datasources.list(ANN) == (added,)
         with pytest.raises(AlreadyExists):
-            await service.add_datasource(ANN, "shop", "sqlite:///other.db")
-        await service.remove_datasource(ANN, "shop")
-        assert await service.list_datasources(ANN) == ()
+            await service.datasources.add(ANN, "shop", "sqlite:///other.db")
+        await service.datasources.remove(ANN, "shop")
+        assert await service.datasources.list(ANN) == ()
         with pytest.raises(NotFound) as refused:
-            await service.remove_datasource(ANN, "shop")
+            await service.datasources.remove(ANN, "shop")
         assert refused.value.code is Code.DATASOURCE_NOT_FOUND
 
 
