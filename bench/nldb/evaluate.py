@@ -1,9 +1,10 @@
-"""Asks the matcher without a model the questions of one part, and says how it did.
+"""Asks `db_ask` without a model the questions of one part, on both engines, and says how it did.
 
     STEPWELL_DATA=/path/to/data python -m bench.nldb.evaluate --part open [--verbose] [--gold]
 
-The open part has the questions of `plain.toml` as well. An answer is right, wrong, refused or asked back. A wrong answer without a word of doubt is
-silently wrong; there may be two of a hundred of these. The held-out part is run once, at the end.
+The open part has the questions of `plain.toml` as well, which are put to the matcher. An answer is
+right, wrong, refused or asked back. A wrong answer without a word of doubt is silently wrong; there
+may be two of a hundred of these. The held-out part is run once, at the end.
 """
 
 import argparse
@@ -14,30 +15,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
 
-from bench.nldb import gold, plain
-from bench.nldb.answers import Unreadable, canonical_text, digest, is_answer
+from bench.nldb import asked, gold, plain
 from bench.nldb.check_gold import DATABASE
 from bench.nldb.databases import read_catalog, read_samples
-from bench.nldb.questions import Answer, CannotAnswer, Clarify, Question, Write, load
-from bench.nldb.settling import rows_of, settled
+from bench.nldb.questions import Question, load
+from bench.nldb.settling import settled
 from stepwell.nldb.keyless import matcher
 from stepwell.nldb.keyless.world import World
 from stepwell.nldb.link.values import ValueIndex
 from stepwell.nldb.model import open_access
 from stepwell.nldb.plan.model import Plan, Select
-from stepwell.nldb.plan.sql import compile_plan
-
-Verdict: TypeAlias = Literal["right", "refused", "asked back", "silently wrong"]
-
-
-class Judged(NamedTuple):
-    """A question and what became of it."""
-
-    question: Question
-    verdict: Verdict
-    said: str
 
 
 def main() -> int:
@@ -48,29 +36,33 @@ def main() -> int:
         "--gold", action="store_true", help="a scripted model answers the gold SQL instead"
     )
     parser.add_argument("--verbose", action="store_true", help="what became of each question")
-    asked = parser.parse_args()
+    given = parser.parse_args()
     path = Path(os.environ.get("STEPWELL_DATA", "")) / DATABASE
     if not path.exists():
         print(f"STEPWELL_DATA names no folder with {DATABASE}")
         return 2
-    questions = [question for question in load().question if question.part == asked.part]
-    if asked.gold:
+    questions = [question for question in load().question if question.part == given.part]
+    if given.gold:
         plans = plans_of(questions, path)
         return _print_gold(asyncio.run(gold.evaluate(questions, plans, path.resolve())))
-    told: dict[str, list[Judged | plain.Judged]] = {"chinook.toml": [*evaluate(questions, path)]}
-    if asked.part == "open":
-        for one in plain.evaluate(plain.load(), path):
-            told.setdefault(f"plain.toml, {one.question.database}", []).append(one)
-    statuses = [_print_shares(file, judged, verbose=asked.verbose) for file, judged in told.items()]
+    told: dict[str, list[asked.Judged | plain.Judged]] = {}
+    for one in asyncio.run(asked.evaluate(questions, path.resolve())):
+        told.setdefault(f"chinook.toml, {one.dialect}", []).append(one)
+    if given.part == "open":
+        for other in plain.evaluate(plain.load(), path):
+            told.setdefault(f"plain.toml, {other.question.database}", []).append(other)
+    statuses = [_print_shares(file, judged, verbose=given.verbose) for file, judged in told.items()]
     return max(statuses)
 
 
-def _print_shares(file: str, judged: Sequence[Judged | plain.Judged], *, verbose: bool) -> int:
+def _print_shares(
+    file: str, judged: Sequence[asked.Judged | plain.Judged], *, verbose: bool
+) -> int:
     """Print how many had which verdict; the status is 1 where too many are silently wrong."""
     for one in judged if verbose else ():
         print(f"{one.verdict:15} {one.question.question}\n    {one.said}")
     shares = Counter(one.verdict for one in judged)
-    verdicts: tuple[Verdict, ...] = ("right", "refused", "asked back", "silently wrong")
+    verdicts: tuple[asked.Verdict, ...] = ("right", "refused", "asked back", "silently wrong")
     print(file)
     for verdict in verdicts:
         share = f"{shares[verdict]:3} of {len(judged)}: {shares[verdict] / len(judged):.0%}"
@@ -90,12 +82,6 @@ def _print_gold(results: Sequence[gold.Same]) -> int:
         enough = enough and same >= 0.97 * len(of_it)
         print(f"{dialect:9} the same rows: {same} of {len(of_it)}")
     return 0 if enough else 1
-
-
-def evaluate(questions: Sequence[Question], path: Path) -> list[Judged]:
-    """Each question with its verdict."""
-    with _opened(path) as (world, database):
-        return [_judged(question, world, database) for question in questions]
 
 
 def plans_of(questions: Sequence[Question], path: Path) -> dict[str, Plan]:
@@ -120,46 +106,6 @@ def _opened(path: Path) -> Iterator[tuple[World, sqlite3.Connection]]:
             World(known, open_access(known), ValueIndex(read_samples(database, known))),
             database,
         )
-
-
-def _judged(question: Question, world: World, database: sqlite3.Connection) -> Judged:
-    outcome = settled(matcher.understand(question.question, world), world, database)
-    match outcome:
-        case matcher.Understood():
-            sql = compile_plan(outcome.plan, world.catalog)
-            is_right = _is_right(question, outcome.plan, world, database)
-            verdict: Verdict = "right" if is_right else "silently wrong"
-            return Judged(question, verdict, f"{sql.sql} {sql.parameters}")
-        case matcher.Ambiguous():
-            meanings = " | ".join(reading.meaning for reading in outcome.readings)
-            verdict = "right" if isinstance(question, Clarify) else "asked back"
-            return Judged(question, verdict, meanings)
-        case matcher.CannotAnswer():
-            verdict = "right" if isinstance(question, CannotAnswer) else "refused"
-            return Judged(question, verdict, outcome.reason)
-
-
-def _is_right(question: Question, plan: Plan, world: World, database: sqlite3.Connection) -> bool:
-    if isinstance(question, Answer) and isinstance(plan, Select):
-        return is_answer(question.gold, rows_of(plan, world, database))
-    if isinstance(question, Write) and not isinstance(plan, Select):
-        return _is_change(question, plan, world, database)
-    return False
-
-
-def _is_change(question: Write, plan: Plan, world: World, database: sqlite3.Connection) -> bool:
-    """On a copy in memory: as many changes, and the table is what it should be afterwards."""
-    compiled = compile_plan(plan, world.catalog)
-    with closing(sqlite3.connect(":memory:")) as copy:
-        database.backup(copy)
-        copy.execute("PRAGMA foreign_keys = ON")
-        changes = copy.execute(compiled.sql, compiled.parameters).rowcount
-        rows = copy.execute(question.after.sql).fetchall()
-        try:
-            text = canonical_text(rows, question.after.types, ordered=question.after.ordered)
-        except Unreadable:
-            return False
-        return changes == question.changes and digest(text) == question.after.sha256
 
 
 if __name__ == "__main__":

@@ -5,17 +5,15 @@ be the expected rows: it shows that nothing on the way changes what a statement 
 `python -m bench.nldb.evaluate --gold --part open` runs it.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from dev.postgres import running_postgres
 
 from bench.nldb.answers import Gold, is_answer
+from bench.nldb.engines import CONTEXT, both_engines, untaught
 from bench.nldb.forms import form_of
-from bench.nldb.postgres import copy_to_postgres
 from bench.nldb.questions import Answer, Clarify, Question
 from stepwell.clock import SystemClock
 from stepwell.engine.values import Data, Json
@@ -26,18 +24,12 @@ from stepwell.nldb.ask.modelled import Modelled
 from stepwell.nldb.ask.outcomes import CannotAnswer
 from stepwell.nldb.ask.telling import Log, untold
 from stepwell.nldb.databases import Databases
-from stepwell.nldb.datasources import OwnFiles, opener
 from stepwell.nldb.limits import Limits
 from stepwell.nldb.link.words import words_of
-from stepwell.nldb.model import Access, Catalog, Dialect, open_access
+from stepwell.nldb.model import Dialect
 from stepwell.nldb.plan.model import Plan
 from stepwell.tools.port import CallContext
-from stepwell.tools.process import ProcessPool
-from stepwell.tools.secrets import Secrets
 
-_CONTEXT = CallContext(
-    namespace="bench", principal="user:bench", run="run", step="step", attempt=1, key="key"
-)
 _LIMITS = Limits(rows=10_000, size=64 * 1024 * 1024)
 
 
@@ -72,15 +64,12 @@ async def evaluate(
     questions: Sequence[Question], plans: Mapping[str, Plan], path: Path
 ) -> list[Same]:
     """Every gold statement that reads, and the plans by question, on both engines. The path is absolute."""
-    with running_postgres() as server:
-        url = server.create_database("gold")
-        copy_to_postgres(path, url)
-        async with _databases({"sqlite": f"sqlite:///{path}", "postgres": url}) as databases:
-            return [
-                await _judged(f"{question.id}{suffix}", question.question, gold, read, databases)
-                for question in questions
-                for suffix, gold, read in _read(question, plans.get(question.id))
-            ]
+    async with both_engines(path) as (databases, _):
+        return [
+            await _judged(f"{question.id}{suffix}", question.question, gold, read, databases)
+            for question in questions
+            for suffix, gold, read in _read(question, plans.get(question.id))
+        ]
 
 
 def _read(question: Question, plan: Plan | None) -> Iterator[tuple[str, Gold, _Read]]:
@@ -103,42 +92,22 @@ def _golds(question: Question) -> list[tuple[str, Gold]]:
             return []
 
 
-@asynccontextmanager
-async def _databases(urls: dict[str, str]) -> AsyncIterator[Databases]:
-    async def url_of(namespace: str, name: str) -> str:
-        return urls[name]
-
-    nowhere = Path("/nowhere")
-    secrets = Secrets({}, home=nowhere, store=lambda name: name)
-    async with ProcessPool(size=2) as processes:
-        opens = opener(processes=processes, secrets=secrets, own=OwnFiles(home=nowhere))
-        async with Databases(url_of, opens, access_of=_all_may_read) as databases:
-            yield databases
-
-
-async def _all_may_read(context: CallContext, datasource: str, catalog: Catalog) -> Access:
-    return open_access(catalog)
-
-
 async def _judged(id: str, question: str, gold: Gold, read: _Read, databases: Databases) -> Same:
     dialect = read.dialect
 
     async def model(context: CallContext, workflow: str, input: Data, key: str) -> Json:
         return read.answer(question)
 
-    async def untaught(namespace: str, name: str) -> bytes:
-        return b""
-
     knowledge = Knowledge(databases, untaught, clock=SystemClock())
     modelled = Modelled(databases, knowledge, model)
     asked = Asked(datasource=dialect, question=question)
     try:
-        proposed = await modelled.propose(asked, _CONTEXT, Log(untold, _CONTEXT))
+        proposed = await modelled.propose(asked, CONTEXT, Log(untold, CONTEXT))
         if isinstance(proposed, CannotAnswer):
             return Same(id, dialect, False, str(proposed))
         statement = proposed[0].statement
         _, rows = await databases.read(
-            _CONTEXT,
+            CONTEXT,
             dialect,
             statement.written,
             limits=_LIMITS,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from stepwell.nldb.ask.known import Knowledge, Known
-from stepwell.nldb.ask.meant import MODEL, PATTERN, VERIFIED, Meant, assuming, meant_by
+from stepwell.nldb.ask.meant import MODEL, PATTERN, VERIFIED, Meant, assuming, filled, meant_by
 from stepwell.nldb.ask.outcomes import (
     Answer,
     CannotAnswer,
@@ -28,6 +28,7 @@ from stepwell.nldb.ask.telling import Log, Tell, untold
 from stepwell.nldb.databases import Databases
 from stepwell.nldb.keyless import matcher
 from stepwell.nldb.limits import Limits
+from stepwell.nldb.plan.model import Insert
 from stepwell.nldb.verified import Recalled, recall
 from stepwell.tools.port import CallContext
 
@@ -168,10 +169,28 @@ class _Asking:
     # What comes of it.
 
     async def _one(self, meant: Meant) -> Outcome:
+        if meant.fills is not None:
+            found = await self._looked_up(meant, meant.fills)
+            return found if isinstance(found, CannotAnswer) else await self._one(found)
         if meant.is_change:
             return await self._running.change(meant, self._known.view)
         ran = await self._running.read(meant)
         return ran if isinstance(ran, CannotAnswer) else self._answer(ran)
+
+    async def _looked_up(self, meant: Meant, insert: Insert) -> Meant | CannotAnswer:
+        """The same insert with its rows: whoever approves it sees what they are."""
+        ran = await self._running.read(meant)
+        if isinstance(ran, CannotAnswer):
+            return ran
+        if ran.checked.masked:
+            return CannotAnswer(reason="the question was understood, but what it adds is masked")
+        if not ran.rows.rows or ran.rows.truncated:
+            many = "too many rows" if ran.rows.rows else "no row"
+            return CannotAnswer(
+                reason=f"the question was understood, but there is {many} to take from: "
+                f"{meant.explained.summary}"
+            )
+        return filled(insert, meant, ran.rows.rows, self._known.world.catalog)
 
     async def _several(self, readings: Sequence[Meant]) -> Outcome:
         """The answer that all readings have; else that of the one that is chosen."""

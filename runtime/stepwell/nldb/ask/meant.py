@@ -1,16 +1,18 @@
 """What a question means, as one statement that can be run, and what is told of it."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from stepwell.engine.values import Json
 from stepwell.nldb.ask.outcomes import Explained, Statement
 from stepwell.nldb.model import Catalog
 from stepwell.nldb.plan.explain import explain
-from stepwell.nldb.plan.model import Plan, Select
-from stepwell.nldb.plan.sql import compile_plan
+from stepwell.nldb.plan.model import Insert, Plan, Select
+from stepwell.nldb.plan.sql import compile_lookup, compile_plan
 
 VERIFIED, PATTERN, MODEL = "verified query", "pattern", "model"
 _DIGITS: Final = 12
@@ -25,9 +27,16 @@ class Meant(Struct, frozen=True, kw_only=True):
     """Without a summary or tables: those that the guard finds are told."""
     assumptions: tuple[str, ...] = ()
     is_change: bool = False
+    fills: Insert | None = None
+    """The insert whose rows the statement looks up."""
     meaning: str = ""
     reading: str = ""
     """By which name it is chosen when the question is asked again."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether its statement changes nothing."""
+        return not self.is_change or self.fills is not None
 
 
 def meant_by(plan: Plan, catalog: Catalog, *, by: str, meaning: str = "") -> Meant:
@@ -36,7 +45,8 @@ def meant_by(plan: Plan, catalog: Catalog, *, by: str, meaning: str = "") -> Mea
     Raises:
         InvalidPlan: it does not fit the catalog.
     """
-    compiled = compile_plan(plan, catalog)
+    fills = plan if isinstance(plan, Insert) and plan.select is not None else None
+    compiled = compile_plan(plan, catalog) if fills is None else compile_lookup(fills, catalog)
     told = explain(plan)
     return Meant(
         by=by,
@@ -44,9 +54,24 @@ def meant_by(plan: Plan, catalog: Catalog, *, by: str, meaning: str = "") -> Mea
         explained=Explained(summary=told.summary, tables=told.tables, filters=told.filters),
         assumptions=told.assumptions,
         is_change=not isinstance(plan, Select),
+        fills=fills,
         meaning=meaning or told.summary,
         reading=name_of(plan),
     )
+
+
+def filled(
+    insert: Insert, looked_up: Meant, rows: Sequence[Sequence[Json]], catalog: Catalog
+) -> Meant:
+    """What an insert means whose rows have been looked up.
+
+    Raises:
+        InvalidPlan: it does not fit the catalog.
+    """
+    plan = msgspec.structs.replace(insert, rows=tuple(map(tuple, rows)), select=None)
+    meant = meant_by(plan, catalog, by=looked_up.by, meaning=looked_up.meaning)
+    said = f"what was looked up: {looked_up.explained.summary}"
+    return assuming(msgspec.structs.replace(meant, assumptions=looked_up.assumptions), said)
 
 
 def name_of(plan: Plan) -> str:

@@ -56,8 +56,8 @@ Each reading has a `plan` and `sql` null, or `sql` and `plan` null.
   together, but for those with the same label in `any`, which are alternatives. A condition on a table of
   "exists" or "not exists" is about the rows that have to exist.
 - `order`, `limit` (0 is none), `ties` (rows as good as the last within the limit come along), `distinct`.
-- A change: `changes` is its only table. update: `set`, each with a `value` or an `expression`. insert: `columns` and
-  `rows`. update and delete need a condition. A person sees the rows before anything happens.
+- A change: `changes` is its only table. update: `set`, each with a `value` or an `expression`. insert: `columns`, and `rows`
+  or tables and outputs that give them. update and delete need a condition. A person sees the rows before anything happens.
 
 `sql`, only for what that cannot say: window functions, UNION, WITH, comparing two columns, a figure in a condition (above the
 average), CASE, functions of text. `kind` is "query" for one SELECT in the dialect, "change" for one INSERT, UPDATE or

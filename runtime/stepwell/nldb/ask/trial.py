@@ -121,7 +121,7 @@ class Trial:
 
     def _check(self, meant: Meant) -> None:
         view = self._known.view
-        check = check_write if meant.is_change else check_read
+        check = check_read if meant.reads else check_write
         statement = meant.statement
         params = statement.parameters or None
         try:

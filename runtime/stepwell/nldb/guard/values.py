@@ -54,6 +54,8 @@ class Values(Writer, ABC):
             self.masked_seen += 1
             if place.strict or (found.relation is not None and found.relation.is_changed):
                 raise masked(found.column or str(node.name))
+        if found.relation is not None and found.relation.is_changed:
+            self.changed_seen += 1
         if found.relation is not None and found.relation.policy is not None:
             self.columns_read[found.relation.policy.table.name, found.column] = None
         self.grow(place, found.growth, recurs=found.recurs)

@@ -288,13 +288,14 @@ class _Writes:
 
     def _where(self, node: Any, policy: PolicyTable, place: Place, kind: Kind) -> "_Where":
         where = node.args.get("where")
-        if where is None or not _names_a_column(where.this):
+        before = self.queries.changed_seen
+        text = self.queries.expression(where.this, place) if where is not None else ""
+        if self.queries.changed_seen == before:
             raise Refused(
                 "sql.where",
                 "a change without a WHERE that names a column of the table",
                 "say which rows, by their key if you can",
             )
-        text = self.queries.expression(where.this, place)
         check = self._row_check(policy, kind)
         if not check:
             return _Where(text, text)
@@ -338,18 +339,3 @@ class _Writes:
             shape=shape,
             fingerprint=fingerprint_of(shape),
         )
-
-
-def _names_a_column(condition: Any) -> bool:
-    """Whether a column stands in it outside of a sub-query."""
-    pending = [condition]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, exp.Column):
-            return True
-        if isinstance(node, exp.Query):
-            continue
-        for value in node.args.values():
-            children = value if isinstance(value, list) else (value,)
-            pending += [child for child in children if isinstance(child, exp.Expr)]
-    return False

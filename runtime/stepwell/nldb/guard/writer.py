@@ -60,6 +60,8 @@ class Writer(ABC):
         self.parameters: list[str] = []
         self.masked_seen = 0
         """How often a masked column was written: a mark of what depends on one."""
+        self.changed_seen = 0
+        """How often a column was written of the table that the statement changes."""
         self.columns_read: dict[tuple[str, str], None] = {}
         self.growth = 1
         """How many times longer the expression at hand can be than what it is made of."""

@@ -17,6 +17,7 @@ from stepwell.nldb.plan.model import (
     Expression,
     Filter,
     Insert,
+    InvalidPlan,
     Join,
     Part,
     Plan,
@@ -55,6 +56,20 @@ def compile_plan(plan: Plan, catalog: Catalog) -> Compiled:
     check(plan, catalog)
     compiler = _Compiler(catalog)
     tree = compiler.statement(plan)
+    return Compiled(_text(tree, catalog.dialect), compiler.parameters, tree)
+
+
+def compile_lookup(plan: Insert, catalog: Catalog) -> Compiled:
+    """The question of an insert that says which rows it adds.
+
+    Raises:
+        InvalidPlan: the insert does not fit the catalog, or has no question.
+    """
+    check(plan, catalog)
+    if plan.select is None:
+        raise InvalidPlan("the insert has its rows, and no question that gives them")
+    compiler = _Compiler(catalog)
+    tree = compiler.select(plan.select)
     return Compiled(_text(tree, catalog.dialect), compiler.parameters, tree)
 
 

@@ -1,7 +1,7 @@
 """An asker with a file of its own, whose model is a function."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from stepwell.engine.values import Data, Json
 from stepwell.nldb.ask.asker import Asker
 from stepwell.nldb.ask.known import Knowledge
 from stepwell.nldb.ask.modelled import Modelled
-from stepwell.nldb.model import Access, Catalog, TableAccess
+from stepwell.nldb.model import Access, Catalog, Mask, TableAccess
 from stepwell.tools.port import CallContext
 from stepwell.tools.process import ProcessPool
 
@@ -45,15 +45,19 @@ async def asking(
     rows: str = STAFF,
     model: Model | None = None,
     hidden: Iterable[str] = (),
+    masks: Mapping[str, str] = {},
     **given: Any,
 ) -> AsyncIterator[Asker]:
-    """Everything in the file may be changed, but for the tables that are hidden."""
+    """Everything in the file may be changed, but for tables that are hidden and columns that are masked."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript(rows)
 
     def all_may_change(catalog: Catalog) -> Access:
-        may = TableAccess(insert=True, update=True, delete=True)
-        return Access(tables={name: may for name in catalog.tables if name not in hidden})
+        return Access(tables={name: may(name) for name in catalog.tables if name not in hidden})
+
+    def may(name: str) -> TableAccess:
+        masked: dict[str, Mask] = {masks[name]: "null"} if name in masks else {}
+        return TableAccess(insert=True, update=True, delete=True, masks=masked)
 
     async def untaught(namespace: str, name: str) -> bytes:
         return b""

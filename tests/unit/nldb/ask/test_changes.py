@@ -63,3 +63,44 @@ async def test_a_database_that_is_busy_may_be_asked_again(tmp_path: Path) -> Non
     async with asking(tmp_path / "shop.db", preview=Previewer(failure)) as asker:
         with pytest.raises(ToolFailed, match="locked"):
             await asker.ask(Asked(datasource="shop", question=QUESTION), CONTEXT)
+
+
+PLAYLISTS = """
+CREATE TABLE playlist (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE track (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE playlist_track (
+    playlist_id INTEGER REFERENCES playlist (id), track_id INTEGER REFERENCES track (id),
+    PRIMARY KEY (playlist_id, track_id));
+INSERT INTO playlist VALUES (7, 'Grunge'), (8, 'Quiet'), (9, 'Empty');
+INSERT INTO track VALUES (31, 'Lithium'), (32, 'Polly'), (33, 'Polly');
+INSERT INTO playlist_track VALUES (7, 31), (8, 31);
+"""
+
+
+async def test_the_keys_of_rows_that_are_joined_are_looked_up_and_shown(tmp_path: Path) -> None:
+    preview = Previewer()
+    async with asking(tmp_path / "music.db", rows=PLAYLISTS, preview=preview) as asker:
+        question = "put Lithium on the Empty playlist"
+        outcome = await asker.ask(Asked(datasource="music", question=question), CONTEXT)
+    assert isinstance(outcome, Change)
+    assert list(outcome.sql.parameters.values()) == [9, 31]
+    assert outcome.sql.written.startswith('INSERT INTO "playlist_track"')
+    assert any("looked up" in said and "Lithium" in said for said in outcome.assumptions)
+
+
+async def test_rows_that_have_lost_all_others_can_be_deleted(tmp_path: Path) -> None:
+    async with asking(tmp_path / "music.db", rows=PLAYLISTS, preview=Previewer()) as asker:
+        question = "delete the playlists that have no tracks"
+        outcome = await asker.ask(Asked(datasource="music", question=question), CONTEXT)
+    assert isinstance(outcome, Change)
+    with closing(sqlite3.connect(tmp_path / "music.db")) as database:
+        database.execute(outcome.sql.written, outcome.sql.parameters)
+        assert database.execute("SELECT name FROM playlist").fetchall() == [("Grunge",), ("Quiet",)]
+
+
+async def test_what_is_masked_is_not_added_to_other_rows(tmp_path: Path) -> None:
+    async with asking(tmp_path / "music.db", rows=PLAYLISTS, masks={"track": "id"}) as asker:
+        question = "put Lithium on the Empty playlist"
+        outcome = await asker.ask(Asked(datasource="music", question=question), CONTEXT)
+    assert isinstance(outcome, CannotAnswer)
+    assert "masked" in outcome.reason

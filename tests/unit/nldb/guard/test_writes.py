@@ -143,6 +143,16 @@ def test_the_rows_that_a_change_meets_can_be_read_first() -> None:
 
 
 @pytest.mark.parametrize("dialect", ENGINES)
+def test_a_sub_query_may_say_which_rows_if_it_names_a_column_of_them(dialect: Dialect) -> None:
+    lonely = "DELETE FROM orders WHERE NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = {})"
+    assert check_write(
+        lonely.format("orders.customer_id"), shop_catalog(dialect), access()
+    ).where_sql
+    with pytest.raises(Refused, match="names a column of the table"):
+        check_write(lonely.format("7"), shop_catalog(dialect), access())
+
+
+@pytest.mark.parametrize("dialect", ENGINES)
 def test_parameters_are_values_by_their_place(dialect: Dialect) -> None:
     checked = check_write(
         "UPDATE products SET price = :price, name = :name WHERE id = :id AND price < :price",
