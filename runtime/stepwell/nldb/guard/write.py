@@ -290,7 +290,7 @@ class _Writes:
         where = node.args.get("where")
         before = self.queries.changed_seen
         text = self.queries.expression(where.this, place) if where is not None else ""
-        if self.queries.changed_seen == before:
+        if where is None or self.queries.changed_seen == before:
             raise Refused(
                 "sql.where",
                 "a change without a WHERE that names a column of the table",
