@@ -1,5 +1,6 @@
 """MCP servers over Streamable HTTP behind ours."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -101,6 +102,25 @@ async def test_a_remote_server_may_be_on_this_machine_only_where_that_is_granted
         state = await health(service)
     assert state.status != "ready"
     assert "may not connect to 127.0.0.1" in state.problem
+
+
+async def test_a_server_that_fails_as_it_is_given_up_holds_nobody_up(
+    opened_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_tried = asyncio.Event()
+
+    @asynccontextmanager
+    async def failing(*_: object, **__: object) -> AsyncIterator[None]:
+        is_tried.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("the connection broke") from None
+        yield
+
+    monkeypatch.setattr("stepwell.tools.mcp.server.streamable_http_client", failing)
+    async with asyncio.timeout(20), opened_at(1):
+        await is_tried.wait()
 
 
 async def test_a_newer_server_tells_that_its_tools_have_changed(opened_at: Open) -> None:

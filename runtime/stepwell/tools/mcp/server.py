@@ -230,6 +230,7 @@ class McpServer:
                     await self._serve()
                     self._problem = "it ended the connection"
                 except Exception as error:  # noqa: BLE001 - what it was is told by its health
+                    _go_on_being_cancelled(error)
                     self._problem = self._redactor.text(_reason(error))
                 self._gone()
                 _logger.warning("the MCP server %s is away: %s", self.name, self._problem)
@@ -451,6 +452,13 @@ async def _listed(client: Client) -> tuple[list[mcp_types.Tool], list[str]]:
             "those that you want in `tools`"
         )
     return found[:MOST_TOOLS], refused
+
+
+def _go_on_being_cancelled(error: Exception) -> None:
+    """Raises what an error has taken the place of: a connection that fails as it is given up."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 def _reason(error: BaseException) -> str:
